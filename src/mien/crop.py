@@ -1,0 +1,91 @@
+"""From a picture and a face in it to the uint8 crop that a network sees. The only crop there is.
+
+`prepare` (training) and `Predictor` (use) both call `crop`, so what a network was trained on is what it
+meets. The `CropSpec` travels from the store through the run into the model file.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ConfigError
+
+__all__ = ["GREY", "MAX_SIDE", "CropSpec", "crop"]
+
+MAX_SIDE = 16_384
+"""Pictures longer than this on a side are refused before they are decoded (pixels)."""
+
+GREY = np.array([299, 587, 114], dtype=np.uint32)
+"""ITU-R BT.601 luma weights in thousandths, for RGB to grey."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSpec:
+    """What a crop looks like."""
+
+    size: int = 48
+    """Side of the square crop in pixels, 8 to 1024."""
+    channels: int = 3
+    """3 for RGB, 1 for grey."""
+    margin: float = 0.0
+    """Border added on each side of a face's box, as a share of the box's longer side, -0.4 to 1."""
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 1024:
+            raise ConfigError(f"A crop's size is 8 to 1024 pixels; got {self.size}.")
+        if self.channels not in (1, 3):
+            raise ConfigError(f"A crop has 1 channel (grey) or 3 (RGB); got {self.channels}.")
+        if not -0.4 <= self.margin <= 1:
+            raise ConfigError(f"A crop's margin is -0.4 to 1; got {self.margin}.")
+
+
+def crop(
+    picture: NDArray[np.uint8],
+    spec: CropSpec,
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """Cut the face out of a picture and bring it to the size and colours of `spec`.
+
+    Args:
+        picture: `(H, W)` grey or `(H, W, 3)` RGB, uint8.
+        spec: size, channels and margin of the crop.
+        box: x, y, width, height of the face in pixels; None takes the whole picture as the face.
+
+    Returns:
+        `(size, size, channels)` uint8. Where the box leaves the picture, the border pixels are repeated.
+    """
+    face = picture if box is None else _cut(picture, box, spec.margin)
+    return _resize(_colours(face, spec.channels), spec.size)
+
+
+def _cut(
+    picture: NDArray[np.uint8], box: tuple[float, float, float, float], margin: float
+) -> NDArray[np.uint8]:
+    x, y, width, height = box
+    side = max(1, round(max(width, height) * (1 + 2 * margin)))
+    left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
+    columns = np.arange(left, left + side).clip(0, picture.shape[1] - 1)
+    rows = np.arange(top, top + side).clip(0, picture.shape[0] - 1)
+    face: NDArray[np.uint8] = picture[rows[:, None], columns]
+    return face
+
+
+def _colours(face: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if face.ndim == 2:
+        face = face[..., None]
+    if face.shape[2] == channels:
+        return face
+    if channels == 3:
+        return np.repeat(face, 3, axis=2)
+    return ((face @ GREY + 500) // 1000).astype(np.uint8)[..., None]
+
+
+def _resize(face: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    height, width = face.shape[:2]
+    if (height, width) == (size, size):
+        return np.ascontiguousarray(face)
+    shrinks = height > size or width > size
+    resized = cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return np.ascontiguousarray(resized.reshape(size, size, face.shape[2]), dtype=np.uint8)

@@ -1,0 +1,335 @@
+"""The store: a corpus as one folder that any part of mien opens in a millisecond.
+
+    images.npy     uint8 (N, H, W, C), memory-mapped
+    samples.csv    label, split, subject, source, then soft:<class>, group:<name>, au:<number> where known
+    au_masks.npy   uint16 (N, H, W), drawn faces only: bit i is set where the i-th action unit moved the pixel
+    meta.json      label set, licence, crop, counts, what was left out, sha256
+
+It is written as a stream into a temporary folder that is renamed at the end: memory stays flat at any N,
+and an interrupted import leaves nothing that opens.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..atomic import new_folder, write_json
+from ..crop import CropSpec
+from ..errors import DataError, LabelError
+from ..labels import LabelSet
+
+__all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
+
+SPLITS = ("train", "valid", "test")
+HEADER_BYTES = 128
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """All that a store knows of one image, but its pixels."""
+
+    label: int
+    """Position of the class in the store's label set."""
+    split: str
+    """train, valid or test."""
+    source: str
+    """Where it came from: a path inside the corpus, with `:line` for a row of a table."""
+    subject: str = ""
+    """Who is shown, where the corpus says; else empty."""
+    soft: tuple[float, ...] = ()
+    """A distribution over the classes (sums to 1), where the corpus has one; else empty."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Attributes for subgroup reports, such as `skin` or `glasses`."""
+    aus: Mapping[int, float] = field(default_factory=dict)
+    """Intensity (0 to 1) of each action unit, where known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """The samples table as columns of N entries."""
+
+    label: NDArray[np.int64]
+    split: NDArray[np.str_]
+    source: NDArray[np.str_]
+    subject: NDArray[np.str_]
+    soft: NDArray[np.float32] | None
+    """`(N, K)`, rows sum to 1, or None."""
+    groups: Mapping[str, NDArray[np.str_]]
+    aus: Mapping[int, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta:
+    """`meta.json`: what the store is and where it came from."""
+
+    corpus: str
+    labels: tuple[str, ...]
+    licence: str
+    crop: CropSpec
+    count: int
+    skipped: int = 0
+    """Bad samples left out by `--skip-bad`."""
+    skipped_examples: tuple[str, ...] = ()
+    """The first of them, with file, line and reason."""
+    notes: tuple[str, ...] = ()
+    """What an import or a clean-up decided, in sentences."""
+    sha256: str = ""
+    """Of images and samples: the data fingerprint that runs and reports carry."""
+    mien: str = __version__
+
+
+class Store:
+    """An opened store. `images` is memory-mapped; nothing is read before it is asked for."""
+
+    def __init__(self, path: Path, meta: Meta, images: NDArray[np.uint8]) -> None:
+        self.path = path
+        self.meta = meta
+        self.images = images
+        self.labels = LabelSet(meta.labels)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Store":
+        """Open a store folder; raises `DataError` where it is not one, not whole, or its parts disagree."""
+        path = Path(path)
+        meta = _read_meta(path)
+        images = _map(path / "images.npy")
+        expected = (meta.count, meta.crop.size, meta.crop.size, meta.crop.channels)
+        if images.dtype != np.uint8 or images.shape != expected:
+            raise DataError(
+                f"{path}/images.npy holds {images.dtype} {images.shape}, meta.json says {expected}."
+            )
+        return cls(path, meta, images)
+
+    def __len__(self) -> int:
+        return self.meta.count
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The samples table, read at first use."""
+        return _read_samples(self.path / "samples.csv", self.meta)
+
+    @cached_property
+    def au_masks(self) -> NDArray[np.uint16] | None:
+        """`(N, H, W)` uint16 masks of moved pixels, for drawn faces; else None."""
+        path = self.path / "au_masks.npy"
+        return _map(path) if path.exists() else None
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The rows of a split, ascending."""
+        return np.flatnonzero(self.samples.split == split)
+
+
+class StoreWriter:
+    """Takes samples one by one, as a stream; made by `create_store`."""
+
+    def __init__(self, folder: Path, labels: LabelSet, crop: CropSpec) -> None:
+        self.labels = labels
+        self.crop = crop
+        self.count = 0
+        self._folder = folder
+        self._images = _ArrayFile(folder / "images.npy", np.dtype(np.uint8))
+        self._masks: _ArrayFile | None = None
+        self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8")
+        self._rows = csv.writer(self._table, lineterminator="\n")
+        self._columns: tuple[list[str], list[int], bool] | None = None
+
+    def add(
+        self, image: NDArray[np.uint8], sample: Sample, au_mask: NDArray[np.uint16] | None = None
+    ) -> None:
+        """Append one image `(H, W, C)` uint8 with its sample; the first sample fixes the columns."""
+        expected = (self.crop.size, self.crop.size, self.crop.channels)
+        if image.shape != expected or image.dtype != np.uint8:
+            raise DataError(
+                f"{sample.source}: the crop is {image.dtype} {image.shape}, expected uint8 {expected}."
+            )
+        if not 0 <= sample.label < len(self.labels):
+            raise LabelError(f"{sample.source}: label {sample.label} is outside 0..{len(self.labels) - 1}.")
+        if self._columns is None:
+            self._columns = (list(sample.groups), list(sample.aus), bool(sample.soft))
+            self._rows.writerow(_header(self._columns, self.labels))
+        groups, aus, soft = self._columns
+        row = [sample.label, sample.split, sample.subject, sample.source]
+        row += [f"{p:.6g}" for p in sample.soft] if soft else []
+        row += [sample.groups.get(name, "") for name in groups]
+        row += [f"{sample.aus.get(au, 0.0):.6g}" for au in aus]
+        self._rows.writerow(row)
+        self._images.append(image)
+        if au_mask is not None:
+            self._masks = self._masks or _ArrayFile(self._folder / "au_masks.npy", np.dtype(np.uint16))
+            self._masks.append(au_mask)
+        self.count += 1
+
+    def close(self) -> None:
+        """Close the files; the arrays get their final shapes."""
+        self._table.close()
+        self._images.close()
+        if self._masks is not None:
+            self._masks.close()
+
+    def finish(
+        self,
+        *,
+        corpus: str,
+        licence: str,
+        notes: Sequence[str] = (),
+        skipped: int = 0,
+        skipped_examples: Sequence[str] = (),
+    ) -> Meta:
+        """Write `meta.json`; without it the folder is no store. Raises `DataError` where it has no image."""
+        if self.count == 0:
+            raise DataError(f"The {corpus} corpus gave no usable image; {skipped} were left out.")
+        self.close()
+        meta = Meta(
+            corpus=corpus,
+            labels=self.labels.names,
+            licence=licence,
+            crop=self.crop,
+            count=self.count,
+            skipped=skipped,
+            skipped_examples=tuple(skipped_examples),
+            notes=tuple(notes),
+            sha256=_fingerprint(self._folder),
+        )
+        write_json(self._folder / "meta.json", asdict(meta))
+        return meta
+
+
+@contextmanager
+def create_store(
+    path: Path | str, labels: LabelSet, crop: CropSpec, *, replace: bool = False
+) -> Iterator[StoreWriter]:
+    """Open a new store for writing; it appears at `path`, whole, when the body ends well.
+
+    Raises `DataError` where `path` exists and `replace` is false, or where `replace` would remove a folder
+    that is no store.
+    """
+    path = Path(path)
+    _check_target(path, replace)
+    with new_folder(path, replace=replace) as folder:
+        writer = StoreWriter(folder, labels, crop)
+        try:
+            yield writer
+        finally:
+            writer.close()
+        if not (folder / "meta.json").exists():
+            raise DataError(f"The store {path} was not finished, so it was not kept.")
+
+
+class _ArrayFile:
+    """An .npy file that grows; the header, of fixed length, gets the true shape at the end."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._dtype = dtype
+        self._item: tuple[int, ...] = ()
+        self._count = 0
+        self._file.write(b"\0" * HEADER_BYTES)
+
+    def append(self, item: NDArray[Any]) -> None:
+        self._item = item.shape
+        self._file.write(np.ascontiguousarray(item, dtype=self._dtype).data)
+        self._count += 1
+
+    def close(self) -> None:
+        if self._file.closed:
+            return
+        fields = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, *self._item)}
+        text = repr(fields).ljust(HEADER_BYTES - 11) + "\n"
+        self._file.seek(0)
+        self._file.write(
+            b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("latin1")
+        )
+        self._file.close()
+
+
+def _check_target(path: Path, replace: bool) -> None:
+    if not path.exists():
+        return
+    if not replace:
+        raise DataError(f"{path} exists already. Choose another --out, or pass --force to replace it.")
+    if not (path / "meta.json").is_file():
+        raise DataError(
+            f"{path} exists and is not a store, so --force will not replace it. Choose another --out."
+        )
+
+
+def _header(columns: tuple[list[str], list[int], bool], labels: LabelSet) -> list[str]:
+    groups, aus, soft = columns
+    return [
+        *("label", "split", "subject", "source"),
+        *(f"soft:{name}" for name in (labels.names if soft else ())),
+        *(f"group:{name}" for name in groups),
+        *(f"au:{au}" for au in aus),
+    ]
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("images.npy", "samples.csv"):
+        with (folder / name).open("rb") as file:
+            while block := file.read(CHUNK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _map(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be opened ({error}). Prepare the store again.") from None
+
+
+def _read_meta(path: Path) -> Meta:
+    file = path / "meta.json"
+    if not file.is_file():
+        raise DataError(
+            f"{path} is not a store: it has no meta.json. Make one with `mien data prepare` or `draw`."
+        )
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields["crop"] = CropSpec(**fields["crop"])
+        for name in ("labels", "skipped_examples", "notes"):
+            fields[name] = tuple(fields[name])
+        return Meta(**fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}). Prepare the store again.") from None
+
+
+def _read_samples(path: Path, meta: Meta) -> Samples:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+        if len(rows) != meta.count:
+            raise ValueError(f"{len(rows)} rows where meta.json says {meta.count}")
+        return _samples(columns)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}). Prepare the store again.") from None
+
+
+def _samples(columns: Mapping[str, Sequence[str]]) -> Samples:
+    soft = [np.array(c, dtype=np.float32) for name, c in columns.items() if name.startswith("soft:")]
+    return Samples(
+        label=np.array(columns["label"], dtype=np.int64),
+        split=np.array(columns["split"]),
+        source=np.array(columns["source"]),
+        subject=np.array(columns["subject"]),
+        soft=np.stack(soft, axis=1) if soft else None,
+        groups={n.removeprefix("group:"): np.array(c) for n, c in columns.items() if n.startswith("group:")},
+        aus={
+            int(n.removeprefix("au:")): np.array(c, dtype=np.float32)
+            for n, c in columns.items()
+            if n.startswith("au:")
+        },
+    )
