@@ -1,0 +1,59 @@
+"""The networks, by name. A new one is one file and one line in `NETWORKS` (docs/adding-a-network.md).
+
+In: a run's `ModelSettings`, the number of classes, the side of the faces in pixels. Out: a `Network` with
+weights drawn from torch's global generator; seed it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+from mien.config import ModelSettings
+from mien.errors import ConfigError
+from mien.models.densenet import densenet121
+from mien.models.layers import Head, Network, Stem
+from mien.models.resnet import resnet34
+from mien.models.vgg import vgg16
+from mien.models.vgg_paper import vgg_paper
+
+__all__ = ["NETWORKS", "Network", "build"]
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "densenet121": densenet121,
+    "resnet34": resnet34,
+    "vgg16": vgg16,
+    "vgg_paper": vgg_paper,
+}
+
+
+def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
+    """The network that `settings` names, for `classes` classes and faces of `size` x `size` pixels.
+
+    Raises `ConfigError` for an unknown name, an option out of its range, or faces too small for the network.
+    """
+    check(settings, classes=classes, size=size)
+    return NETWORKS[settings.name](settings, classes=classes, size=size)
+
+
+def check(settings: ModelSettings, *, classes: int, size: int) -> None:
+    """Raise `ConfigError`, one sentence, for the first option that no network can be built with."""
+    options: list[tuple[str, object, bool, str]] = [
+        ("model.name", settings.name, settings.name in NETWORKS, f"one of {', '.join(sorted(NETWORKS))}"),
+        ("model.stem", settings.stem, settings.stem in get_args(Stem), " or ".join(get_args(Stem))),
+        (
+            "model.head",
+            settings.head,
+            settings.head in ("published", *get_args(Head)),
+            f"published or one of {', '.join(get_args(Head))}",
+        ),
+        ("model.dropout", settings.dropout, 0 <= settings.dropout < 1, "in [0, 1)"),
+        ("model.block_dropout", settings.block_dropout, 0 <= settings.block_dropout < 1, "in [0, 1)"),
+        ("model.width", settings.width, 0 < settings.width <= 8, "in (0, 8]"),
+        ("model.in_chans", settings.in_chans, settings.in_chans >= 1, "at least 1"),
+        ("the number of classes", classes, classes >= 2, "at least 2"),
+        ("the face size", size, size >= 1, "at least 1 pixel"),
+    ]
+    for what, seen, good, expected in options:
+        if not good:
+            raise ConfigError(f"{what} is {seen!r}; it must be {expected}.")

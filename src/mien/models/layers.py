@@ -1,0 +1,150 @@
+"""What every network shares: pixels in, a map, a head; and the rules of the options all of them take.
+
+In: uint8 (B, H, W, C), the pixels as stored. Out: logits (B, K). The normalisation is part of the network
+(two buffers saved with the weights), so training, `Predictor` and the exported file cannot disagree on it.
+
+The three heads:
+
+======  =======================  ===============================================================
+head    from map to vector       from vector to logits
+======  =======================  ===============================================================
+`fc`    average over 7x7 cells   two hidden layers of 4096, then the classifier (VGG as published)
+`flat`  every cell as it is      two hidden layers of 4096, then the classifier
+`gap`   average over all cells   the classifier alone (ResNet, DenseNet as published)
+======  =======================  ===============================================================
+
+`flat` is `fc` without the 7x7 average, which at 48 px only copies cells: VGG-16 ends in one cell there, and
+48/49 of the first hidden layer's 102.8 M weights read copies of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mien.errors import ConfigError, DataError
+
+__all__ = ["Head", "Network", "Stem", "head_layers", "map_shape", "scaled"]
+
+Head = Literal["fc", "flat", "gap"]
+Stem = Literal["imagenet", "small"]
+
+FC_CELLS = 7
+HIDDEN = 4096
+
+
+class Network(nn.Module):
+    """uint8 (B, H, W, C) -> logits (B, K). forward = classify(features(pixels(images))).
+
+    A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
+    head from `head_layers`: `reduce` and `classifier`.
+    """
+
+    features: Callable[[Tensor], Tensor]
+    reduce: Callable[[Tensor], Tensor]
+    classifier: Callable[[Tensor], Tensor]
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, in_chans: int) -> None:
+        super().__init__()
+        self.register_buffer("pixel_mean", torch.full((in_chans,), 0.5))
+        self.register_buffer("pixel_std", torch.full((in_chans,), 0.25))
+
+    def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Set the mean and standard deviation of each channel, of pixels in [0, 1]; both (C,).
+
+        Raises `ConfigError` when a length is not C or a deviation is not positive.
+        """
+        chans = len(self.pixel_mean)
+        if len(mean) != chans or len(std) != chans:
+            raise ConfigError(
+                f"The normalisation has {len(mean)} means and {len(std)} deviations, the network {chans} "
+                "input channels. Give one of each per channel."
+            )
+        if min(std) <= 0:
+            raise ConfigError(
+                f"The pixel deviations {list(std)} must all be above 0; are all pixels the same?"
+            )
+        with torch.no_grad():
+            self.pixel_mean.copy_(torch.as_tensor(mean))
+            self.pixel_std.copy_(torch.as_tensor(std))
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """(B, H, W, C), uint8 or float in 0..255 -> normalised (B, C, H, W) in the dtype of the weights.
+
+        The result lies channels-last in memory, at no cost: it is a view of NHWC. Gradients flow through
+        float images. Raises `DataError` when the images do not have the network's channels.
+        """
+        chans = len(self.pixel_mean)
+        if images.ndim != 4 or images.shape[-1] != chans:
+            raise DataError(
+                f"Images of shape {tuple(images.shape)} do not fit this network: it takes (B, H, W, {chans})."
+            )
+        scale = 1 / (255 * self.pixel_std)
+        shift = -self.pixel_mean / self.pixel_std
+        return (images.to(scale.dtype) * scale + shift).permute(0, 3, 1, 2)
+
+    def classify(self, maps: Tensor) -> Tensor:
+        """The map of `features`, (B, C', h, w) -> logits (B, K)."""
+        return self.classifier(self.reduce(maps))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.features(self.pixels(images)))
+
+
+def scaled(channels: int, width: float, multiple: int = 8) -> int:
+    """`channels` times `width`, rounded to a multiple of `multiple` and at least one of it."""
+    return max(multiple, round(channels * width / multiple) * multiple)
+
+
+def map_shape(network: Network, size: int) -> tuple[int, int, int]:
+    """The shape (C', h, w) of the map that `network.features` makes of a face of `size` x `size` pixels.
+
+    Found by a run in evaluation mode (running statistics stay as they are), so it holds for any network.
+    Raises `ConfigError` when the network halves the face more often than its size allows.
+    """
+    was_training = network.training
+    buffer = network.pixel_mean
+    try:
+        with torch.no_grad():
+            maps = network.eval().features(buffer.new_zeros(1, len(buffer), size, size))
+    except RuntimeError as problem:
+        raise ConfigError(
+            f"Faces of {size}x{size} px are too small for this network: its map has no cell left. "
+            "Use larger faces, or model.stem = 'small'."
+        ) from problem
+    finally:
+        network.train(was_training)
+    _, channels, height, wide = maps.shape
+    return channels, height, wide
+
+
+def head_layers(
+    head: Head, maps: tuple[int, int, int], *, classes: int, dropout: float, width: float
+) -> tuple[nn.Module, nn.Module]:
+    """The two halves of a head: `reduce`, (B, C', h, w) -> (B, D), and `classifier`, (B, D) -> (B, K).
+
+    `maps` is (C', h, w); `reduce` has no weights. Dropout falls before the classifier and, in `fc` and
+    `flat`, after the first hidden layer too, where VGG has it; their linear layers are numbered 0, 3 and 6.
+    """
+    channels, height, wide = maps
+    if head == "gap":
+        reduce = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
+        return reduce, nn.Linear(channels, classes)
+    cells = FC_CELLS * FC_CELLS if head == "fc" else height * wide
+    pool = nn.AdaptiveAvgPool2d(FC_CELLS) if head == "fc" else nn.Identity()
+    hidden = scaled(HIDDEN, width)
+    classifier = nn.Sequential(
+        nn.Linear(channels * cells, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )
+    return nn.Sequential(pool, nn.Flatten()), classifier
