@@ -42,7 +42,7 @@ SYNONYMS = {
 
 @dataclass(frozen=True)
 class Translation:
-    """How a corpus's classes become a label set's: `index[i]` is what old class `i` becomes, None if dropped."""
+    """How a corpus's classes become a label set's: `index[i]` is what class `i` becomes, None if dropped."""
 
     index: tuple[int | None, ...]
     dropped: tuple[str, ...]
