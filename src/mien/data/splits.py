@@ -111,8 +111,8 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
             wanted -= counts
     if not chosen.any() or chosen.all():
         raise DataError(
-            f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(members)} groups "
-            f"(subjects, or copies of one image) off {store.path}. Give it a valid split, or change data.valid_fraction."
+            f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(members)} "
+            f"groups (subjects, or copies of one image) off {store.path}. Give it a valid split, or change data.valid_fraction."
         )
     return rows[~chosen], rows[chosen]
 
@@ -141,4 +141,5 @@ def _limited(labels: NDArray[np.int64], rows: NDArray[np.int64], settings: DataS
     keep[np.argsort(keep - exact)[: settings.train_limit - keep.sum()]] += 1
     order = np.random.default_rng(settings.split_seed).permutation(len(rows))
     chosen = [order[labels[order] == label][:count] for label, count in enumerate(keep)]
-    return rows[np.sort(np.concatenate(chosen))]
+    kept: NDArray[np.int64] = rows[np.sort(np.concatenate(chosen))]
+    return kept

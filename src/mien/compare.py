@@ -1,0 +1,170 @@
+"""From a recipe to finished runs, and from finished runs to a comparison: one row a network and its factors.
+
+Runs stand in one table only where they are alike but for what is stated: the same data, the same test
+samples, the same settings apart from the factors and the seed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .config import Recipe
+from .data.splits import holdout
+from .data.store import Store
+from .errors import CompareError
+from .metrics import Scores, scores
+from .runs import DataFacts, Run
+
+__all__ = ["Comparison", "Row", "collect", "plan"]
+
+SEED = "train.seed"
+NAME = "model.name"
+ALWAYS_VARIES = ("model.", SEED)
+"""What may differ between runs of one table without being asked for: the network and its options, and the seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One network with its factors, over all its seeds."""
+
+    factors: Mapping[str, Any]
+    """The settings that tell this row from the others, the network's name first."""
+    runs: tuple[Run, ...]
+    """Its finished runs, by seed."""
+    failures: tuple[str, ...] = ()
+    """Why runs of this row gave no result, a sentence each."""
+    pending: int = 0
+    """Runs that are planned or under way."""
+
+    @property
+    def network(self) -> str:
+        """The network's name."""
+        return str(self.factors[NAME])
+
+    @property
+    def name(self) -> str:
+        """`vgg16, dropout 0.2`: how the row is called in every table and figure."""
+        return ", ".join([self.network, *(_words(key, value) for key, value in self.factors.items() if key != NAME)])
+
+    @cached_property
+    def scores(self) -> tuple[Scores, ...]:
+        """Scores on test, one a run."""
+        tests = [run.logits("test") for run in self.runs]
+        return tuple(scores(test.logits, test.labels) for test in tests)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Rows that may stand in one table, and what was held equal between them."""
+
+    rows: tuple[Row, ...]
+    data: DataFacts
+    equal: Mapping[str, Any]
+    """Settings with one value in all runs."""
+    own: Mapping[str, Mapping[str, Any]]
+    """Settings that a network has of its own, by setting and network: neither equal nor a factor."""
+    factors: tuple[str, ...]
+    """Settings that tell rows apart, `model.name` first."""
+    seeds: tuple[int, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All finished runs, row by row."""
+        return tuple(run for row in self.rows for run in row.runs)
+
+
+def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
+    """The runs of a recipe on a store, made in `folder` or found there; none is started.
+
+    Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split.
+    """
+    from .models import check
+
+    cells = list(recipe.cells())
+    for settings in cells:
+        check(settings.model, classes=len(store.labels), size=store.meta.crop.size)
+    return [Run.create(folder, settings, store, holdout(store, settings.data)) for settings in cells]
+
+
+def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
+    """The comparison of `runs`; those not finished are counted, not shown.
+
+    Args:
+        runs: of one folder, or of several.
+        vary: dotted settings that may differ between rows, beside the network's own and the seed.
+
+    Raises:
+        CompareError: there is no run, or runs differ in data or in a setting that `vary` does not name.
+    """
+    if not runs:
+        raise CompareError("There is no run to compare. Make some with `mien compare`.")
+    _check_alike(runs, tuple(vary))
+    factors, own = _factors(runs)
+    groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
+    for run in runs:
+        flat = run.settings.flat()
+        groups[tuple(flat[key] for key in factors)].append(run)
+    values = [run.settings.flat() for run in runs]
+    return Comparison(
+        rows=tuple(_row(dict(zip(factors, key, strict=True)), group) for key, group in groups.items()),
+        data=runs[0].data,
+        equal={key: value for key, value in values[0].items() if all(flat[key] == value for flat in values)},
+        own=own,
+        factors=factors,
+        seeds=tuple(sorted({run.settings.train.seed for run in runs})),
+    )
+
+
+def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
+    ordered = sorted(runs, key=lambda run: run.settings.train.seed)
+    records = [run.record for run in ordered]
+    return Row(
+        factors=factors,
+        runs=tuple(run for run, record in zip(ordered, records, strict=True) if record.status == "finished"),
+        failures=tuple(
+            f"{run.id}: {record.reason}" for run, record in zip(ordered, records, strict=True) if record.reason
+        ),
+        pending=sum(record.status == "running" for record in records),
+    )
+
+
+def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
+    first = runs[0]
+    for run in runs[1:]:
+        if run.data.fingerprint != first.data.fingerprint:
+            raise CompareError(
+                f"Cannot compare {first.id} with {run.id}: they were trained on different data "
+                f"({first.data.corpus} {first.data.fingerprint[:8]}, {run.data.corpus} {run.data.fingerprint[:8]}). "
+                "Keep the runs of each store in a folder of their own."
+            )
+        other = run.settings.flat()
+        for key, value in first.settings.flat().items():
+            if other[key] != value and not key.startswith((*ALWAYS_VARIES, *vary)):
+                raise CompareError(
+                    f"Cannot compare {first.id} with {run.id}: {key} differs ({value}, {other[key]}). "
+                    f"Pass --vary {key} to state it in the report."
+                )
+
+
+def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
+    """The settings that tell rows apart; and apart from these, those that follow from the network alone."""
+    values = [run.settings.flat() for run in runs]
+    varied = [key for key in values[0] if key not in (NAME, SEED) and len({flat[key] for flat in values}) > 1]
+    factors, own = [NAME], {}
+    for key in varied:
+        by_network: dict[str, set[Any]] = defaultdict(set)
+        for flat in values:
+            by_network[flat[NAME]].add(flat[key])
+        if all(len(seen) == 1 for seen in by_network.values()):
+            own[key] = {network: next(iter(seen)) for network, seen in by_network.items()}
+        else:
+            factors.append(key)
+    return tuple(factors), own
+
+
+def _words(key: str, value: Any) -> str:
+    word = key.split(".")[1].replace("_", " ")
+    return f"no {word}" if value in (0, False) and word == "dropout" else f"{word} {value}"

@@ -1,0 +1,117 @@
+"""The engine of one machine: runs one after the other, each in a fresh process.
+
+A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+from ..errors import MienError, RunError
+from ..runs import Run
+from ..train import Progress
+from .work import finish_run, measure_prediction
+
+__all__ = ["finish"]
+
+Report = Callable[[Run, Progress | None], None]
+
+
+def finish(runs: Sequence[Run], report: Report) -> None:
+    """Finish all `runs`, reporting progress, and None when a run has ended.
+
+    A run that fails or crashes is marked, and the next one starts. Raises `KeyboardInterrupt` after SIGINT or
+    SIGTERM, when the run under way has saved itself, and `RunError` where a run folder cannot be worked in.
+    """
+    for run in runs:
+        if not run.finished and run.record.status != "failed":
+            _in_fresh_process(_train, run, report)
+            if run.finished:
+                _in_fresh_process(_measure, run, report)
+        report(run, None)
+
+
+def _train(path: Path, sender: Connection) -> None:
+    with _sentences(sender):
+        finish_run(Run.open(path), sender.send)
+
+
+def _measure(path: Path, sender: Connection) -> None:
+    with _sentences(sender):
+        measure_prediction(Run.open(path))
+
+
+@contextmanager
+def _sentences(sender: Connection) -> Iterator[None]:
+    """Send an error of mien's to the parent as its sentence; leave quietly when interrupted.
+
+    A process group of its own keeps the terminal's Ctrl-C away: the parent alone says when to stop, once.
+    """
+    os.setpgrp()
+    try:
+        yield
+    except MienError as error:
+        sender.send(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _in_fresh_process(work: Callable[[Path, Connection], None], run: Run, report: Report) -> None:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(run.path, sender), name=run.id)
+    with _forwarding(process) as stopped:
+        process.start()
+        sender.close()
+        refusal = _listen(receiver, run, report)
+        process.join()
+    if stopped or process.exitcode == 130:
+        raise KeyboardInterrupt
+    if refusal:
+        raise RunError(refusal)
+    if process.exitcode:
+        run.update(status="crashed", reason=_crash(process.exitcode))
+
+
+def _listen(receiver: Connection, run: Run, report: Report) -> str:
+    """Pass on what the process says until it ends; returns the sentence it ended with, if any."""
+    while True:
+        try:
+            message = receiver.recv()
+        except EOFError:
+            return ""
+        if isinstance(message, str):
+            return message
+        report(run, message)
+
+
+@contextmanager
+def _forwarding(process: BaseProcess) -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on to the process, so that it saves itself before this one ends."""
+    caught: list[int] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        if process.is_alive():
+            process.terminate()
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _crash(code: int) -> str:
+    if code < 0:
+        cause = "; it may have run out of memory" if code == -signal.SIGKILL else ""
+        return f"Its process was ended by {signal.Signals(-code).name}{cause}. The same command tries it again."
+    return f"Its process ended with code {code}; the reason stands above. The same command tries it again."

@@ -1,0 +1,105 @@
+"""What one process does for one run: train, evaluate, measure. Started by an engine, in a fresh process."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from ..atomic import write_json
+from ..data.splits import Fold, holdout
+from ..data.store import Store
+from ..errors import DataError, NonFinite
+from ..evaluate import evaluate, load_network
+from ..machine import describe, peak_memory_mb, versions
+from ..models.cost import count
+from ..runs import Run
+from ..train import Progress, predict_logits, selected_epoch, train
+
+__all__ = ["finish_run", "measure_prediction", "pick_device"]
+
+PREDICT_BATCH = 64
+PREDICT_SECONDS = 2.0
+
+
+def finish_run(run: Run, report: Callable[[Progress], None] | None = None) -> None:
+    """Bring a run to its end from wherever it stands. A loss that is not finite marks it failed."""
+    if run.finished:
+        return
+    with run.lock():
+        fold = open_fold(run)
+        device = pick_device()
+        write_json(run.path / "env.json", _environment(device))
+        try:
+            network, state = train(run, fold.train, fold.valid, device=device, report=report)
+        except NonFinite as error:
+            run.update(status="failed", reason=str(error))
+            return
+        size = run.data.crop.size
+        cost = count(network, size)
+        costs = replace(
+            run.record.costs,
+            parameters=cost.parameters,
+            flops=cost.flops,
+            activation_bytes=cost.activation_bytes,
+            train_seconds=round(state.seconds, 3),
+            images_per_second=round(state.images / state.seconds, 1),
+            train_peak_mb=round(_peak_mb(device), 1),
+        )
+        run.update(costs=costs)
+        evaluate(run, network, fold)
+        run.update(
+            status="finished", reason="", selected_epoch=selected_epoch(state.history, run.settings.train.select)
+        )
+        (run.path / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def measure_prediction(run: Run) -> None:
+    """Peak memory and speed of prediction at a batch of 64, in this process, which must be a fresh one."""
+    device = pick_device()
+    network = load_network(run, device)
+    store = Store.open(run.data.store)
+    images = store.images[:PREDICT_BATCH]
+    predict_logits(network, images, PREDICT_BATCH)
+    started, rounds = time.monotonic(), 0
+    while time.monotonic() - started < PREDICT_SECONDS:
+        predict_logits(network, images, PREDICT_BATCH)
+        rounds += 1
+    speed = rounds * len(images) / (time.monotonic() - started)
+    costs = replace(
+        run.record.costs,
+        predict_peak_mb=round(_peak_mb(device), 1),
+        predict_images_per_second=round(speed, 1),
+        predict_batch=PREDICT_BATCH,
+    )
+    run.update(costs=costs)
+
+
+def open_fold(run: Run) -> Fold:
+    """The fold of a run from its store; raises `DataError` where the store is not the one it was planned on."""
+    store = Store.open(run.data.store)
+    if store.meta.sha256 != run.data.fingerprint:
+        raise DataError(f"{store.path} has changed since {run.id} was planned. Plan the comparison again.")
+    return holdout(store, run.settings.data)
+
+
+def pick_device() -> torch.device:
+    """A GPU where there is one, else the processor; `MIEN_DEVICE` overrules."""
+    chosen = os.environ.get("MIEN_DEVICE")
+    return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _peak_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return peak_memory_mb()
+
+
+def _environment(device: torch.device) -> dict[str, object]:
+    return {
+        "versions": versions(),
+        "machine": describe(),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+    }

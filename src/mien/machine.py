@@ -1,0 +1,50 @@
+"""Facts of the machine that a figure stands beside: processor, cores, versions, memory at its peak."""
+
+import os
+import platform
+import resource
+import sys
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["describe", "peak_memory_mb", "versions"]
+
+PACKAGES = ("mien", "numpy", "torch", "opencv-python-headless", "onnxruntime", "scikit-learn", "scipy")
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set of this process so far, in 10^6 bytes.
+
+    On Linux it is `VmHWM`: unlike `ru_maxrss` it does not start at the peak of the process that forked this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe() -> dict[str, str]:
+    """System, processor and cores, in words."""
+    return {"system": platform.platform(terse=True), "processor": _processor(), "cores": str(os.cpu_count())}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,264 @@
+"""The run folder: all that a trained network leaves behind, written whole or not at all.
+
+    config.toml          every setting, nothing implicit
+    env.json             versions, machine, device, threads, allocator
+    data.json            corpus, fingerprint, label set, licence, crop, counts
+    history.csv          one line an epoch; equal bytes for equal settings, so it holds no times
+    checkpoint.safetensors   weights, optimizer and history at a step; removed when the run is finished
+    model.safetensors    the weights of the chosen epoch
+    logits.npz           ids, labels, logits (and subjects, groups) of valid and test
+    record.json          status, chosen epoch, costs, when the test was opened; written last
+
+A run is finished when `record.json` says so. One process at a time works in it, held by a lock that the
+system frees when the process dies, however it dies.
+"""
+
+import csv
+import fcntl
+import io
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from .atomic import new_file, write_json, write_text
+from .config import Settings, settings_from
+from .crop import CropSpec
+from .data.splits import Fold, Part
+from .data.store import Store
+from .errors import MienError, RunBusy, RunError
+
+__all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs"]
+
+PUBLISHED_HEADS: Mapping[str, Literal["fc", "flat", "gap"]] = {"vgg16": "fc", "vgg_paper": "flat"}
+"""Heads as published; of all other networks it is `gap`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What a run was trained on."""
+
+    corpus: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    licence: str
+    crop: CropSpec
+    counts: Mapping[str, int]
+    """Samples in train, valid and test."""
+    store: str
+    """Where the store was, for pictures in the report; not part of the run's identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One line of `history.csv`; training figures are running means over the epoch, with augmentation and dropout."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a run took; each figure's conditions stand in its line. NaN-free: None where it was not measured."""
+
+    parameters: int = 0
+    flops: int = 0
+    """Of one forward pass of one image: two for each multiply-add of convolutions and linear layers."""
+    activation_bytes: int = 0
+    """Of one image in one forward pass of training: outputs of all layers."""
+    train_seconds: float = 0.0
+    """Wall time of all epochs, over all processes that worked on the run, validation included."""
+    images_per_second: float = 0.0
+    """Training images by wall time, validation left out."""
+    train_peak_mb: float = 0.0
+    """Peak memory of the training process: resident set, or allocated on the GPU (10^6 bytes)."""
+    predict_peak_mb: float = 0.0
+    """The same of a fresh process that predicts at `predict_batch`."""
+    predict_images_per_second: float = 0.0
+    predict_batch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """`record.json`: how the run stands."""
+
+    status: str = "running"
+    """running, finished or failed."""
+    reason: str = ""
+    """Why it failed, in a sentence."""
+    selected_epoch: int = 0
+    test_opened_at: tuple[str, ...] = ()
+    """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logits:
+    """What the chosen weights said of one part."""
+
+    ids: NDArray[np.int64]
+    """`(n,)` rows of the store."""
+    labels: NDArray[np.int64]
+    """`(n,)`."""
+    logits: NDArray[np.float32]
+    """`(n, K)`."""
+    subjects: NDArray[np.str_]
+    """`(n,)`; empty texts where unknown."""
+    groups: Mapping[str, NDArray[np.str_]]
+
+    @classmethod
+    def of(cls, part: Part, logits: NDArray[np.float32]) -> "Logits":
+        """Join a part with its logits."""
+        return cls(ids=part.rows, labels=part.labels, logits=logits, subjects=part.subjects, groups=part.groups)
+
+
+class Run:
+    """A run folder, opened. Settings and data never change; the rest is read when asked for."""
+
+    def __init__(self, path: Path, settings: Settings, data: DataFacts) -> None:
+        self.path = path
+        self.settings = settings
+        self.data = data
+
+    @property
+    def id(self) -> str:
+        """The folder's name: network and hash."""
+        return self.path.name
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
+        """The run of these settings on this data under `folder`: the one that is there, or a new one.
+
+        `settings` are written out in full: zeros that mean "the store's" are replaced.
+        """
+        settings = resolve(settings, store)
+        path = folder / settings.run_id(store.meta.sha256)
+        if (path / "data.json").exists():
+            return cls.open(path)
+        facts = DataFacts(
+            corpus=store.meta.corpus,
+            fingerprint=store.meta.sha256,
+            labels=store.meta.labels,
+            licence=store.meta.licence,
+            crop=store.meta.crop,
+            counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
+            store=str(store.path),
+        )
+        path.mkdir(parents=True, exist_ok=True)
+        write_text(path / "config.toml", tomli_w.dumps(asdict(settings)))
+        write_json(path / "data.json", asdict(facts))
+        return cls(path, settings, facts)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Open a run folder; raises `RunError` where it is none or is damaged."""
+        path = Path(path)
+        try:
+            settings = settings_from(tomllib.loads((path / "config.toml").read_text(encoding="utf-8")))
+            facts = json.loads((path / "data.json").read_text(encoding="utf-8"))
+            facts |= {"crop": CropSpec(**facts["crop"]), "labels": tuple(facts["labels"])}
+            return cls(path, settings, DataFacts(**facts))
+        except FileNotFoundError:
+            raise RunError(f"{path} is not a run folder: it has no config.toml and data.json.") from None
+        except (ValueError, KeyError, TypeError, OSError, MienError) as error:
+            raise RunError(f"The run {path} is damaged ({error}). Remove it and run the same command again.") from None
+
+    @property
+    def record(self) -> Record:
+        """How the run stands now."""
+        path = self.path / "record.json"
+        if not path.exists():
+            return Record()
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields |= {"costs": Costs(**fields["costs"]), "test_opened_at": tuple(fields["test_opened_at"])}
+        return Record(**fields)
+
+    def update(self, **changes: Any) -> Record:
+        """Write `record.json` with some fields changed."""
+        record = replace(self.record, **changes)
+        write_json(self.path / "record.json", asdict(record))
+        return record
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is trained and evaluated."""
+        return self.record.status == "finished"
+
+    @cached_property
+    def history(self) -> tuple[Epoch, ...]:
+        """The epochs so far; empty before the first."""
+        path = self.path / "history.csv"
+        if not path.exists():
+            return ()
+        with path.open(newline="", encoding="utf-8") as file:
+            return tuple(
+                Epoch(epoch=int(row.pop("epoch")), **{key: float(value) for key, value in row.items()})
+                for row in csv.DictReader(file)
+            )
+
+    def write_history(self, epochs: Sequence[Epoch]) -> None:
+        """Write `history.csv`; floats keep every digit."""
+        text = io.StringIO()
+        rows = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(asdict(epoch) for epoch in epochs)
+        write_text(self.path / "history.csv", text.getvalue())
+
+    def logits(self, part: str) -> Logits:
+        """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""
+        try:
+            with np.load(self.path / "logits.npz", allow_pickle=False) as file:
+                content = {key.removeprefix(f"{part}."): file[key] for key in file if key.startswith(f"{part}.")}
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path} has no readable logits ({error}). Finish the run first.") from None
+        groups = {key.removeprefix("group:"): content.pop(key) for key in list(content) if key.startswith("group:")}
+        return Logits(groups=groups, **content)
+
+    def write_logits(self, parts: Mapping[str, Logits]) -> None:
+        """Write `logits.npz`; the same content gives the same bytes."""
+        arrays = {}
+        for name, part in parts.items():
+            for key in ("ids", "labels", "logits", "subjects"):
+                arrays[f"{name}.{key}"] = getattr(part, key)
+            arrays |= {f"{name}.group:{key}": column for key, column in part.groups.items()}
+        with new_file(self.path / "logits.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; raises `RunBusy` where another one has it."""
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunBusy(
+                    f"Another process works in {self.path}. Wait for it or stop it, then run this again."
+                ) from None
+            yield
+
+
+def resolve(settings: Settings, store: Store) -> Settings:
+    """Settings with nothing implicit: the store's channels, the published head by its name."""
+    model = settings.model
+    head = PUBLISHED_HEADS.get(model.name, "gap") if model.head == "published" else model.head
+    return replace(settings, model=replace(model, in_chans=model.in_chans or store.meta.crop.channels, head=head))
+
+
+def find_runs(folder: Path | str) -> list[Run]:
+    """All run folders directly under `folder`, by name."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
+    return [Run.open(path.parent) for path in sorted(folder.glob("*/data.json"))]

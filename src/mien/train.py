@@ -1,0 +1,283 @@
+"""The one training loop. In: settings, a part to train on, a part to choose the epoch. Out: weights, history.
+
+It cannot see the test: it is given parts, and a sealed test is none. A run killed at any moment goes on from
+its last checkpoint and ends with the same bytes as one never interrupted, because a checkpoint holds all state
+and every random draw depends on (seed, epoch, step) alone.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .checkpoint import State, load, save, writing
+from .config import Settings, TrainSettings
+from .data import augment
+from .data.batches import Batches, generator, stream
+from .data.splits import Part
+from .errors import NonFinite
+from .models import Network, build
+from .runs import Epoch, Run
+
+__all__ = ["Progress", "build_network", "predict_logits", "train"]
+
+CHECKPOINT_SECONDS = 60.0
+"""A kill loses at most this much work."""
+PREDICT_BATCH = 128
+NORMALISATION_SAMPLES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a progress bar shows after each step."""
+
+    epoch: int
+    epochs: int
+    done: float
+    """Share of the whole training that is done, 0 to 1."""
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
+def train(
+    run: Run, training: Part, valid: Part, *, device: torch.device, report: Callable[[Progress], None] | None = None
+) -> tuple[Network, State]:
+    """Train `run` to its last epoch, from its checkpoint where it has one.
+
+    Args:
+        run: the run folder, locked by the caller.
+        training: what the weights are fitted to.
+        valid: what the epoch is chosen on.
+        device: where to compute.
+        report: called after each step.
+
+    Returns:
+        The network with the weights of the chosen epoch, in evaluation mode, and the final state.
+
+    Raises:
+        NonFinite: the loss became NaN or infinite.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the checkpoint is written.
+        RunError: the folder cannot be written.
+    """
+    settings = run.settings
+    batches = Batches(training, settings.train, device)
+    state = _start(run, training, device)
+    saved_at = time.monotonic()
+    with _stop_signal() as stopped:
+        while state.epoch < settings.train.epochs:
+            for step, rows in enumerate(batches.epoch(state.epoch)):
+                if step < state.step:
+                    continue
+                _step(state, settings, batches, rows)
+                if report:
+                    report(_progress(state, settings, batches))
+                if stopped() or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                    save(run, state)
+                    saved_at = time.monotonic()
+                if stopped():
+                    raise KeyboardInterrupt
+            _end_epoch(state, settings, valid)
+            writing(run, lambda: run.write_history(state.history))
+    save(run, state)
+    network = state.network
+    network.load_state_dict(state.best)
+    return network.eval(), state
+
+
+def build_network(settings: Settings, training: Part, device: torch.device) -> Network:
+    """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels."""
+    store = training.store
+    torch.manual_seed(stream(settings.train.seed, "weights"))
+    network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
+    sample = store.images[training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)]] / np.float32(255)
+    mean, std = sample.mean((0, 1, 2), dtype=np.float64), sample.std((0, 1, 2), dtype=np.float64)
+    network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@torch.inference_mode()
+def predict_logits(network: Network, images: NDArray[np.uint8], batch_size: int = PREDICT_BATCH) -> NDArray[np.float32]:
+    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode."""
+    network.eval()
+    device = network.pixel_mean.device
+    chunks = [
+        network(torch.from_numpy(c).to(device)) for c in np.split(images, range(batch_size, len(images), batch_size))
+    ]
+    return torch.cat(chunks).float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _start(run: Run, training: Part, device: torch.device) -> State:
+    network = build_network(run.settings, training, device)
+    state = State(
+        network=network,
+        optimizer=_optimizer(network, run.settings.train),
+        average=_weights(network) if run.settings.train.ema else {},
+        best={},
+        history=[],
+    )
+    if (run.path / "checkpoint.safetensors").exists():
+        load(run, state)
+    return state
+
+
+def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> None:
+    """One optimizer step over the samples `rows`, in chunks of `micro_batch`."""
+    started = time.monotonic()
+    options = settings.train
+    torch.manual_seed(stream(options.seed, "dropout", state.epoch, state.step))
+    draws = generator(options.seed, "augment", state.epoch, state.step, device=rows.device)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(options, state.epoch + state.step / batches.steps)
+    state.network.train()
+    state.optimizer.zero_grad(set_to_none=True)
+    weights = _class_weights(options, batches)
+    for chunk in torch.split(rows, options.micro_batch or len(rows)):
+        images = _augmented(settings, batches, chunk, draws, state.epoch)
+        targets = batches.targets[chunk]
+        with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
+            logits = state.network(images)
+        losses = functional.cross_entropy(logits.float(), targets, weight=weights, reduction="sum")
+        torch.autograd.backward(losses / len(rows))
+        state.loss_sum += losses.item()
+        state.correct += int((logits.argmax(1) == batches.labels[chunk]).sum())
+    if not np.isfinite(state.loss_sum):
+        raise NonFinite(
+            f"The training loss became {state.loss_sum} in epoch {state.epoch + 1}, step {state.step + 1}. "
+            "Lower train.lr, or set train.clip_norm."
+        )
+    if options.clip_norm:
+        nn.utils.clip_grad_norm_(state.network.parameters(), options.clip_norm)
+    state.optimizer.step()
+    _average(state, options.ema)
+    state.step += 1
+    state.seen += len(rows)
+    state.images += len(rows)
+    state.seconds += time.monotonic() - started
+
+
+def _augmented(settings: Settings, batches: Batches, rows: Tensor, draws: torch.Generator, epoch: int) -> Tensor:
+    images = batches.images[rows]
+    sizes = settings.train.sizes
+    size = sizes[epoch * len(sizes) // settings.train.epochs] if sizes else images.shape[1]
+    coin = torch.rand(len(batches), generator=generator(settings.train.seed, "flip")) < 0.5
+    flip = (coin.to(rows.device)[rows] ^ bool(epoch % 2)) & settings.augment.flip
+    return augment.apply(images, settings.augment, augment.draw(settings.augment, len(rows), draws), flip, size)
+
+
+def learning_rate(options: TrainSettings, epoch: float) -> float:
+    """The rate at a point of training, `epoch` from 0 to `options.epochs`."""
+    if epoch < options.warmup_epochs:
+        return options.lr * max(epoch / options.warmup_epochs, 1e-3)
+    left = (options.epochs - epoch) / max(options.epochs - options.warmup_epochs, 1e-9)
+    if options.schedule == "onecycle":
+        return options.lr * left
+    if options.schedule == "cosine":
+        return options.lr * (1 - float(np.cos(np.pi * left))) / 2
+    return options.lr
+
+
+def _end_epoch(state: State, settings: Settings, valid: Part) -> None:
+    """Judge the epoch on valid, write its line, keep its weights where they are to be kept."""
+    trained = _weights(state.network)
+    if state.average:
+        state.network.load_state_dict(state.average)
+    logits = torch.from_numpy(predict_logits(state.network, valid.images())).double()
+    labels = torch.from_numpy(valid.labels)
+    state.history.append(
+        Epoch(
+            epoch=state.epoch + 1,
+            lr=learning_rate(settings.train, float(state.epoch)),
+            train_loss=state.loss_sum / state.seen,
+            train_accuracy=state.correct / state.seen,
+            valid_loss=functional.cross_entropy(logits, labels).item(),
+            valid_accuracy=(logits.argmax(1) == labels).double().mean().item(),
+        )
+    )
+    if selected_epoch(state.history, settings.train.select) == state.epoch + 1:
+        state.best = _weights(state.network)
+    state.network.load_state_dict(trained)
+    state.epoch, state.step, state.loss_sum, state.correct, state.seen = state.epoch + 1, 0, 0.0, 0, 0
+
+
+def selected_epoch(history: list[Epoch], select: str) -> int:
+    """The number (from 1) of the epoch that is kept."""
+    if select == "last":
+        return history[-1].epoch
+    return max(history, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch
+
+
+def _optimizer(network: Network, options: TrainSettings) -> torch.optim.Optimizer:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if options.optimizer == "sgd":
+        nesterov = options.momentum > 0
+        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov, fused=True)
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=True)
+
+
+def _class_weights(options: TrainSettings, batches: Batches) -> Tensor | None:
+    """`(K,)` weights with mean 1 over the samples, or None."""
+    if options.class_weights == "none":
+        return None
+    counts = torch.bincount(batches.labels, minlength=batches.targets.shape[1]).float()
+    return len(batches) / (counts.clamp(min=1) * (counts > 0).sum())
+
+
+def _weights(network: Network) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def _average(state: State, decay: float) -> None:
+    if not decay:
+        return
+    current = state.network.state_dict()
+    floats = [name for name, tensor in current.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([state.average[n] for n in floats], [current[n] for n in floats], 1 - decay)
+    for name in current.keys() - set(floats):
+        state.average[name].copy_(current[name])
+
+
+def _progress(state: State, settings: Settings, batches: Batches) -> Progress:
+    epochs = settings.train.epochs
+    return Progress(
+        epoch=state.epoch + 1,
+        epochs=epochs,
+        done=(state.epoch + state.step / batches.steps) / epochs,
+        loss=state.loss_sum / state.seen,
+        accuracy=state.correct / state.seen,
+        images_per_second=state.images / max(state.seconds, 1e-9),
+    )
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Yield a question: has SIGINT or SIGTERM come, or has the parent process died? A second signal kills."""
+    parent = os.getppid()
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def catch(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught) or os.getppid() != parent
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
