@@ -1,0 +1,31 @@
+"""Drawn faces, the embedded default corpus: procedural, driven by FACS action units, with the whole truth known.
+
+In: a seed. Out: faces, clips and scenes, each with subject, action units and where they act. Identities vary in
+head, skin tone (Monk scale), hair, eyes, brows, glasses, beard and age lines; pictures in pose, light, background,
+focus and noise; expressions are EMFACS prototypes, graded, blended and sometimes incomplete.
+
+Byte-identical on every machine: random numbers come from numpy's raw bit stream, which is promised never to change
+(`chance`); geometry is float64 on multiples of small powers of two, where every sum is exact (`anatomy`,
+`geometry`); polygons, shades, light, blur and noise are whole-number arithmetic (`paint`, `render`). A golden hash
+in the tests holds it.
+"""
+
+from mien.data.drawn.clips import Clip, draw_clip
+from mien.data.drawn.expression import AUS, PROTOTYPES
+from mien.data.drawn.faces import Face, draw_face, draw_faces
+from mien.data.drawn.scene import Scene, draw_scene
+from mien.data.drawn.sheet import contact_sheet, sheet_faces
+
+__all__ = [
+    "AUS",
+    "PROTOTYPES",
+    "Clip",
+    "Face",
+    "Scene",
+    "contact_sheet",
+    "draw_clip",
+    "draw_face",
+    "draw_faces",
+    "draw_scene",
+    "sheet_faces",
+]
