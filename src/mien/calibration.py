@@ -21,11 +21,13 @@ __all__ = [
     "Reliability",
     "RiskCoverage",
     "brier",
+    "brier_of_each",
     "check_logits",
     "ece",
     "fit_temperature",
     "log_softmax",
     "nll",
+    "nll_of_each",
     "reliability",
     "risk_coverage",
     "softmax",
@@ -69,14 +71,26 @@ def softmax(logits: ArrayLike) -> Floats:
     return np.exp(log_softmax(logits))
 
 
+def nll_of_each(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Negative log-likelihood of each sample, `(N,)`, in nats."""
+    z, y = check_logits(logits, labels)
+    return -log_softmax(z)[np.arange(len(y)), y]
+
+
 def nll(logits: ArrayLike, labels: ArrayLike) -> float:
     r"""Negative log-likelihood in nats, \(-\frac1N\sum_n \log p_{n,y_n}\); nan for no samples.
 
     >>> round(nll([[0.0, 0.0]], [1]), 6)
     0.693147
     """
-    z, y = check_logits(logits, labels)
-    return float(-log_softmax(z)[np.arange(len(y)), y].mean()) if len(y) else math.nan
+    each = nll_of_each(logits, labels)
+    return float(each.mean()) if each.size else math.nan
+
+
+def brier_of_each(probs: ArrayLike, labels: ArrayLike) -> Floats:
+    """Brier's score of each sample, `(N,)`, 0 to 2."""
+    p, y = check_logits(probs, labels)
+    return np.asarray(np.square(p).sum(axis=1) + 1 - 2 * p[np.arange(len(y)), y])
 
 
 def brier(probs: ArrayLike, labels: ArrayLike) -> float:
@@ -85,10 +99,8 @@ def brier(probs: ArrayLike, labels: ArrayLike) -> float:
     >>> brier([[1.0, 0.0], [1.0, 0.0]], [0, 1])
     1.0
     """
-    p, y = check_logits(probs, labels)
-    if not len(y):
-        return math.nan
-    return float((np.square(p).sum(axis=1) + 1 - 2 * p[np.arange(len(y)), y]).mean())
+    each = brier_of_each(probs, labels)
+    return float(each.mean()) if each.size else math.nan
 
 
 def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:

@@ -24,9 +24,11 @@ __all__ = [
     "ClassScores",
     "Scores",
     "as_dict",
+    "auc_averages",
     "auc_one_vs_rest",
     "auc_pairs",
     "class_scores",
+    "confusion_averages",
     "confusion_matrix",
     "roc_curve",
     "scores",
@@ -63,17 +65,46 @@ class ClassScores:
 def class_scores(confusion: ArrayLike) -> ClassScores:
     """Precision, recall and F1 of each class from a confusion matrix `(K, K)`, rows are labels.
 
+    A stack of matrices `(..., K, K)` gives arrays `(..., K)`; the bootstrap uses that.
+
     >>> class_scores([[3, 1], [0, 0]]).recall.tolist()
     [0.75, nan]
     """
     matrix = np.asarray(confusion)
-    hits, support, predicted = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
+    support, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
     return ClassScores(
         precision=ratio(hits, predicted),
         recall=ratio(hits, support),
         f1=ratio(2 * hits, support + predicted),
         support=support.astype(np.int64),
     )
+
+
+def confusion_averages(confusion: ArrayLike) -> dict[str, Floats]:
+    """The fields of `Scores` that follow from confusion matrices `(..., K, K)` alone, each `(...)`; see `Scores`.
+
+    >>> {name: float(value) for name, value in confusion_averages([[3, 1], [0, 4]]).items()}["accuracy"]
+    0.875
+    """
+    each = class_scores(confusion)
+    support, present = each.support, (each.support > 0).astype(np.int64)
+    precision = np.nan_to_num(each.precision)
+    accuracy = ratio(np.trace(np.asarray(confusion), axis1=-2, axis2=-1), support.sum(axis=-1))
+    return {
+        "accuracy": accuracy,
+        "uar": weighted(each.recall, present),
+        "macro_precision": weighted(precision, present),
+        "macro_f1": weighted(each.f1, present),
+        "weighted_precision": weighted(precision, support),
+        "weighted_recall": accuracy,
+        "weighted_f1": weighted(each.f1, support),
+    }
+
+
+def weighted(values: Floats, weights: Ints) -> Floats:
+    """Mean over the last axis by weights; values of weight 0 may be nan; no weight at all gives nan."""
+    return ratio(np.where(weights > 0, values * weights, 0).sum(axis=-1), weights.sum(axis=-1))
 
 
 def ratio(part: ArrayLike, whole: ArrayLike) -> Floats:
@@ -119,6 +150,19 @@ def against_rest(pairs: Floats, support: Ints) -> Floats:
     others = np.tile(support, (len(support), 1)) * (1 - np.eye(len(support), dtype=np.int64))
     wins = np.where(others > 0, np.nan_to_num(pairs) * others, 0).sum(axis=1)
     return np.where(support > 0, ratio(wins, others.sum(axis=1)), np.nan)
+
+
+def auc_averages(probs: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """The three AUC fields of `Scores` from probabilities `(N, K)` and labels `(N,)`."""
+    _, y = check_logits(probs, labels)
+    pairs, support = auc_pairs(probs, y), np.bincount(y, minlength=np.shape(probs)[1])
+    each, present = against_rest(pairs, support), (support > 0).astype(np.int64)
+    ordered = np.outer(present, present) - np.diag(present)
+    return {
+        "macro_auc": float(weighted(each, present)),
+        "weighted_auc": float(weighted(each, support)),
+        "hand_till_auc": float(weighted(pairs.ravel(), ordered.ravel())),
+    }
 
 
 def roc_curve(score: ArrayLike, positive: ArrayLike) -> tuple[Floats, Floats]:
@@ -190,35 +234,16 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> Scores:
     z, y = check_logits(logits, labels)
     probs = softmax(z)
     confusion = confusion_matrix(y, z.argmax(axis=1), z.shape[1])
-    each, accuracy = class_scores(confusion), float(ratio(np.trace(confusion), len(y)))
-    present = each.support > 0
-    pairs = auc_pairs(probs, y)
-    ordered = np.outer(present, present) & ~np.eye(len(present), dtype=bool)
-    auc = against_rest(pairs, each.support)
-    precision = np.nan_to_num(each.precision)
+    ignored = (confusion.sum(axis=1) > 0) & (confusion.sum(axis=0) == 0)
     return Scores(
         n=len(y),
-        accuracy=accuracy,
-        uar=weighted(each.recall, present),
-        macro_precision=weighted(precision, present),
-        macro_f1=weighted(each.f1, present),
-        weighted_precision=weighted(precision, each.support),
-        weighted_recall=accuracy,
-        weighted_f1=weighted(each.f1, each.support),
-        macro_auc=weighted(auc, present),
-        weighted_auc=weighted(auc, each.support),
-        hand_till_auc=weighted(pairs[ordered], ordered[ordered]),
+        **{name: float(value) for name, value in confusion_averages(confusion).items()},
+        **auc_averages(probs, y),
         nll=nll(z, y),
         brier=brier(probs, y),
         ece=ece(probs, y),
-        undefined=tuple(np.flatnonzero(present & np.isnan(each.precision)).tolist()),
+        undefined=tuple(np.flatnonzero(ignored).tolist()),
     )
-
-
-def weighted(values: Floats, weights: Ints | NDArray[np.bool_]) -> float:
-    """The mean of values `(M,)` by weights `(M,)`; values of weight 0 may be nan; no weight at all gives nan."""
-    used = weights > 0
-    return float(np.average(values[used], weights=weights[used].astype(np.float64))) if used.any() else math.nan
 
 
 def as_dict(result: Scores | ClassScores) -> dict[str, object]:
