@@ -11,10 +11,10 @@ in the tests holds it.
 """
 
 from mien.data.drawn.clips import Clip, draw_clip
+from mien.data.drawn.contact import contact_sheet, sheet_faces
 from mien.data.drawn.expression import AUS, PROTOTYPES
 from mien.data.drawn.faces import Face, draw_face, draw_faces
 from mien.data.drawn.scene import Scene, draw_scene
-from mien.data.drawn.sheet import contact_sheet, sheet_faces
 
 __all__ = [
     "AUS",

@@ -13,6 +13,7 @@ sum below is exact in float64, so neither the order of additions nor fused multi
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,25 @@ from numpy.typing import NDArray
 from mien.data.drawn.expression import AUS
 from mien.data.drawn.tables import ACTIONS, DEPTH, LOOPS, MIDDLE, PAIRED, RAISED, SHAPES
 
-__all__ = ["ANATOMY", "SHAPE_NAMES", "Anatomy", "Curve"]
+__all__ = ["ANATOMY", "SHAPE_NAMES", "Anatomy", "Curve", "Motion"]
 
 Curve = str
 """The name of a curve: 'lip_top' across the middle, 'brow_top.l' and 'brow_top.r' for pairs."""
 
 SHAPE_NAMES: tuple[str, ...] = tuple(SHAPES)
 """The names of the identity weights, in the order of `Anatomy.shape`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """The points that one AU moves."""
+
+    rows: NDArray[np.int64]
+    """(n,) which points of the face."""
+    sides: NDArray[np.float64]
+    """(2, n * 3) their displacement at full intensity: owed to the image's left side, to its right side."""
+    curves: tuple[slice, ...]
+    """Where each curve stands among the n points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +54,8 @@ class Anatomy:
     """(2 * 13, P * 3) displacement for an AU at full intensity: the image's left side, then its right."""
     spans: dict[Curve, slice]
     """Where the points of a curve stand."""
-    moved: dict[int, tuple[Curve, ...]]
-    """The curves that an AU displaces."""
+    motions: dict[int, Motion]
+    """What each AU moves."""
 
 
 def _depth(curve: str, x: int, y: int) -> int:
@@ -89,10 +102,21 @@ def _displaced(table: list[tuple[int, int]], controls: list[tuple[int, ...]], si
     return out
 
 
+def _motion(au_row: int, action: NDArray[np.float64], spans: list[slice]) -> Motion:
+    """What the AU of this row moves, given (26, P, 3) displacements and the spans of the curves it moves."""
+    rows = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+    ends = np.cumsum([0] + [span.stop - span.start for span in spans]).tolist()
+    return Motion(
+        rows=rows,
+        sides=np.stack([action[au_row][rows], action[len(AUS) + au_row][rows]]).reshape(2, -1),
+        curves=tuple(slice(start, end) for start, end in pairwise(ends)),
+    )
+
+
 def _compile() -> Anatomy:
     mean, shape, action = [], [], []
     spans: dict[Curve, slice] = {}
-    moved: dict[int, list[Curve]] = {au: [] for au in AUS}
+    moved: dict[int, list[slice]] = {au: [] for au in AUS}
     start = 0
     for curve in (*PAIRED, *MIDDLE):
         for name, side, controls, closed in _controls(curve):
@@ -109,13 +133,14 @@ def _compile() -> Anatomy:
             start += len(dense)
             for au in AUS:
                 if curve in ACTIONS[au]:
-                    moved[au].append(name)
+                    moved[au].append(spans[name])
+    actions = np.concatenate(action).swapaxes(0, 1)
     return Anatomy(
         mean=np.concatenate(mean),
         shape=np.concatenate(shape).swapaxes(0, 1).reshape(len(SHAPES), -1),
-        action=np.concatenate(action).swapaxes(0, 1).reshape(2 * len(AUS), -1),
+        action=actions.reshape(2 * len(AUS), -1),
         spans=spans,
-        moved={au: tuple(names) for au, names in moved.items()},
+        motions={au: _motion(row, actions, moved[au]) for row, au in enumerate(AUS)},
     )
 
 

@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from mien.data.drawn.anatomy import ANATOMY
 from mien.data.drawn.chance import Chance
+from mien.data.drawn.expression import AUS
 from mien.data.drawn.identity import Identity
 
-__all__ = ["GRID", "View", "corners", "draw_view", "head_box", "project", "shift_of"]
+__all__ = ["GRID", "View", "corners", "draw_view", "head_box", "moved_by", "project"]
 
 GRID = 32
 """Steps of a pixel in which points are given."""
-
-_BODY = np.zeros(len(ANATOMY.mean), dtype=bool)
-for _curve in ("shoulders",):
-    _BODY[ANATOMY.spans[_curve]] = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,26 +71,28 @@ def _matrix(view: View) -> NDArray[np.float64]:
     return np.array([[math.floor(v * 1024 + 0.5) / 1024 for v in row] for row in rows]).T
 
 
+def _seen(points: NDArray[np.float64], view: View) -> NDArray[np.int64]:
+    """(n, 3) in hundredths of a unit to (n, 2) in 1/32 pixel, rounded down as a whole number at the last step."""
+    seen = points @ _matrix(view)
+    whole: NDArray[np.int64] = np.floor(seen * (view.unit * 4)).astype(np.int64) // 400
+    return whole
+
+
 def project(identity: Identity, intensities: NDArray[np.float64], view: View) -> NDArray[np.int32]:
     """Points (P, 2) of all curves of `ANATOMY` in 1/32 pixel, 0 in the middle of the first pixel."""
     weights = intensities.reshape(-1)
     active = np.flatnonzero(weights)
-    flat = ANATOMY.mean.reshape(-1) + identity.shape @ ANATOMY.shape + weights[active] @ ANATOMY.action[active]
-    points = flat.reshape(-1, 3)
-    seen = points @ _matrix(view)
-    seen[_BODY] = points[_BODY, :2]
-    # Hundredths of the unit: divide last, by a rounding of whole numbers.
-    whole = np.floor(seen * (view.unit * 4)).astype(np.int64) // 400
-    points_seen: NDArray[np.int32] = (whole + np.array(view.middle)).astype(np.int32)
-    return points_seen
+    points = identity.rest
+    if len(active):
+        points = points + (weights[active] @ ANATOMY.action[active]).reshape(-1, 3)
+    placed: NDArray[np.int32] = (_seen(points, view) + np.array(view.middle)).astype(np.int32)
+    return placed
 
 
-def shift_of(au_row: int, intensities: NDArray[np.float64], view: View) -> NDArray[np.int32]:
-    """(P, 2) by how much the AU of this row of `AUS` displaces the points, in 1/32 pixel."""
-    count = len(ANATOMY.action) // 2
-    flat = intensities[0, au_row] * ANATOMY.action[au_row] + intensities[1, au_row] * ANATOMY.action[count + au_row]
-    seen = flat.reshape(-1, 3) @ _matrix(view)
-    shift: NDArray[np.int32] = (np.floor(seen * (view.unit * 4)).astype(np.int64) // 400).astype(np.int32)
+def moved_by(au_row: int, intensities: NDArray[np.float64], view: View) -> NDArray[np.int32]:
+    """(n, 2) by how much the AU of this row of `AUS` moves the points of its `Motion`, in 1/32 pixel."""
+    motion = ANATOMY.motions[AUS[au_row]]
+    shift: NDArray[np.int32] = _seen((intensities[:, au_row] @ motion.sides).reshape(-1, 3), view).astype(np.int32)
     return shift
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.drawn.anatomy import SHAPE_NAMES
+from mien.data.drawn.anatomy import ANATOMY, SHAPE_NAMES
 from mien.data.drawn.chance import Chance
 
 __all__ = ["MONK", "Colour", "Hair", "Identity", "draw_identity", "mix"]
@@ -74,8 +74,8 @@ _STYLES: tuple[Hair, ...] = (
 class Identity:
     """All that is a subject's own."""
 
-    shape: NDArray[np.float64]
-    """(K,) weights in [-1, 1] along `SHAPE_NAMES`."""
+    rest: NDArray[np.float64]
+    """(P, 3) the curves of `ANATOMY` in this subject's face at rest."""
     tone: int
     """Monk skin tone, 1 (lightest) to 10."""
     skin: Colour
@@ -116,13 +116,13 @@ def draw_identity(seed: int, subject: int) -> Identity:
     shape = np.array([chance.spread() for _ in SHAPE_NAMES])
     tone = 1 + chance.below(10)
     # Blood shows through: all tones are a little warmer on a face than in the chart.
-    skin = mix(MONK[tone - 1], (205, 132, 96), 12)
+    skin = mix(MONK[tone - 1], (218, 130, 92), (30, 28, 26, 22, 16, 10, 10, 10, 12, 12)[tone - 1])
     age = chance.choose((0, 0, 0, 1, 1, 2))
     hair_colour = _hair_colour(tone, age, chance)
     hair = chance.choose(_STYLES)
     long = hair.back not in ("", "cloud_back")
     return Identity(
-        shape=shape,
+        rest=ANATOMY.mean + (shape @ ANATOMY.shape).reshape(-1, 3),
         tone=tone,
         skin=skin,
         hair=hair,

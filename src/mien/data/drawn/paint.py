@@ -122,7 +122,7 @@ def _eyes(canvas: Canvas, who: Identity) -> None:
 def _mouth(canvas: Canvas, who: Identity) -> None:
     upper, lower = canvas.curve("lip_upper"), canvas.curve("lip_lower")
     gap = int((lower - upper)[len(upper) // 2, 1])
-    if gap > canvas.unit // 50:
+    if gap > canvas.unit // 25:
         canvas.fill(_opaque(_MOUTH), canvas.between("lip_upper", "lip_lower"))
         edge = (upper * 9 + lower * 7) >> 4
         canvas.fill(_opaque(_TEETH), np.concatenate([upper[4:-4], edge[4:-4][::-1]]))
@@ -145,12 +145,19 @@ def _nose(canvas: Canvas, who: Identity) -> None:
     canvas.fill(wing, canvas.ribbon("ala.l", 3, True), canvas.ribbon("ala.r", -3, True))
 
 
+def _cover(canvas: Canvas, who: Identity) -> tuple[Points, ...]:
+    """Outlines of the hair or cloth in front of the head; none for the bald."""
+    if who.hair.line == "scarf_line":
+        return canvas.curve("scarf_back"), canvas.curve("scarf_line")
+    return (canvas.between(who.hair.top, who.hair.line),) if who.hair.top else ()
+
+
 def _hair(canvas: Canvas, who: Identity) -> None:
     colour = who.cloth if who.hair.cloth else who.hair_colour
-    if who.hair.line == "scarf_line":
-        canvas.fill(_opaque(colour), canvas.curve("scarf_back"), canvas.curve("scarf_line"))
-    elif who.hair.top:
-        canvas.fill(_opaque(colour), canvas.between(who.hair.top, who.hair.line))
+    cover = _cover(canvas, who)
+    if cover:
+        canvas.fill(_opaque(colour), *cover)
+    if who.hair.top:
         top = canvas.curve(who.hair.top)
         shine = top[len(top) // 4 : -(len(top) // 4)] + np.array([0, canvas.unit // 6], dtype=np.int32)
         lower = shine.copy()
@@ -189,20 +196,27 @@ def paint_face(points: Points, who: Identity, unit: int, size: int) -> NDArray[n
     return halve(canvas.image)
 
 
+def _owed() -> tuple[list[tuple[str, bool]], NDArray[np.float64], NDArray[np.float64]]:
+    """The lines of both sides (name, upright), their darkness (L,) for age 1 and (26, L) for AUs at full."""
+    names, ages, owed = [], [], []
+    for line, (age, levels, upright) in LINES.items():
+        for curve, shares in ((f"{line}.l", (1.0, 0.0)), (f"{line}.r", (0.0, 1.0)), (line, (0.5, 0.5))):
+            if curve in ANATOMY.spans:
+                names.append((curve, upright))
+                ages.append(age)
+                owed.append([share * levels.get(au, 0) for share in shares for au in AUS])
+    return names, np.array(ages, dtype=np.float64), np.array(owed).T
+
+
+_NAMES, _AGES, _OWED = _owed()
+
+
 def _lines(canvas: Canvas, who: Identity, intensities: NDArray[np.float64]) -> None:
-    level = {au: intensities[:, row].tolist() for row, au in enumerate(AUS)}
-    for name, (age, owed, upright) in LINES.items():
-        for side, curve in enumerate((f"{name}.l", f"{name}.r")):
-            if curve not in ANATOMY.spans:
-                curve, sides = name, (0, 1)
-                if side:
-                    break
-            else:
-                sides = (side, side)
-            dark = age * who.age + sum(w * (level[au][sides[0]] + level[au][sides[1]]) / 2 for au, w in owed.items())
-            if dark >= 8:
-                width = 3 if dark < 60 else 4
-                canvas.fill((255 - min(int(dark), 150),), canvas.ribbon(curve, width, upright))
+    dark = _AGES * who.age + intensities.reshape(-1) @ _OWED
+    for number in np.flatnonzero(dark >= 8).tolist():
+        curve, upright = _NAMES[number]
+        depth = min(int(dark[number]), 150)
+        canvas.fill((255 - depth,), canvas.ribbon(curve, 3 if depth < 60 else 4, upright))
 
 
 def paint_shade(
@@ -216,13 +230,16 @@ def paint_shade(
     soft.fill((128,), soft.curve("shoulders"))
     soft.fill((124,), soft.curve("outline"))
     soft.fill((137,), soft.curve("brow_bone"))
-    soft.fill_pair((106,), "socket")
+    soft.fill_pair((104,), "socket")
     soft.fill_pair((136 + raised,), "cheek")
-    soft.fill((104,), soft.curve("flank.l" if side > 0 else "flank.r"))
-    soft.fill((152,), soft.curve("bridge"))
+    soft.fill((98,), soft.curve("flank.l" if side > 0 else "flank.r"))
+    soft.fill((158,), soft.curve("bridge"))
     soft.fill((98,), soft.curve("nose_base"))
     soft.fill((96,), soft.ribbon("under_lip", 8))
     blurred = box_blur(box_blur(soft.image, max(1, size // 40)), max(1, size // 48)).astype(np.int32)
     sharp = Canvas(np.full((2 * size, 2 * size), 255, dtype=np.uint8), points, unit)
     _lines(sharp, who, intensities)
+    cover = _cover(sharp, who)
+    if cover:
+        sharp.fill((255,), *cover)
     return (blurred * 2 * halve(sharp.image)) // 1020

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from mien.data.drawn.anatomy import ANATOMY
 from mien.data.drawn.chance import Chance
 from mien.data.drawn.expression import AUS
-from mien.data.drawn.geometry import GRID, View, shift_of
+from mien.data.drawn.geometry import GRID, View, moved_by
 from mien.data.drawn.identity import Colour, Identity, mix
 from mien.data.drawn.paint import box_blur, paint_face, paint_shade
 
 __all__ = ["Scenery", "draw_masks", "draw_scenery", "grainy", "light_face", "photograph"]
+
+
+_COVERED = 128
+"""A pixel counts as moved when more than this many 255ths of it were swept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +42,13 @@ class Scenery:
 
 
 def _any_colour(chance: Chance) -> Colour:
-    return (40 + chance.below(180), 40 + chance.below(180), 40 + chance.below(180))
+    level = 50 + chance.below(150)
+    return (level + chance.below(50), level + chance.below(50), level + chance.below(50))
 
 
 def draw_scenery(chance: Chance) -> Scenery:
     """Some light, some background."""
-    first = mix(_any_colour(chance), (128, 128, 128), 45)
+    first = mix(_any_colour(chance), (128, 128, 128), 20)
     blobs = tuple(
         (chance.below(256), chance.below(256), 20 + chance.below(60), mix(first, _any_colour(chance), 60))
         for _ in range(chance.below(4))
@@ -51,7 +56,7 @@ def draw_scenery(chance: Chance) -> Scenery:
     return Scenery(
         light=(int(56 * chance.spread()), int(26 * chance.spread()) - 14),
         gain=236 + chance.below(60),
-        background=(first, mix(first, _any_colour(chance), 40)),
+        background=(first, mix(first, _any_colour(chance), 50)),
         blobs=blobs,
         soft=chance.often(25),
         grain=chance.choose((0, 4, 8, 12, 18)),
@@ -70,7 +75,7 @@ def _background(scenery: Scenery, size: int) -> NDArray[np.uint8]:
         near = reach * 5 // 12
         ring = [(reach, -near), (reach, near), (near, reach), (-near, reach)]
         outline = np.array([(cx + px, cy + py) for px, py in ring + [(-px, -py) for px, py in ring]], dtype=np.int32)
-        cv2.fillPoly(image, [outline], colour)
+        cv2.fillPoly(image, [outline], colour, cv2.LINE_AA)
     return box_blur(image, max(1, size // 10)) if scenery.blobs else image
 
 
@@ -80,7 +85,7 @@ def _light(scenery: Scenery, view: View, size: int) -> NDArray[np.int32]:
     u = ((steps - view.middle[0]) * 256 // view.unit)[None, :]
     v = ((steps - view.middle[1]) * 256 // view.unit)[:, None] - 30
     slope = (scenery.light[0] * u + scenery.light[1] * v) >> 8
-    light: NDArray[np.int32] = np.clip(scenery.gain + 14 + slope - ((u * u * 3 + v * v) >> 12), 110, 350)
+    light: NDArray[np.int32] = np.clip(scenery.gain + slope - ((u * u * 3 + v * v) >> 12), 110, 350)
     return light
 
 
@@ -90,7 +95,8 @@ def light_face(
     """The lit face: colours times cover (S, S, 3) up to 255 * 1020 / 1020, and cover (S, S, 1) up to 1020."""
     layer = paint_face(points, who, view.unit, size)
     side = 1 if scenery.light[0] > 0 else -1
-    shade = paint_shade(points, who, intensities, view.unit, size, side) * _light(scenery, view, size)
+    exposed = paint_shade(points, who, intensities, view.unit, size, side) * (224 + 8 * who.tone) >> 8
+    shade = exposed * _light(scenery, view, size)
     colours = np.minimum((layer[..., :3] * (shade[..., None] >> 4)) >> 12, layer[..., 3:])
     return colours, layer[..., 3:]
 
@@ -122,16 +128,25 @@ def draw_masks(
     """(S, S) with bit i set where AUS[i] moved the pixel: what its curves swept on their way, and their lines."""
     masks = np.zeros((size, size), dtype=np.uint16)
     for row, au in enumerate(AUS):
-        if not intensities[:, row].any():
-            continue
-        before = points - shift_of(row, intensities, view)
-        swept = np.zeros((size, size), dtype=np.uint8)
-        outlines = []
-        for name in ANATOMY.moved[au]:
-            span = ANATOMY.spans[name]
-            old, new = before[span], points[span]
-            cv2.fillPoly(swept, [np.concatenate([old, new[::-1]])], 1, cv2.LINE_8, 5)
-            outlines += [old, new]
-        cv2.polylines(swept, outlines, False, 1, 1, cv2.LINE_8, 5)
-        masks |= swept.astype(np.uint16) << np.uint16(row)
+        if intensities[:, row].any():
+            motion = ANATOMY.motions[au]
+            after = points[motion.rows]
+            swept = _sweep(after - moved_by(row, intensities, view), after, motion.curves, size)
+            masks |= swept.astype(np.uint16) << np.uint16(row)
     return masks
+
+
+def _sweep(
+    before: NDArray[np.int32], after: NDArray[np.int32], curves: tuple[slice, ...], size: int
+) -> NDArray[np.uint8]:
+    """(S, S) 1 where curves passed on their way, and where they lay: a line is about a pixel wide."""
+    swept = np.zeros((size, size), dtype=np.uint8)
+    outlines = []
+    for curve in curves:
+        old, new = before[curve], after[curve]
+        # Anti-aliased, then cut: the rounding of OpenCV's plain outlines changed between its versions 4.9 and 4.14.
+        cv2.fillPoly(swept, [np.concatenate([old, new[::-1]])], 255, cv2.LINE_AA, 5)
+        outlines += [old, new]
+    cv2.polylines(swept, outlines, False, 255, 1, cv2.LINE_AA, 5)
+    moved: NDArray[np.uint8] = (swept > _COVERED).astype(np.uint8)
+    return moved
