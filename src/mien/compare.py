@@ -16,7 +16,7 @@ from .data.splits import holdout
 from .data.store import Store
 from .errors import CompareError
 from .metrics import Scores, scores
-from .runs import DataFacts, Run
+from .runs import DataFacts, Run, resolve
 
 __all__ = ["Comparison", "Row", "collect", "plan"]
 
@@ -83,10 +83,11 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     """
     from .models import check
 
-    cells = list(recipe.cells())
+    cells = [resolve(settings, store) for settings in recipe.cells()]
     for settings in cells:
         check(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    return [Run.create(folder, settings, store, holdout(store, settings.data)) for settings in cells]
+    folds = {settings.data: holdout(store, settings.data) for settings in cells}
+    return [Run.create(folder, settings, store, folds[settings.data]) for settings in cells]
 
 
 def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:

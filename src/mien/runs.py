@@ -36,7 +36,7 @@ from .data.splits import Fold, Part
 from .data.store import Store
 from .errors import MienError, RunBusy, RunError
 
-__all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs"]
+__all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
 
 PUBLISHED_HEADS: Mapping[str, Literal["fc", "flat", "gap"]] = {"vgg16": "fc", "vgg_paper": "flat"}
 """Heads as published; of all other networks it is `gap`."""
@@ -139,11 +139,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
-        """The run of these settings on this data under `folder`: the one that is there, or a new one.
-
-        `settings` are written out in full: zeros that mean "the store's" are replaced.
-        """
-        settings = resolve(settings, store)
+        """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
         path = folder / settings.run_id(store.meta.sha256)
         if (path / "data.json").exists():
             return cls.open(path)

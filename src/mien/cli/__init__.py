@@ -7,15 +7,18 @@ Exit codes: 0 done, 1 done but for the listed failures, 2 an input or setting th
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from .. import __version__
 from ..errors import MienError
 from . import data
 
 __all__ = ["app", "main"]
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Typer's own, wherever this version of it keeps its parser."""
 
 app = typer.Typer(
     name="mien",
@@ -42,14 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MienError as error:
         _say(str(error))
         sys.exit(2)
-    except click.ClickException as error:
-        error.show()
+    except UsageError as error:
+        _say(f"{error.format_message()} Try --help.")  # type: ignore[attr-defined]
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("Interrupted. What was finished is kept; the same command goes on from there.")
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(message: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]mien:[/] {message}", markup=True)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mien: ", "bold red"), message))

@@ -1,0 +1,103 @@
+"""`mien compare`: a corpus on disk to the paper's table. `mien report`: the page from the runs there are."""
+
+import hashlib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..compare import Comparison, collect, plan
+from ..config import parse_overrides, read_recipe, recipe_names
+from ..data.corpora import CORPORA
+from ..data.prepare import PrepareOptions, draw_store, prepare
+from ..data.store import Store
+from ..engines.local import finish
+from ..errors import DataError
+from ..report import as_json as comparison_json
+from ..report import terminal_table, write_report
+from ..runs import find_runs
+from .watch import watch
+
+__all__ = ["compare", "report"]
+
+DRAWN_FACES = 3600
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders; finished ones are reused.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
+NoFaces = Annotated[bool, typer.Option("--no-faces", help="Leave out every picture of the corpus.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+
+def compare(
+    recipe: Annotated[str, typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}.")] = "paper",
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", "-c", help=f"Import --data first: {', '.join(sorted(CORPORA))}.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    out: Out = Path("report"),
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, such as train.epochs=9 or 'train.seed=[0,1]'.")
+    ] = None,
+    no_faces: NoFaces = False,
+    as_json: Json = False,
+) -> None:
+    """Train every cell of a recipe's grid and write the report.
+
+    The same command again goes on where it was stopped, and finishes at once when all runs are there.
+    """
+    chosen = read_recipe(recipe).changed(parse_overrides(changes or []))
+    planned = plan(chosen, _store(data, corpus, runs), runs)
+    with watch(len(planned)) as progress:
+        finish(planned, progress)
+    comparison = collect(planned, vary=chosen.grid)
+    _present(comparison, out, faces=not no_faces, json_wanted=as_json)
+
+
+def report(
+    runs: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = Path("runs"),
+    out: Out = Path("report"),
+    vary: Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")] = None,
+    no_faces: NoFaces = False,
+    as_json: Json = False,
+) -> None:
+    """Write the report of the runs that are finished, at any time."""
+    comparison = collect(find_runs(runs), vary=vary or ())
+    _present(comparison, out, faces=not no_faces, json_wanted=as_json)
+
+
+def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
+    """The store to train on: the one given, or one made beside the runs from a corpus or of drawn faces."""
+    if data is not None and corpus is None:
+        return Store.open(data)
+    if data is None and corpus is not None:
+        raise DataError(f"--corpus {corpus} needs --data, the path of the corpus.")
+    if data is None or corpus is None:
+        path = runs / "store" / "drawn"
+        if not path.exists():
+            draw_store(path, count=DRAWN_FACES)
+        return Store.open(path)
+    place = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
+    path = runs / "store" / f"{corpus}-{place}"
+    if not path.exists():
+        prepare(data, corpus, path, PrepareOptions())
+    return Store.open(path)
+
+
+def _present(comparison: Comparison, out: Path, *, faces: bool, json_wanted: bool) -> None:
+    command = shlex.join(["mien", *sys.argv[1:]])
+    page = write_report(comparison, out, faces=faces, command=command)
+    if json_wanted:
+        print(json.dumps(comparison_json(comparison), indent=2))
+    else:
+        console = Console(highlight=False)
+        console.print(terminal_table(comparison))
+        console.print(f"Report: {page}", soft_wrap=True)
+    if any(row.failures for row in comparison.rows):
+        raise typer.Exit(1)
