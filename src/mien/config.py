@@ -141,8 +141,12 @@ class Settings:
         return {f"{table}.{key}": value for table, keys in asdict(self).items() for key, value in keys.items()}
 
     def run_id(self, fingerprint: str) -> str:
-        """The network's name and a hash of settings and data fingerprint: equal ids are the same run."""
-        content = json.dumps([self.flat(), fingerprint], sort_keys=True)
+        """The network's name and a hash of settings and data fingerprint: equal ids are the same run.
+
+        Only what differs from the defaults is hashed, so a setting that a later version adds keeps old ids.
+        """
+        defaults = Settings().flat()
+        content = json.dumps([{k: v for k, v in self.flat().items() if v != defaults[k]}, fingerprint], sort_keys=True)
         return f"{self.model.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
 

@@ -142,7 +142,7 @@ class Run:
         """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
         path = folder / settings.run_id(store.meta.sha256)
         if (path / "data.json").exists():
-            return cls.open(path)
+            return cls.open(path)._checked(settings)
         facts = DataFacts(
             corpus=store.meta.corpus,
             fingerprint=store.meta.sha256,
@@ -170,6 +170,11 @@ class Run:
             raise RunError(f"{path} is not a run folder: it has no config.toml and data.json.") from None
         except (ValueError, KeyError, TypeError, OSError, MienError) as error:
             raise RunError(f"The run {path} is damaged ({error}). Remove it and run the same command again.") from None
+
+    def _checked(self, settings: Settings) -> "Run":
+        if self.settings != settings:
+            raise RunError(f"{self.path} was made when mien had other defaults. Use another --runs folder.")
+        return self
 
     @property
     def record(self) -> Record:

@@ -33,7 +33,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 
 
 def compare(
-    recipe: Annotated[str, typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}.")] = "paper",
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper; without --data, demo."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
     ] = None,
@@ -52,7 +55,7 @@ def compare(
 
     The same command again goes on where it was stopped, and finishes at once when all runs are there.
     """
-    chosen = read_recipe(recipe).changed(parse_overrides(changes or []))
+    chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     planned = plan(chosen, _store(data, corpus, runs), runs)
     with watch(len(planned)) as progress:
         finish(planned, progress)
