@@ -6,6 +6,7 @@ multiples of 1/1024 and every product stays below 2**53, so the float64 sums are
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,7 @@ def _cosine(sine: float) -> float:
     return math.floor(1024 * math.sqrt(1 - sine * sine)) / 1024
 
 
+@lru_cache(maxsize=16)
 def _matrix(view: View) -> NDArray[np.float64]:
     """(3, 2) from the face's x, y, z to the picture's x, y, multiples of 1/1024."""
     cos_yaw, cos_pitch, cos_roll = _cosine(view.yaw), _cosine(view.pitch), _cosine(view.roll)
