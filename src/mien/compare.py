@@ -11,33 +11,40 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .config import Recipe
-from .data.splits import holdout
+import numpy as np
+
+from .config import Recipe, override
+from .data.splits import divide, fold_count
 from .data.store import Store
 from .errors import CompareError
 from .metrics import Scores, scores
-from .runs import DataFacts, Run, resolve
+from .runs import DataFacts, Logits, Run, resolve
 
 __all__ = ["Comparison", "Row", "collect", "plan"]
 
-SEED = "train.seed"
 NAME = "model.name"
-ALWAYS_VARIES = ("model.", SEED)
-"""What may differ between runs of one table without being asked for: the network and its options, and the seed."""
+REPLICATES = ("train.seed", "data.repeat")
+"""Settings that repeat a measurement: they never tell rows apart."""
+FOLD = "data.fold"
+"""The fold of a cross-validation: the folds of one replicate are pooled."""
+ALWAYS_VARIES = ("model.", *REPLICATES, FOLD)
+"""What may differ between runs of one table without being asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One network with its factors, over all its seeds."""
+    """One network with its factors, over all its replicates (seeds, repetitions of a cross-validation)."""
 
     factors: Mapping[str, Any]
     """The settings that tell this row from the others, the network's name first."""
     runs: tuple[Run, ...]
-    """Its finished runs, by seed."""
+    """Its finished runs, by seed, repetition and fold."""
     failures: tuple[str, ...] = ()
     """Why runs of this row gave no result, a sentence each."""
     pending: int = 0
     """Runs that are planned or under way."""
+    folds: int = 1
+    """Runs that make up one replicate."""
 
     @property
     def network(self) -> str:
@@ -50,10 +57,29 @@ class Row:
         return ", ".join([self.network, *(_words(key, value) for key, value in self.factors.items() if key != NAME)])
 
     @cached_property
+    def tests(self) -> dict[tuple[Any, ...], Logits]:
+        """Logits on test by replicate; the folds of a cross-validation pooled, so that each sample counts once.
+
+        A replicate whose folds are not all finished is left out.
+        """
+        return {key: _pooled(runs, "test") for key, runs in self._replicates().items()}
+
+    @cached_property
+    def valids(self) -> dict[tuple[Any, ...], tuple[Logits, ...]]:
+        """Logits on valid by replicate, one a fold: the validation parts of two folds may overlap."""
+        return {key: tuple(run.logits("valid") for run in runs) for key, runs in self._replicates().items()}
+
+    @cached_property
     def scores(self) -> tuple[Scores, ...]:
-        """Scores on test, one a run."""
-        tests = [run.logits("test") for run in self.runs]
-        return tuple(scores(test.logits, test.labels) for test in tests)
+        """Scores on test, one a replicate."""
+        return tuple(scores(test.logits, test.labels) for test in self.tests.values())
+
+    def _replicates(self) -> dict[tuple[Any, ...], list[Run]]:
+        grouped: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            flat = run.settings.flat()
+            grouped[tuple(flat[key] for key in REPLICATES)].append(run)
+        return {key: runs for key, runs in grouped.items() if len(runs) == self.folds}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +109,14 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     """
     from .models import check
 
-    cells = [resolve(settings, store) for settings in recipe.cells()]
+    cells = [
+        override(settings, {FOLD: fold})
+        for settings in (resolve(cell, store) for cell in recipe.cells())
+        for fold in range(fold_count(store, settings.data))
+    ]
     for settings in cells:
         check(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    folds = {settings.data: holdout(store, settings.data) for settings in cells}
+    folds = {settings.data: divide(store, settings.data) for settings in cells}
     return [Run.create(folder, settings, store, folds[settings.data]) for settings in cells]
 
 
@@ -105,10 +135,9 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
     _check_alike(runs, tuple(vary))
     factors, own = _factors(runs)
     groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        flat = run.settings.flat()
-        groups[tuple(flat[key] for key in factors)].append(run)
     values = [run.settings.flat() for run in runs]
+    for run, flat in zip(runs, values, strict=True):
+        groups[tuple(flat[key] for key in factors)].append(run)
     return Comparison(
         rows=tuple(_row(dict(zip(factors, key, strict=True)), group) for key, group in groups.items()),
         data=runs[0].data,
@@ -120,7 +149,11 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
 
 
 def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
-    ordered = sorted(runs, key=lambda run: run.settings.train.seed)
+    def order(run: Run) -> tuple[Any, ...]:
+        flat = run.settings.flat()
+        return tuple(flat[key] for key in (*REPLICATES, FOLD))
+
+    ordered = sorted(runs, key=order)
     records = [run.record for run in ordered]
     return Row(
         factors=factors,
@@ -129,6 +162,7 @@ def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
             f"{run.id}: {record.reason}" for run, record in zip(ordered, records, strict=True) if record.reason
         ),
         pending=sum(record.status == "running" for record in records),
+        folds=len({run.settings.data.fold for run in runs}),
     )
 
 
@@ -153,7 +187,9 @@ def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
 def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """The settings that tell rows apart; and apart from these, those that follow from the network alone."""
     values = [run.settings.flat() for run in runs]
-    varied = [key for key in values[0] if key not in (NAME, SEED) and len({flat[key] for flat in values}) > 1]
+    varied = [
+        key for key in values[0] if key not in (NAME, *REPLICATES, FOLD) and len({flat[key] for flat in values}) > 1
+    ]
     factors, own = [NAME], {}
     for key in varied:
         by_network: dict[str, set[Any]] = defaultdict(set)
@@ -164,6 +200,17 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
         else:
             factors.append(key)
     return tuple(factors), own
+
+
+def _pooled(runs: Sequence[Run], part: str) -> Logits:
+    """The logits of several folds as one, by sample id."""
+    parts = [run.logits(part) for run in runs]
+    order = np.argsort(np.concatenate([p.ids for p in parts]), kind="stable")
+    groups = {name: np.concatenate([p.groups[name] for p in parts])[order] for name in parts[0].groups}
+    ids, labels, logits, subjects = (
+        np.concatenate([getattr(p, name) for p in parts])[order] for name in ("ids", "labels", "logits", "subjects")
+    )
+    return Logits(ids=ids, labels=labels, logits=logits, subjects=subjects, groups=groups)
 
 
 def _words(key: str, value: Any) -> str:

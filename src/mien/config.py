@@ -42,6 +42,16 @@ class DataSettings:
     """Seed of that carving; the same for all runs of a comparison, so that they are paired."""
     train_limit: int = 0
     """Use at most this many training samples, stratified by class; 0 uses all."""
+    protocol: Literal["holdout", "kfold", "group-kfold", "loso"] = "holdout"
+    """The corpus's own test split; or cross-validation over all samples: stratified, by subject, one subject out."""
+    folds: int = 5
+    """Number of folds of `kfold` and `group-kfold`, 2 to 1000; `loso` has one a subject."""
+    fold: int = 0
+    """Which fold is the test, from 0; a comparison runs them all."""
+    repeat: int = 0
+    """Which repetition of the cross-validation: another value divides the samples anew."""
+    label_noise: float = 0.0
+    """Share of training labels replaced by another class at random, 0 to 0.9: to see what wrong labels cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +317,10 @@ def _typed(key: str, value: Any, expected: Any) -> Any:
 RANGES: dict[str, tuple[float, float]] = {
     "data.valid_fraction": (0.01, 0.5),
     "data.train_limit": (0, 10**9),
+    "data.folds": (2, 1000),
+    "data.fold": (0, 10**6),
+    "data.repeat": (0, 10**6),
+    "data.label_noise": (0, 0.9),
     "model.dropout": (0, 0.95),
     "model.block_dropout": (0, 0.95),
     "model.width": (0.01, 8),

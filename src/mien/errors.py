@@ -77,6 +77,4 @@ class MissingExtra(MienError):
     """An optional part of mien that is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs an optional part of mien. Install it with: pip install 'mien[{extra}]'"
-        )
+        super().__init__(f"{what} needs an optional part of mien. Install it with: pip install 'mien[{extra}]'")

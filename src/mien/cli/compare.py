@@ -35,7 +35,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 def compare(
     recipe: Annotated[
         str | None,
-        typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper; without --data, demo."),
+        typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper, or demo without --data."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")

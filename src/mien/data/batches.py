@@ -50,7 +50,7 @@ class Batches:
     def epoch(self, number: int) -> Iterator[Tensor]:
         """`steps` index tensors that together are one permutation of the part, made for this epoch."""
         order = torch.randperm(len(self), generator=generator(self._settings.seed, "order", number))
-        yield from order.to(self.labels.device).split(self._settings.batch_size)
+        yield from torch.split(order.to(self.labels.device), self._settings.batch_size)
 
 
 def _targets(part: Part, settings: TrainSettings) -> Tensor:

@@ -1,8 +1,9 @@
 """Which samples train, which choose the epoch, and which judge.
 
-`holdout` keeps the corpus's own test split and, where it has none, carves a stratified validation part from
-train. Samples of one subject stay together, and so do exact copies of one image, so that a validation
-part never repeats what was trained on. The test part comes sealed: only `mien.evaluate` opens it.
+`holdout` keeps the corpus's own splits; `kfold`, `group-kfold` and `loso` (leave one subject out) divide all
+samples, whatever their split, and each fold is the test once. Where there is no valid split, a stratified
+part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
+that no part repeats what was trained on. The test part comes sealed: only `mien.evaluate` opens it.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from ..config import DataSettings
 from ..errors import DataError
 from .store import Store
 
-__all__ = ["Fold", "Part", "SealedPart", "holdout"]
+__all__ = ["Fold", "Part", "SealedPart", "divide", "fold_count"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Part:
     store: Store
     rows: NDArray[np.int64]
     """Rows of the store, ascending: also the sample ids in a run's logits."""
+    given: NDArray[np.int64] | None = None
+    """`(n,)` labels to train on in place of the store's (injected noise), or None."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -33,7 +36,7 @@ class Part:
     @property
     def labels(self) -> NDArray[np.int64]:
         """`(n,)` class indices."""
-        return self.store.samples.label[self.rows]
+        return self.store.samples.label[self.rows] if self.given is None else self.given
 
     @property
     def soft(self) -> NDArray[np.float32] | None:
@@ -78,23 +81,68 @@ class Fold:
     test: SealedPart
 
 
-def holdout(store: Store, settings: DataSettings) -> Fold:
-    """The corpus's own splits, with a validation part carved from train where there is none.
+def divide(store: Store, settings: DataSettings) -> Fold:
+    """Train, valid and test of `settings.protocol`, for the fold and repetition that `settings` names.
 
-    Raises `DataError` where a part would be empty.
+    Raises `DataError` where a part would be empty or the protocol needs subjects that the store lacks.
     """
-    train, valid, test = (store.rows(split) for split in ("train", "valid", "test"))
+    if settings.protocol == "holdout":
+        train, valid, test = (store.rows(split) for split in ("train", "valid", "test"))
+    else:
+        tests = _folds(store, settings)
+        if settings.fold >= len(tests):
+            raise DataError(
+                f"data.fold is {settings.fold}; {settings.protocol} of {store.path} has {len(tests)} folds."
+            )
+        test, valid = tests[settings.fold], np.array([], dtype=np.int64)
+        train = np.setdiff1d(np.arange(len(store)), test)
     for name, rows in (("train", train), ("test", test)):
         if len(rows) == 0:
-            raise DataError(f"{store.path} has no {name} split. Prepare it from a corpus with train and test samples.")
+            raise DataError(f"{store.path} has no {name} split. Give it one, or set data.protocol to cross-validate.")
     if len(valid) == 0:
         train, valid = _carve(store, train, settings)
     train = _limited(store.samples.label[train], train, settings)
     return Fold(
-        train=Part(store=store, rows=train),
+        train=Part(store=store, rows=train, given=_noisy(store, train, settings)),
         valid=Part(store=store, rows=valid),
         test=SealedPart(Part(store=store, rows=test)),
     )
+
+
+def fold_count(store: Store, settings: DataSettings) -> int:
+    """How many folds the protocol has on this store; 1 for `holdout`."""
+    return 1 if settings.protocol == "holdout" else len(_folds(store, settings))
+
+
+def _folds(store: Store, settings: DataSettings) -> list[NDArray[np.int64]]:
+    """The test rows of each fold. Copies of one image never fall into two folds; nor do subjects, if grouped."""
+    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
+
+    rows, subjects = np.arange(len(store)), store.samples.subject
+    if settings.protocol != "kfold" and (subjects == "").any():
+        raise DataError(
+            f"data.protocol {settings.protocol} needs the subject of every sample; {(subjects == '').sum()} of "
+            f"{len(store)} in {store.path} have none. Use kfold, or import the subjects."
+        )
+    if settings.protocol == "loso":
+        return [test for _, test in LeaveOneGroupOut().split(rows, groups=subjects)]
+    groups = subjects if settings.protocol == "group-kfold" else _pixels(store, rows)
+    seed = settings.split_seed + settings.repeat
+    try:
+        splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=seed)
+        return [test for _, test in splitter.split(rows, store.samples.label, groups)]
+    except ValueError as error:
+        raise DataError(f"Cannot divide {store.path} into {settings.folds} folds: {error}") from None
+
+
+def _noisy(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> NDArray[np.int64] | None:
+    """Symmetric noise: each label becomes one of the other classes with probability `label_noise`."""
+    if not settings.label_noise:
+        return None
+    rng = np.random.default_rng([settings.split_seed, 1])
+    labels, classes = store.samples.label[rows], len(store.labels)
+    wrong = rng.random(len(rows)) < settings.label_noise
+    return np.where(wrong, (labels + rng.integers(1, classes, len(rows))) % classes, labels)
 
 
 def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tuple[NDArray[np.int64], ...]:
@@ -112,7 +160,7 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
     if not chosen.any() or chosen.all():
         raise DataError(
             f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(members)} "
-            f"groups (subjects, or copies of one image) off {store.path}. Give it a valid split, or change data.valid_fraction."
+            f"groups (subjects, or copies of one image) off {store.path}. Give it a valid split."
         )
     return rows[~chosen], rows[chosen]
 
@@ -120,10 +168,13 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
 def _groups(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     """Who must stay together: the subject where known, else the exact pixels."""
     subjects = store.samples.subject[rows]
-    pixels = [hashlib.sha256(store.images[row].tobytes()).hexdigest() for row in rows[subjects == ""]]
     groups = subjects.astype("U64")
-    groups[subjects == ""] = pixels
+    groups[subjects == ""] = _pixels(store, rows[subjects == ""])
     return groups
+
+
+def _pixels(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    return np.array([hashlib.sha256(store.images[row].tobytes()).hexdigest() for row in rows], dtype="U64")
 
 
 def _members(groups: NDArray[np.str_]) -> list[NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from ..atomic import write_json
-from ..data.splits import Fold, holdout
+from ..data.splits import Fold, divide
 from ..data.store import Store
 from ..errors import DataError, NonFinite
 from ..evaluate import evaluate, load_network
@@ -81,7 +81,7 @@ def open_fold(run: Run) -> Fold:
     store = Store.open(run.data.store)
     if store.meta.sha256 != run.data.fingerprint:
         raise DataError(f"{store.path} has changed since {run.id} was planned. Plan the comparison again.")
-    return holdout(store, run.settings.data)
+    return divide(store, run.settings.data)
 
 
 def pick_device() -> torch.device:
