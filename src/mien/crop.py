@@ -60,9 +60,7 @@ def crop(
     return _resize(_colours(face, spec.channels), spec.size)
 
 
-def _cut(
-    picture: NDArray[np.uint8], box: tuple[float, float, float, float], margin: float
-) -> NDArray[np.uint8]:
+def _cut(picture: NDArray[np.uint8], box: tuple[float, float, float, float], margin: float) -> NDArray[np.uint8]:
     x, y, width, height = box
     side = max(1, round(max(width, height) * (1 + 2 * margin)))
     left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)

@@ -4,6 +4,7 @@
     samples.csv    label, split, subject, source, then soft:<class>, group:<name>, au:<number> where known
     au_masks.npy   uint16 (N, H, W), drawn faces only: bit i is set where the i-th action unit moved the pixel
     meta.json      label set, licence, crop, counts, what was left out, sha256
+    test_openings.csv   when and by which run the test part was opened; grows, and is no part of the data
 
 It is written as a stream into a temporary folder that is renamed at the end: memory stays flat at any N,
 and an interrupted import leaves nothing that opens.
@@ -32,6 +33,7 @@ __all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "creat
 
 SPLITS = ("train", "valid", "test")
 HEADER_BYTES = 128
+OPENINGS = "test_openings.csv"
 CHUNK = 1 << 20
 
 
@@ -106,9 +108,7 @@ class Store:
         images = _map(path / "images.npy")
         expected = (meta.count, meta.crop.size, meta.crop.size, meta.crop.channels)
         if images.dtype != np.uint8 or images.shape != expected:
-            raise DataError(
-                f"{path}/images.npy holds {images.dtype} {images.shape}, meta.json says {expected}."
-            )
+            raise DataError(f"{path}/images.npy holds {images.dtype} {images.shape}, meta.json says {expected}.")
         return cls(path, meta, images)
 
     def __len__(self) -> int:
@@ -129,6 +129,20 @@ class Store:
         """The rows of a split, ascending."""
         return np.flatnonzero(self.samples.split == split)
 
+    def log_opening(self, when: str, run_id: str) -> None:
+        """Note in `test_openings.csv` that a run opened the test part; no part of the fingerprint."""
+        try:
+            with (self.path / OPENINGS).open("a", encoding="utf-8") as file:
+                file.write(f"{when},{run_id}\n")
+        except OSError:
+            return  # a store on a read-only disk: the run's own record says it still
+
+    def openings(self) -> list[tuple[str, str]]:
+        """When (UTC) and by which run the test part was opened, in order."""
+        path = self.path / OPENINGS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [(when, run_id) for when, _, run_id in (line.partition(",") for line in lines)]
+
 
 class StoreWriter:
     """Takes samples one by one, as a stream; made by `create_store`."""
@@ -137,28 +151,29 @@ class StoreWriter:
         self.labels = labels
         self.crop = crop
         self.count = 0
-        self._folder = folder
+        self.folder = folder
+        """Where the store is being written; a file put here becomes part of it."""
         self._images = _ArrayFile(folder / "images.npy", np.dtype(np.uint8))
         self._masks: _ArrayFile | None = None
         self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8")
         self._rows = csv.writer(self._table, lineterminator="\n")
         self._columns: tuple[list[str], list[int], bool] | None = None
 
-    def add(
-        self, image: NDArray[np.uint8], sample: Sample, au_mask: NDArray[np.uint16] | None = None
-    ) -> None:
+    def add(self, image: NDArray[np.uint8], sample: Sample, au_mask: NDArray[np.uint16] | None = None) -> None:
         """Append one image `(H, W, C)` uint8 with its sample; the first sample fixes the columns."""
         expected = (self.crop.size, self.crop.size, self.crop.channels)
         if image.shape != expected or image.dtype != np.uint8:
-            raise DataError(
-                f"{sample.source}: the crop is {image.dtype} {image.shape}, expected uint8 {expected}."
-            )
+            raise DataError(f"{sample.source}: the crop is {image.dtype} {image.shape}, expected uint8 {expected}.")
         if not 0 <= sample.label < len(self.labels):
             raise LabelError(f"{sample.source}: label {sample.label} is outside 0..{len(self.labels) - 1}.")
+        if sample.split not in SPLITS:
+            raise DataError(f"{sample.source}: the split is {sample.split!r}, expected one of {', '.join(SPLITS)}.")
         if self._columns is None:
             self._columns = (list(sample.groups), list(sample.aus), bool(sample.soft))
             self._rows.writerow(_header(self._columns, self.labels))
         groups, aus, soft = self._columns
+        if len(sample.soft) != soft * len(self.labels):
+            raise DataError(f"{sample.source}: {len(sample.soft)} soft labels; all samples have one a class, or none.")
         row = [sample.label, sample.split, sample.subject, sample.source]
         row += [f"{p:.6g}" for p in sample.soft] if soft else []
         row += [sample.groups.get(name, "") for name in groups]
@@ -166,7 +181,7 @@ class StoreWriter:
         self._rows.writerow(row)
         self._images.append(image)
         if au_mask is not None:
-            self._masks = self._masks or _ArrayFile(self._folder / "au_masks.npy", np.dtype(np.uint16))
+            self._masks = self._masks or _ArrayFile(self.folder / "au_masks.npy", np.dtype(np.uint16))
             self._masks.append(au_mask)
         self.count += 1
 
@@ -199,16 +214,14 @@ class StoreWriter:
             skipped=skipped,
             skipped_examples=tuple(skipped_examples),
             notes=tuple(notes),
-            sha256=_fingerprint(self._folder),
+            sha256=_fingerprint(self.folder),
         )
-        write_json(self._folder / "meta.json", asdict(meta))
+        write_json(self.folder / "meta.json", asdict(meta))
         return meta
 
 
 @contextmanager
-def create_store(
-    path: Path | str, labels: LabelSet, crop: CropSpec, *, replace: bool = False
-) -> Iterator[StoreWriter]:
+def create_store(path: Path | str, labels: LabelSet, crop: CropSpec, *, replace: bool = False) -> Iterator[StoreWriter]:
     """Open a new store for writing; it appears at `path`, whole, when the body ends well.
 
     Raises `DataError` where `path` exists and `replace` is false, or where `replace` would remove a folder
@@ -247,9 +260,7 @@ class _ArrayFile:
         fields = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, *self._item)}
         text = repr(fields).ljust(HEADER_BYTES - 11) + "\n"
         self._file.seek(0)
-        self._file.write(
-            b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("latin1")
-        )
+        self._file.write(b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("latin1"))
         self._file.close()
 
 
@@ -259,9 +270,7 @@ def _check_target(path: Path, replace: bool) -> None:
     if not replace:
         raise DataError(f"{path} exists already. Choose another --out, or pass --force to replace it.")
     if not (path / "meta.json").is_file():
-        raise DataError(
-            f"{path} exists and is not a store, so --force will not replace it. Choose another --out."
-        )
+        raise DataError(f"{path} exists and is not a store, so --force will not replace it. Choose another --out.")
 
 
 def _header(columns: tuple[list[str], list[int], bool], labels: LabelSet) -> list[str]:
@@ -293,9 +302,7 @@ def _map(path: Path) -> NDArray[Any]:
 def _read_meta(path: Path) -> Meta:
     file = path / "meta.json"
     if not file.is_file():
-        raise DataError(
-            f"{path} is not a store: it has no meta.json. Make one with `mien data prepare` or `draw`."
-        )
+        raise DataError(f"{path} is not a store: it has no meta.json. Make one with `mien data prepare` or `draw`.")
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         fields["crop"] = CropSpec(**fields["crop"])
@@ -328,8 +335,6 @@ def _samples(columns: Mapping[str, Sequence[str]]) -> Samples:
         soft=np.stack(soft, axis=1) if soft else None,
         groups={n.removeprefix("group:"): np.array(c) for n, c in columns.items() if n.startswith("group:")},
         aus={
-            int(n.removeprefix("au:")): np.array(c, dtype=np.float32)
-            for n, c in columns.items()
-            if n.startswith("au:")
+            int(n.removeprefix("au:")): np.array(c, dtype=np.float32) for n, c in columns.items() if n.startswith("au:")
         },
     )

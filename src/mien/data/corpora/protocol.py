@@ -1,0 +1,73 @@
+"""What an importer gives: a `Corpus`, its own class names and a stream of entries that nobody has decoded yet.
+
+An importer is a module with `read(root, options) -> Corpus`. It lists and checks; `prepare` decodes (in
+threads), crops, maps the classes and writes. An entry that cannot be used is a `BadSample` *in* the
+stream, not an exception, so that `--skip-bad` can count it and go on with the next.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadSample
+
+__all__ = ["Corpus", "Entry", "Load", "ReadOptions", "Reader"]
+
+Load = Callable[[], NDArray[np.uint8]]
+"""Gives a picture, `(H, W)` grey or `(H, W, 3)` RGB uint8, or raises `BadSample`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What a user may say about how a corpus is read."""
+
+    public_test: str | None = None
+    """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One picture of a corpus, not decoded yet."""
+
+    label: int
+    """Position in the corpus's own classes."""
+    split: str
+    """train, valid or test."""
+    source: str
+    """A path inside the corpus, with `:line` for a row of a table."""
+    load: Load
+    """Called in a thread; raises `BadSample`."""
+    subject: str = ""
+    """Who is shown, where the corpus says."""
+    votes: tuple[float, ...] = ()
+    """Votes (not normalised) for each of the corpus's classes, where it has them."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Attributes for subgroup reports."""
+    box: tuple[float, float, float, float] | None = None
+    """x, y, width, height of the face in the picture, in pixels; None where the picture is the face."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A corpus on disk, read so far that its classes and its size are known."""
+
+    name: str
+    classes: tuple[str, ...]
+    """Its own class names, in the order of its codes."""
+    licence: str
+    """One sentence on what its terms allow."""
+    count: int
+    """Length of `entries`, bad ones included."""
+    entries: Iterable[Entry | BadSample]
+    """In the order of the corpus; read once."""
+    not_expressions: tuple[str, ...] = ()
+    """Classes that say "none of these" (unknown, no face): left out under every label set, and counted."""
+    notes: tuple[str, ...] = ()
+    """What the importer decided, in sentences, for `meta.json`."""
+
+
+Reader = Callable[[Path, ReadOptions], Corpus]
+"""The signature of an importer's `read`."""

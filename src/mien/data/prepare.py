@@ -1,0 +1,241 @@
+"""A corpus on disk becomes a store: list, decode in threads, crop, map the classes, write as a stream.
+
+Memory stays flat at any number of pictures: importers give entries lazily, a bounded window of them is
+decoded at a time, and crops go straight to the file. The order of the corpus is kept, so the same corpus
+gives the same bytes. What cannot be used stops the import with one sentence, or, with `skip_bad`, is
+listed in the store's `skipped.csv` and counted in its `meta.json`.
+"""
+
+import csv
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..crop import MAX_SIDE, CropSpec, crop
+from ..errors import BadSample, ConfigError, DataError
+from ..labels import LABEL_SETS, LabelSet, Translation
+from ..progress import track
+from .corpora import Corpus, Entry, ReadOptions, find_reader
+from .store import Meta, Sample, StoreWriter, create_store
+
+__all__ = ["PrepareOptions", "prepare"]
+
+OWN = "own"
+WORKERS = min(8, os.cpu_count() or 1)
+WINDOW = 16 * WORKERS
+EXAMPLES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """How a corpus becomes a store."""
+
+    crop: CropSpec = field(default_factory=CropSpec)
+    """Size, colours and margin of the crops."""
+    labels: str = "seven"
+    """seven, eight (with contempt), or own (the corpus's own classes)."""
+    limit: int | None = None
+    """Take so many pictures, spread evenly over the corpus; None takes all."""
+    skip_bad: bool = False
+    """Leave bad samples out and list them, instead of stopping at the first."""
+    force: bool = False
+    """Replace the store if there is one."""
+    licence: str | None = None
+    """Said in place of the importer's sentence."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+
+    def __post_init__(self) -> None:
+        if self.labels not in (*LABEL_SETS, OWN):
+            raise ConfigError(f"--labels is {', '.join(LABEL_SETS)} or {OWN}; got {self.labels!r}.")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"--limit is 1 or more; got {self.limit}.")
+        if self.read.public_test not in (None, "valid", "test"):
+            raise ConfigError(f"--public-test is valid or test; got {self.read.public_test!r}.")
+
+
+def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None = None) -> Meta:
+    """Write the corpus at `root` as a store at `out`, whole or not at all.
+
+    Args:
+        root: the corpus, in a layout that its importer knows.
+        corpus: a name from `corpora.CORPORA`.
+        out: the folder of the new store.
+        options: crop, label set, what to do with bad samples.
+
+    Raises:
+        BadSample: at the first sample that cannot be used, unless `skip_bad`.
+        DataError: where the corpus or `out` cannot be used, or the disk is full.
+        LabelError: where the classes cannot be mapped; names them.
+    """
+    options = options or PrepareOptions()
+    found = find_reader(corpus)(root, options.read)
+    labels, translation = _mapping(found, options.labels)
+    try:
+        with create_store(out, labels, options.crop, replace=options.force) as writer:
+            with _Import(writer, translation, options) as run:
+                run.take(found)
+            return run.finish(found)
+    except OSError as error:
+        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+
+
+class _Import:
+    """The state of one import: the open store, the list of what was left out, and counts."""
+
+    def __init__(self, writer: StoreWriter, translation: Translation, options: PrepareOptions) -> None:
+        self.writer = writer
+        self.translation = translation
+        self.options = options
+        self.skipped = 0
+        self.examples: list[str] = []
+        self.dropped: Counter[int] = Counter()
+        self.kept: Counter[int] = Counter()
+
+    def __enter__(self) -> "_Import":
+        self._file = (self.writer.folder / "skipped.csv").open("w", newline="", encoding="utf-8")
+        self._list = csv.writer(self._file, lineterminator="\n")
+        self._list.writerow(["where", "reason"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if not self.skipped:
+            Path(self._file.name).unlink()
+
+    def take(self, found: Corpus) -> None:
+        """Decode and write every entry, in order."""
+        limit = self.options.limit
+        entries = _spread(found.entries, found.count, limit) if limit else found.entries
+        wanted = (entry for entry in entries if not self._drops(entry))
+        total = min(limit or found.count, found.count)
+        for entry, image in track(_decoded(wanted, self.options.crop), f"Preparing {found.name}", total):
+            if isinstance(image, BadSample):
+                self._skip(image)
+            elif isinstance(entry, Entry):
+                self._write(entry, image)
+        for label, name in enumerate(self.writer.labels.names):
+            if not self.kept[label] and limit is None:
+                self._skip(_empty(name, self.options.labels))
+
+    def finish(self, found: Corpus) -> Meta:
+        """Write `meta.json`."""
+        return self.writer.finish(
+            corpus=found.name,
+            licence=self.options.licence or found.licence,
+            notes=(*found.notes, *self._notes(found)),
+            skipped=self.skipped,
+            skipped_examples=self.examples,
+        )
+
+    def _drops(self, entry: Entry | BadSample) -> bool:
+        """Whether the entry's class is left out under this label set; counts it."""
+        if isinstance(entry, BadSample) or self.translation.index[entry.label] is not None:
+            return False
+        self.dropped[entry.label] += 1
+        return True
+
+    def _write(self, entry: Entry, image: NDArray[np.uint8]) -> None:
+        label = self.translation.index[entry.label]
+        assert label is not None
+        self.kept[label] += 1
+        sample = Sample(
+            label=label,
+            split=entry.split,
+            source=entry.source,
+            subject=entry.subject,
+            soft=_soft(entry.votes, self.translation, len(self.writer.labels)),
+            groups=entry.groups,
+        )
+        self.writer.add(image, sample)
+
+    def _skip(self, bad: BadSample) -> None:
+        if not self.options.skip_bad:
+            raise bad
+        self.skipped += 1
+        self._list.writerow([bad.where, bad.reason])
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(str(bad))
+
+    def _notes(self, found: Corpus) -> Iterator[str]:
+        if self.options.limit:
+            yield f"A trial of {self.options.limit} of {found.count} samples, spread evenly (--limit)."
+        for label, count in sorted(self.dropped.items()):
+            yield f"{count} samples of the class {found.classes[label]!r} were left out."
+
+
+def _mapping(found: Corpus, labels: str) -> tuple[LabelSet, Translation]:
+    drop = ("contempt", *found.not_expressions)
+    if labels != OWN:
+        return LABEL_SETS[labels], LABEL_SETS[labels].translate(found.classes, drop=drop)
+    own = LabelSet(tuple(name for name in found.classes if name not in found.not_expressions))
+    index = tuple(own.names.index(name) if name in own.names else None for name in found.classes)
+    return own, Translation(index=index, dropped=found.not_expressions)
+
+
+def _spread(entries: Iterable[Entry | BadSample], count: int, limit: int) -> Iterator[Entry | BadSample]:
+    for position, entry in enumerate(entries):
+        if (position + 1) * limit // count > position * limit // count or limit >= count:
+            yield entry
+
+
+def _decoded(
+    entries: Iterable[Entry | BadSample], spec: CropSpec
+) -> Iterator[tuple[Entry | BadSample, NDArray[np.uint8] | BadSample]]:
+    """Decode in threads (OpenCV releases the GIL), `WINDOW` at a time, in order."""
+    pool = ThreadPoolExecutor(WORKERS)
+    window: deque[tuple[Entry | BadSample, Future[NDArray[np.uint8] | BadSample]]] = deque()
+    try:
+        for entry in entries:
+            window.append((entry, pool.submit(_picture, entry, spec)))
+            if len(window) >= WINDOW:
+                first, future = window.popleft()
+                yield first, future.result()
+        while window:
+            first, future = window.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _picture(entry: Entry | BadSample, spec: CropSpec) -> NDArray[np.uint8] | BadSample:
+    if isinstance(entry, BadSample):
+        return entry
+    try:
+        picture = entry.load()
+        _check_box(entry, picture)
+        return crop(picture, spec, entry.box)
+    except BadSample as bad:
+        return bad
+
+
+def _check_box(entry: Entry, picture: NDArray[np.uint8]) -> None:
+    if entry.box is None:
+        return
+    x, y, width, height = entry.box
+    size = f"{picture.shape[1]}×{picture.shape[0]}"
+    fits = x < picture.shape[1] and y < picture.shape[0] and x + width > 0 and y + height > 0
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and fits):
+        box = ", ".join(f"{value:g}" for value in entry.box)
+        raise BadSample(entry.source, f"the box {box} (x, y, width, height) is not in the picture of {size}")
+
+
+def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> tuple[float, ...]:
+    """Votes for the kept classes, normalised to sum to 1."""
+    if not votes:
+        return ()
+    soft = np.zeros(classes)
+    for vote, label in zip(votes, translation.index, strict=True):
+        if label is not None:
+            soft[label] += vote
+    return tuple((soft / soft.sum()).tolist())
+
+
+def _empty(name: str, labels: str) -> BadSample:
+    hint = "" if labels == OWN else "; --labels own takes the corpus's own classes"
+    return BadSample(f"class {name!r}", f"an empty class: the corpus has no usable picture of it{hint}")
