@@ -55,13 +55,18 @@ def save(run: Run, state: State) -> None:
         tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
     scalars = {name: getattr(state, name) for name in SCALARS}
     text = json.dumps(scalars | {"history": [asdict(line) for line in state.history]})
-    writing(run, lambda: save_tensors(run, "checkpoint.safetensors", tensors, {"state": text}))
+    save_tensors(run, "checkpoint.safetensors", tensors, {"state": text})
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` where it cannot."""
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    with new_file(run.path / name) as temporary:
-        save_file(whole, temporary, dict(metadata))
+
+    def write() -> None:
+        with new_file(run.path / name) as temporary:
+            save_file(whole, temporary, dict(metadata))
+
+    writing(run, write)
 
 
 def writing(run: Run, write: Callable[[], None]) -> None:

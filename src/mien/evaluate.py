@@ -1,18 +1,21 @@
 """From trained weights to saved logits: the one place where the test part is opened, once, at the end."""
 
+import shutil
 from datetime import UTC, datetime
 
 import torch
 from safetensors.torch import load_file
 
+from .atomic import write_text
 from .checkpoint import save_tensors, writing
 from .data.splits import Fold, Part
 from .errors import RunError
+from .metrics import scores
 from .models import Network, build
 from .runs import Logits, Run
-from .train import predict_logits
+from .train import EPOCHS, placed, predict_logits
 
-__all__ = ["evaluate", "load_network"]
+__all__ = ["evaluate", "load_network", "peek"]
 
 
 def evaluate(run: Run, network: Network, fold: Fold) -> None:
@@ -22,10 +25,23 @@ def evaluate(run: Run, network: Network, fold: Fold) -> None:
     """
     save_tensors(run, "model.safetensors", network.state_dict(), {"run": run.id})
     valid = _logits(network, fold.valid)
-    opened = datetime.now(UTC).isoformat(timespec="seconds")
-    run.update(test_opened_at=(*run.record.test_opened_at, opened))
-    test = _logits(network, fold.test.open())
+    test = _logits(network, _open(run, fold))
     writing(run, lambda: run.write_logits({"valid": valid, "test": test}))
+
+
+def peek(run: Run, network: Network, fold: Fold) -> None:
+    """What nobody should do, to show what it yields: judge every epoch on the test, into `peeking.csv`.
+
+    Needs the weights of every epoch (`train(..., keep_epochs=True)`) and removes them.
+    """
+    test = _open(run, fold)
+    lines = ["epoch,accuracy,uar,macro_f1"]
+    for path in sorted((run.path / EPOCHS).glob("*.safetensors")):
+        network.load_state_dict(load_file(path))
+        seen = scores(predict_logits(network, test.images()), test.labels)
+        lines.append(f"{int(path.stem)},{seen.accuracy!r},{seen.uar!r},{seen.macro_f1!r}")
+    write_text(run.path / "peeking.csv", "\n".join(lines) + "\n")
+    shutil.rmtree(run.path / EPOCHS)
 
 
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
@@ -35,7 +51,15 @@ def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
         raise RunError(f"{run.path} has no weights yet. Finish the run first.")
     network = build(run.settings.model, classes=len(run.data.labels), size=run.data.crop.size)
     network.load_state_dict(load_file(path))
-    return network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed(network, device).eval()
+
+
+def _open(run: Run, fold: Fold) -> Part:
+    """Break the seal, and write down when, in the run and in the store, before anything is seen."""
+    opened = datetime.now(UTC).isoformat(timespec="seconds")
+    run.update(test_opened_at=(*run.record.test_opened_at, opened))
+    fold.train.store.log_opening(opened, run.id)
+    return fold.test.open()
 
 
 def _logits(network: Network, part: Part) -> Logits:

@@ -7,6 +7,7 @@
     checkpoint.safetensors   weights, optimizer and history at a step; removed when the run is finished
     model.safetensors    the weights of the chosen epoch
     logits.npz           ids, labels, logits (and subjects, groups) of valid and test
+    peeking.csv          every epoch on the test, only after `--teach peeking`
     record.json          status, chosen epoch, costs, when the test was opened; written last
 
 A run is finished when `record.json` says so. One process at a time works in it, held by a lock that the
@@ -216,6 +217,16 @@ class Run:
         rows.writeheader()
         rows.writerows(asdict(epoch) for epoch in epochs)
         write_text(self.path / "history.csv", text.getvalue())
+
+    @property
+    def peeking(self) -> dict[str, NDArray[np.float64]]:
+        """What every epoch would have scored on the test, by column of `peeking.csv`; empty where nobody peeked."""
+        path = self.path / "peeking.csv"
+        if not path.exists():
+            return {}
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
     def logits(self, part: str) -> Logits:
         """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import State, load, save, writing
+from .checkpoint import State, load, save, save_tensors, writing
 from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -28,10 +28,12 @@ from .errors import NonFinite
 from .models import Network, build
 from .runs import Epoch, Run
 
-__all__ = ["Progress", "build_network", "predict_logits", "train"]
+__all__ = ["EPOCHS", "Progress", "build_network", "placed", "predict_logits", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
+EPOCHS = "epochs"
+"""Folder of the weights of every epoch, where they are kept."""
 PREDICT_BATCH = 128
 NORMALISATION_SAMPLES = 4096
 
@@ -50,7 +52,13 @@ class Progress:
 
 
 def train(
-    run: Run, training: Part, valid: Part, *, device: torch.device, report: Callable[[Progress], None] | None = None
+    run: Run,
+    training: Part,
+    valid: Part,
+    *,
+    device: torch.device,
+    report: Callable[[Progress], None] | None = None,
+    keep_epochs: bool = False,
 ) -> tuple[Network, State]:
     """Train `run` to its last epoch, from its checkpoint where it has one.
 
@@ -60,6 +68,7 @@ def train(
         valid: what the epoch is chosen on.
         device: where to compute.
         report: called after each step.
+        keep_epochs: also save the weights of every epoch, in `epochs/`, for `mien.evaluate.peek`.
 
     Returns:
         The network with the weights of the chosen epoch, in evaluation mode, and the final state.
@@ -73,6 +82,8 @@ def train(
     batches = Batches(training, settings.train, device)
     state = _start(run, training, device)
     saved_at = time.monotonic()
+    if keep_epochs:
+        (run.path / EPOCHS).mkdir(exist_ok=True)
     with _stop_signal() as stopped:
         while state.epoch < settings.train.epochs:
             for step, rows in enumerate(batches.epoch(state.epoch)):
@@ -86,8 +97,10 @@ def train(
                     saved_at = time.monotonic()
                 if stopped():
                     raise KeyboardInterrupt
-            _end_epoch(state, settings, valid)
+            judged = _end_epoch(state, settings, valid)
             writing(run, lambda: run.write_history(state.history))
+            if keep_epochs:
+                save_tensors(run, f"{EPOCHS}/{state.epoch:05}.safetensors", judged, {})
     save(run, state)
     network = state.network
     network.load_state_dict(state.best)
@@ -102,7 +115,14 @@ def build_network(settings: Settings, training: Part, device: torch.device) -> N
     sample = store.images[training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)]] / np.float32(255)
     mean, std = sample.mean((0, 1, 2), dtype=np.float64), sample.std((0, 1, 2), dtype=np.float64)
     network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
-    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed(network, device)
+
+
+def placed(network: Network, device: torch.device | str) -> Network:
+    """The network on the device, its weights channels-last: the order in which images come."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 @torch.inference_mode()
@@ -113,7 +133,7 @@ def predict_logits(network: Network, images: NDArray[np.uint8], batch_size: int 
     chunks = [
         network(torch.from_numpy(c).to(device)) for c in np.split(images, range(batch_size, len(images), batch_size))
     ]
-    return torch.cat(chunks).float().cpu().numpy()  # type: ignore[no-any-return]
+    return torch.cat(chunks).float().cpu().numpy()
 
 
 def _start(run: Run, training: Part, device: torch.device) -> State:
@@ -186,11 +206,12 @@ def learning_rate(options: TrainSettings, epoch: float) -> float:
     return options.lr
 
 
-def _end_epoch(state: State, settings: Settings, valid: Part) -> None:
-    """Judge the epoch on valid, write its line, keep its weights where they are to be kept."""
+def _end_epoch(state: State, settings: Settings, valid: Part) -> dict[str, Tensor]:
+    """Judge the epoch on valid, write its line, keep its weights if they are the best; returns what was judged."""
     trained = _weights(state.network)
     if state.average:
         state.network.load_state_dict(state.average)
+    judged = _weights(state.network)
     logits = torch.from_numpy(predict_logits(state.network, valid.images())).double()
     labels = torch.from_numpy(valid.labels)
     state.history.append(
@@ -204,9 +225,10 @@ def _end_epoch(state: State, settings: Settings, valid: Part) -> None:
         )
     )
     if selected_epoch(state.history, settings.train.select) == state.epoch + 1:
-        state.best = _weights(state.network)
+        state.best = judged
     state.network.load_state_dict(trained)
     state.epoch, state.step, state.loss_sum, state.correct, state.seen = state.epoch + 1, 0, 0.0, 0, 0
+    return judged
 
 
 def selected_epoch(history: list[Epoch], select: str) -> int:

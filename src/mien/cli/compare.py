@@ -16,7 +16,7 @@ from ..data.corpora import CORPORA
 from ..data.prepare import PrepareOptions, draw_store, prepare
 from ..data.store import Store
 from ..engines.local import finish
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..report import as_json as comparison_json
 from ..report import terminal_table, write_report
 from ..runs import find_runs
@@ -35,7 +35,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 def compare(
     recipe: Annotated[
         str | None,
-        typer.Argument(help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper, or demo without --data."),
+        typer.Argument(
+            help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper, or demo without --data."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
@@ -48,6 +50,9 @@ def compare(
     changes: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, such as train.epochs=9 or 'train.seed=[0,1]'.")
     ] = None,
+    teach: Annotated[
+        str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
+    ] = None,
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
@@ -55,10 +60,12 @@ def compare(
 
     The same command again goes on where it was stopped, and finishes at once when all runs are there.
     """
+    if teach not in (None, "peeking"):
+        raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     planned = plan(chosen, _store(data, corpus, runs), runs)
     with watch(len(planned)) as progress:
-        finish(planned, progress)
+        finish(planned, progress, teach_peeking=teach == "peeking")
     comparison = collect(planned, vary=chosen.grid)
     _present(comparison, out, faces=not no_faces, json_wanted=as_json)
 

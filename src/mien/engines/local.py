@@ -24,15 +24,19 @@ __all__ = ["finish"]
 Report = Callable[[Run, Progress | None], None]
 
 
-def finish(runs: Sequence[Run], report: Report) -> None:
+def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) -> None:
     """Finish all `runs`, reporting progress, and None when a run has ended.
 
+    `teach_peeking` trains again what was finished without it: the same weights, and every epoch seen on the test.
     A run that fails or crashes is marked, and the next one starts. Raises `KeyboardInterrupt` after SIGINT or
     SIGTERM, when the run under way has saved itself, and `RunError` where a run folder cannot be worked in.
     """
+    train = _train_and_peek if teach_peeking else _train
     for run in runs:
+        if teach_peeking and run.finished and not run.peeking:
+            run.update(status="running")
         if not run.finished and run.record.status != "failed":
-            _in_fresh_process(_train, run, report)
+            _in_fresh_process(train, run, report)
             if run.finished:
                 _in_fresh_process(_measure, run, report)
         report(run, None)
@@ -41,6 +45,11 @@ def finish(runs: Sequence[Run], report: Report) -> None:
 def _train(path: Path, sender: Connection) -> None:
     with _sentences(sender):
         finish_run(Run.open(path), sender.send)
+
+
+def _train_and_peek(path: Path, sender: Connection) -> None:
+    with _sentences(sender):
+        finish_run(Run.open(path), sender.send, teach_peeking=True)
 
 
 def _measure(path: Path, sender: Connection) -> None:

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from ..atomic import write_json
 from ..data.splits import Fold, divide
 from ..data.store import Store
 from ..errors import DataError, NonFinite
-from ..evaluate import evaluate, load_network
+from ..evaluate import evaluate, load_network, peek
 from ..machine import describe, peak_memory_mb, versions
 from ..models.cost import count
 from ..runs import Run
@@ -23,8 +24,11 @@ PREDICT_BATCH = 64
 PREDICT_SECONDS = 2.0
 
 
-def finish_run(run: Run, report: Callable[[Progress], None] | None = None) -> None:
-    """Bring a run to its end from wherever it stands. A loss that is not finite marks it failed."""
+def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, teach_peeking: bool = False) -> None:
+    """Bring a run to its end from wherever it stands. A loss that is not finite marks it failed.
+
+    `teach_peeking` also judges every epoch on the test, into a file of its own that no figure is taken from.
+    """
     if run.finished:
         return
     with run.lock():
@@ -32,7 +36,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None) -> No
         device = pick_device()
         write_json(run.path / "env.json", _environment(device))
         try:
-            network, state = train(run, fold.train, fold.valid, device=device, report=report)
+            network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
             run.update(status="failed", reason=str(error))
             return
@@ -49,6 +53,8 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None) -> No
         )
         run.update(costs=costs)
         evaluate(run, network, fold)
+        if teach_peeking:
+            peek(run, network, fold)
         run.update(
             status="finished", reason="", selected_epoch=selected_epoch(state.history, run.settings.train.select)
         )
@@ -60,7 +66,7 @@ def measure_prediction(run: Run) -> None:
     device = pick_device()
     network = load_network(run, device)
     store = Store.open(run.data.store)
-    images = store.images[:PREDICT_BATCH]
+    images = np.array(store.images[:PREDICT_BATCH])
     predict_logits(network, images, PREDICT_BATCH)
     started, rounds = time.monotonic(), 0
     while time.monotonic() - started < PREDICT_SECONDS:
