@@ -11,6 +11,7 @@ from typing import get_args
 
 from mien.config import ModelSettings
 from mien.errors import ConfigError
+from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
 from mien.models.layers import Head, Network, Stem
 from mien.models.resnet import resnet34
@@ -20,6 +21,9 @@ from mien.models.vgg_paper import vgg_paper
 __all__ = ["NETWORKS", "Network", "build"]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
+    "compact-l": compact_l,
+    "compact-m": compact_m,
+    "compact-s": compact_s,
     "densenet121": densenet121,
     "resnet34": resnet34,
     "vgg16": vgg16,

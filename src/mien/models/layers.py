@@ -66,12 +66,10 @@ class Network(nn.Module):
                 "input channels. Give one of each per channel."
             )
         if min(std) <= 0:
-            raise ConfigError(
-                f"The pixel deviations {list(std)} must all be above 0; are all pixels the same?"
-            )
+            raise ConfigError(f"The pixel deviations {list(std)} must all be above 0; are all pixels the same?")
         with torch.no_grad():
-            self.pixel_mean.copy_(torch.as_tensor(mean))
-            self.pixel_std.copy_(torch.as_tensor(std))
+            self.pixel_mean.copy_(torch.as_tensor(mean, dtype=self.pixel_mean.dtype))
+            self.pixel_std.copy_(torch.as_tensor(std, dtype=self.pixel_std.dtype))
 
     def pixels(self, images: Tensor) -> Tensor:
         """(B, H, W, C), uint8 or float in 0..255 -> normalised (B, C, H, W) in the dtype of the weights.

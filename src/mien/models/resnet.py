@@ -90,7 +90,7 @@ def stage(before: int, channels: int, depth: int, stride: int, dropout: float) -
     return nn.Sequential(first, *(BasicBlock(channels, channels, 1, dropout) for _ in range(depth - 1)))
 
 
-def initialise(network: ResNet) -> None:
+def initialise(network: Network) -> None:
     """Kaiming normal over the outputs for convolutions (He 2015); linear layers as torch draws them."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
