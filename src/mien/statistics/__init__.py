@@ -1,0 +1,69 @@
+"""Intervals, paired tests and verdicts: what may be said of a difference between networks, and what may not.
+
+Reads logits and labels as plain arrays; knows no run folders. Needs scipy and statsmodels (`mien[train]`).
+
+    resampling   redraw the test faces (or subjects), and any metric on thousands of draws
+    intervals    what varies (faces, seeds, both), and the intervals that follow
+    tests        McNemar, sign flips, corrected resampled t, Friedman with Nemenyi, Holm
+    power        how many faces or seeds it would take to tell; what bare accuracies can say
+    verdicts     "A is better", "B is better", or "this data cannot tell"
+"""
+
+from ..calibration import wilson
+from .intervals import Interval, Over, Spread, bootstrap, spread
+from .power import (
+    PairedBounds,
+    TwoProportions,
+    faces_needed,
+    mcnemar_bounds,
+    mcnemar_faces_needed,
+    resolvable_difference,
+    seeds_needed,
+    two_proportions,
+)
+from .resampling import LOWER_IS_BETTER, METRICS, face_counts, replicate
+from .tests import (
+    Friedman,
+    McNemar,
+    SignFlip,
+    corrected_resampled_t,
+    friedman_nemenyi,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    sign_flip,
+)
+from .verdicts import Verdict, compare_all, compare_pair
+
+__all__ = [
+    "LOWER_IS_BETTER",
+    "METRICS",
+    "Friedman",
+    "Interval",
+    "McNemar",
+    "Over",
+    "PairedBounds",
+    "SignFlip",
+    "Spread",
+    "TwoProportions",
+    "Verdict",
+    "bootstrap",
+    "compare_all",
+    "compare_pair",
+    "corrected_resampled_t",
+    "face_counts",
+    "faces_needed",
+    "friedman_nemenyi",
+    "holm",
+    "mcnemar",
+    "mcnemar_bounds",
+    "mcnemar_faces_needed",
+    "paired_bootstrap",
+    "replicate",
+    "resolvable_difference",
+    "seeds_needed",
+    "sign_flip",
+    "spread",
+    "two_proportions",
+    "wilson",
+]

@@ -1,0 +1,212 @@
+"""One sentence for two networks: A is better, B is better, or this data cannot tell.
+
+What carries the verdict, and why:
+
+- **Two or more seeds**: the difference's bootstrap standard error over faces and seeds together (`Spread`, the
+  crossed analysis of Obuchowski & Rockette 1995 and Gallas 2006), and t. It asks what a reader asks: would a
+  newly trained pair, on new faces, show it? The sign-flip test stands beside it with the smallest p it can
+  reach, 2/2^S: with five seeds never below .0625, so it alone could never speak. It also holds the faces fixed.
+- **One seed, accuracy, no subjects**: McNemar's exact test. The sentence then says that luck of training is
+  not covered.
+- **One seed, another metric or known subjects**: the bootstrap standard error over faces (subjects).
+
+Two seeds have one degree of freedom and the level is then only roughly held; take five.
+Several pairs are corrected together by Holm, and a verdict rests on the corrected p alone.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .intervals import Interval, Spread
+from .power import faces_needed, mcnemar_faces_needed, seeds_needed
+from .resampling import LOWER_IS_BETTER
+from .tests import McNemar, SignFlip, holm, mcnemar, paired_spread, sign_flip
+
+__all__ = ["Verdict", "compare_all", "compare_pair"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What these runs say of two networks, with all that the sentence needs."""
+
+    a: str
+    b: str
+    metric: str
+    spread: Spread
+    """The difference a − b, and what made it vary."""
+    interval: Interval
+    """Of the difference, not corrected for the number of pairs."""
+    p: float
+    """Two-sided, of this pair alone."""
+    p_corrected: float
+    """After Holm over all pairs compared; the same as `p` for one pair."""
+    pairs: int
+    """How many pairs were compared together."""
+    n: int
+    """Test faces."""
+    mcnemar: McNemar | None
+    """With one seed, else None."""
+    sign_flip: SignFlip | None
+    """With two or more seeds, else None."""
+    by_mcnemar: bool
+    """Whether `p` is McNemar's (one seed, accuracy, faces without subjects)."""
+    by_subject: bool
+    """Whether whole subjects were drawn; `faces_needed` then counts subjects."""
+    faces_needed: int | None
+    """Faces to tell a difference as large as the one seen, at 80 % power; None where no number would."""
+    seeds_needed: int | None
+    """Seeds to tell it on these faces; None where no number would, and with one seed, where none can be known."""
+
+    @property
+    def effect(self) -> float:
+        """The difference a − b, a mean over seeds, in the metric's unit."""
+        return self.spread.mean
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of each network."""
+        return self.spread.n_seeds
+
+    @property
+    def better(self) -> str | None:
+        """ "a", "b", or None where this data cannot tell."""
+        if self.p_corrected >= 1 - self.interval.level or self.effect == 0:
+            return None
+        return "a" if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else "b"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words and numbers."""
+        size, low, high = (show(x, self.metric) for x in (self.effect, self.interval.low, self.interval.high))
+        seeds = "one seed each" if self.seeds == 1 else f"{self.seeds} seeds each"
+        p = "< .001" if self.p_corrected < 0.001 else f"= {self.p_corrected:.3f}".replace("0.", ".", 1)
+        facts = (
+            f"{self.a} − {self.b}: {size} {unit(self.metric)} ({self.interval.level:.0%} interval {low} to {high}; "
+            f"{'corrected ' if self.pairs > 1 else ''}p {p}; {seeds}, {self.n:,} faces)"
+        )
+        first, second = (self.a, self.b) if self.better == "a" else (self.b, self.a)
+        claim = f"{first} is better than {second}" if self.better else "This data cannot tell"
+        return f"{claim}. {facts}.{'' if self.better else ' ' + self.to_tell}{self.caution}"
+
+    @property
+    def to_tell(self) -> str:
+        """What it would take to tell, where this data cannot."""
+        thing = "subjects" if self.by_subject else "test faces"
+        if self.effect == 0:
+            return "The figures are equal: no amount of data tells a difference that is not there."
+        ways = [f"about {self.faces_needed:,} {thing}"] if self.faces_needed else []
+        ways += [f"about {self.seeds_needed:,} seeds each"] if self.seeds_needed else []
+        if not ways:
+            return f"Neither more seeds nor more {thing} alone would tell."
+        return f"To tell so small a difference at 80 % power takes {' or '.join(ways)}."
+
+    @property
+    def caution(self) -> str:
+        """What a verdict on one seed leaves out."""
+        if self.seeds > 1:
+            return ""
+        return " It holds for these two trained networks; one seed says nothing about the luck of training."
+
+
+def show(value: float, metric: str) -> str:
+    """A difference for reading: points of percent, or the plain unit of scores that are no shares."""
+    return f"{value:+.3f}" if metric in ("nll", "brier") else f"{100 * value:+.1f}"
+
+
+def unit(metric: str) -> str:
+    """The words behind `show`."""
+    return metric if metric in ("nll", "brier") else f"points of {metric}"
+
+
+def compare_pair(
+    logits_a: ArrayLike,
+    logits_b: ArrayLike,
+    labels: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    names: tuple[str, str] = ("A", "B"),
+    metric: str = "accuracy",
+    subjects: ArrayLike | None = None,
+    draws: int | None = None,
+    level: float = 0.95,
+) -> Verdict:
+    """Compare two networks from logits `(S, N, K)`, same seeds and faces in the same order, labels `(N,)`.
+
+    Raises `CompareError` where the arrays do not pair, where the metric is unknown, or where it is undefined on
+    these labels.
+    """
+    spread, values = paired_spread(logits_a, logits_b, labels, metric, rng, subjects=subjects, draws=draws)
+    one = len(values) == 1
+    split = mcnemar(*(right(np.asarray(x)[0], labels) for x in (logits_a, logits_b))) if one else None
+    by_mcnemar = split is not None and metric in ("accuracy", "weighted_recall") and subjects is None
+    p = split.p if split is not None and by_mcnemar else spread.p
+    verdict = Verdict(
+        a=names[0],
+        b=names[1],
+        metric=metric,
+        spread=spread,
+        interval=spread.interval(level),
+        p=p,
+        p_corrected=p,
+        pairs=1,
+        n=len(np.asarray(labels)),
+        mcnemar=split,
+        sign_flip=None if one else sign_flip(values, rng),
+        by_mcnemar=by_mcnemar,
+        by_subject=subjects is not None,
+        faces_needed=None,
+        seeds_needed=None,
+    )
+    return with_needs(verdict)
+
+
+def right(logits: ArrayLike, labels: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which predictions of `(N, K)` are right, `(N,)`."""
+    return np.asarray(np.argmax(logits, axis=1) == np.asarray(labels))
+
+
+def with_needs(verdict: Verdict) -> Verdict:
+    """Add how much data it would take, at the level that so many pairs leave to each."""
+    alpha, seeds = (1 - verdict.interval.level) / verdict.pairs, None
+    if verdict.mcnemar is not None and verdict.by_mcnemar:
+        shares = verdict.mcnemar.only_a / verdict.n, verdict.mcnemar.only_b / verdict.n
+        faces = mcnemar_faces_needed(*shares, alpha=alpha)
+    else:
+        faces = faces_needed(verdict.spread, alpha=alpha)
+    if verdict.seeds > 1:
+        seeds = seeds_needed(verdict.spread, alpha=alpha)
+    return replace(verdict, faces_needed=faces, seeds_needed=seeds)
+
+
+def compare_all(
+    logits: Mapping[str, ArrayLike],
+    labels: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    metric: str = "accuracy",
+    subjects: ArrayLike | None = None,
+    draws: int | None = None,
+    level: float = 0.95,
+) -> list[Verdict]:
+    """All pairs of networks, name to logits `(S, N, K)`, corrected together by Holm; in the mapping's order."""
+    verdicts = [
+        compare_pair(
+            logits[a],
+            logits[b],
+            labels,
+            rng,
+            names=(a, b),
+            metric=metric,
+            subjects=subjects,
+            draws=draws,
+            level=level,
+        )
+        for a, b in itertools.combinations(logits, 2)
+    ]
+    corrected = holm([verdict.p for verdict in verdicts])
+    together = zip(verdicts, corrected.tolist(), strict=True)
+    return [with_needs(replace(v, p_corrected=p, pairs=len(verdicts))) for v, p in together]
