@@ -94,6 +94,25 @@ class Network(nn.Module):
         return self.classify(self.features(self.pixels(images)))
 
 
+class CellAverage(nn.Module):
+    """(B, C, h, w) -> (B, C, 7, 7): each cell the mean of those it covers, as `nn.AdaptiveAvgPool2d(7)` has it.
+
+    Written as two matrix products, because ONNX has no pool whose output does not divide its input: 1x1 cells
+    of a 48 px face become 7x7 here.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        height, wide = int(maps.shape[2]), int(maps.shape[3])
+        rows, columns = (torch.tensor(averages(n), dtype=maps.dtype, device=maps.device) for n in (height, wide))
+        return rows @ maps @ columns.T
+
+
+def averages(cells: int) -> list[list[float]]:
+    """The (7, cells) matrix whose row i averages the cells from floor(i n / 7) to ceil((i + 1) n / 7)."""
+    spans = [(i * cells // FC_CELLS, -(-(i + 1) * cells // FC_CELLS)) for i in range(FC_CELLS)]
+    return [[(start <= cell < stop) / (stop - start) for cell in range(cells)] for start, stop in spans]
+
+
 def scaled(channels: int, width: float, multiple: int = 8) -> int:
     """`channels` times `width`, rounded to a multiple of `multiple` and at least one of it."""
     return max(multiple, round(channels * width / multiple) * multiple)
@@ -134,7 +153,7 @@ def head_layers(
         reduce = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
         return reduce, nn.Linear(channels, classes)
     cells = FC_CELLS * FC_CELLS if head == "fc" else height * wide
-    pool = nn.AdaptiveAvgPool2d(FC_CELLS) if head == "fc" else nn.Identity()
+    pool = CellAverage() if head == "fc" else nn.Identity()
     hidden = scaled(HIDDEN, width)
     classifier = nn.Sequential(
         nn.Linear(channels * cells, hidden),
