@@ -1,0 +1,95 @@
+"""What a face in a picture is, and what every detector promises.
+
+A box is the same square whoever found it: as wide and as high as the crops of FER2013, from the middle of the
+forehead to the chin. Each detector brings its own kind of box to that one (measured in `docs/faces.md`), so a
+network trained on ready crops sees what it was trained on with `CropSpec.margin` 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+
+__all__ = ["Box", "Face", "FaceDetector", "ordered", "overlap", "shrink"]
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels."""
+
+SAME_FACE = 0.4
+"""Intersection over union from which two boxes are one face."""
+INSIDE = 0.7
+"""Share of the smaller box inside the larger one from which two boxes are one face."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """One face in a picture."""
+
+    box: Box
+    """x, y, width, height in pixels of the square from mid-forehead to chin; may reach over the border."""
+    score: float
+    """How sure the detector is, 0 to 1; comparable within one detector only, and no probability."""
+    landmarks: NDArray[np.float32] | None = None
+    """`(5, 2)` x, y in pixels: eye on the image's left, on its right, nose tip, mouth corner left, right."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture. One detector may be shared between threads."""
+
+    name: str
+    """As `find_detector` takes it."""
+
+    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+        """The faces in an RGB picture `(H, W, 3)` uint8, from left to right, none twice.
+
+        Raises `DataError` where the array is no such picture.
+        """
+        ...
+
+
+def shrink(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
+    """The picture with its longer side at most `side` pixels, and by what its coordinates were multiplied (≤ 1).
+
+    Raises `DataError` where `picture` is not `(H, W, 3)` uint8 with pixels.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+        raise DataError(f"Faces are looked for in uint8 (H, W, 3) RGB pictures; got {picture.dtype} {picture.shape}.")
+    scale = min(1.0, side / max(picture.shape[:2]))
+    if scale == 1:
+        return picture, 1.0
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+def ordered(faces: Sequence[Face]) -> list[Face]:
+    """Of boxes that show one face the surest, from left to right by the box's centre.
+
+    The order does not depend on scores, which flicker from frame to frame.
+    """
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if not any(_same(face.box, other.box) for other in kept):
+            kept.append(face)
+    return sorted(kept, key=lambda face: (face.box[0] + face.box[2] / 2, face.box[1]))
+
+
+def overlap(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    both = _common(first, second)
+    return both / (first[2] * first[3] + second[2] * second[3] - both)
+
+
+def _common(first: Box, second: Box) -> float:
+    width = min(first[0] + first[2], second[0] + second[2]) - max(first[0], second[0])
+    height = min(first[1] + first[3], second[1] + second[3]) - max(first[1], second[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def _same(first: Box, second: Box) -> bool:
+    smaller = min(first[2] * first[3], second[2] * second[3])
+    return overlap(first, second) > SAME_FACE or _common(first, second) > INSIDE * smaller

@@ -1,0 +1,62 @@
+"""Haar cascades (Viola, Jones 2001; Lienhart, Maydt 2002) as `opencv-python-headless` 4.x ships them.
+
+Always there, no landmarks, upright frontal faces. In: (H, W, 3) RGB. Out: faces, their score from the number of
+windows that agreed.
+"""
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingExtra
+from .face import Face, ordered, shrink
+
+__all__ = ["HaarDetector"]
+
+CASCADE = "haarcascade_frontalface_default.xml"
+STEP = 1.1
+NEIGHBOURS = 5
+SMALLEST = 20
+"""Pixels, after shrinking."""
+TO_FACE = 1.03
+"""Side of the crop of FER2013 to the side of the cascade's box: that corpus was cut with such a cascade."""
+HALF_SURE = 15.0
+"""Windows that make a score of one half."""
+
+
+class HaarDetector:
+    """The cascade for frontal faces."""
+
+    name = "haar"
+
+    def __init__(self, *, side: int = 640) -> None:
+        """Pictures longer than `side` pixels are shrunk to it; raises `MissingExtra` where OpenCV has no cascades."""
+        path = Path(str(cv2.__file__)).parent / "data" / CASCADE
+        self._side = side
+        # A cascade keeps its scratch memory in the object, and OpenCV lets other threads run meanwhile.
+        self._lock = threading.Lock()
+        self._cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
+        if self._cascade is None or self._cascade.empty():
+            raise MissingExtra("Finding faces with this OpenCV, which ships no Haar cascades,", "faces")
+
+    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+        """See `FaceDetector.detect`; landmarks are None."""
+        small, scale = shrink(picture, self._side)
+        grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        if min(grey.shape) < SMALLEST or self._cascade is None:
+            return []
+        with self._lock:
+            boxes, counts = self._cascade.detectMultiScale2(
+                grey, scaleFactor=STEP, minNeighbors=NEIGHBOURS, minSize=(SMALLEST, SMALLEST)
+            )
+        return ordered([_face(box / scale, float(n)) for box, n in zip(np.array(boxes), np.array(counts), strict=True)])
+
+
+def _face(box: NDArray[np.float64], windows: float) -> Face:
+    x, y, width, height = box.tolist()
+    side = TO_FACE * max(width, height)
+    square = (x + (width - side) / 2, y + (height - side) / 2, side, side)
+    return Face(box=square, score=windows / (windows + HALF_SURE))

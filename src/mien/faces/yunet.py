@@ -1,0 +1,79 @@
+"""YuNet (Wu, Peng, Yu 2023, doi:10.1007/s11633-023-1423-y), twice: compiled into `yuface`, or from an ONNX file.
+
+`yuface` is libfacedetection, by YuNet's author, with its weights inside; `cv2.FaceDetectorYN` runs a YuNet file
+that the user has. In: (H, W, 3) RGB. Out: faces with five landmarks; turned, tilted, small and masked ones too.
+"""
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, MissingExtra
+from .face import Face, ordered, shrink
+
+__all__ = ["YufaceDetector", "YunetDetector"]
+
+SURE = 0.6
+"""Scores below are left out."""
+TO_FACE = 0.97
+"""Side of the crop of FER2013 to the height of YuNet's box, which runs from the forehead to the chin."""
+
+
+class YufaceDetector:
+    """libfacedetection through the `yuface` wheel."""
+
+    name = "yuface"
+
+    def __init__(self, *, side: int = 640) -> None:
+        """Pictures longer than `side` pixels are shrunk to it; raises `MissingExtra` where there is no `yuface`."""
+        try:
+            from yuface.yuface import detect
+        except ImportError:
+            raise MissingExtra("The face detector yuface (wheels for CPython up to 3.11)", "faces") from None
+        self._detect = detect
+        self._side = side
+
+    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+        """See `FaceDetector.detect`."""
+        small, scale = shrink(picture, self._side)
+        rows = np.asarray(self._detect(np.ascontiguousarray(small[..., ::-1])), dtype=np.float64)
+        return ordered([_face(row[1:5], row[5:15], row[0] / 100, scale) for row in rows if row[0] >= 100 * SURE])
+
+
+class YunetDetector:
+    """A YuNet file run by OpenCV."""
+
+    def __init__(self, path: Path | str, *, side: int = 640) -> None:
+        """Raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
+        self.name = f"yunet:{path}"
+        self._side = side
+        self._lock = threading.Lock()
+        if not Path(path).is_file():
+            raise DataError(f"There is no YuNet file {path}. Give the path of a face_detection_yunet_*.onnx.")
+        try:
+            self._network = cv2.FaceDetectorYN.create(str(path), "", (side, side), score_threshold=SURE)
+        except cv2.error as error:
+            raise DataError(f"{path} is no YuNet file that this OpenCV reads ({error.err}).") from None
+
+    def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
+        """See `FaceDetector.detect`; raises `DataError` where the file turns out to be another network."""
+        small, scale = shrink(picture, self._side)
+        with self._lock:
+            self._network.setInputSize((small.shape[1], small.shape[0]))
+            try:
+                _, rows = self._network.detect(np.ascontiguousarray(small[..., ::-1]))
+            except cv2.error as error:
+                raise DataError(f"{self.name} does not work as a YuNet file ({error.err}).") from None
+        found = [] if rows is None else np.asarray(rows, dtype=np.float64)
+        return ordered([_face(row[:4], row[4:14], row[14], scale) for row in found])
+
+
+def _face(box: NDArray[np.float64], points: NDArray[np.float64], score: float, scale: float) -> Face:
+    x, y, width, height = (box / scale).tolist()
+    side = TO_FACE * max(width, height)
+    square = (x + (width - side) / 2, y + (height - side) / 2, side, side)
+    landmarks = (points.reshape(5, 2) / scale).astype(np.float32)
+    return Face(box=square, score=float(np.clip(score, 0, 1)), landmarks=landmarks)
