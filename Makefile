@@ -1,0 +1,39 @@
+# Every target builds .venv from constraints.txt first, when it is missing or older than what it is built from.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-long check fix bench clean
+
+demo: $(READY)  ## the paper's experiment on drawn faces: prints its table and where the report is
+	$(BIN)/mien compare demo --runs demo/runs --out demo/report
+
+test: $(READY)  ## the tests that a change must pass
+	$(BIN)/pytest
+
+test-long: $(READY)  ## those that take more than half a minute each
+	$(BIN)/pytest -m long
+
+check: $(READY)  ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_architecture.py
+
+fix: $(READY)  ## let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Markdown tables of time and memory
+	$(BIN)/python benchmarks/growth.py
+
+clean:  ## remove what make has made; stores and runs elsewhere stay
+	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; mien needs Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: $(PYTHON) is older than Python 3.11; give one with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $(READY)
