@@ -1,0 +1,80 @@
+"""The report of a comparison: one self-contained page, the table in four forms, every figure as SVG and PDF.
+
+In: a `Comparison`, of any number of finished runs, so that a long grid shows its report as it grows. Out:
+
+    OUT/report.html                     opens offline, prints, follows the reader's light or dark
+    OUT/table.tex  table.md  table.csv
+    OUT/figures/NAME.svg  NAME.pdf      no pictures of the corpus among them
+
+matplotlib, jinja2, scipy and statsmodels come with `mien[train]` and are imported when a report is made.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..atomic import write_bytes, write_text
+from ..compare import Comparison
+from ..errors import MissingExtra
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["as_json", "terminal_table", "write_report"]
+
+
+def write_report(comparison: Comparison, out: Path, *, faces: bool = True, command: str = "") -> Path:
+    """Write the report into the folder `out`, each file whole or not at all.
+
+    Args:
+        comparison: what `mien.compare.collect` made of run folders.
+        out: made where it is missing; files of an earlier report are replaced.
+        faces: False leaves out every picture of the corpus.
+        command: the one command that repeats the comparison, shown on the page; empty leaves it out.
+
+    Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[train]` is missing.
+    """
+    with _needs_train():
+        from . import page, tables
+        from .certainty import assess
+    certainty = assess(comparison)
+    table = tables.build_table(comparison, certainty)
+    sections = page.compose(comparison, faces=faces)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in (
+        ("table.tex", tables.as_latex(table)),
+        ("table.md", tables.as_markdown(table)),
+        ("table.csv", tables.as_csv(table)),
+    ):
+        write_text(out / name, content)
+    for drawing in (panel.drawing for section in sections for panel in section.panels if panel.drawing):
+        write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
+        write_bytes(out / "figures" / f"{drawing.name}.pdf", drawing.pdf)
+    write_text(out / "report.html", page.render(comparison, table, certainty, sections, command))
+    return out / "report.html"
+
+
+def terminal_table(comparison: Comparison) -> "Table":
+    """The table that the command line prints; its intervals are in the report."""
+    with _needs_train():
+        from .tables import as_rich, build_table
+    return as_rich(build_table(comparison))
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain values for JSON: rows with their figures, intervals and runs; None where undefined."""
+    with _needs_train():
+        from .certainty import assess
+        from .machine_readable import as_dict
+    return as_dict(comparison, assess(comparison))
+
+
+@contextmanager
+def _needs_train() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mien"):
+            raise
+        raise MissingExtra("The report", "train") from None

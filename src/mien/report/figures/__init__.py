@@ -1,0 +1,19 @@
+"""The figures of the report, each as SVG for the page and PDF for a paper. Needs matplotlib."""
+
+from .classes import draw_bars, draw_confusions, draw_roc
+from .costs import draw_costs
+from .curves import draw_curves
+from .evidence import MOST_ROWS, Shown, select
+from .sheet import Drawing
+
+__all__ = [
+    "MOST_ROWS",
+    "Drawing",
+    "Shown",
+    "draw_bars",
+    "draw_confusions",
+    "draw_costs",
+    "draw_curves",
+    "draw_roc",
+    "select",
+]

@@ -1,0 +1,144 @@
+"""Which expressions are told apart: confusion matrices, scores a class, ROC curves."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from ...metrics import class_scores, roc_curve, softmax
+from .evidence import Shown
+from .sheet import INK, Drawing, Sheet, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_bars", "draw_confusions", "draw_roc"]
+
+ROC_POINTS = np.linspace(0, 1, 50) ** 2
+"""False positive rates at which curves are drawn: dense near 0, where they bend."""
+DEEPEST = 0.62
+"""Opacity of a full cell, so that ink stays readable on it."""
+
+
+def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
+    """Small multiples: one matrix a row, counts pooled over seeds, cells in per cent of the true class."""
+    columns = min(3, len(shown))
+    side = max(2.0, 0.2 * len(labels))
+    words = max(map(len, labels)) * 0.062 + 0.15
+    lines = -(-len(shown) // columns)
+    with Sheet(lines, columns, (side, side), left=words, gap=(0.35, 0.42), bottom=words, top=0.3) as sheet:
+        for index, (axes, item) in enumerate(zip(sheet.axes, shown, strict=False)):
+            _matrix(axes, item, labels, first=index % columns == 0, last=index + columns >= len(shown))
+        for axes in sheet.axes[len(shown) :]:
+            axes.remove()
+        return [
+            sheet.finish(
+                "confusion",
+                "Confusion matrices on test",
+                "Each line is a true class and adds up to 100 %; each column is what the network said. The diagonal "
+                "is the recall of the class. Dark cells off the diagonal are expressions taken for one another. "
+                "Counts of all seeds are pooled; empty cells are below 1 %.",
+            )
+        ]
+
+
+def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, last: bool) -> None:
+    total = item.confusion.sum(axis=1, keepdims=True)
+    share = item.confusion / np.maximum(total, 1)
+    size = len(labels)
+    for i, j in zip(*np.nonzero(share >= 0.005), strict=True):
+        part = float(share[i, j])
+        axes.add_patch(Rectangle((j, i), 1, 1, facecolor=item.look.colour, alpha=DEEPEST * part, linewidth=0))
+        axes.text(j + 0.5, i + 0.52, f"{100 * part:.0f}", ha="center", va="center", fontsize=6.5 if size < 9 else 5)
+    axes.set(xlim=(0, size), ylim=(size, 0))
+    for spine in axes.spines.values():
+        spine.set(visible=True, alpha=0.35)
+    axes.tick_params(length=0)
+    ticks = np.arange(size) + 0.5
+    axes.set_yticks(ticks, labels if first else [""] * size, fontsize=7.5)
+    axes.set_xticks(ticks, labels if last else [""] * size, rotation=90, fontsize=7.5)
+    axes.set_title(item.name, fontsize=8.5)
+
+
+def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
+    """F1 of each class, one bar a row; with several seeds a line from the lowest to the highest."""
+    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(shown) // 3), bottom=0.3) as sheet:
+        axes = sheet.axes[0]
+        axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+        width = 0.82 / len(shown)
+        for index, item in enumerate(shown):
+            each = class_scores(np.array(item.confusions)).f1
+            x = np.arange(len(labels)) + (index - (len(shown) - 1) / 2) * width
+            f1 = np.nan_to_num(each.mean(axis=0))
+            face = item.look.colour + ("d0" if item.look.solid else "38")
+            axes.bar(
+                x,
+                f1,
+                width * 0.86,
+                facecolor=face,
+                edgecolor=item.look.colour,
+                hatch=item.look.hatch,
+                linewidth=0.7,
+                label=item.name,
+            )
+            if len(each) > 1:
+                axes.vlines(x, np.nan_to_num(each.min(axis=0)), np.nan_to_num(each.max(axis=0)), color=INK, lw=0.9)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_ylabel("F1, %")
+        axes.tick_params(axis="x", length=0)
+        percent_axis(axes)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.5)
+        return [
+            sheet.finish(
+                "classes",
+                "F1 of each class on test",
+                "Colour is the network; a hatched bar is its variant with dropout. F1 joins precision and recall: it "
+                "is high only where a class is both found and not said too often. Where bars of one class are low "
+                "throughout, the class is hard or rare, whatever the network."
+                + " The upright line runs over the seeds."
+                * any(len(item.tests) > 1 for item in shown),
+            )
+        ]
+
+
+def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
+    """One panel a class, one curve a row (its lowest seed)."""
+    columns = 4
+    lines = -(-(len(labels) + 1) // columns)
+    with Sheet(lines, columns, (1.55, 1.55), gap=(0.32, 0.5), top=0.3) as sheet:
+        probs = [softmax(item.tests[0].logits) for item in shown]
+        for k, (axes, label) in enumerate(zip(sheet.axes, labels, strict=False)):
+            axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.6)
+            for item, p in zip(shown, probs, strict=True):
+                fpr, tpr = roc_curve(p[:, k], item.tests[0].labels == k)
+                if np.isfinite(fpr).all() and np.isfinite(tpr).all():
+                    y = np.interp(ROC_POINTS, fpr, tpr)
+                    axes.plot(ROC_POINTS, y, color=item.look.colour, linestyle=item.look.dash, lw=1.2)
+            percent_axis(axes)
+            percent_axis(axes, axis="x")
+            axes.set_title(label)
+            axes.tick_params(labelleft=k % columns == 0, labelbottom=k + columns >= len(labels))
+        _legend(sheet, shown, len(labels))
+        sheet.axes[0].set_ylabel("true positive rate, %")
+        sheet.axes[(lines - 1) * columns].set_xlabel("false positive rate, %")
+        return [
+            sheet.finish(
+                "roc",
+                "ROC curves on test, each class against the rest",
+                "A curve shows which share of a class is found (upward) for which share of the other faces wrongly "
+                "called by it (to the right), as the threshold falls. The nearer to the upper left corner, the "
+                "better; the diagonal is chance; the area under the curve is the AUC. Dashes are variants with "
+                "dropout." + " Curves are of the lowest seed." * any(len(item.tests) > 1 for item in shown),
+            )
+        ]
+
+
+def _legend(sheet: Sheet, shown: Sequence[Shown], used: int) -> None:
+    for axes in sheet.axes[used + 1 :]:
+        axes.remove()
+    axes = sheet.axes[used]
+    for item in shown:
+        axes.plot([], [], color=item.look.colour, linestyle=item.look.dash, linewidth=1.4, label=item.name)
+    axes.set_axis_off()
+    axes.legend(loc="upper left", borderaxespad=0, handlelength=2.2, fontsize=7.5)

@@ -1,0 +1,54 @@
+"""What accuracy costs: against training time, memory and parameters."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .evidence import Shown
+from .sheet import INK, Drawing, Sheet, percent_axis
+
+__all__ = ["draw_costs"]
+
+AXES = (
+    ("train_seconds", "training time, minutes", 60.0),
+    ("train_peak_mb", "peak memory of training, MB", 1.0),
+    ("parameters", "parameters, millions", 1e6),
+)
+
+
+def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
+    """Three panels, a point a row; what was not measured is left out."""
+    accuracy = [[score.accuracy for score in item.row.scores] for item in shown]
+    low, high = min(map(min, accuracy)), max(map(max, accuracy))
+    pad = max(0.01, 0.15 * (high - low))
+    with Sheet(1, 3, (2.15, 1.9), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // 3)) as sheet:
+        for axes, (field, title, unit) in zip(sheet.axes, AXES, strict=True):
+            axes.grid(color=INK, alpha=0.1, linewidth=0.6)
+            places = [_mean(item, field) / unit for item in shown]
+            for item, x, y in zip(shown, places, accuracy, strict=True):
+                look = item.look
+                face = look.colour if look.solid else "none"
+                axes.plot([x, x], [min(y), max(y)], color=look.colour, linewidth=1)
+                axes.plot(x, np.mean(y), look.marker, ms=6, mec=look.colour, mfc=face, mew=1.4, ls="", label=item.name)
+            axes.set_xlim(0, 1.1 * max((x for x in places if np.isfinite(x)), default=1))
+            axes.set_xlabel(title)
+            percent_axis(axes, max(0, low - pad), min(1, high + pad))
+        for axes in sheet.axes[1:]:
+            axes.tick_params(labelleft=False)
+        sheet.axes[0].set_ylabel("accuracy on test, %")
+        sheet.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.2)
+        spread = " The line through a point runs over its seeds." * any(len(y) > 1 for y in accuracy)
+        return [
+            sheet.finish(
+                "costs",
+                "Accuracy against time, memory and parameters",
+                "One point a row: upward is more accurate, to the left is cheaper; filled is without dropout. A "
+                "network is worth its cost only if none lies above it and to its left. Mind the vertical axis, "
+                "which does not start at 0. Time and memory hold for the machine named below." + spread,
+            )
+        ]
+
+
+def _mean(item: Shown, field: str) -> float:
+    values = [getattr(run.record.costs, field) for run in item.row.runs]
+    return float(np.mean(values)) if all(values) else float("nan")

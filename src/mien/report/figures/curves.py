@@ -1,0 +1,102 @@
+"""Figures 2 to 4 of the paper: accuracy and loss by epoch, one figure a network, its variants side by side."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evidence import Shown
+from .sheet import INK, Drawing, Sheet, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_curves"]
+
+MOST_COLUMNS = 4
+CAPTION = (
+    "Above, accuracy; below, cross-entropy loss. The thick line is validation, the thin grey line training, the dot "
+    "the epoch that was kept. The tint between the accuracy lines is the generalisation gap: what the network knows "
+    "of its training faces that does not carry over to new ones. Training figures are running means over the epoch, "
+    "taken with dropout and augmentation at work, so dropout makes the gap look smaller than it is, even negative."
+)
+BAND = " Lines are means over seeds; where there is more than one, a band runs from the lowest to the highest."
+
+
+def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
+    """One drawing for each network, or more where it has more than four variants; those without history have none."""
+    drawings = []
+    able = [item for item in shown if item.first.history]
+    for network in dict.fromkeys(item.row.network for item in able):
+        own = [item for item in able if item.row.network == network]
+        for start in range(0, len(own), MOST_COLUMNS):
+            part = f"-{start // MOST_COLUMNS + 1}" if len(own) > MOST_COLUMNS else ""
+            drawings.append(_draw(own[start : start + MOST_COLUMNS], f"curves-{network}{part}", network))
+    return drawings
+
+
+def _draw(shown: Sequence[Shown], name: str, network: str) -> Drawing:
+    width = 3.55 if len(shown) <= 2 else (3.55 * 2 + 0.62 - 0.4 * (len(shown) - 1)) / len(shown)
+    with Sheet(2, len(shown), (width, 1.75), gap=(0.62 if len(shown) <= 2 else 0.4, 0.42), top=0.42) as sheet:
+        tables = [_table(item) for item in shown]
+        lowest = min(float(table[:, :, 1::2].min()) for table in tables)
+        highest = max(float(table[:, :, 0::2].max()) for table in tables)
+        for column, (item, table) in enumerate(zip(shown, tables, strict=True)):
+            above, below = sheet.axes[column], sheet.axes[len(shown) + column]
+            _lines(above, item, table[:, :, 1], table[:, :, 3])
+            _lines(below, item, table[:, :, 0], table[:, :, 2])
+            percent_axis(above, np.floor(lowest * 10) / 10, 1.0)
+            below.set_ylim(0, highest * 1.05)
+            above.tick_params(labelbottom=False)
+            below.set_xlabel("epoch")
+            above.set_title(item.name.removeprefix(f"{network}, "))
+            _gap(above, item, table)
+        sheet.axes[0].set_ylabel("accuracy, %")
+        sheet.axes[len(shown)].set_ylabel("loss, nats")
+        _name_lines(sheet.axes[len(shown)], tables[0], shown[0])
+        many = any(len(item.row.runs) > 1 for item in shown)
+        return sheet.finish(name, f"Learning curves of {network}", CAPTION + BAND * many)
+
+
+def _table(item: Shown) -> NDArray[np.float64]:
+    """`(seeds, epochs, 4)`: loss and accuracy of train, loss and accuracy of valid."""
+    histories = [run.history for run in item.row.runs]
+    epochs = min(len(history) for history in histories)
+    return np.array(
+        [
+            [(e.train_loss, e.train_accuracy, e.valid_loss, e.valid_accuracy) for e in history[:epochs]]
+            for history in histories
+        ]
+    )
+
+
+def _lines(axes: "Axes", item: Shown, train: NDArray[np.float64], valid: NDArray[np.float64]) -> None:
+    epochs = np.arange(1, train.shape[1] + 1)
+    axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+    marker = "." if len(epochs) == 1 else None
+    axes.plot(epochs, train.mean(axis=0), color=INK, alpha=0.6, linewidth=0.9, marker=marker)
+    axes.plot(epochs, valid.mean(axis=0), color=item.look.colour, linestyle=item.look.dash, linewidth=1.8)
+    if len(valid) > 1:
+        axes.fill_between(epochs, valid.min(axis=0), valid.max(axis=0), color=item.look.colour, alpha=0.25, lw=0)
+    for run, line in zip(item.row.runs, valid, strict=True):
+        kept = run.record.selected_epoch
+        if 1 <= kept <= len(line):
+            axes.plot(kept, line[kept - 1], marker="o", markersize=4, color=item.look.colour, zorder=3)
+    axes.set_xlim(1 if len(epochs) > 1 else 0, max(len(epochs), 2))
+
+
+def _gap(axes: "Axes", item: Shown, table: NDArray[np.float64]) -> None:
+    train, valid = table[:, :, 1].mean(axis=0), table[:, :, 3].mean(axis=0)
+    axes.fill_between(np.arange(1, len(train) + 1), train, valid, color=item.look.colour, alpha=0.1, lw=0)
+    gap = 100 * float(train[-1] - valid[-1])
+    words = f"gap at the end {gap:+.1f} points".replace("-", "−")
+    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=8)
+
+
+def _name_lines(axes: "Axes", table: NDArray[np.float64], item: Shown) -> None:
+    """Name both lines once, in the first loss panel, in a legend: direct labels would collide where lines meet."""
+    axes.plot([], [], color=item.look.colour, linewidth=1.8, label="valid")
+    axes.plot([], [], color=INK, alpha=0.6, linewidth=0.9, label="train")
+    falls = table[:, -1, 0].mean() < table[:, 0, 0].mean()
+    axes.legend(loc="upper right" if falls else "lower left", borderaxespad=0, handlelength=1.6)

@@ -1,0 +1,67 @@
+"""What the figures are drawn from: the rows that are shown, each with its look and its saved logits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compare import Row
+from ...metrics import confusion_matrix
+from ...runs import Logits, Run
+from .sheet import Look, looks
+
+__all__ = ["MOST_ROWS", "Shown", "select"]
+
+MOST_ROWS = 12
+"""Rows that get figures; the table has all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A row with its look."""
+
+    row: Row
+    look: Look
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.row.name
+
+    @property
+    def first(self) -> Run:
+        """Its run of the lowest seed, which stands for it where one run must."""
+        return self.row.runs[0]
+
+    @property
+    def tests(self) -> tuple[Logits, ...]:
+        """Test logits, one a replicate (seed, or repetition of a cross-validation)."""
+        return tuple(self.row.tests.values())
+
+    @cached_property
+    def confusions(self) -> list[NDArray[np.int64]]:
+        """`(K, K)` counts of each replicate; rows are labels."""
+        return [confusion_matrix(t.labels, t.logits.argmax(axis=1), t.logits.shape[1]) for t in self.tests]
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """`(K, K)` counts over all replicates; rows are labels."""
+        return np.sum(self.confusions, axis=0, dtype=np.int64)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over replicates."""
+        return float(np.mean([score.accuracy for score in self.row.scores]))
+
+
+def select(rows: Sequence[Row]) -> list[Shown]:
+    """The rows that get figures: those with a finished run, and of more than `MOST_ROWS` the most accurate.
+
+    They keep the table's order. Looks are given over all rows, so that they do not change as a grid grows.
+    """
+    every = looks([(row.network, float(row.factors.get("model.dropout", 0.0))) for row in rows])
+    able = [Shown(row=row, look=look) for row, look in zip(rows, every, strict=True) if row.scores]
+    kept = sorted(range(len(able)), key=lambda i: -able[i].accuracy)[:MOST_ROWS]
+    return [able[i] for i in sorted(kept)]

@@ -1,0 +1,136 @@
+"""The page: sections of figures and text, laid out by `page.html`, everything inside one file.
+
+A section is a title with figures under it; a new part of the report is one more entry in `_sections`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..compare import Comparison
+from .certainty import Certainty
+from .figures import (
+    MOST_ROWS,
+    Drawing,
+    Shown,
+    draw_bars,
+    draw_confusions,
+    draw_costs,
+    draw_curves,
+    draw_roc,
+    select,
+)
+from .pictures import PictureRow, examples, mistakes, open_store
+from .tables import Table
+from .words import conditions, differences, finding, progress_words
+
+__all__ = ["Panel", "Section", "compose", "render"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One numbered figure of the page: a drawing, or pictures of the corpus."""
+
+    title: str
+    caption: str
+    drawing: Drawing | None = None
+    pictures: tuple[PictureRow, ...] = ()
+    folded: bool = False
+    """Whether picture rows after the first are folded away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page."""
+
+    id: str
+    title: str
+    panels: tuple[Panel, ...]
+    lead: str = ""
+
+
+def compose(comparison: Comparison, *, faces: bool) -> list[Section]:
+    """The sections of figures, in the paper's order; those with nothing to show are left out."""
+    shown = select(comparison.rows)
+    return [section for section in _sections(comparison, shown, faces) if section.panels or section.lead]
+
+
+def _sections(comparison: Comparison, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
+    labels = comparison.data.labels
+    store = open_store(comparison.data) if faces else "Pictures are left out, as this page was made with --no-faces."
+    absent = store if isinstance(store, str) else ""
+    panels = () if isinstance(store, str) else (_examples(examples(store)),)
+    yield Section(id="faces", title="The faces", panels=panels, lead=absent)
+    if not shown:
+        return
+    left_out = sum(bool(row.scores) for row in comparison.rows) - len(shown)
+    note = (
+        f"Figures show the {len(shown)} most accurate rows; the {left_out} others are in the table alone."
+        if left_out > 0
+        else ""
+    )
+    yield Section(id="curves", title="How they learned", panels=_panels(draw_curves(shown)), lead=note)
+    classes = [*draw_confusions(shown, labels), *draw_bars(shown, labels), *draw_roc(shown, labels)]
+    yield Section(id="classes", title="Which expressions they tell apart", panels=_panels(classes))
+    yield Section(id="costs", title="What it costs", panels=_panels(draw_costs(shown)))
+    if not isinstance(store, str):
+        yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))
+
+
+def _panels(drawings: Sequence[Drawing]) -> tuple[Panel, ...]:
+    return tuple(Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings)
+
+
+def _examples(rows: Sequence[PictureRow]) -> Panel:
+    return Panel(
+        title="Examples of each class",
+        caption="The first training faces of each class, as the networks see them. If the labels do not convince "
+        "you here, no network can learn them from these pictures either.",
+        pictures=tuple(rows),
+    )
+
+
+def _mistakes(rows: Sequence[PictureRow]) -> tuple[Panel, ...]:
+    if not any(row.pictures for row in rows):
+        return ()
+    caption = (
+        "Test faces named wrongly with the highest probability, as: label → what the network said, its probability. "
+        "Look for labels that are themselves doubtful, and for what the mistaken faces share."
+    )
+    return (Panel(title="The most confident mistakes", caption=caption, pictures=tuple(rows), folded=True),)
+
+
+def render(
+    comparison: Comparison, table: Table, certainty: Certainty, sections: Sequence[Section], command: str
+) -> str:
+    """The page as one HTML text."""
+    environment = Environment(
+        loader=PackageLoader("mien.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = _inline
+    style = (resources.files("mien.report") / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(
+        comparison=comparison,
+        table=table,
+        certainty=certainty,
+        sections=sections,
+        finding=finding(comparison, certainty),
+        progress=progress_words(comparison),
+        differences=differences(comparison),
+        conditions=conditions(comparison),
+        command=command,
+        most_rows=MOST_ROWS,
+        style=Markup(style),
+    )
+
+
+def _inline(drawing: Drawing) -> Markup:
+    """The drawing inside HTML, where an SVG needs no namespace. Matplotlib has escaped its texts."""
+    return Markup(drawing.svg.replace(' xmlns="http://www.w3.org/2000/svg"', ""))

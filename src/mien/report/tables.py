@@ -1,0 +1,374 @@
+"""The table of the paper, grown: one line a row of the comparison, and its forms for paper, page and machine.
+
+`build_table` makes the lines; LaTeX (booktabs), Markdown, CSV and the terminal only lay them out. What is
+undefined or was not measured is a dash, never a 0. Bold type follows the paired tests and nothing else.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ..compare import Comparison, Row
+from ..statistics import Interval
+from .certainty import Certainty, size_of_test
+
+__all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table"]
+
+DASH = "–"
+NAN = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One quantity of the table."""
+
+    key: str
+    """Its name in CSV and JSON, and the field of `Scores` or `Costs` that it shows."""
+    title: str
+    unit: str
+    digits: int = 1
+    scale: float = 1.0
+    """Shown values are `value * scale`; CSV and JSON hold the plain value."""
+    meaning: str
+    wide: bool = True
+    """False: in CSV and JSON alone."""
+
+
+def _share(key: str, title: str, meaning: str, *, wide: bool = True) -> Column:
+    return Column(key=key, title=title, unit="%", scale=100, meaning=meaning, wide=wide)
+
+
+COLUMNS = (
+    _share("accuracy", "Accuracy", "share of test faces that are named rightly"),
+    _share("uar", "UAR", "recall averaged over classes, so that rare ones count as much as frequent ones"),
+    _share("macro_f1", "Macro F1", "F1 averaged over classes"),
+    _share("weighted_precision", "W. precision", "precision averaged by class frequency, as in the paper"),
+    _share("weighted_recall", "W. recall", "recall averaged by class frequency: the accuracy by another name"),
+    _share("weighted_f1", "W. F1", "F1 averaged by class frequency, as in the paper"),
+    _share("macro_auc", "AUC", "area under the ROC curve, one class against the rest, averaged over classes"),
+    _share("weighted_auc", "W. AUC", "the same averaged by class frequency", wide=False),
+    Column(key="parameters", title="Params", unit="M", digits=2, scale=1e-6, meaning="weights that are trained"),
+    Column(
+        key="flops", title="FLOPs", unit="G", digits=2, scale=1e-9, meaning="of one face; a multiply-add counts two"
+    ),
+    Column(
+        key="train_peak_mb",
+        title="Train peak",
+        unit="MB",
+        digits=0,
+        meaning="peak memory of the training process, the paper's “Memory”",
+    ),
+    Column(
+        key="predict_peak_mb",
+        title="Predict peak",
+        unit="MB",
+        digits=0,
+        meaning="the same of a fresh process that predicts",
+    ),
+    Column(key="images_per_second", title="Speed", unit="images/s", digits=0, meaning="training faces a second"),
+    Column(
+        key="predict_images_per_second",
+        title="Predict speed",
+        unit="images/s",
+        digits=0,
+        meaning="predicted faces a second",
+        wide=False,
+    ),
+    Column(key="train_seconds", title="Time", unit="s", digits=0, meaning="wall time of training", wide=False),
+)
+PAPER: Mapping[str, tuple[str, Mapping[str, float]]] = {
+    name: (
+        title,
+        dict(
+            zip(
+                (
+                    "weighted_precision",
+                    "weighted_recall",
+                    "weighted_f1",
+                    "macro_auc",
+                    "accuracy",
+                    "train_peak_mb",
+                ),
+                values,
+                strict=True,
+            )
+        ),
+    )
+    for name, title, values in (
+        ("resnet34", "ResNet-34", (0.70, 0.68, 0.69, 0.89, 0.68, 1443)),
+        ("densenet121", "DenseNet-121", (0.68, 0.67, 0.67, 0.90, 0.67, 1323)),
+        ("vgg16", "VGG-16", (0.77, 0.75, 0.76, 0.95, 0.75, 1243)),
+        ("vgg_paper", "VGG-16", (0.77, 0.75, 0.76, 0.95, 0.75, 1243)),
+    )
+}
+"""Table 2 of the paper, as printed: RAF-DB, one run a network."""
+PAPER_CORPUS = "rafdb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure: the mean over seeds, and what is known of its uncertainty; nan where undefined or not there."""
+
+    value: float = NAN
+    spread: float = NAN
+    """Standard deviation over seeds; nan with one seed."""
+    low: float = NAN
+    high: float = NAN
+    """The 95 % interval."""
+    best: bool = False
+    """Whether the tests hold it to be the best of its column."""
+    printed: bool = False
+    """Whether it is the paper's, in the two digits it was printed with."""
+
+    def text(self, column: Column) -> str:
+        """`84.1 ± 0.4`, or a dash."""
+        if not math.isfinite(self.value):
+            return DASH
+        digits = 0 if self.printed else column.digits
+        words = _number(self.value * column.scale, digits)
+        return f"{words} ± {_number(self.spread * column.scale, digits)}" if math.isfinite(self.spread) else words
+
+    def interval(self, column: Column) -> str:
+        """`82.8–85.4`, or nothing."""
+        if not math.isfinite(self.low):
+            return ""
+        return f"{_number(self.low * column.scale, column.digits)}–{_number(self.high * column.scale, column.digits)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line: a row of the comparison, or a network of the paper."""
+
+    name: str
+    cells: Mapping[str, Cell]
+    """By column key."""
+    seeds: int = 0
+    factors: Mapping[str, object] = field(default_factory=dict)
+    status: str = ""
+    """What is missing: failed and pending runs; empty where all are finished."""
+    paper: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Lines with their columns, the caption and what has to be noted."""
+
+    lines: tuple[Line, ...]
+    columns: tuple[Column, ...]
+    caption: str
+    notes: tuple[str, ...]
+
+    @property
+    def wide(self) -> tuple[Column, ...]:
+        """The columns that are shown to people."""
+        return tuple(column for column in self.columns if column.wide)
+
+
+def build_table(comparison: Comparison, certainty: Certainty | None = None) -> Table:
+    """The table of a comparison; without `certainty` it has no intervals and no bold type."""
+    lines = [_line(row, certainty) for row in comparison.rows]
+    if comparison.data.corpus == PAPER_CORPUS:
+        lines = _with_paper(comparison.rows, lines)
+    return Table(
+        lines=tuple(lines),
+        columns=COLUMNS,
+        caption=_caption(comparison, certainty),
+        notes=tuple(_notes(comparison)),
+    )
+
+
+def _line(row: Row, certainty: Certainty | None) -> Line:
+    intervals = certainty.intervals if certainty else {}
+    costs = [run.record.costs for run in row.runs]
+    cells = {}
+    for column in COLUMNS:
+        if row.scores and hasattr(row.scores[0], column.key):
+            values = [float(getattr(score, column.key)) for score in row.scores]
+        else:
+            values = [float(getattr(cost, column.key)) or NAN for cost in costs]
+        best = column.key == "accuracy" and certainty is not None and certainty.holds(row.name)
+        cells[column.key] = _cell(values, intervals.get((row.name, column.key)), best)
+    return Line(name=row.name, cells=cells, seeds=len(row.scores), factors=row.factors, status=_status(row))
+
+
+def _cell(values: Sequence[float], interval: Interval | None, best: bool) -> Cell:
+    if not values or not np.isfinite(values).all():
+        return Cell()
+    mean, many = float(np.mean(values)), len(values) > 1
+    spread = float(np.std(values, ddof=1)) if many and len(set(values)) > 1 else NAN
+    low, high = (interval.low, interval.high) if interval else (NAN, NAN)
+    return Cell(value=mean, spread=spread, low=low, high=high, best=best and mean == mean)
+
+
+def _status(row: Row) -> str:
+    parts = list(row.failures)
+    if row.pending:
+        parts.append(f"{row.pending} run{'s' * (row.pending > 1)} not finished yet")
+    return "; ".join(parts)
+
+
+def _with_paper(rows: Sequence[Row], lines: Sequence[Line]) -> list[Line]:
+    """Each network of the paper follows the last row of ours."""
+    titles = [PAPER.get(row.network, ("", {}))[0] for row in rows]
+    joined: list[Line] = []
+    for index, (row, line, title) in enumerate(zip(rows, lines, titles, strict=True)):
+        joined.append(line)
+        if title and title not in titles[index + 1 :]:
+            figures = PAPER[row.network][1]
+            cells = {c.key: Cell(value=figures.get(c.key, NAN), printed=True) for c in COLUMNS}
+            joined.append(Line(name=f"{title}, as the paper has it", cells=cells, seeds=1, paper=True))
+    return joined
+
+
+def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
+    n = size_of_test(comparison)
+    most = max((len(row.scores) for row in comparison.rows), default=0)
+    parts = [f"Scores on the {n:,} test faces of {comparison.data.corpus}."]
+    if most > 1:
+        parts.append("Mean ± standard deviation over seeds.")
+    else:
+        parts.append("One seed a row: no spread is known, and nothing is set in bold.")
+    if certainty and certainty.intervals:
+        over = "test faces and seeds" if most > 1 else "test faces"
+        parts.append(f"Below accuracy, UAR and macro F1: 95 % intervals over {over} (bootstrap).")
+        if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
+            parts.append("Intervals are given for the rows that have figures.")
+    if certainty and most > 1:
+        bold = "Bold: better in accuracy than every other row (paired tests, Holm-corrected at 5 %)."
+        parts.append(certainty.why_untested or bold)
+    return " ".join(parts)
+
+
+def _notes(comparison: Comparison) -> Iterable[str]:
+    labels = comparison.data.labels
+    for row in comparison.rows:
+        never = sorted({k for score in row.scores for k in score.undefined})
+        if never:
+            words = ", ".join(labels[k] for k in never)
+            yield f"{row.name} never says {words}: that precision is undefined and counts 0 in the averages."
+    if any(not math.isfinite(score.macro_auc) for row in comparison.rows for score in row.scores):
+        yield f"{DASH} undefined: the test part holds a single class."
+    costs = [run.record.costs for run in comparison.runs]
+    if any(not getattr(cost, c.key) for cost in costs for c in COLUMNS if c.wide and hasattr(cost, c.key)):
+        yield f"{DASH} under a cost: it was not measured for every seed of the row."
+    batches = sorted({cost.predict_batch for cost in costs if cost.predict_batch})
+    if batches:
+        yield f"Predict peak is measured in a fresh process at batches of {', '.join(map(str, batches))}."
+    if comparison.data.corpus == PAPER_CORPUS:
+        yield (
+            "The paper's lines are its Table 2 as printed (one run a network, two digits); it does not say whether "
+            "they are with or without dropout. Its “Memory” stands under train peak."
+        )
+
+
+def as_latex(table: Table) -> str:
+    """A `booktabs` table; `\\usepackage{booktabs}` is all it needs."""
+    columns = table.wide
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_tex(table.caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}",
+        r"\toprule",
+        " & ".join(["Network", *(_tex(c.title) for c in columns), "Seeds"]) + r" \\",
+        " & ".join(["", *(_tex(c.unit) for c in columns), "$n$"]) + r" \\",
+        r"\midrule",
+    ]
+    for line in table.lines:
+        cells = [_tex_cell(line.cells[c.key], c) for c in columns]
+        name = rf"\textit{{{_tex(line.name)}}}" if line.paper else _tex(line.name)
+        lines.append(" & ".join([name, *cells, str(line.seeds)]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    notes = [*table.notes, *(f"{line.name}: {line.status}." for line in table.lines if line.status)]
+    lines += [rf"\par\footnotesize {_tex(note)}" for note in notes]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def as_markdown(table: Table) -> str:
+    """A pipe table with caption and notes."""
+    heads = ["Network", *(f"{c.title}, {c.unit}" for c in table.wide), "Seeds"]
+    rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    for line in table.lines:
+        cells = [_markdown_cell(line.cells[c.key], c) for c in table.wide]
+        rows.append([_markdown(line.name), *cells, str(line.seeds)])
+    notes = [*table.notes, *(f"{line.name}: {line.status}" for line in table.lines if line.status)]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n\n".join([body, _markdown(table.caption), *(f"- {_markdown(note)}" for note in notes)]) + "\n"
+
+
+def as_csv(table: Table) -> str:
+    """Plain values with every digit, empty where undefined; one line each, the paper's marked by `source`."""
+    factors = list(dict.fromkeys(key for line in table.lines for key in line.factors))
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    heads = [name for c in table.columns for name in (c.key, f"{c.key}_sd", f"{c.key}_low", f"{c.key}_high")]
+    rows.writerow(["source", "name", *factors, "seeds", *heads, "status"])
+    for line in table.lines:
+        cells = [line.cells[c.key] for c in table.columns]
+        values = [x for cell in cells for x in (cell.value, cell.spread, cell.low, cell.high)]
+        numbers = [repr(x) if math.isfinite(x) else "" for x in values]
+        own = [line.factors.get(key, "") for key in factors]
+        rows.writerow(["paper" if line.paper else "mien", line.name, *own, line.seeds, *numbers, line.status])
+    return text.getvalue()
+
+
+def as_rich(table: Table) -> RichTable:
+    """The table for a terminal: the columns that fit beside one another."""
+    columns = [c for c in table.wide if not c.key.startswith("weighted") and c.key != "flops"]
+    shown = RichTable(caption=Text(table.caption), caption_justify="left")
+    shown.add_column("Network")
+    for column in columns:
+        shown.add_column(f"{column.title}\n{column.unit}", justify="right")
+    shown.add_column("Seeds", justify="right")
+    for line in table.lines:
+        cells = [Text(line.cells[c.key].text(c), style="bold" if line.cells[c.key].best else "") for c in columns]
+        name = Text(line.name, style="italic" if line.paper else "")
+        if line.status:
+            name.append(f"\n{line.status}", style="dim")
+        shown.add_row(name, *cells, Text(str(line.seeds)))
+    return shown
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}"
+
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "×": r"$\times$",
+    "“": "``",
+    "”": "''",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(sign, sign) for sign in text.replace("\n", " "))
+
+
+def _tex_cell(cell: Cell, column: Column) -> str:
+    text = _tex(cell.text(column)).replace(" $\\pm$ ", "\\,$\\pm$\\,")
+    text = rf"\textbf{{{text}}}" if cell.best else text
+    interval = _tex(cell.interval(column))
+    return rf"{text} {{\scriptsize [{interval}]}}" if interval else text
+
+
+def _markdown(text: str) -> str:
+    signs = {"|": "\\|", "<": "&lt;", ">": "&gt;", "_": "\\_", "*": "\\*", "\n": " "}
+    return "".join(signs.get(sign, sign) for sign in text)
+
+
+def _markdown_cell(cell: Cell, column: Column) -> str:
+    text = cell.text(column)
+    interval = cell.interval(column)
+    return (f"**{text}**" if cell.best else text) + (f" [{interval}]" if interval else "")

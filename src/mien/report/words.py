@@ -1,0 +1,159 @@
+"""What the report says in sentences: the finding, what was held equal and what was not, machine, versions, time."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..compare import Comparison, Row
+from ..statistics import wilson
+from .certainty import Certainty, size_of_test
+
+__all__ = ["Fact", "conditions", "differences", "duration", "finding", "progress_words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A name and its value, for a list of facts."""
+
+    name: str
+    value: str
+
+
+def finding(comparison: Comparison, certainty: Certainty) -> str:
+    """The result in a sentence or three: which is most accurate, by how much, and whether that holds."""
+    ranked = sorted((row for row in comparison.rows if row.scores), key=_accuracy, reverse=True)
+    n = size_of_test(comparison)
+    if not ranked:
+        return "No run is finished yet; this page can be made again at any time."
+    best = ranked[0]
+    if len(ranked) == 1:
+        return f"{best.name} names {_percent(_accuracy(best))} of {n:,} test faces rightly{_over(best)}."
+    second = ranked[1]
+    lead = 100 * (_accuracy(best) - _accuracy(second))
+    others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
+    interval = _interval_words(best, n, certainty)
+    first = (
+        f"{others}, {best.name} is the most accurate: it names {_percent(_accuracy(best))}{interval} of {n:,} test "
+        f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
+    )
+    return f"{first} {_judgement(best, second, certainty)}"
+
+
+def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
+    if 1 in (len(best.scores), len(second.scores)):
+        return "With one seed a row this lead cannot be told apart from luck in training; run more seeds."
+    verdict = certainty.between(best.name, second.name)
+    if verdict is None:
+        return certainty.why_untested or "This lead was not tested."
+    if verdict.better:
+        return f"The lead holds under a paired test over faces and seeds (corrected p {_p(verdict.p_corrected)})."
+    return f"This data cannot tell the two apart (corrected p {_p(verdict.p_corrected)}). {verdict.to_tell}"
+
+
+def _interval_words(row: Row, n: int, certainty: Certainty) -> str:
+    interval = certainty.intervals.get((row.name, "accuracy"))
+    if len(row.scores) == 1:
+        low, high = (float(x) for x in wilson(round(_accuracy(row) * n), n))
+        return f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    return f" (95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
+
+
+def _over(row: Row) -> str:
+    return f" (mean of {len(row.scores)} seeds)" if len(row.scores) > 1 else ""
+
+
+def _accuracy(row: Row) -> float:
+    return math.fsum(score.accuracy for score in row.scores) / len(row.scores)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _p(p: float) -> str:
+    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
+
+
+def progress_words(comparison: Comparison) -> str:
+    """How many runs are finished, failed and pending; empty where all are finished."""
+    finished, failed = len(comparison.runs), sum(len(row.failures) for row in comparison.rows)
+    pending = sum(row.pending for row in comparison.rows)
+    if not failed and not pending:
+        return ""
+    parts = [f"{finished} of {finished + failed + pending} runs are finished"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{pending} are still to come; the page can be made again as they finish"] if pending else []
+    return ", ".join(parts) + "."
+
+
+def differences(comparison: Comparison) -> list[str]:
+    """What was not held equal, in sentences."""
+    found = [f"By design, rows differ in {_listed(comparison.factors)}."]
+    for key, by_network in comparison.own.items():
+        found.append(f"{key} follows the network: {_listed(f'{n} {v}' for n, v in by_network.items())}.")
+    counts = {len(row.scores) for row in comparison.rows}
+    if len(counts) > 1:
+        found.append(f"Rows have from {min(counts)} to {max(counts)} finished seeds.")
+    for name, key in (("machine", "processor"), ("number of threads", "threads"), ("device", "device")):
+        seen = Counter(str(_look(env, key)) for env in _environments(comparison))
+        if len(seen) > 1:
+            words = _listed(f"{value} ({count} runs)" for value, count in seen.items())
+            found.append(f"The {name} was not the same for all runs: {words}. Mind this in time and memory.")
+    again = [run.id for run in comparison.runs if len(run.record.test_opened_at) > 1]
+    if again:
+        found.append(f"The test part was opened more than once for {len(again)} runs: {_listed(again[:5])}.")
+    return found
+
+
+def conditions(comparison: Comparison) -> list[Fact]:
+    """Data, machine, versions and time."""
+    data, crop, environments = comparison.data, comparison.data.crop, _environments(comparison)
+    parts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items())
+    seconds = math.fsum(run.record.costs.train_seconds for run in comparison.runs)
+    facts = [
+        Fact(name="Corpus", value=f"{data.corpus}; {parts} faces; {len(data.labels)} classes: {_listed(data.labels)}"),
+        Fact(name="Picture", value=f"{crop.size} × {crop.size} px, {'RGB' if crop.channels == 3 else 'grey'}"),
+        Fact(name="Licence", value=data.licence or "not stated"),
+        Fact(name="Data fingerprint", value=data.fingerprint),
+        Fact(name="Seeds", value=_listed(comparison.seeds)),
+        Fact(name="Machine", value=_seen(environments, ("processor", "cores", "system"))),
+        Fact(name="Device and threads", value=_seen(environments, ("device", "threads"))),
+        Fact(name="Versions", value=_seen(environments, ("versions",))),
+        Fact(name="Total training time", value=f"{duration(seconds)} over {len(comparison.runs)} runs"),
+    ]
+    return [fact for fact in facts if fact.value]
+
+
+def duration(seconds: float) -> str:
+    """`2 h 5 min`, `3 min 20 s`, `12 s`."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def _environments(comparison: Comparison) -> list[dict[str, Any]]:
+    paths = [run.path / "env.json" for run in comparison.runs]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+
+
+def _look(environment: dict[str, Any], key: str) -> Any:
+    return environment.get(key, environment.get("machine", {}).get(key, "not recorded"))
+
+
+def _seen(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> str:
+    """Each different combination once."""
+    return "; ".join(dict.fromkeys(", ".join(_said(key, _look(env, key)) for key in keys) for env in environments))
+
+
+def _said(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    return f"{value} {key}" if key in ("cores", "threads") else str(value)
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(map(str, items))
