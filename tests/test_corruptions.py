@@ -1,12 +1,15 @@
 """Damage to faces: it grows with severity, spares what it should, and is the same for everyone."""
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from mien.corruptions import CORRUPTIONS, EYE_LEVEL, EYES, MOUTH, MOUTH_LEVEL, SEVERITIES, corrupt
 from mien.data.drawn import draw_faces
 from mien.errors import ConfigError
-from numpy.typing import NDArray
 
 NAMES = sorted(CORRUPTIONS)
 
@@ -30,7 +33,7 @@ def test_damage_grows_with_severity_and_keeps_shape(name: str, small: NDArray[np
     damaged = [corrupt(name, small, severity) for severity in SEVERITIES]
     steps = [damage(small, images) for images in damaged]
     assert steps[0] > 0.3
-    assert all(low < high for low, high in zip(steps, steps[1:], strict=False)), steps
+    assert all(low < high for low, high in itertools.pairwise(steps)), steps
     assert all(images.shape == small.shape and images.dtype == np.uint8 for images in damaged)
     np.testing.assert_array_equal(small, before)
 
