@@ -1,0 +1,288 @@
+r"""How much of a network's accuracy survives damage (Hendrycks & Dietterich 2019, arXiv:1903.12261, sec. 4).
+
+In: a finished run. Out: `robustness.npz` in its folder, the prediction for each of the same test faces under each
+corruption and severity, so that every figure below has an interval and every comparison is paired.
+
+With \(E_{s,c}^f\) the error of network f under corruption c at severity s, and b the baseline network,
+
+\[CE_c^f = \frac{\sum_s E_{s,c}^f}{\sum_s E_{s,c}^b}, \qquad
+\text{relative } CE_c^f = \frac{\sum_s (E_{s,c}^f - E_\text{clean}^f)}{\sum_s (E_{s,c}^b - E_\text{clean}^b)},\]
+
+and mCE and relative mCE are their means over the corruptions. mCE says who errs less on damaged faces, relative
+mCE who loses less to the damage. Both are taken seed by seed and then averaged.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .atomic import new_file
+from .calibration import Floats
+from .compare import Row
+from .corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from .errors import CompareError, RunError
+from .metrics import ratio
+from .runs import Run
+from .statistics.estimates import Estimate, Statistic, mean, share, spreads
+
+__all__ = ["FILE", "LIMIT", "Damage", "Robustness", "load", "measure", "measured_rows", "stratified_faces", "summarise"]
+
+FILE = "robustness.npz"
+LIMIT = 2000
+SUITE = 1
+"""Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
+KEYS = ("ids", "labels", "subjects", "clean", "predicted", "corruptions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """What one trained network said of damaged test faces."""
+
+    ids: NDArray[np.int64]
+    """`(n,)` rows of the store, ascending."""
+    labels: NDArray[np.int64]
+    """`(n,)`."""
+    subjects: NDArray[np.str_]
+    """`(n,)`; empty texts where unknown."""
+    clean: NDArray[np.uint8]
+    """`(n,)` predictions for the faces as they are."""
+    predicted: NDArray[np.uint8]
+    """`(C, 5, n)` predictions by corruption and severity."""
+    corruptions: tuple[str, ...]
+    """The C names."""
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """`(C, 5, n)`: which predictions are right."""
+        return np.asarray(self.predicted == self.labels)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """`(n, 1 + C·5)`: which are wrong; the clean faces come first."""
+        flat = (self.predicted != self.labels).reshape(-1, len(self.labels))
+        return np.concatenate([(self.clean != self.labels)[None], flat]).T
+
+
+Replicate = tuple[int, int]
+"""Seed and repetition."""
+Named = tuple[str, Sequence[Robustness]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damage:
+    """One network (a row of a comparison) under the whole suite, means over its seeds."""
+
+    name: str
+    baseline: str
+    corruptions: tuple[str, ...]
+    n: int
+    """Test faces."""
+    seeds: int
+    clean: Estimate
+    """Accuracy on the faces as they are."""
+    accuracy: tuple[tuple[Estimate, ...], ...]
+    """`[corruption][severity - 1]`."""
+    by_corruption: tuple[Estimate, ...]
+    """Accuracy over the five severities, a corruption."""
+    corrupted: Estimate
+    """Accuracy over all corruptions and severities."""
+    ce: tuple[Estimate, ...]
+    """Corruption error relative to the baseline, a corruption; 1 is the baseline's, lower is better."""
+    mce: Estimate
+    """Mean corruption error; 1 is the baseline's."""
+    relative_mce: Estimate
+    """Relative mean corruption error; nan where the baseline loses nothing to some corruption."""
+
+
+def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Positions `(min(n, limit),)` of a stratified sample of faces; the same for equal labels `(n,)` and limit.
+
+    Every k-th of the faces, shuffled and sorted by class: each class keeps its share to within one face.
+    """
+    n = len(labels)
+    if limit >= n:
+        return np.arange(n)
+    order = np.random.default_rng(0).permutation(n)
+    order = order[np.argsort(labels[order], kind="stable")]
+    return np.sort(order[np.arange(limit) * n // limit])
+
+
+def load(run: Run) -> Robustness | None:
+    """What was measured of a run, or None where nothing was, or with another suite."""
+    path = run.path / FILE
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if int(file["suite"]) != SUITE:
+                return None
+            content = {key: file[key] for key in KEYS}
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien robustness` again.") from None
+    return Robustness(**content | {"corruptions": tuple(content["corruptions"].tolist())})
+
+
+def measure(run: Run, *, limit: int = LIMIT, report: Callable[[float], None] | None = None) -> Robustness:
+    """Predict up to `limit` damaged test faces of a finished run, and keep it in its folder.
+
+    Faces and damage are the same for all runs of one test part. What was measured on these faces is read, not
+    measured again. `report` is told the share that is done. The test part is that which the run has opened before;
+    nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError` where its store is gone.
+    """
+    from .engines.work import open_fold, pick_device
+    from .evaluate import load_network
+    from .train import predict_logits
+
+    test = run.logits("test")
+    picked = stratified_faces(test.labels, limit)
+    ids, labels, names = test.ids[picked], test.labels[picked], tuple(CORRUPTIONS)
+    saved = load(run)
+    if saved and saved.corruptions == names and np.array_equal(saved.ids, ids):
+        return saved
+    network, store = load_network(run, pick_device()), open_fold(run).train.store
+    images = np.ascontiguousarray(store.images[ids])
+
+    def predict(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(predict_logits(network, faces).argmax(axis=1), np.uint8)
+
+    predicted = np.empty((len(names), len(SEVERITIES), len(ids)), np.uint8)
+    for index in np.ndindex(predicted.shape[:2]):
+        predicted[index] = predict(corrupt(names[index[0]], images, SEVERITIES[index[1]]))
+        if report:
+            report((index[0] * len(SEVERITIES) + index[1] + 1) / (len(names) * len(SEVERITIES)))
+    measured = Robustness(
+        ids=ids,
+        labels=labels,
+        subjects=test.subjects[picked],
+        clean=predict(images),
+        predicted=predicted,
+        corruptions=names,
+    )
+    _save(run, measured)
+    return measured
+
+
+def _save(run: Run, measured: Robustness) -> None:
+    arrays = {key: np.asarray(getattr(measured, key)) for key in KEYS}
+    with new_file(run.path / FILE) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, suite=np.array(SUITE), **arrays)
+
+
+def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Robustness]]:
+    """What was measured of each row, by its name and replicate (seed, repetition).
+
+    The folds of a cross-validation are pooled; rows and replicates that are not measured whole are left out.
+    """
+    found: dict[str, dict[Replicate, Robustness]] = {}
+    for row in rows:
+        folds: dict[Replicate, list[Robustness]] = {}
+        for run in row.runs:
+            measured = load(run)
+            if measured:
+                folds.setdefault((run.settings.train.seed, run.settings.data.repeat), []).append(measured)
+        whole = {replicate: _pooled(parts) for replicate, parts in folds.items() if len(parts) == row.folds}
+        if whole:
+            found[row.name] = whole
+    return found
+
+
+def _pooled(parts: Sequence[Robustness]) -> Robustness:
+    columns = {
+        key: np.concatenate([getattr(part, key) for part in parts], axis=-1)
+        for key in ("ids", "labels", "subjects", "clean", "predicted")
+    }
+    return Robustness(**columns, corruptions=parts[0].corruptions)
+
+
+def summarise(
+    measured: Mapping[str, Mapping[Replicate, Robustness]],
+    rng: np.random.Generator,
+    baseline: str | None = None,
+    level: float = 0.95,
+) -> tuple[Damage, ...]:
+    """Accuracy under each corruption and mCE of each network, over faces (by subject where known) and seeds.
+
+    Args:
+        measured: by network and replicate, all on the same faces; see `measured_rows`.
+        rng: of the bootstrap; all networks see the same draws.
+        baseline: the network of mCE 1; the first where None.
+        level: of the intervals.
+
+    Raises:
+        CompareError: there is no such baseline, no replicate that all networks have, or the faces differ.
+    """
+    if not measured:
+        raise CompareError("Nothing was measured under damage yet. Run `mien robustness RUNS` first.")
+    base = baseline or next(iter(measured))
+    if base not in measured:
+        raise CompareError(f"There is no network {base!r} to be the baseline; there are: {'; '.join(measured)}.")
+    shared = sorted(set.intersection(*(set(runs) for runs in measured.values())))
+    if not shared:
+        raise CompareError("No seed was measured for all networks, so errors cannot be paired. Measure all runs.")
+    paired = {name: [runs[replicate] for replicate in shared] for name, runs in measured.items()}
+    _check_same(paired)
+    state = int(rng.integers(2**63))
+    return tuple(
+        _damage((name, runs), (base, paired[base]), np.random.default_rng(state), level)
+        for name, runs in paired.items()
+    )
+
+
+def _damage(own: Named, base: Named, rng: np.random.Generator, level: float) -> Damage:
+    faces = base[1][0]
+    subjects = faces.subjects if (faces.subjects != "").all() else None
+    n, kinds = len(faces.ids), len(faces.corruptions)
+    figures = spreads(_figures(own[1], base[1]), n, rng, subjects=subjects)
+    cells = 1 + kinds * len(SEVERITIES)
+    shares = [share(figure, n, level) for figure in figures[:cells]]
+    means = [mean(figure, level) for figure in figures[cells:]]
+    rows = np.arange(1, cells).reshape(kinds, -1)
+    return Damage(
+        name=own[0],
+        baseline=base[0],
+        corruptions=faces.corruptions,
+        n=n,
+        seeds=len(own[1]),
+        clean=shares[0],
+        accuracy=tuple(tuple(shares[cell] for cell in row) for row in rows),
+        by_corruption=tuple(means[:kinds]),
+        corrupted=means[kinds],
+        ce=tuple(means[kinds + 1 : 2 * kinds + 1]),
+        mce=means[-2],
+        relative_mce=means[-1],
+    )
+
+
+def _figures(own: Sequence[Robustness], base: Sequence[Robustness]) -> Statistic:
+    """Accuracies (clean, each cell, each corruption, all), CE a corruption, mCE, relative mCE; a seed each."""
+    pairs = [(f.wrong.astype(np.float32), b.wrong.astype(np.float32)) for f, b in zip(own, base, strict=True)]
+
+    def figures(counts: NDArray[np.float32]) -> Floats:
+        size = counts.sum(axis=1, dtype=np.float64)[:, None]
+        return np.stack([_of_errors(counts @ f / size, counts @ b / size) for f, b in pairs], axis=1)
+
+    return figures
+
+
+def _of_errors(own: Floats, base: Floats) -> Floats:
+    """The figures `(B, Q)` of the errors `(B, 1 + C·5)` of a network and of the baseline."""
+    sums, base_sums = (e[:, 1:].reshape(len(e), -1, len(SEVERITIES)).sum(axis=2) for e in (own, base))
+    ce = ratio(sums, base_sums)
+    clean, base_clean = len(SEVERITIES) * own[:, :1], len(SEVERITIES) * base[:, :1]
+    relative = ratio(sums - clean, np.maximum(base_sums - base_clean, 0))
+    by_kind = 1 - sums / len(SEVERITIES)
+    return np.column_stack([1 - own, by_kind, by_kind.mean(axis=1), ce, ce.mean(axis=1), relative.mean(axis=1)])
+
+
+def _check_same(paired: Mapping[str, Sequence[Robustness]]) -> None:
+    """All on the same faces under the same suite, or a `CompareError`."""
+    everything = [(name, one) for name, runs in paired.items() for one in runs]
+    first_name, first = everything[0]
+    for name, one in everything[1:]:
+        if one.corruptions != first.corruptions or not np.array_equal(one.ids, first.ids):
+            raise CompareError(
+                f"{first_name} and {name} were measured on other faces ({len(first.ids)}, {len(one.ids)}). "
+                "Measure all runs with one --limit."
+            )
