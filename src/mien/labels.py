@@ -63,10 +63,12 @@ class LabelSet:
 
     def index(self, name: str) -> int:
         """The label of a class, by its name or a synonym; raises `LabelError` with the names there are."""
-        canonical = canonical_name(name)
-        if canonical not in self.names:
+        if name in self.names:
+            return self.names.index(name)
+        meanings = [canonical_name(own) for own in self.names]
+        if canonical_name(name) not in meanings:
             raise LabelError(f"There is no class {name!r}; the classes are {', '.join(self.names)}.")
-        return self.names.index(canonical)
+        return meanings.index(canonical_name(name))
 
     def translate(self, names: Sequence[str], *, drop: Sequence[str] = ("contempt",)) -> Translation:
         """Map a corpus's class `names` to this set. Classes in `drop` that this set lacks are left out.

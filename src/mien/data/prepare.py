@@ -22,9 +22,10 @@ from ..errors import BadSample, ConfigError, DataError
 from ..labels import LABEL_SETS, LabelSet, Translation
 from ..progress import track
 from .corpora import Corpus, Entry, ReadOptions, find_reader
+from .drawn import AUS, draw_faces
 from .store import Meta, Sample, StoreWriter, create_store
 
-__all__ = ["PrepareOptions", "prepare"]
+__all__ = ["PrepareOptions", "draw_store", "prepare"]
 
 OWN = "own"
 WORKERS = min(8, os.cpu_count() or 1)
@@ -74,13 +75,41 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
         LabelError: where the classes cannot be mapped; names them.
     """
     options = options or PrepareOptions()
-    found = find_reader(corpus)(root, options.read)
+    reader = find_reader(corpus)
+    if not root.exists():
+        raise DataError(f"{root} does not exist.")
+    found = reader(root, options.read)
     labels, translation = _mapping(found, options.labels)
     try:
         with create_store(out, labels, options.crop, replace=options.force) as writer:
             with _Import(writer, translation, options) as run:
                 run.take(found)
             return run.finish(found)
+    except OSError as error:
+        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+
+
+def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
+    """Draw `count` faces, with their action units and masks, as a store at `out`, whole or not at all.
+
+    Raises `ConfigError` where a number is out of range, `DataError` where `out` cannot be written.
+    """
+    faces = draw_faces(count, seed=seed, size=size)
+    labels = LABEL_SETS["seven"]
+    try:
+        with create_store(out, labels, CropSpec(size=size), replace=force) as writer:
+            for index, (split, face) in enumerate(track(faces, "Drawing faces", count)):
+                sample = Sample(
+                    label=labels.index(face.label),
+                    split=split,
+                    source=f"drawn:{index}",
+                    subject=face.subject,
+                    groups=face.groups,
+                    aus=dict(zip(AUS, face.aus.tolist(), strict=True)),
+                )
+                writer.add(face.image, sample, face.au_masks)
+            note = f"Drawn with seed {seed}; no person is shown."
+            return writer.finish(corpus="drawn", licence="Drawn by mien; free of any rights.", notes=(note,))
     except OSError as error:
         raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
 
@@ -143,13 +172,17 @@ class _Import:
     def _write(self, entry: Entry, image: NDArray[np.uint8]) -> None:
         label = self.translation.index[entry.label]
         assert label is not None
+        soft = _soft(entry.votes, self.translation, len(self.writer.labels))
+        if soft is None:
+            self._skip(BadSample(entry.source, f"the votes {list(entry.votes)} are no votes for the classes kept"))
+            return
         self.kept[label] += 1
         sample = Sample(
             label=label,
             split=entry.split,
             source=entry.source,
             subject=entry.subject,
-            soft=_soft(entry.votes, self.translation, len(self.writer.labels)),
+            soft=soft,
             groups=entry.groups,
         )
         self.writer.add(image, sample)
@@ -225,14 +258,16 @@ def _check_box(entry: Entry, picture: NDArray[np.uint8]) -> None:
         raise BadSample(entry.source, f"the box {box} (x, y, width, height) is not in the picture of {size}")
 
 
-def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> tuple[float, ...]:
-    """Votes for the kept classes, normalised to sum to 1."""
+def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> tuple[float, ...] | None:
+    """Votes for the kept classes, normalised to sum to 1; None where they cannot be."""
     if not votes:
         return ()
     soft = np.zeros(classes)
     for vote, label in zip(votes, translation.index, strict=True):
         if label is not None:
             soft[label] += vote
+    if not (np.isfinite(soft).all() and soft.min() >= 0 and soft.sum() > 0):
+        return None
     return tuple((soft / soft.sum()).tolist())
 
 

@@ -125,6 +125,28 @@ class Store:
         path = self.path / "au_masks.npy"
         return _map(path) if path.exists() else None
 
+    def iter_images(self, batch: int = 512) -> Iterator[NDArray[np.uint8]]:
+        """Stream the images in order, `(up to batch, H, W, C)` each, by plain reads: mapped pages count as RSS."""
+        item = int(np.prod(self.images.shape[1:]))
+        with (self.path / "images.npy").open("rb") as file:
+            file.seek(HEADER_BYTES)
+            for start in range(0, len(self), batch):
+                count = min(batch, len(self) - start)
+                yield np.fromfile(file, np.uint8, count * item).reshape(count, *self.images.shape[1:])
+
+    def iter_samples(self) -> Iterator[Sample]:
+        """Stream the samples in order, in flat memory; raises `DataError` at a row that is damaged."""
+        path = self.path / "samples.csv"
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                try:
+                    yield _sample(row)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise DataError(
+                        f"{path}:{reader.line_num} is damaged ({error}). Prepare the store again."
+                    ) from None
+
     def rows(self, split: str) -> NDArray[np.int64]:
         """The rows of a split, ascending."""
         return np.flatnonzero(self.samples.split == split)
@@ -321,8 +343,20 @@ def _read_samples(path: Path, meta: Meta) -> Samples:
         if len(rows) != meta.count:
             raise ValueError(f"{len(rows)} rows where meta.json says {meta.count}")
         return _samples(columns)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{path} is damaged ({error}). Prepare the store again.") from None
+
+
+def _sample(row: Mapping[str, str]) -> Sample:
+    return Sample(
+        label=int(row["label"]),
+        split=row["split"],
+        source=row["source"],
+        subject=row["subject"],
+        soft=tuple(float(cell) for name, cell in row.items() if name.startswith("soft:")),
+        groups={n.removeprefix("group:"): cell for n, cell in row.items() if n.startswith("group:")},
+        aus={int(n.removeprefix("au:")): float(cell) for n, cell in row.items() if n.startswith("au:")},
+    )
 
 
 def _samples(columns: Mapping[str, Sequence[str]]) -> Samples:

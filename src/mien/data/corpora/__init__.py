@@ -1,14 +1,19 @@
 """The corpora that `mien data prepare` reads. A new one is a file here, a line below and a tiny fixture."""
 
 from ...errors import DataError
-from . import fer2013, folder
+from . import affectnet, fer2013, ferplus, folder, listed, npz, rafdb
 from .protocol import Corpus, Entry, Reader, ReadOptions
 
 __all__ = ["CORPORA", "Corpus", "Entry", "ReadOptions", "Reader", "find_reader"]
 
 CORPORA: dict[str, Reader] = {
+    "affectnet": affectnet.read,
+    "csv": listed.read,
     "fer2013": fer2013.read,
+    "ferplus": ferplus.read,
     "folder": folder.read,
+    "npz": npz.read,
+    "rafdb": rafdb.read,
 }
 
 

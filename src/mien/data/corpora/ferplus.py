@@ -1,0 +1,96 @@
+"""FER+ (Barsoum et al. 2016, arXiv:1608.01041): FER2013's pictures, each labelled anew by ten people.
+
+In: a folder with `fer2013.csv` (or `icml_face_data.csv`) and `fer2013new.csv`. Out: a `Corpus` with votes.
+
+The tables are joined by row: the image numbers in `fer2013new.csv` are not row numbers, and some occur twice.
+The label follows the majority mode of the paper: single votes are outliers and are taken away; the label is the
+class with more than half of the votes that are left; where there is none, the sample is "unknown". Samples whose
+label is unknown or NF (no face) are left out and counted. Soft labels are the votes that are left for the kept
+expressions, divided by their sum.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+from ...errors import BadSample, DataError
+from . import fer2013
+from .protocol import Corpus, Entry, ReadOptions
+from .tables import Row, count_lines, table
+
+__all__ = ["CLASSES", "label_of", "read"]
+
+CLASSES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+NOT_EXPRESSIONS = ("unknown", "NF")
+VOTES = "fer2013new.csv"
+RULE = (
+    "FER+ labels: single votes are taken away, the label is the class with more than half of the rest; samples with "
+    "no such class count as unknown; unknown and NF are left out (Barsoum et al. 2016, majority mode)."
+)
+
+
+def read(root: Path, options: ReadOptions) -> Corpus:
+    """Read the folder of `fer2013.csv` and `fer2013new.csv`."""
+    folder = root.parent if root.is_file() else root
+    pixels = fer2013.find_table(folder)
+    votes = next((path for path in (folder / VOTES, folder / "ferplus" / VOTES) if path.is_file()), None)
+    if pixels is None or votes is None:
+        missing = VOTES if votes is None else fer2013.TABLES[0]
+        raise DataError(f"{folder} holds no {missing}; FER+ needs {fer2013.TABLES[0]} and {VOTES} side by side.")
+    count, found = count_lines(pixels, b"PrivateTest")
+    splits, note = fer2013.usage_splits(bool(found), options)
+    pixel_rows = table(pixels, ("emotion", "usage", "pixels"))
+    vote_rows = table(votes, ("usage", *(name.lower() for name in CLASSES)))
+    return Corpus(
+        name="ferplus",
+        classes=CLASSES,
+        licence=f"{fer2013.LICENCE} FER+ labels: MIT.",
+        count=max(0, count - 1),
+        entries=_joined(pixel_rows, vote_rows, splits, (pixels.name, votes.name)),
+        not_expressions=NOT_EXPRESSIONS,
+        notes=(note, RULE),
+    )
+
+
+def label_of(votes: tuple[int, ...]) -> tuple[int, tuple[float, ...]]:
+    """The label (position in `CLASSES`) and the votes that count, from ten counts of votes."""
+    counted = tuple(float(vote) if vote > 1 else 0.0 for vote in votes)
+    most = max(counted)
+    if most <= 0.5 * sum(counted):
+        return CLASSES.index("unknown"), counted
+    return counted.index(most), counted
+
+
+def _joined(
+    pixel_rows: Iterator[Row | BadSample],
+    vote_rows: Iterator[Row | BadSample],
+    splits: dict[str, str],
+    names: tuple[str, str],
+) -> Iterator[Entry | BadSample]:
+    for line, (pixels, votes) in enumerate(zip_longest(pixel_rows, vote_rows), start=2):
+        if pixels is None or votes is None:
+            short, long = names if pixels is None else names[::-1]
+            raise DataError(f"{short} ends before {long}:{line}; FER+ is joined by row, so both need the same rows.")
+        if isinstance(pixels, BadSample):
+            yield pixels
+        elif isinstance(votes, BadSample):
+            yield votes
+        else:
+            yield _entry(pixels, votes, splits)
+
+
+def _entry(pixels: Row, votes: Row, splits: dict[str, str]) -> Entry | BadSample:
+    usage, expected = votes.cells["usage"], pixels.cells["usage"]
+    if usage != expected:
+        raise DataError(
+            f"{votes.where} says {usage!r} where {pixels.where} says {expected!r}: the rows do not belong together."
+        )
+    entry = fer2013.table_entry(pixels, splits)
+    texts = [votes.cells[name.lower()] for name in CLASSES]
+    if isinstance(entry, BadSample):
+        return entry
+    if not all(text.isdecimal() and len(text) < 4 for text in texts):
+        return BadSample(votes.where, f"the votes are {texts}, expected ten whole numbers")
+    label, counted = label_of(tuple(int(text) for text in texts))
+    return replace(entry, label=label, votes=counted)
