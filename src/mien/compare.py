@@ -139,7 +139,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
     for run, flat in zip(runs, values, strict=True):
         groups[tuple(flat[key] for key in factors)].append(run)
     return Comparison(
-        rows=tuple(_row(dict(zip(factors, key, strict=True)), group) for key, group in groups.items()),
+        rows=tuple(_row(dict(zip(factors, key, strict=True)), groups[key]) for key in sorted(groups, key=_sortable)),
         data=runs[0].data,
         equal={key: value for key, value in values[0].items() if all(flat[key] == value for flat in values)},
         own=own,
@@ -200,6 +200,11 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
         else:
             factors.append(key)
     return tuple(factors), own
+
+
+def _sortable(key: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+    """Numbers before texts, so that rows come in one order wherever their runs were found."""
+    return [(False, value) if isinstance(value, int | float) else (True, str(value)) for value in key]
 
 
 def _pooled(runs: Sequence[Run], part: str) -> Logits:
