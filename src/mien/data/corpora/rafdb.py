@@ -1,8 +1,8 @@
 """RAF-DB basic (Li, Deng, Du 2017): 15,339 faces in seven classes, with an official train / test split.
 
-In: the official tree (`basic/EmoLabel/list_patition_label.txt`, `basic/Image/aligned/*_aligned.jpg`) or the common
-re-packed one (`train/1..7/*`, `test/1..7/*`, with or without `train_labels.csv` and `test_labels.csv`, perhaps
-under `DATASET/`). Out: a `Corpus`. Codes: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
+In: the official tree (`basic/EmoLabel/list_patition_label.txt`, `basic/Image/aligned/*_aligned.jpg`, and gender, race
+and age from `basic/Annotation/manual/*_manu_attri.txt` where they are) or the common re-packed one (`train/1..7/*`,
+`test/1..7/*`, with or without `train_labels.csv` and `test_labels.csv`, perhaps under `DATASET/`). Out: a `Corpus`. Codes: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,15 @@ CODES = {str(code): code - 1 for code in range(1, len(CLASSES) + 1)}
 LICENCE = "RAF-DB: non-commercial research only, on request from its authors; pictures must not be passed on."
 LABELS = Path("EmoLabel/list_patition_label.txt")
 """The official name, with its missing letter."""
+MANUAL = Path("Annotation/manual")
+"""Of each picture: five lines of landmarks, then one line each with the codes of the attributes below."""
+LANDMARK_LINES = 5
+ATTRIBUTES = {
+    "gender": ("male", "female", "unsure"),
+    "race": ("caucasian", "african-american", "asian"),
+    "age": ("0-3", "4-19", "20-39", "40-69", "70+"),
+}
+"""As the annotators saw it, in the authors' words and order of codes."""
 
 
 def read(root: Path, options: ReadOptions) -> Corpus:
@@ -49,7 +58,10 @@ def _official(root: Path) -> Corpus:
         licence=LICENCE,
         count=count_lines(labels)[0],
         entries=_listed(root, labels),
-        notes=("The official split: train_* is train, test_* is test.",),
+        notes=(
+            "The official split: train_* is train, test_* is test.",
+            *(["Gender, race and age are what annotators saw."] if (root / MANUAL).is_dir() else []),
+        ),
     )
 
 
@@ -72,9 +84,29 @@ def _listed_entry(root: Path, words: list[str], where: str) -> Entry | BadSample
     source = f"Image/aligned/{name.rpartition('.')[0]}_aligned.jpg"
     try:
         path = inside(root, source, where)
+        groups = _attributes(root, name.rpartition(".")[0])
     except BadSample as bad:
         return bad
-    return Entry(label=CODES[code], split=split, source=source, load=partial(load_picture, path, f"{where}: {source}"))
+    load = partial(load_picture, path, f"{where}: {source}")
+    return Entry(label=CODES[code], split=split, source=source, load=load, groups=groups)
+
+
+def _attributes(root: Path, stem: str) -> dict[str, str]:
+    """Gender, race and age of a picture; empty texts where it has no annotation, nothing where no picture has."""
+    if not (root / MANUAL).is_dir():
+        return {}
+    name = f"{stem}_manu_attri.txt"
+    path = inside(root, (MANUAL / name).as_posix(), name)
+    if not path.is_file():
+        return dict.fromkeys(ATTRIBUTES, "")
+    codes = path.read_text(encoding="utf-8", errors="replace").split("\n")[LANDMARK_LINES:]
+    codes = [code.strip() for code in codes if code.strip()]
+    if len(codes) != len(ATTRIBUTES):
+        raise BadSample(name, f"{len(codes)} lines after the landmarks, expected {', '.join(ATTRIBUTES)}")
+    for code, (attribute, levels) in zip(codes, ATTRIBUTES.items(), strict=True):
+        if code not in map(str, range(len(levels))):
+            raise BadSample(name, f"{attribute} is {code!r}, expected 0 to {len(levels) - 1}")
+    return {name: levels[int(code)] for code, (name, levels) in zip(codes, ATTRIBUTES.items(), strict=True)}
 
 
 def _packed(root: Path) -> Corpus:
