@@ -1,7 +1,7 @@
 """`mien data`: a corpus becomes a store (prepare, draw), a store is looked through (info, audit)."""
 
 import json
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..atomic import write_text
 from ..crop import CropSpec
+from ..data.audit import Audit, class_counts
+from ..data.audit import audit as audit_store
+from ..data.clean import DROPS, clean
 from ..data.corpora import CORPORA, ReadOptions
-from ..data.prepare import PrepareOptions
+from ..data.gallery import gallery_page
+from ..data.prepare import PrepareOptions, draw_store
 from ..data.prepare import prepare as prepare_store
-from ..data.store import SPLITS, Meta, Store
+from ..data.store import Meta, Store
+from ..errors import ConfigError, DataError
 
 __all__ = ["app"]
 
@@ -59,39 +65,117 @@ def prepare(
         licence=licence,
         read=ReadOptions(public_test=public_test),
     )
-    meta = prepare_store(path, corpus, out, options)
-    _show(Store.open(out), meta, as_json)
+    prepare_store(path, corpus, out, options)
+    _show_new(Store.open(out), as_json)
+
+
+@app.command()
+def draw(
+    out: Out,
+    count: Annotated[int, typer.Option(help="How many faces.")] = 2000,
+    size: Annotated[int, typer.Option(help="Their side in pixels.")] = 48,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Draw a corpus of faces: no person is shown, and the truth about every pixel is known."""
+    draw_store(out, count=count, size=size, seed=seed, force=force)
+    _show_new(Store.open(out), as_json)
+
+
+@app.command()
+def audit(
+    store: Annotated[Path, typer.Argument(help="A store.")],
+    drop: Annotated[
+        list[str] | None, typer.Option(help=f"Write a store without: {', '.join(DROPS)}. May be repeated; needs --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The cleaned store, with --drop.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="The HTML gallery; STORE-audit.html beside the store if not said.")
+    ] = None,
+    no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Find copies, copies across splits, contradicting labels and blank images."""
+    if bool(drop) != (out is not None):
+        raise ConfigError("--drop and --out belong together: what to leave out, and where the cleaned store goes.")
+    opened = Store.open(store)
+    found = audit_store(opened)
+    page = page or opened.path.resolve().with_name(f"{opened.path.resolve().name}-audit.html")
+    try:
+        write_text(page, gallery_page(opened, found, faces=not no_faces))
+    except OSError as error:
+        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    cleaned = clean(opened, found, drop, out, force=force) if drop and out else None
+    if as_json:
+        result = {"audit": found.summary(), "page": str(page), "cleaned": asdict(cleaned) if cleaned else None}
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(_findings(found))
+    console.print(f"Gallery: {escape(str(page))}", soft_wrap=True)
+    if cleaned and out:
+        console.print(f"Cleaned: {escape(str(out))}. {escape(cleaned.notes[-1])}", soft_wrap=True)
 
 
 @app.command()
 def info(store: Annotated[Path, typer.Argument(help="A store.")], as_json: Json = False) -> None:
     """Print what a store is and its class counts a split."""
     opened = Store.open(store)
-    _show(opened, opened.meta, as_json)
-
-
-def _show(store: Store, meta: Meta, as_json: bool) -> None:
-    counts = _counts(store)
+    counts = class_counts(opened)
     if as_json:
-        print(json.dumps({"meta": asdict(meta), "counts": counts}, indent=2, ensure_ascii=False))
+        print(json.dumps({"meta": asdict(opened.meta), "counts": counts}, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    console.print(_facts(store.path, meta))
+    console.print(_facts(opened.path, opened.meta))
     console.print(_table(counts))
-    for example in meta.skipped_examples:
+
+
+def _show_new(store: Store, as_json: bool) -> None:
+    """What was written, with the summary of its audit and what was left out."""
+    found = audit_store(store)
+    if as_json:
+        print(json.dumps({"meta": asdict(store.meta), "audit": found.summary()}, indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(_facts(store.path, store.meta))
+    console.print(_table(found.counts))
+    console.print(_findings(found))
+    for example in store.meta.skipped_examples:
         console.print(f"[yellow]left out[/] {escape(example)}", soft_wrap=True)
+    if store.meta.skipped > len(store.meta.skipped_examples):
+        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {escape(str(store.path))}/skipped.csv")
 
 
-def _counts(store: Store) -> dict[str, dict[str, int]]:
-    """{split: {class: count}}, splits without images left out."""
-    samples = store.samples
-    tally = Counter(zip(samples.split.tolist(), samples.label.tolist(), strict=True))
-    names = store.meta.labels
-    return {
-        split: {name: tally[split, label] for label, name in enumerate(names)}
-        for split in SPLITS
-        if any(tally[split, label] for label in range(len(names)))
-    }
+def _findings(found: Audit) -> Table:
+    """What the audit found, a line a kind; lines that spoil a test are yellow."""
+    copies = sum(len(group.rows) - 1 for group in found.exact)
+    lines = [
+        ("groups of identical images", f"{len(found.exact)} ({copies} copies)", False),
+        ("identical images across splits", _across(found, "exact_across_splits"), bool(found.leaks)),
+        ("identical images with different labels", f"{len(found.conflicts)} groups", bool(found.conflicts)),
+        ("groups of nearly identical images", _near(found), False),
+        ("nearly identical images across splits", _across(found, "near_across_splits"), bool(found.near_leaks)),
+        ("blank images", str(len(found.blanks)), bool(found.blanks)),
+    ]
+    table = Table.grid(padding=(0, 2))
+    for name, value, is_dirt in lines:
+        table.add_row(name, value, style="yellow" if is_dirt else None)
+    return table
+
+
+def _near(found: Audit) -> str:
+    return f"{len(found.near)}" + ("" if found.near_complete else " or more: too many look alike to compare all")
+
+
+def _across(found: Audit, kind: str) -> str:
+    pairs = [
+        f"{count} {split} in {other}"
+        for split, others in found.summary()[kind].items()
+        for other, count in others.items()
+    ]
+    return ", ".join(pairs) or "none"
 
 
 def _facts(path: Path, meta: Meta) -> Table:
@@ -111,10 +195,9 @@ def _facts(path: Path, meta: Meta) -> Table:
     return table
 
 
-def _table(counts: dict[str, dict[str, int]]) -> Table:
+def _table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table("class", *counts)
-    names = next(iter(counts.values()), {})
-    for name in names:
+    for name in next(iter(counts.values())):
         table.add_row(escape(name), *(str(split[name]) for split in counts.values()))
     table.add_row("all", *(str(sum(split.values())) for split in counts.values()), style="bold")
     return table

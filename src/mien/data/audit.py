@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from ..progress import track
 from .store import HEADER_BYTES, SPLITS, Store
 
-__all__ = ["Audit", "Group", "audit"]
+__all__ = ["Audit", "Group", "audit", "class_counts"]
 
 MAX_DISTANCE = 10
 MIN_CORRELATION = 0.95
@@ -30,8 +31,8 @@ BLANK_STD = 0.5
 """An image whose grey levels vary less than this (standard deviation, of 255) shows nothing."""
 MAX_NEIGHBOURS = 2048
 """How many images with the same band are compared with each; a corpus of look-alikes would need N² else."""
-MAX_CANDIDATES = 1_000_000
-"""How many pairs a band may put forward, for the same reason."""
+MAX_CANDIDATES = 300_000
+"""How many pairs have their pixels compared at most, for the same reason."""
 BANDS = range(0, 49, 8)
 BATCH = 512
 
@@ -113,10 +114,7 @@ class Audit:
 def audit(store: Store) -> Audit:
     """Look through a store; 32,000 images take a few seconds."""
     digests, hashes, blank = _fingerprints(store)
-    label = np.empty(len(store), np.int16)
-    split = np.empty(len(store), np.int8)
-    for row, sample in enumerate(store.iter_samples()):
-        label[row], split[row] = sample.label, SPLITS.index(sample.split)
+    label, split = _labels(store)
     exact = _exact(digests)
     others = np.ones(len(store), bool)
     others[blank] = False
@@ -125,12 +123,38 @@ def audit(store: Store) -> Audit:
     pairs, complete = _near_pairs(store, hashes, np.flatnonzero(others))
     return Audit(
         images=len(store),
-        counts=_counts(store.meta.labels, label, split),
+        counts=_counts(store, label, split),
         exact=tuple(_group(rows, label, split) for rows in exact),
         near=tuple(_group(rows, label, split) for rows in _join(pairs, exact)),
         blanks=tuple(blank.tolist()),
         near_complete=complete,
     )
+
+
+def class_counts(store: Store) -> dict[str, dict[str, int]]:
+    """{split: {class: images}}; splits without images left out."""
+    return _counts(store, *_labels(store))
+
+
+def _labels(store: Store) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
+    """Labels and positions in `SPLITS`, read in flat memory."""
+    label, split = np.empty(len(store), np.int16), np.empty(len(store), np.int8)
+    row = -1
+    for row, sample in enumerate(store.iter_samples()):
+        if row < len(store):
+            label[row], split[row] = sample.label, SPLITS.index(sample.split)
+    if row + 1 != len(store):
+        raise DataError(f"{store.path}/samples.csv has {row + 1} rows where meta.json says {len(store)}.")
+    return label, split
+
+
+def _counts(store: Store, label: NDArray[np.int16], split: NDArray[np.int8]) -> dict[str, dict[str, int]]:
+    names, counts = store.meta.labels, {}
+    for code, part in enumerate(SPLITS):
+        tally = np.bincount(label[split == code], minlength=len(names)).tolist()
+        if any(tally):
+            counts[part] = dict(zip(names, tally, strict=True))
+    return counts
 
 
 def _across(groups: Iterable[Group]) -> dict[str, dict[str, int]]:
@@ -197,9 +221,10 @@ def _near_pairs(
             found.append(np.minimum(left, right) << 32 | np.maximum(left, right))
             count += len(left)
             if count > MAX_CANDIDATES:
-                complete = False
                 break
         candidates = np.unique(np.concatenate(found))
+        if len(candidates) > MAX_CANDIDATES or count > MAX_CANDIDATES:
+            candidates, complete = candidates[:MAX_CANDIDATES], False
         complete &= not (band[order][MAX_NEIGHBOURS:] == band[order][:-MAX_NEIGHBOURS]).any()
     pairs = zip((candidates >> 32).tolist(), (candidates & 0xFFFFFFFF).tolist(), strict=True)
     return list(_verified(store, pairs)), complete
@@ -274,12 +299,3 @@ def _group(rows: NDArray[np.int64], label: NDArray[np.int16], split: NDArray[np.
         labels=tuple(label[rows].tolist()),
         splits=tuple(SPLITS[code] for code in split[rows].tolist()),
     )
-
-
-def _counts(names: tuple[str, ...], label: NDArray[np.int16], split: NDArray[np.int8]) -> dict[str, dict[str, int]]:
-    counts = {}
-    for code, part in enumerate(SPLITS):
-        tally = np.bincount(label[split == code], minlength=len(names)).tolist()
-        if any(tally):
-            counts[part] = dict(zip(names, tally, strict=True))
-    return counts
