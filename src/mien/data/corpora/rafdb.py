@@ -2,7 +2,8 @@
 
 In: the official tree (`basic/EmoLabel/list_patition_label.txt`, `basic/Image/aligned/*_aligned.jpg`, and gender, race
 and age from `basic/Annotation/manual/*_manu_attri.txt` where they are) or the common re-packed one (`train/1..7/*`,
-`test/1..7/*`, with or without `train_labels.csv` and `test_labels.csv`, perhaps under `DATASET/`). Out: a `Corpus`. Codes: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
+`test/1..7/*`, with or without `train_labels.csv` and `test_labels.csv`, perhaps under `DATASET/`).
+Out: a `Corpus`. Codes: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
 """
 
 from collections.abc import Iterator
