@@ -11,6 +11,7 @@ from mien.crop import CropSpec, crop
 from mien.data.drawn import draw_face, draw_scene
 from mien.data.prepare import PrepareOptions, prepare
 from mien.data.store import Store
+from mien.errors import ConfigError
 
 SPEC = CropSpec(size=48)
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -86,3 +87,60 @@ def test_prepare_and_prediction_cut_the_same_bytes(tmp_path: Path) -> None:
     assert len(stored) == len(boxes)
     for row, box in enumerate(boxes):
         assert crop(scene.image, spec, box).tobytes() == stored[row].tobytes()
+
+
+def gradient(height: int, width: int) -> np.ndarray:
+    """Column number in red, row number in green."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[..., 0] = np.arange(width)
+    picture[..., 1] = np.arange(height)[:, None]
+    return picture
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(60, 40), (60, 40, 3), (60, 40, 1), (8, 8), (48, 48, 3)])
+def test_shape_and_dtype(shape: tuple[int, ...], channels: int) -> None:
+    face = crop(np.full(shape, 77, np.uint8), CropSpec(size=48, channels=channels))
+    assert face.shape == (48, 48, channels)
+    assert face.dtype == np.uint8
+    assert (face == 77).all()
+    assert face.flags["C_CONTIGUOUS"]
+
+
+def test_a_picture_of_the_right_size_is_untouched() -> None:
+    picture = gradient(48, 48)
+    np.testing.assert_array_equal(crop(picture, CropSpec(size=48)), picture)
+
+
+def test_box_cuts_exactly() -> None:
+    face = crop(gradient(100, 100), CropSpec(size=32), box=(20, 30, 32, 32))
+    assert face[0, 0].tolist() == [20, 30, 0]
+    assert face[-1, -1].tolist() == [51, 61, 0]
+
+
+def test_margin_widens_each_side_by_its_share() -> None:
+    face = crop(gradient(100, 100), CropSpec(size=48, margin=0.25), box=(30, 30, 32, 32))
+    assert face[0, 0].tolist() == [22, 22, 0]
+
+
+def test_box_over_the_border_repeats_it() -> None:
+    face = crop(gradient(100, 100), CropSpec(size=32), box=(-16, 84, 32, 32))
+    assert (face[:, :16, 0] == 0).all()
+    assert (face[16:, :, 1] == 99).all()
+
+
+def test_a_narrow_box_becomes_square_about_its_middle() -> None:
+    face = crop(gradient(100, 100), CropSpec(size=40), box=(50, 30, 20, 40))
+    assert face[0, 0].tolist() == [40, 30, 0]
+
+
+def test_grey_is_bt601_luma() -> None:
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:] = (200, 100, 50)
+    assert (crop(picture, CropSpec(size=8, channels=1)) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
+
+
+@pytest.mark.parametrize("wrong", [{"size": 7}, {"size": 2000}, {"channels": 2}, {"margin": 1.5}, {"margin": -0.5}])
+def test_settings_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="got"):
+        CropSpec(**wrong)  # type: ignore[arg-type]

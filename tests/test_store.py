@@ -1,0 +1,165 @@
+"""The store: a round trip, and every way in which it is not one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.crop import CropSpec
+from mien.data.store import Meta, Sample, Store, create_store
+from mien.errors import DataError, LabelError
+from mien.labels import SEVEN
+
+SPEC = CropSpec(size=8, channels=3)
+
+
+def image(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def sample(i: int, **changes: object) -> Sample:
+    fields: dict[str, object] = {
+        "label": i % 7,
+        "split": ("train", "valid", "test")[i % 3],
+        "source": f'odd "name", {i}\nwith lines.png',
+        "subject": f"s{i}",
+        "soft": tuple(np.eye(7)[i % 7] * 0.5 + 0.5 / 7),
+        "groups": {"skin": str(i)},
+        "aus": {1: 0.25, 12: i / 10},
+    }
+    return Sample(**(fields | changes))  # type: ignore[arg-type]
+
+
+def write(path: Path, count: int = 6, *, replace: bool = False) -> Meta:
+    with create_store(path, SEVEN, SPEC, replace=replace) as writer:
+        for i in range(count):
+            writer.add(image(i), sample(i), np.full((8, 8), i, np.uint16))
+        return writer.finish(corpus="made", licence="none", notes=("a note",), skipped=1, skipped_examples=("x: y",))
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    meta = write(tmp_path / "s")
+    store = Store.open(tmp_path / "s")
+    assert store.meta == meta
+    assert len(store) == 6
+    np.testing.assert_array_equal(store.images, np.stack([image(i) for i in range(6)]))
+    assert isinstance(store.images, np.memmap)
+    found = store.samples
+    assert found.label.tolist() == [0, 1, 2, 3, 4, 5]
+    assert found.source[1] == sample(1).source
+    assert found.soft is not None
+    np.testing.assert_allclose(found.soft.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(found.aus[12], np.arange(6) / 10, atol=1e-6)
+    assert found.groups["skin"].tolist() == [str(i) for i in range(6)]
+    assert store.au_masks is not None
+    assert store.au_masks[:, 0, 0].tolist() == list(range(6))
+    assert store.rows("valid").tolist() == [1, 4]
+
+
+def test_streams_agree_with_the_arrays(tmp_path: Path) -> None:
+    write(tmp_path / "s", 11)
+    store = Store.open(tmp_path / "s")
+    np.testing.assert_array_equal(np.concatenate(list(store.iter_images(4))), store.images)
+    streamed = list(store.iter_samples())
+    assert [s.source for s in streamed] == store.samples.source.tolist()
+    assert streamed[3].groups == {"skin": "3"}
+    assert streamed[3].aus[12] == pytest.approx(0.3)
+    assert len(streamed[3].soft) == 7
+
+
+def test_the_same_samples_give_the_same_fingerprint_and_others_do_not(tmp_path: Path) -> None:
+    assert write(tmp_path / "a").sha256 == write(tmp_path / "b").sha256
+    assert write(tmp_path / "c", 5).sha256 != write(tmp_path / "d").sha256
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
+            writer.add(image(0), sample(0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_store_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not finished"), create_store(tmp_path / "s", SEVEN, SPEC) as writer:
+        writer.add(image(0), sample(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no usable image"):
+        write(tmp_path / "s", 0)
+
+
+def test_an_existing_store_is_replaced_only_when_told(tmp_path: Path) -> None:
+    write(tmp_path / "s", 3)
+    with pytest.raises(DataError, match="--force"):
+        write(tmp_path / "s", 4)
+    assert len(Store.open(tmp_path / "s")) == 3
+    write(tmp_path / "s", 4, replace=True)
+    assert len(Store.open(tmp_path / "s")) == 4
+
+
+def test_force_does_not_remove_a_folder_that_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("years")
+    with pytest.raises(DataError, match="not a store"):
+        write(tmp_path / "home", replace=True)
+    assert (tmp_path / "home" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "says"),
+    [
+        ({"label": 7}, LabelError, "outside 0..6"),
+        ({"label": -1}, LabelError, "outside 0..6"),
+        ({"split": "dev"}, DataError, "'dev', expected one of train, valid, test"),
+        ({"soft": ()}, DataError, "0 soft labels"),
+    ],
+)
+def test_a_wrong_sample_is_refused(tmp_path: Path, wrong: dict[str, object], error: type[Exception], says: str) -> None:
+    with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
+        writer.add(image(0), sample(0))
+        with pytest.raises(error, match=says):
+            writer.add(image(1), sample(1, **wrong))
+        writer.finish(corpus="made", licence="none")
+    assert len(Store.open(tmp_path / "s")) == 1
+
+
+def test_a_crop_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected uint8 \(8, 8, 3\)"), create_store(tmp_path / "s", SEVEN, SPEC) as w:
+        w.add(np.zeros((9, 9, 3), np.uint8), sample(0))
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    def damaged(name: str) -> Path:
+        path = tmp_path / name
+        write(path)
+        return path
+
+    with pytest.raises(DataError, match="not a store"):
+        Store.open(tmp_path / "nowhere")
+    path = damaged("meta")
+    (path / "meta.json").write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        Store.open(path)
+    path = damaged("count")
+    fields = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps(fields | {"count": 7}))
+    with pytest.raises(DataError, match=r"meta.json says \(7"):
+        Store.open(path)
+    path = damaged("cut")
+    data = (path / "images.npy").read_bytes()
+    (path / "images.npy").write_bytes(data[:-9])
+    with pytest.raises(DataError, match="cannot be opened"):
+        Store.open(path)
+    path = damaged("rows")
+    (path / "samples.csv").write_text((path / "samples.csv").read_text().replace("label,", "lable,", 1))
+    with pytest.raises(DataError, match="damaged"):
+        _ = Store.open(path).samples
+    with pytest.raises(DataError, match=r"samples\.csv:\d+ is damaged"):
+        list(Store.open(path).iter_samples())
