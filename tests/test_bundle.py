@@ -1,0 +1,189 @@
+"""The model file: opens whole, is refused in a sentence when it is anything else, and needs no torch."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mien import bundle as bundle_module
+from mien.bundle import Bundle, _entry, _unseal, seal
+from mien.card import write_card
+from mien.crop import CropSpec
+from mien.errors import BundleError, DataError
+from tiny_bundle import CARD, model_bytes, write_bundle
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "tiny.onnx")
+
+
+def faces(count: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 1), dtype=np.uint8)
+
+
+def test_card_comes_back_whole(path: Path) -> None:
+    card = Bundle.open(path).card
+    assert write_card(card) == write_card(CARD)
+    assert card.sha256 == hashlib.sha256(path.read_bytes()[: -len(_entry(b"mien.sha256", b"0" * 64))]).hexdigest()
+    assert str(card.test["accuracy"]) == "0.500 [0.420, 0.580] n=140"
+
+
+def test_onnx_itself_opens_the_file_and_sees_the_card(path: Path) -> None:
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    assert {entry.key: entry.value for entry in model.metadata_props}["mien"] == write_card(CARD)
+
+
+def test_probs_are_the_softmax_of_logits_over_temperature(path: Path) -> None:
+    bundle = Bundle.open(path, threads=1)
+    logits = bundle.logits(faces(3))
+    assert logits.dtype == np.float32
+    expected = np.exp(logits / 2.0)
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.allclose(bundle.probs(faces(3)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])
+def test_any_number_of_faces(path: Path, count: int) -> None:
+    bundle = Bundle.open(path, threads=1)
+    many = faces(count)
+    alone = [bundle.logits(face[None])[0] for face in many]
+    assert bundle.logits(many).shape == (count, 7)
+    assert np.allclose(bundle.logits(many), np.reshape(alone, (count, 7)), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_cut_off_file_is_refused(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(BundleError, match=r"is empty|is cut off|is not a mien bundle"):
+        Bundle.open(path)
+
+
+def test_no_shorter_and_no_changed_content_is_whole(path: Path) -> None:
+    content = path.read_bytes()
+    for length in range(0, len(content), 3):
+        with pytest.raises(BundleError):
+            _unseal(content[:length])
+    for at in range(0, len(content), 3):
+        with pytest.raises(BundleError, match=r"^.{10,400}$"):
+            _unseal(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+
+
+def test_swapped_labels_are_refused(path: Path) -> None:
+    content = path.read_bytes()
+    assert b'"anger","disgust"' in content
+    path.write_bytes(content.replace(b'"anger","disgust"', b'"disgust","anger"'))
+    with pytest.raises(BundleError, match="was changed after it was written"):
+        Bundle.open(path)
+
+
+def test_what_is_added_at_the_end_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + _entry(b"note", b"hello"))
+    with pytest.raises(BundleError, match="something was added"):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"hello, I am a text\n", "is not an ONNX model"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "is not an ONNX model"),
+        (model_bytes(), "is not a mien bundle: it has no card"),
+        (model_bytes() + _entry(b"mien", b"{}"), "does not end with its hash"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=sentence):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (b"{}", "a card that cannot be read"),
+        (b"[1]", "a card that cannot be read"),
+        (b"[" * 100_000, "a card that cannot be read"),
+        (write_card(CARD).replace('"format":1', '"format":2').encode(), "format 2, and this mien reads 1"),
+        (write_card(CARD).replace('"temperature":2.0', '"temperature":0').encode(), "its temperature is 0"),
+        (write_card(CARD).replace('"size":16', '"size":1').encode(), "8 to 1024 pixels"),
+        (write_card(CARD).replace('"anger","disgust"', '"anger","anger"').encode(), "cannot be used"),
+        (b" " * (2 << 20), "has a card of 2 MB"),
+    ],
+)
+def test_a_sealed_card_that_makes_no_sense_is_refused(tmp_path: Path, card: bytes, sentence: str) -> None:
+    content = model_bytes() + _entry(b"mien", card)
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(content + _entry(b"mien.sha256", hashlib.sha256(content).hexdigest().encode()))
+    with pytest.raises(BundleError, match=sentence):
+        Bundle.open(path)
+
+
+def test_a_network_that_does_not_fit_its_card_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(seal(model_bytes(), replace(CARD, crop=CropSpec(size=32, channels=1))))
+    with pytest.raises(BundleError, match="does not fit its card"):
+        Bundle.open(path).logits(np.zeros((1, 32, 32, 1), np.uint8))
+
+
+def test_a_network_that_does_not_load_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(seal(model_bytes().replace(b"Gemm", b"Grmm"), CARD))
+    with pytest.raises(BundleError, match="ONNX Runtime cannot load the network"):
+        Bundle.open(path).logits(faces(1))
+
+
+def test_paths_that_are_no_file(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="does not exist"):
+        Bundle.open(tmp_path / "absent.onnx")
+    with pytest.raises(BundleError, match="is not a file"):
+        Bundle.open(tmp_path)
+
+
+def test_too_large(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_module, "MAX_BYTES", 100)
+    with pytest.raises(BundleError, match="at most 0"):
+        Bundle.open(path)
+
+
+def test_sealing_twice_is_refused(path: Path) -> None:
+    with pytest.raises(BundleError, match="a mien bundle already"):
+        seal(path.read_bytes(), CARD)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 16, 16, 3), np.uint8),
+        np.zeros((16, 16, 1), np.uint8),
+        np.zeros((1, 16, 16, 1), np.float32),
+    ],
+)
+def test_crops_of_another_shape_or_type(path: Path, images: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"takes uint8 \(B, 16, 16, 1\); got"):
+        Bundle.open(path).logits(images)
+
+
+def test_negative_threads(path: Path) -> None:
+    with pytest.raises(BundleError, match="threads"):
+        Bundle.open(path, threads=-1)
+
+
+def test_opens_and_predicts_without_torch_and_onnx(path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['onnx'] = None\n"
+        "import numpy as np; from mien.bundle import Bundle\n"
+        f"print(Bundle.open({str(path)!r}, threads=1).probs(np.zeros((2, 16, 16, 1), np.uint8)).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(2, 7)\n"
+    assert done.stderr == ""
