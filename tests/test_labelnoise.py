@@ -1,0 +1,207 @@
+"""Label noise: planted errors are found, the estimate matches the published one, votes and curves are plain means."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from made_runs import finish, make_runs, make_store
+from mien.calibration import log_softmax, softmax
+from mien.compare import collect
+from mien.config import Settings, override, read_recipe
+from mien.data.splits import divide
+from mien.errors import CompareError
+from mien.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
+from mien.models import NETWORKS
+from mien.runs import Logits, Run, resolve
+from mien.statistics import holm
+
+CLASSES = ("anger", "fear", "joy", "sadness")
+
+
+def planted(rng: np.random.Generator, n: int, noise: float, skill: float = 4.0) -> tuple[OutOfSample, np.ndarray]:
+    """Probabilities of a network that knows the true labels well, and the labels after symmetric noise."""
+    truth = np.arange(n) % 4
+    logits = rng.normal(0, 1, (n, 4))
+    logits[np.arange(n), truth] += skill
+    wrong = rng.random(n) < noise
+    labels = np.where(wrong, (truth + rng.integers(1, 4, n)) % 4, truth)
+    seen = OutOfSample(
+        ids=np.arange(100, 100 + n),
+        labels=labels,
+        probs=softmax(logits),
+        subjects=np.full(n, ""),
+        classes=CLASSES,
+        runs=("a",),
+    )
+    return seen, wrong
+
+
+def test_planted_errors_are_found_and_counted() -> None:
+    seen, wrong = planted(np.random.default_rng(0), 2000, 0.1)
+    issues = find_issues(seen, np.random.default_rng(1))
+    found = issues.ids - 100
+    assert wrong[found].mean() > 0.85
+    assert wrong[found].sum() / wrong.sum() > 0.85
+    assert issues.share.interval.low < wrong.mean() < issues.share.interval.high
+    assert issues.share.interval.high - issues.share.interval.low < 0.05
+    assert (issues.given != issues.suggested).all()
+    assert (np.diff(issues.given_probability) >= 0).all()
+    assert (issues.suggested_probability > issues.given_probability).all()
+    assert issues.n == 2000
+
+
+def test_clean_labels_are_left_alone() -> None:
+    seen, _ = planted(np.random.default_rng(2), 1000, 0.0, skill=9.0)
+    issues = find_issues(seen, np.random.default_rng(3))
+    assert len(issues.ids) <= 2
+    assert issues.share.value < 0.005
+
+
+def test_the_joint_is_the_published_one() -> None:
+    """Northcutt 2021, eq. 1 and 3: counts above each class's mean self-confidence, then calibrated by row."""
+    seen, _ = planted(np.random.default_rng(4), 900, 0.2, skill=2.5)
+    thresholds = np.array([seen.probs[seen.labels == k, k].mean() for k in range(4)])
+    counts = np.zeros((4, 4))
+    for probs, label in zip(seen.probs, seen.labels, strict=True):
+        above = np.flatnonzero(probs >= thresholds - 1e-6)
+        if len(above):
+            counts[label, above[probs[above].argmax()]] += 1
+    prior = np.bincount(seen.labels)
+    joint = counts / counts.sum(1, keepdims=True) * prior[:, None]
+    joint /= joint.sum()
+    issues = find_issues(seen, np.random.default_rng(5))
+    np.testing.assert_allclose(issues.joint, joint, atol=0.003)
+    assert issues.share.value == pytest.approx(1 - np.trace(joint), abs=0.005)
+
+
+def test_whole_subjects_are_redrawn() -> None:
+    """If whole subjects are mislabelled, the share is far less certain."""
+    rng = np.random.default_rng(6)
+    seen, _ = planted(rng, 1000, 0.0)
+    subjects = np.repeat([f"s{i}" for i in range(20)], 50)
+    bad = np.isin(subjects, ["s3", "s11"])
+    labels = np.where(bad, (seen.labels + 1) % 4, seen.labels)
+    by_face = find_issues(replace(seen, labels=labels), rng).share.interval
+    by_subject = find_issues(replace(seen, labels=labels, subjects=subjects), rng).share.interval
+    assert by_subject.high - by_subject.low > 2 * (by_face.high - by_face.low)
+
+
+def test_a_class_without_faces_is_refused() -> None:
+    seen, _ = planted(np.random.default_rng(7), 100, 0.0)
+    with pytest.raises(CompareError, match="no face outside the training part"):
+        find_issues(replace(seen, labels=np.minimum(seen.labels, 2)), np.random.default_rng(0))
+
+
+def test_probabilities_are_averaged_over_runs_that_did_not_train_on_the_face(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    runs = make_runs(tmp_path / "runs", store, networks=("vgg16", "resnet34"), dropouts=(0.0,))
+    seen = out_of_sample(runs)
+    np.testing.assert_array_equal(seen.ids, np.sort(np.append(store.rows("valid"), store.rows("test"))))
+    np.testing.assert_array_equal(seen.labels, store.samples.label[seen.ids])
+    test = [run.logits("test") for run in runs]
+    expected = (softmax(test[0].logits) + softmax(test[1].logits)) / 2
+    np.testing.assert_allclose(seen.probs[np.isin(seen.ids, test[0].ids)], expected)
+    other = make_runs(tmp_path / "others", make_store(tmp_path / "other", test=70), networks=("vgg16",))
+    with pytest.raises(CompareError, match="different data"):
+        out_of_sample([*runs, *other])
+
+
+def voted(rng: np.random.Generator, n: int, seeds: int = 1) -> tuple[list[Logits], np.ndarray]:
+    votes = rng.multinomial(10, [0.4, 0.3, 0.2, 0.1], n) / 10
+    tests = [
+        Logits(
+            ids=np.arange(0, 2 * n, 2),
+            labels=votes.argmax(1),
+            logits=rng.normal(0, 1, (n, 4)).astype(np.float32),
+            subjects=np.full(n, ""),
+            groups={},
+        )
+        for _ in range(seeds)
+    ]
+    return tests, np.repeat(votes, 2, axis=0).astype(np.float32)
+
+
+def test_agreement_is_what_the_definitions_say() -> None:
+    tests, soft = voted(np.random.default_rng(8), 300, seeds=2)
+    found = agreement("net", tests, soft, np.random.default_rng(0))
+    votes = soft[tests[0].ids].astype(np.float64)
+    answers = [test.logits.argmax(1) for test in tests]
+    mass = np.mean([votes[np.arange(300), answer] for answer in answers])
+    majority = np.mean([votes[np.arange(300), answer] >= votes.max(1) for answer in answers])
+    divergence = np.mean([stats.entropy(votes, softmax(test.logits), axis=1) for test in tests])
+    cross = np.mean([-(votes * log_softmax(test.logits)).sum(1) for test in tests])
+    assert found.mass.value == pytest.approx(mass)
+    assert found.majority.value == pytest.approx(majority)
+    assert found.divergence.value == pytest.approx(divergence, rel=1e-6)
+    assert found.cross_entropy.value == pytest.approx(cross)
+    assert found.ceiling.value == pytest.approx(votes.max(1).mean())
+    assert found.entropy.value == pytest.approx(stats.entropy(votes, axis=1).mean())
+    for figure in (found.mass, found.majority, found.divergence):
+        assert figure.interval.low < figure.value < figure.interval.high
+
+
+def test_a_network_that_says_the_votes_diverges_by_nothing() -> None:
+    tests, soft = voted(np.random.default_rng(9), 100)
+    exact = replace(tests[0], logits=np.log(soft[tests[0].ids] + 1e-9))
+    found = agreement("net", [exact], soft, np.random.default_rng(0))
+    assert found.divergence.value == pytest.approx(0, abs=1e-6)
+    assert found.mass.value == pytest.approx(found.ceiling.value)
+    assert found.majority.value == 1
+
+
+def test_divergence_interval_holds_the_truth_19_times_in_20() -> None:
+    tests, soft = voted(np.random.default_rng(10), 40_000)
+    votes = soft[tests[0].ids].astype(np.float64)
+    each = stats.entropy(votes, softmax(tests[0].logits), axis=1)
+    hits = 0
+    for trial in range(120):
+        rows = np.random.default_rng(trial).choice(40_000, 120, replace=False)
+        sample = replace(tests[0], ids=tests[0].ids[rows], logits=tests[0].logits[rows], subjects=np.full(120, ""))
+        interval = agreement("net", [sample], soft, _rng(trial)).divergence.interval
+        hits += interval.low <= each.mean() <= interval.high
+    assert 0.89 <= hits / 120 <= 0.99
+
+
+def _rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_curves_pair_each_noise_with_none(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", train=700)
+    runs = []
+    for noise in (0.0, 0.2, 0.3):
+        for seed in (0, 1, 2):
+            changes = {"data.label_noise": noise, "train.seed": seed, "train.epochs": 5, "model.name": "resnet34"}
+            settings = resolve(override(Settings(), changes), store)
+            fold = divide(store, settings.data)
+            runs.append(finish(Run.create(tmp_path / "runs", settings, store, fold), fold))
+    rows = collect(runs, vary=["data.label_noise"]).rows
+    points = noise_curves(rows, _rng(0))
+    assert [(p.curve, p.noise) for p in points] == [("resnet34", 0.0), ("resnet34", 0.2), ("resnet34", 0.3)]
+    means = [
+        np.mean([s.accuracy for s in row.scores]) for row in sorted(rows, key=lambda r: r.factors["data.label_noise"])
+    ]
+    assert [p.spread.mean for p in points] == pytest.approx(means)
+    assert points[0].drop is None
+    drops = [p.drop for p in points[1:] if p.drop]
+    assert [d.mean for d in drops] == pytest.approx([m - means[0] for m in means[1:]])
+    assert [p.p_corrected for p in points[1:]] == pytest.approx(holm([d.p for d in drops]).tolist())
+    assert points[1].valid_accuracy.shape == (5,)
+    first = [run.history[0].train_accuracy for run in runs[:3]]
+    assert points[0].train_accuracy[0] == pytest.approx(np.mean(first))
+
+
+def test_rows_without_noise_give_no_curve(tmp_path: Path) -> None:
+    runs = make_runs(tmp_path / "runs", make_store(tmp_path / "store"), networks=("vgg16",))
+    assert noise_curves(collect(runs).rows, _rng(0)) == ()
+
+
+def test_the_recipe_is_a_grid_over_noise() -> None:
+    cells = list(read_recipe("noise").cells())
+    assert len(cells) == 24
+    assert {cell.data.label_noise for cell in cells} == {0.0, 0.1, 0.2, 0.3}
+    assert {cell.model.name for cell in cells} <= set(NETWORKS)
+    assert {cell.model.width for cell in cells if cell.model.name == "resnet34"} == {0.25}
