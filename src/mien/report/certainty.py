@@ -32,6 +32,8 @@ class Certainty:
 
     intervals: Mapping[tuple[str, str], Interval]
     verdicts: tuple[Verdict, ...]
+    by_subject: bool
+    """Whether whole subjects were drawn, as all are known."""
     why_untested: str
     """Why there are no verdicts, in a sentence; empty where there are."""
 
@@ -49,15 +51,20 @@ def assess(comparison: Comparison) -> Certainty:
     """Intervals of the rows that get figures; verdicts on all pairs where there are few enough with equal seeds."""
     shown = select(comparison.rows)
     if not shown:
-        return Certainty(intervals={}, verdicts=(), why_untested="No run is finished.")
+        return Certainty(intervals={}, verdicts=(), by_subject=False, why_untested="No run is finished.")
     why = _obstacle(comparison, shown)
     verdicts: list[Verdict] = []
+    test = shown[0].tests[0]
     if not why:
-        test = shown[0].tests[0]
         logits = {item.name: np.stack([one.logits for one in item.tests]) for item in shown}
         generator = np.random.default_rng(0)
         verdicts = compare_all(logits, test.labels, generator, subjects=_subjects(test), draws=PAIR_DRAWS)
-    return Certainty(intervals=_intervals(shown), verdicts=tuple(verdicts), why_untested=why)
+    return Certainty(
+        intervals=_intervals(shown),
+        verdicts=tuple(verdicts),
+        by_subject=_subjects(test) is not None,
+        why_untested=why,
+    )
 
 
 def size_of_test(comparison: Comparison) -> int:

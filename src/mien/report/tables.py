@@ -126,13 +126,18 @@ class Cell:
     printed: bool = False
     """Whether it is the paper's, in the two digits it was printed with."""
 
-    def text(self, column: Column) -> str:
-        """`84.1 ± 0.4`, or a dash."""
-        if not math.isfinite(self.value):
-            return DASH
+    def mean(self, column: Column) -> str:
+        """`84.1`, or a dash."""
         digits = 0 if self.printed else column.digits
-        words = _number(self.value * column.scale, digits)
-        return f"{words} ± {_number(self.spread * column.scale, digits)}" if math.isfinite(self.spread) else words
+        return _number(self.value * column.scale, digits) if math.isfinite(self.value) else DASH
+
+    def deviation(self, column: Column) -> str:
+        """`± 0.4`, or nothing."""
+        return f"± {_number(self.spread * column.scale, column.digits)}" if math.isfinite(self.spread) else ""
+
+    def text(self, column: Column) -> str:
+        """`84.1 ± 0.4`, `84.1`, or a dash."""
+        return f"{self.mean(column)} {self.deviation(column)}".strip()
 
     def interval(self, column: Column) -> str:
         """`82.8–85.4`, or nothing."""
@@ -235,7 +240,8 @@ def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
     else:
         parts.append("One seed a row: no spread is known, and nothing is set in bold.")
     if certainty and certainty.intervals:
-        over = "test faces and seeds" if most > 1 else "test faces"
+        over = "test subjects" if certainty.by_subject else "test faces"
+        over += " and seeds" if most > 1 else ""
         parts.append(f"Below accuracy, UAR and macro F1: 95 % intervals over {over} (bootstrap).")
         if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
             parts.append("Intervals are given for the rows that have figures.")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compare import Comparison, Row
-from ..statistics import wilson
 from .certainty import Certainty, size_of_test
 
 __all__ = ["Fact", "conditions", "differences", "duration", "finding", "progress_words"]
@@ -34,7 +33,7 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
     second = ranked[1]
     lead = 100 * (_accuracy(best) - _accuracy(second))
     others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
-    interval = _interval_words(best, n, certainty)
+    interval = _interval_words(best, certainty)
     first = (
         f"{others}, {best.name} is the most accurate: it names {_percent(_accuracy(best))}{interval} of {n:,} test "
         f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
@@ -53,12 +52,9 @@ def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
     return f"This data cannot tell the two apart (corrected p {_p(verdict.p_corrected)}). {verdict.to_tell}"
 
 
-def _interval_words(row: Row, n: int, certainty: Certainty) -> str:
+def _interval_words(row: Row, certainty: Certainty) -> str:
     interval = certainty.intervals.get((row.name, "accuracy"))
-    if len(row.scores) == 1:
-        low, high = (float(x) for x in wilson(round(_accuracy(row) * n), n))
-        return f" (95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    return f" (95 % interval {100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
+    return f" (95\u00a0% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
 
 
 def _over(row: Row) -> str:
@@ -70,7 +66,7 @@ def _accuracy(row: Row) -> float:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}\u00a0%"
 
 
 def _p(p: float) -> str:

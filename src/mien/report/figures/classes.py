@@ -37,7 +37,7 @@ def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawi
                 "confusion",
                 "Confusion matrices on test",
                 "Each line is a true class and adds up to 100 %; each column is what the network said. The diagonal "
-                "is the recall of the class. Dark cells off the diagonal are expressions taken for one another. "
+                "is the recall of the class. Strong cells off the diagonal are expressions taken for one another. "
                 "Counts of all seeds are pooled; empty cells are below 1 %.",
             )
         ]
@@ -71,7 +71,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
             each = class_scores(np.array(item.confusions)).f1
             x = np.arange(len(labels)) + (index - (len(shown) - 1) / 2) * width
             f1 = np.nan_to_num(each.mean(axis=0))
-            face = item.look.colour + ("d0" if item.look.solid else "38")
+            face = item.look.colour if item.look.solid else "none"
             axes.bar(
                 x,
                 f1,
@@ -106,7 +106,7 @@ def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """One panel a class, one curve a row (its lowest seed)."""
     columns = 4
     lines = -(-(len(labels) + 1) // columns)
-    with Sheet(lines, columns, (1.55, 1.55), gap=(0.32, 0.5), top=0.3) as sheet:
+    with Sheet(lines, columns, (1.48, 1.48), gap=(0.32, 0.5), top=0.3, right=0.45) as sheet:
         probs = [softmax(item.tests[0].logits) for item in shown]
         for k, (axes, label) in enumerate(zip(sheet.axes, labels, strict=False)):
             axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.6)

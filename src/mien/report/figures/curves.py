@@ -22,6 +22,7 @@ CAPTION = (
     "taken with dropout and augmentation at work, so dropout makes the gap look smaller than it is, even negative."
 )
 BAND = " Lines are means over seeds; where there is more than one, a band runs from the lowest to the highest."
+SAME = "Read as the first figure of learning curves above."
 
 
 def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
@@ -32,13 +33,15 @@ def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
         own = [item for item in able if item.row.network == network]
         for start in range(0, len(own), MOST_COLUMNS):
             part = f"-{start // MOST_COLUMNS + 1}" if len(own) > MOST_COLUMNS else ""
-            drawings.append(_draw(own[start : start + MOST_COLUMNS], f"curves-{network}{part}", network))
+            caption = SAME if drawings else CAPTION + BAND * any(len(item.row.runs) > 1 for item in able)
+            drawings.append(_draw(own[start : start + MOST_COLUMNS], f"curves-{network}{part}", caption))
     return drawings
 
 
-def _draw(shown: Sequence[Shown], name: str, network: str) -> Drawing:
+def _draw(shown: Sequence[Shown], name: str, caption: str) -> Drawing:
+    network = shown[0].row.network
     width = 3.55 if len(shown) <= 2 else (3.55 * 2 + 0.62 - 0.4 * (len(shown) - 1)) / len(shown)
-    with Sheet(2, len(shown), (width, 1.75), gap=(0.62 if len(shown) <= 2 else 0.4, 0.42), top=0.42) as sheet:
+    with Sheet(2, len(shown), (width, 1.75), gap=(0.62 if len(shown) <= 2 else 0.4, 0.25), top=0.3) as sheet:
         tables = [_table(item) for item in shown]
         lowest = min(float(table[:, :, 1::2].min()) for table in tables)
         highest = max(float(table[:, :, 0::2].max()) for table in tables)
@@ -54,9 +57,8 @@ def _draw(shown: Sequence[Shown], name: str, network: str) -> Drawing:
             _gap(above, item, table)
         sheet.axes[0].set_ylabel("accuracy, %")
         sheet.axes[len(shown)].set_ylabel("loss, nats")
-        _name_lines(sheet.axes[len(shown)], tables[0], shown[0])
-        many = any(len(item.row.runs) > 1 for item in shown)
-        return sheet.finish(name, f"Learning curves of {network}", CAPTION + BAND * many)
+        _name_lines(sheet.axes[0], shown[0])
+        return sheet.finish(name, f"Learning curves of {network}", caption)
 
 
 def _table(item: Shown) -> NDArray[np.float64]:
@@ -94,9 +96,8 @@ def _gap(axes: "Axes", item: Shown, table: NDArray[np.float64]) -> None:
     axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=8)
 
 
-def _name_lines(axes: "Axes", table: NDArray[np.float64], item: Shown) -> None:
-    """Name both lines once, in the first loss panel, in a legend: direct labels would collide where lines meet."""
+def _name_lines(axes: "Axes", item: Shown) -> None:
+    """Name both lines once, above the first panel, where no line can run through the words."""
     axes.plot([], [], color=item.look.colour, linewidth=1.8, label="valid")
     axes.plot([], [], color=INK, alpha=0.6, linewidth=0.9, label="train")
-    falls = table[:, -1, 0].mean() < table[:, 0, 0].mean()
-    axes.legend(loc="upper right" if falls else "lower left", borderaxespad=0, handlelength=1.6)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handlelength=1.6)

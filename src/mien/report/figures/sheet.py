@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["INK", "Drawing", "Look", "Sheet", "looks"]
 
 INK = "#010203"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
+COLOURS = ("#1f82c4", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
 DASHES: tuple[Any, ...] = ("-", (0, (3.5, 1.6)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)))
 HATCHES = ("", "/////", ".....", "xxxxx")
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -47,7 +47,6 @@ STYLE = {
     "legend.fontsize": 8.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.5,
-    "pdf.fonttype": 42,
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
     "svg.hashsalt": "mien",
@@ -105,7 +104,7 @@ class Drawing:
     svg: str
     pdf: bytes
     width: int
-    """Natural width in CSS pixels."""
+    """Width in CSS pixels at which its letters are as large as the page's small print."""
 
 
 class Sheet:
@@ -152,7 +151,7 @@ class Sheet:
             caption=caption,
             svg=_clean(self._saved("svg", {"Date": None}).decode(), name, title),
             pdf=self._saved("pdf", {"CreationDate": None}),
-            width=round(self.width * 96),
+            width=round(self.width * 115),
         )
 
     def _saved(self, form: str, metadata: dict[str, None]) -> bytes:
@@ -169,7 +168,7 @@ def percent_axis(axes: "Axes", low: float = 0.0, high: float = 1.0, *, axis: str
     steps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.25])
     step = steps[np.argmax((high - low) / steps <= 5.001)]
     ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    getattr(axes, f"set_{axis}ticks")(ticks, [f"{100 * tick:.0f}" for tick in ticks])
+    getattr(axes, f"set_{axis}ticks")(ticks, [f"{100 * tick + 1e-9:.0f}" for tick in ticks])
 
 
 def _clean(svg: str, name: str, title: str) -> str:
