@@ -123,6 +123,7 @@ def affectnet(root: Path) -> Path:
 
 def affectnet_tables(root: Path, *, header: bool = True) -> Path:
     """training.csv and validation.csv; the face is the right lower quarter of each picture."""
+    root.mkdir(parents=True)
     for s, name in enumerate(("training", "validation")):
         with (root / f"{name}.csv").open("w") as file:
             if header:

@@ -77,7 +77,8 @@ class LabelSet:
         two classes would fall together.
         """
         canonical = [canonical_name(name) for name in names]
-        unknown = [n for n, c in zip(names, canonical, strict=True) if c not in self.names and c not in drop]
+        known = {*self.names, *(canonical_name(name) for name in drop)}
+        unknown = [n for n, c in zip(names, canonical, strict=True) if c not in known]
         if unknown:
             raise LabelError(
                 f"Cannot map the classes {unknown} (of {list(names)}) to {list(self.names)}. Rename them, "

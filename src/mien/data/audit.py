@@ -12,7 +12,6 @@ Memory: some 100 bytes an image; pixels are read by plain reads, a batch at a ti
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, BinaryIO
 
 import cv2
@@ -25,16 +24,17 @@ from .store import HEADER_BYTES, SPLITS, Store
 
 __all__ = ["Audit", "Group", "audit", "class_counts"]
 
-MAX_DISTANCE = 10
+MAX_DISTANCE = 8
 MIN_CORRELATION = 0.95
 BLANK_STD = 0.5
 """An image whose grey levels vary less than this (standard deviation, of 255) shows nothing."""
 MAX_NEIGHBOURS = 2048
 """How many images with the same band are compared with each; a corpus of look-alikes would need N² else."""
-MAX_CANDIDATES = 300_000
-"""How many pairs have their pixels compared at most, for the same reason."""
+MAX_COMPARED = 600_000
+"""How many pairs have their pixels compared at most (half a minute), for the same reason."""
 BANDS = range(0, 49, 8)
-BATCH = 512
+BATCH = 128
+BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,68 +198,75 @@ def _difference_hash(grey: NDArray[np.uint8]) -> np.uint64:
 def _exact(digests: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
     """Rows of each group of equal digests, in the order of their first rows."""
     order = np.argsort(digests, kind="stable")
-    edges = np.flatnonzero(np.diff(digests[order])) + 1
-    bounds = [0, *edges.tolist(), len(order)]
-    groups = [order[start:end] for start, end in pairwise(bounds) if end - start > 1]
-    return sorted(groups, key=lambda rows: int(rows[0]))
+    same = np.zeros(len(order) + 1, np.int8)
+    same[1:-1] = digests[order[1:]] == digests[order[:-1]]
+    edges = np.diff(same)
+    runs = zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) + 1).tolist(), strict=True)
+    return sorted((order[start:end] for start, end in runs), key=lambda rows: int(rows[0]))
 
 
 def _near_pairs(
     store: Store, hashes: NDArray[np.uint64], rows: NDArray[np.int64]
 ) -> tuple[list[tuple[int, int]], bool]:
     """Pairs of `rows` that are near duplicates, and whether all candidates were compared."""
-    candidates = np.empty(0, np.int64)
-    complete = True
-    for shift in BANDS:
-        band = (hashes[rows] >> np.uint64(shift)) & np.uint64(0xFFFF)
-        order = np.lexsort((hashes[rows], band))
-        found, count = [candidates], 0
-        for first, second in _neighbours(band[order]):
-            left, right = rows[order[first]], rows[order[second]]
-            close = _distance(hashes[left], hashes[right]) <= MAX_DISTANCE
-            left, right = left[close], right[close]
-            found.append(np.minimum(left, right) << 32 | np.maximum(left, right))
-            count += len(left)
-            if count > MAX_CANDIDATES:
+    found: list[tuple[int, int]] = []
+    compared, complete = 0, True
+    with (store.path / "images.npy").open("rb") as file:
+        for band in range(len(BANDS)):
+            values = _band(hashes[rows], band)
+            order = np.lexsort((hashes[rows], values))
+            values = values[order]
+            complete &= not (values[MAX_NEIGHBOURS:] == values[:-MAX_NEIGHBOURS]).any()
+            for first, second in _neighbours(values):
+                left, right = rows[order[first]], rows[order[second]]
+                close = _is_candidate(hashes[left], hashes[right], band)
+                compared += int(close.sum())
+                if compared > MAX_COMPARED:
+                    return found, False
+                pairs = zip(left[close].tolist(), right[close].tolist(), strict=True)
+                found += [pair for pair in pairs if _correlation(file, store, *pair) >= MIN_CORRELATION]
+    return sorted(found), complete
+
+
+def _band(hashes: NDArray[np.uint64], band: int) -> NDArray[np.uint16]:
+    return (hashes >> np.uint64(BANDS[band])).astype(np.uint16)
+
+
+def _is_candidate(left: NDArray[np.uint64], right: NDArray[np.uint64], band: int) -> NDArray[np.bool_]:
+    """Which pairs are close, and were not met in a band before this one."""
+    close = _distance(left, right) <= MAX_DISTANCE
+    for earlier in range(band):
+        close &= _band(left, earlier) != _band(right, earlier)
+    return close
+
+
+def _neighbours(band: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions of all pairs in a sorted array that are equal and at most `MAX_NEIGHBOURS` apart, `BLOCK` at a time.
+
+    Blocks go over the starts and not over the steps, so that no temporary array grows with the store.
+    """
+    for start in range(0, len(band), BLOCK):
+        first = np.arange(start, min(start + BLOCK, len(band)))
+        for step in range(1, MAX_NEIGHBOURS + 1):
+            first = first[first + step < len(band)]
+            first = first[band[first] == band[first + step]]
+            if not len(first):
                 break
-        candidates = np.unique(np.concatenate(found))
-        if len(candidates) > MAX_CANDIDATES or count > MAX_CANDIDATES:
-            candidates, complete = candidates[:MAX_CANDIDATES], False
-        complete &= not (band[order][MAX_NEIGHBOURS:] == band[order][:-MAX_NEIGHBOURS]).any()
-    pairs = zip((candidates >> 32).tolist(), (candidates & 0xFFFFFFFF).tolist(), strict=True)
-    return list(_verified(store, pairs)), complete
+            yield first, first + step
 
 
-def _neighbours(band: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions of all pairs in a sorted array that are equal and at most `MAX_NEIGHBOURS` apart."""
-    first = np.arange(len(band))
-    for step in range(1, MAX_NEIGHBOURS + 1):
-        first = first[first + step < len(band)]
-        first = first[band[first] == band[first + step]]
-        if not len(first):
-            return
-        yield first, first + step
-
-
-def _distance(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _distance(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """The number of bits that differ, from a table of 16-bit counts (numpy 1.26 cannot count bits)."""
     quarters = (left ^ right).view(np.uint16).reshape(-1, 4)
-    counts: NDArray[np.int64] = BIT_COUNTS[quarters].sum(axis=1)
+    counts: NDArray[np.uint8] = BIT_COUNTS[quarters].sum(axis=1, dtype=np.uint8)
     return counts
 
 
-BIT_COUNTS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.int64)
+BIT_COUNTS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
-def _verified(store: Store, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Those pairs whose pixels correlate by `MIN_CORRELATION` or more."""
-    with (store.path / "images.npy").open("rb") as file:
-        last, left = -1, np.empty(0)
-        for first, second in pairs:
-            if first != last:
-                last, left = first, _standard(file, store, first)
-            if float(left @ _standard(file, store, second)) >= MIN_CORRELATION:
-                yield first, second
+def _correlation(file: BinaryIO, store: Store, first: int, second: int) -> float:
+    return float(_standard(file, store, first) @ _standard(file, store, second))
 
 
 def _standard(file: BinaryIO, store: Store, row: int) -> NDArray[Any]:
