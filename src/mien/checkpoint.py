@@ -101,9 +101,18 @@ def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tenso
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = tensor
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
+    _align(state.optimizer)
     state.history = [Epoch(**line) for line in saved["history"]]
     for name in SCALARS:
         setattr(state, name, saved[name])
+
+
+def _align(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the moments out in memory as their weights are: the fused optimizers pair them by address."""
+    for weight, values in optimizer.state.items():
+        for key, value in values.items():
+            if value.shape == weight.shape:
+                values[key] = torch.empty_like(weight).copy_(value)
 
 
 def _under(tensors: Mapping[str, Tensor], word: str) -> dict[str, Tensor]:
