@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from .. import __version__
-from ..errors import MienError
-from . import data
+from mien import __version__
+from mien.cli import compare, data
+from mien.errors import MienError
 
 __all__ = ["app", "main"]
 
@@ -28,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.command()(compare.compare)
+app.command()(compare.report)
 
 
 @app.callback(invoke_without_command=True)

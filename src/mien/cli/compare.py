@@ -1,26 +1,27 @@
-"""`mien compare`: a corpus on disk to the paper's table. `mien report`: the page from the runs there are."""
+"""`mien compare`: a corpus on disk to the paper's table. `mien report`: the page from the runs there are.
+
+What needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
+"""
 
 import hashlib
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from ..compare import Comparison, collect, plan
-from ..config import parse_overrides, read_recipe, recipe_names
-from ..data.corpora import CORPORA
-from ..data.prepare import PrepareOptions, draw_store, prepare
-from ..data.store import Store
-from ..engines.local import finish
-from ..errors import ConfigError, DataError
-from ..report import as_json as comparison_json
-from ..report import terminal_table, write_report
-from ..runs import find_runs
-from .watch import watch
+from mien.cli.extras import needs
+from mien.config import parse_overrides, read_recipe, recipe_names
+from mien.data.corpora import CORPORA
+from mien.data.prepare import PrepareOptions, draw_store, prepare
+from mien.data.store import Store
+from mien.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from mien.compare import Comparison
 
 __all__ = ["compare", "report"]
 
@@ -60,6 +61,10 @@ def compare(
 
     The same command again goes on where it was stopped, and finishes at once when all runs are there.
     """
+    with needs("train", "compare"):
+        from mien.cli.watch import watch
+        from mien.compare import collect, plan
+        from mien.engines.local import finish
     if teach not in (None, "peeking"):
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
@@ -78,6 +83,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the report of the runs that are finished, at any time."""
+    with needs("train", "report"):
+        from mien.compare import collect
+        from mien.runs import find_runs
     comparison = collect(find_runs(runs), vary=vary or ())
     _present(comparison, out, faces=not no_faces, json_wanted=as_json)
 
@@ -100,11 +108,13 @@ def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
     return Store.open(path)
 
 
-def _present(comparison: Comparison, out: Path, *, faces: bool, json_wanted: bool) -> None:
+def _present(comparison: "Comparison", out: Path, *, faces: bool, json_wanted: bool) -> None:
+    from mien.report import as_json, terminal_table, write_report
+
     command = shlex.join(["mien", *sys.argv[1:]])
     page = write_report(comparison, out, faces=faces, command=command)
     if json_wanted:
-        print(json.dumps(comparison_json(comparison), indent=2))
+        print(json.dumps(as_json(comparison), indent=2))
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
