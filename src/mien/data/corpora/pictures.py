@@ -25,6 +25,8 @@ SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff",
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
 """67 million, 200 MB as RGB: two threads decode at a time."""
+PNM = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
+"""Binary PGM and PPM: kind, width, height, largest value."""
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))
 
@@ -96,8 +98,8 @@ def picture_size(data: bytes) -> tuple[int, int]:
         return _webp_size(data)
     if data[:4] in (b"II*\0", b"MM\0*"):
         return _tiff_size(data)
-    if header := re.match(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s", data[:4096]):
-        return int(header[1]), int(header[2])
+    if header := PNM.match(data):
+        return int(header[2]), int(header[3])
     raise ValueError("an unknown kind of picture")
 
 
@@ -171,6 +173,9 @@ def _is_whole(data: bytes) -> bool:
         return len(data) >= int(struct.unpack_from("<I", data, 2)[0])
     if data[:4] == b"RIFF":
         return len(data) >= 8 + int(struct.unpack_from("<I", data, 4)[0])
+    if header := PNM.match(data):
+        channels, width, height = (3 if header[1] == b"6" else 1), int(header[2]), int(header[3])
+        return len(data) >= header.end() + width * height * channels * (2 if int(header[4]) > 255 else 1)
     return True
 
 
