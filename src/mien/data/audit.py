@@ -90,11 +90,6 @@ class Audit:
         """Exact groups with different labels."""
         return tuple(group for group in self.exact if group.contradicts)
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing stands between this store and an honest test: no copies across splits, no blanks."""
-        return not (self.leaks or self.near_leaks or self.blanks or self.conflicts)
-
     def summary(self) -> dict[str, Any]:
         """The numbers, for JSON and tables."""
         return {
