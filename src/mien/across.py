@@ -1,0 +1,288 @@
+"""Train on one corpus, test on others: what a network is worth on faces that were collected otherwise.
+
+In: finished runs and other stores. Out: a `Matrix`, one cell a network and store, with intervals. Classes are
+mapped by name; a network answers among the classes that both sides have, and what is left out is said. Beside each
+cell stands the same networks' figure on their own test part, over the same classes, as the two are only then alike.
+
+The test part of a foreign store is opened once a run, written down in the store's log, and kept as
+`across-<store>.npz` in the run folder. Nothing is chosen by it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .atomic import new_file
+from .calibration import Floats
+from .compare import Row, collect
+from .crop import crop
+from .data.store import Store
+from .errors import CompareError, DataError, LabelError, RunError
+from .labels import LabelSet, canonical_name
+from .runs import Logits, Run
+from .statistics.estimates import Estimate, mean, share, spreads
+from .statistics.resampling import replicate
+
+__all__ = ["Cell", "Matrix", "across"]
+
+KEYS = ("ids", "labels", "logits", "subjects")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One network, trained on one store, tested on one; figures are means over its runs."""
+
+    network: str
+    """Name of the row."""
+    trained_on: str
+    """Names as in `Matrix.corpora`."""
+    tested_on: str
+    classes: tuple[str, ...]
+    """Those both sides have, in the network's words and order: labels and answers are among these."""
+    left_out: tuple[str, ...]
+    """Classes of the tested store that the network does not know; their faces are not counted."""
+    unused: tuple[str, ...]
+    """Classes that the network knows and the tested store lacks; it may not answer them."""
+    n: int
+    """Faces tested."""
+    runs: int
+    accuracy: Estimate
+    uar: Estimate
+    home_accuracy: Estimate
+    """Of the same runs on their own test part, over the same classes."""
+    home_uar: Estimate
+    home_n: int
+    copies: int | None
+    """Tested pictures that are, byte for byte, in the store of training; None where that cannot be looked up."""
+    notes: tuple[str, ...]
+    """How the pictures were adapted, in sentences."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the network is tested on the corpus it was trained on."""
+        return self.trained_on == self.tested_on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Networks by corpora."""
+
+    corpora: tuple[str, ...]
+    """Names of all stores, those trained on first; with some digits of the hash where two share a name."""
+    cells: tuple[Cell, ...]
+    """Network by network, in the order of `corpora`."""
+
+    def cell(self, network: str, trained_on: str, tested_on: str) -> Cell:
+        """The one cell; raises `KeyError` where it was not tested."""
+        for cell in self.cells:
+            if (cell.network, cell.trained_on, cell.tested_on) == (network, trained_on, tested_on):
+                return cell
+        raise KeyError((network, trained_on, tested_on))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tested:
+    """Logits on a foreign test part, labels in the run's classes, and the copies found."""
+
+    logits: Logits
+    copies: int | None
+
+
+def across(
+    runs: Sequence[Run],
+    stores: Sequence[Store],
+    rng: np.random.Generator,
+    *,
+    vary: Iterable[str] = (),
+    report: Callable[[Run, Store], None] | None = None,
+) -> Matrix:
+    """Test finished `runs`, of one training store or several, on the test parts of `stores` and on their own.
+
+    `vary` names settings that may differ between the runs of one store, as in `compare.collect`. `report` is told
+    of each run and store before it is tested.
+
+    Raises:
+        CompareError: no run is finished, or runs of one store differ in more than `vary`.
+        DataError: a store has no test part, or is not readable.
+        LabelError: a store shares fewer than two classes with a network.
+    """
+    done: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.finished:
+            done.setdefault(run.data.fingerprint, []).append(run)
+    if not done:
+        raise CompareError("No run is finished, so there is nothing to test on other corpora.")
+    foreign = {store.meta.sha256: store for store in stores}
+    corpora = {key: group[0].data.corpus for key, group in done.items()}
+    names = _names(corpora | {key: store.meta.corpus for key, store in foreign.items() if key not in corpora})
+    cells: list[Cell] = []
+    for trained, group in done.items():
+        for row in collect(group, vary).rows:
+            cells.append(_own_cell(row, names[trained], rng))
+            for tested, store in foreign.items():
+                if tested != trained:
+                    cells.append(_cell(row, store, (names[trained], names[tested]), rng, report))
+    return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
+
+
+def _names(corpora: dict[str, str]) -> dict[str, str]:
+    """Fingerprint to name, unlike each other."""
+    words = list(corpora.values())
+    return {key: f"{word} {key[:6]}" if words.count(word) > 1 else word for key, word in corpora.items()}
+
+
+def _own_cell(row: Row, name: str, rng: np.random.Generator) -> Cell:
+    classes = row.runs[0].data.labels
+    tests = list(row.tests.values())
+    accuracy, uar = _figures(tests, range(len(classes)), rng)
+    return Cell(
+        network=row.name,
+        trained_on=name,
+        tested_on=name,
+        classes=classes,
+        left_out=(),
+        unused=(),
+        n=len(tests[0].ids),
+        runs=len(row.runs),
+        accuracy=accuracy,
+        uar=uar,
+        home_accuracy=accuracy,
+        home_uar=uar,
+        home_n=len(tests[0].ids),
+        copies=None,
+        notes=(),
+    )
+
+
+def _cell(
+    row: Row,
+    store: Store,
+    names: tuple[str, str],
+    rng: np.random.Generator,
+    report: Callable[[Run, Store], None] | None,
+) -> Cell:
+    data = row.runs[0].data
+    index = _mapping(data.labels, store)
+    common = sorted(i for i in index if i is not None)
+    tested = []
+    for run in row.runs:
+        if report:
+            report(run, store)
+        tested.append(_test(run, store, index))
+    homes = list(row.tests.values())
+    accuracy, uar = _figures([one.logits for one in tested], common, rng)
+    home_accuracy, home_uar = _figures(homes, common, rng)
+    return Cell(
+        network=row.name,
+        trained_on=names[0],
+        tested_on=names[1],
+        classes=tuple(data.labels[i] for i in common),
+        left_out=tuple(name for name, i in zip(store.meta.labels, index, strict=True) if i is None),
+        unused=tuple(name for i, name in enumerate(data.labels) if i not in common),
+        n=len(tested[0].logits.ids),
+        runs=len(row.runs),
+        accuracy=accuracy,
+        uar=uar,
+        home_accuracy=home_accuracy,
+        home_uar=home_uar,
+        home_n=int(np.isin(homes[0].labels, common).sum()),
+        copies=tested[0].copies,
+        notes=tuple(_notes(row.runs[0], store)),
+    )
+
+
+def _mapping(labels: Sequence[str], store: Store) -> tuple[int | None, ...]:
+    """What each class of the store is to the network; None for one it does not know."""
+    known = LabelSet(tuple(canonical_name(name) for name in labels))
+    index = known.translate(store.meta.labels, drop=store.meta.labels).index
+    if sum(i is not None for i in index) < 2:
+        raise LabelError(
+            f"{store.path} ({', '.join(store.meta.labels)}) shares fewer than two classes with the networks "
+            f"({', '.join(labels)}), so they cannot be tested on it."
+        )
+    return index
+
+
+def _notes(run: Run, store: Store) -> Iterable[str]:
+    own, other = run.data.crop, store.meta.crop
+    if own.size != other.size:
+        yield f"Pictures were brought from {other.size} to {own.size} pixels."
+    if own.channels != other.channels:
+        yield "Grey pictures were repeated as RGB." if own.channels == 3 else "Colour pictures were made grey."
+    if own.margin != other.margin:
+        yield f"Faces were cut with another margin ({other.margin:g}, in training {own.margin:g})."
+
+
+def _figures(tests: Sequence[Logits], common: Sequence[int], rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    """Accuracy and UAR among the `common` classes, over faces (subjects, where known) and runs."""
+    kept = np.isin(tests[0].labels, common)
+    labels = np.searchsorted(common, tests[0].labels[kept])
+    logits = np.stack([test.logits[kept][:, list(common)] for test in tests])
+    subjects = tests[0].subjects[kept]
+    clusters = subjects if (subjects != "").all() else None
+
+    def statistic(counts: NDArray[np.float32]) -> Floats:
+        return np.stack([replicate(logits, labels, metric, counts) for metric in ("accuracy", "uar")], axis=2)
+
+    accuracy, uar = spreads(statistic, len(labels), rng, subjects=clusters)
+    return share(accuracy, len(labels)), mean(uar)
+
+
+def _test(run: Run, store: Store, index: Sequence[int | None]) -> _Tested:
+    """The run's logits on the store's test part: those kept, or new ones."""
+    path = run.path / f"across-{store.meta.sha256[:12]}.npz"
+    if not path.exists():
+        logits, copies = _predict(run, store, index)
+        arrays = {key: getattr(logits, key) for key in KEYS}
+        with new_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, copies=np.array(-1 if copies is None else copies), **arrays)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            copies = int(file["copies"])
+            logits = Logits(groups={}, **{key: file[key] for key in KEYS})
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
+    return _Tested(logits=logits, copies=None if copies < 0 else copies)
+
+
+def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
+    """Open the foreign test part, after that is written down."""
+    from .engines.work import pick_device
+    from .evaluate import load_network
+    from .train import predict_logits
+
+    network = load_network(run, pick_device())
+    mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
+    rows = np.intersect1d(store.rows("test"), np.flatnonzero(mapped >= 0))
+    if len(rows) == 0:
+        raise DataError(f"{store.path} has no test split with classes that {run.id} knows. Give it one.")
+    store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
+    images = np.stack([crop(picture, run.data.crop) for picture in store.images[rows]])
+    logits = Logits(
+        ids=rows,
+        labels=mapped[rows],
+        logits=predict_logits(network, images),
+        subjects=store.samples.subject[rows],
+        groups={},
+    )
+    return logits, _copies(run, images)
+
+
+def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
+    """How many pictures are also in the store of training; None where it is gone or has changed."""
+    try:
+        store = Store.open(run.data.store)
+    except DataError:
+        return None
+    if store.meta.sha256 != run.data.fingerprint:
+        return None
+    known = {_digest(image) for batch in store.iter_images() for image in batch}
+    return sum(_digest(image) in known for image in images)
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
