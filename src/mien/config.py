@@ -233,17 +233,17 @@ def read_recipe(name_or_path: str) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in recipe_names():
-        text = (resources.files("mien") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
+        content = (resources.files("mien") / "recipes" / f"{name_or_path}.toml").read_bytes()
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     else:
         raise ConfigError(
             f"There is no recipe {name_or_path!r}. Those that come with mien: {', '.join(recipe_names())}; "
             "or give the path of a TOML file."
         )
     try:
-        return recipe_from(tomllib.loads(text), path.stem)
-    except (tomllib.TOMLDecodeError, ConfigError) as error:
+        return recipe_from(tomllib.loads(content.decode()), path.stem)
+    except (ValueError, ConfigError) as error:  # of TOML, of UTF-8, of the settings
         raise ConfigError(f"Recipe {name_or_path}: {error}") from None
 
 
@@ -253,9 +253,10 @@ def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
     known = {"description", "grid", "networks", *tables}
     if unknown := sorted(content.keys() - known):
         raise ConfigError(f"There is no table {unknown[0]!r}.{_nearest(unknown[0], known)}")
-    flat = {f"{table}.{key}": value for table in tables for key, value in content.get(table, {}).items()}
-    grid = {key: _values(key, values) for key, values in _flatten(content.get("grid", {})).items()}
-    networks = {name: _flatten(changes) for name, changes in content.get("networks", {}).items()}
+    flat = {f"{table}.{key}": value for table in tables for key, value in _table(content, table).items()}
+    grid = {key: _values(key, values) for key, values in _flatten(_table(content, "grid")).items()}
+    own = _table(content, "networks")
+    networks = {name: _flatten(_table(own, name)) for name in own}
     recipe = Recipe(
         name=name,
         description=str(content.get("description", "")).strip(),
@@ -274,6 +275,13 @@ def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
 def settings_from(content: Mapping[str, Any]) -> Settings:
     """Settings from the tables of a run's `config.toml`."""
     return override(Settings(), _flatten(content))
+
+
+def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{name} is a table, [{name}] with KEY = VALUE lines below it; got {table!r}.")
+    return table
 
 
 def _values(key: str, values: Any) -> tuple[Any, ...]:

@@ -1,0 +1,93 @@
+"""Small stores that can be learnt in seconds, and runs planned on them."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.config import Settings, override
+from mien.crop import CropSpec
+from mien.data.splits import divide
+from mien.data.store import Sample, Store, create_store
+from mien.labels import LabelSet
+from mien.runs import Run, resolve
+
+SIZE = 16
+LABELS = LabelSet(("anger", "fear", "happiness"))
+TINY: dict[str, Any] = {
+    "model.name": "compact-s",
+    "model.width": 0.25,
+    "train.epochs": 3,
+    "train.batch_size": 16,
+    "train.micro_batch": 8,
+    "train.lr": 0.003,
+}
+"""Settings of a run that takes about a second."""
+
+Bars = Callable[..., Store]
+
+
+def bar(label: int, rng: np.random.Generator) -> np.ndarray:
+    """A bright bar at a height that the class decides, in noise."""
+    image = rng.integers(0, 140, (SIZE, SIZE, 3), dtype=np.uint8)
+    image[2 + 5 * label : 5 + 5 * label] += 90
+    return image
+
+
+def write_bars(
+    path: Path,
+    *,
+    splits: Sequence[tuple[str, int]] = (("train", 66), ("valid", 21), ("test", 30)),
+    noise_split: str = "",
+    soft: bool = False,
+    subjects: bool = False,
+) -> Store:
+    """A store of bars, classes in turn.
+
+    Args:
+        splits: names and numbers of samples.
+        noise_split: this split's images are noise instead.
+        soft: give distributions that contradict the labels: the next class, always.
+        subjects: four samples a subject.
+    """
+    with create_store(path, LABELS, CropSpec(size=SIZE)) as writer:
+        for number, (split, count) in enumerate(splits):
+            rng = np.random.default_rng(number)
+            for i in range(count):
+                image = bar(i % 3, rng)
+                if split == noise_split:
+                    image = np.random.default_rng([9, i]).integers(0, 256, image.shape, dtype=np.uint8)
+                distribution = tuple(float(k == (i + 1) % 3) for k in range(3)) if soft else ()
+                subject = f"{split}-{i // 4}" if subjects else ""
+                groups = {"half": "first" if 2 * i < count else "second"}
+                sample = Sample(
+                    label=i % 3, split=split, source=f"{split}/{i}", subject=subject, soft=distribution, groups=groups
+                )
+                writer.add(image, sample)
+        writer.finish(corpus="bars", licence="made for tests")
+    return Store.open(path)
+
+
+def plan_run(folder: Path, store: Store, **changes: Any) -> Run:
+    """A planned run of the tiny settings; `train__lr=1.0` changes `train.lr`."""
+    settings = override(Settings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
+    return Run.create(folder, resolve(settings, store), store, divide(store, settings.data))
+
+
+@pytest.fixture
+def bars(tmp_path: Path) -> Bars:
+    """Write a store of bars under a name."""
+    return lambda name="store", **options: write_bars(tmp_path / name, **options)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The usual store of bars; nobody writes into it but the log of openings."""
+    return write_bars(tmp_path_factory.mktemp("data") / "bars")
