@@ -15,7 +15,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import CompareError, RunError
 from mien.evaluate import load_network
-from mien.robustness import FILE, Robustness, load, measure, measured_rows, stratified_faces, summarise
+from mien.robustness import FILE, STEPS, Robustness, load, measure, measured_rows, stratified_faces, summarise
 from mien.runs import Run
 from mien.train import build_network, predict_logits
 
@@ -50,10 +50,10 @@ def made(errors: np.ndarray, rng: np.random.Generator, n: int = 400) -> Robustne
 
 def test_measure_predicts_the_damaged_test_faces_and_keeps_them(tmp_path: Path) -> None:
     run, store = weighted_run(tmp_path)
-    done: list[float] = []
+    done: list[int] = []
     measured = measure(run, limit=21, report=done.append)
     assert measured.predicted.shape == (len(CORRUPTIONS), 5, 21)
-    assert done[-1] == 1
+    assert done == [1] * STEPS
     assert np.isin(measured.ids, store.rows("test")).all()
     network = load_network(run)
     images = store.images[measured.ids]

@@ -127,10 +127,12 @@ class NoisePoint:
 def out_of_sample(runs: Sequence[Run]) -> OutOfSample:
     """Valid and test of finished runs of one store, each face averaged over the runs that did not train on it.
 
-    Of a holdout these are the faces outside train; of a cross-validation, all. Raises `CompareError` where runs
+    Of a holdout these are the faces outside train; of a cross-validation, all. Runs with injected noise are left
+    out where there are others. Raises `CompareError` where runs
     are of different data, or none is finished.
     """
-    done = [run for run in runs if run.finished]
+    finished = [run for run in runs if run.finished]
+    done = [run for run in finished if not run.settings.data.label_noise] or finished
     if not done:
         raise CompareError("No run is finished, so there are no probabilities to doubt labels by.")
     if len({run.data.fingerprint for run in done}) > 1:

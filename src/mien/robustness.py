@@ -27,10 +27,22 @@ from .metrics import ratio
 from .runs import Run
 from .statistics.estimates import Estimate, Statistic, mean, share, spreads
 
-__all__ = ["FILE", "LIMIT", "Damage", "Robustness", "load", "measure", "measured_rows", "stratified_faces", "summarise"]
+__all__ = [
+    "FILE",
+    "LIMIT",
+    "STEPS",
+    "Damage",
+    "Robustness",
+    "load",
+    "measure",
+    "measured_rows",
+    "stratified_faces",
+    "summarise",
+]
 
 FILE = "robustness.npz"
 LIMIT = 2000
+STEPS = len(CORRUPTIONS) * len(SEVERITIES)
 SUITE = 1
 """Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
 KEYS = ("ids", "labels", "subjects", "clean", "predicted", "corruptions")
@@ -124,12 +136,13 @@ def load(run: Run) -> Robustness | None:
     return Robustness(**content | {"corruptions": tuple(content["corruptions"].tolist())})
 
 
-def measure(run: Run, *, limit: int = LIMIT, report: Callable[[float], None] | None = None) -> Robustness:
+def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | None = None) -> Robustness:
     """Predict up to `limit` damaged test faces of a finished run, and keep it in its folder.
 
     Faces and damage are the same for all runs of one test part. What was measured on these faces is read, not
-    measured again. `report` is told the share that is done. The test part is that which the run has opened before;
-    nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError` where its store is gone.
+    measured again. `report` is told how many of the `STEPS` predictions were just done. The test part is that which
+    the run has opened before; nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError`
+    where its store is gone.
     """
     from .engines.work import open_fold, pick_device
     from .evaluate import load_network
@@ -140,6 +153,8 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[float], None] | N
     ids, labels, names = test.ids[picked], test.labels[picked], tuple(CORRUPTIONS)
     saved = load(run)
     if saved and saved.corruptions == names and np.array_equal(saved.ids, ids):
+        if report:
+            report(STEPS)
         return saved
     network, store = load_network(run, pick_device()), open_fold(run).train.store
     images = np.ascontiguousarray(store.images[ids])
@@ -151,7 +166,7 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[float], None] | N
     for index in np.ndindex(predicted.shape[:2]):
         predicted[index] = predict(corrupt(names[index[0]], images, SEVERITIES[index[1]]))
         if report:
-            report((index[0] * len(SEVERITIES) + index[1] + 1) / (len(names) * len(SEVERITIES)))
+            report(1)
     measured = Robustness(
         ids=ids,
         labels=labels,
@@ -188,6 +203,13 @@ def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Robustness]]
     return found
 
 
+def pick_baseline(names: Sequence[str], wanted: str | None) -> str:
+    """The network of mCE 1: the one that is wanted, else the first; raises `CompareError` where it is none of them."""
+    if wanted is not None and wanted not in names:
+        raise CompareError(f"There is no network {wanted!r} to be the baseline; there are: {'; '.join(names)}.")
+    return wanted or names[0]
+
+
 def _pooled(parts: Sequence[Robustness]) -> Robustness:
     columns = {
         key: np.concatenate([getattr(part, key) for part in parts], axis=-1)
@@ -215,9 +237,7 @@ def summarise(
     """
     if not measured:
         raise CompareError("Nothing was measured under damage yet. Run `mien robustness RUNS` first.")
-    base = baseline or next(iter(measured))
-    if base not in measured:
-        raise CompareError(f"There is no network {base!r} to be the baseline; there are: {'; '.join(measured)}.")
+    base = pick_baseline(list(measured), baseline)
     shared = sorted(set.intersection(*(set(runs) for runs in measured.values())))
     if not shared:
         raise CompareError("No seed was measured for all networks, so errors cannot be paired. Measure all runs.")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mien import __version__
-from mien.cli import compare, data
+from mien.cli import compare, data, examine
 from mien.errors import MienError
 
 __all__ = ["app", "main"]
@@ -30,6 +30,9 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(compare.compare)
 app.command()(compare.report)
+app.command()(examine.robustness)
+app.command()(examine.across)
+app.command()(examine.noise)
 
 
 @app.callback(invoke_without_command=True)

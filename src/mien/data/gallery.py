@@ -14,7 +14,7 @@ import numpy as np
 from .audit import Audit, Group
 from .store import Store
 
-__all__ = ["gallery_page"]
+__all__ = ["STYLE", "gallery_page", "picture"]
 
 GROUPS_SHOWN = 60
 IMAGES_SHOWN = 8
@@ -80,7 +80,7 @@ def _section(store: Store, name: str, groups: Sequence[Group], sources: dict[int
 
 def _group(store: Store, group: Group, sources: dict[int, str], faces: bool) -> str:
     figures = [
-        f'<figure class="{split}">{_picture(store, row) if faces else ""}<figcaption>{split}, '
+        f'<figure class="{split}">{picture(store, row) if faces else ""}<figcaption>{split}, '
         f"{escape(store.meta.labels[label])}<br>{escape(sources[row])}</figcaption></figure>"
         for row, label, split in zip(group.rows, group.labels, group.splits, strict=True)
         if row in sources
@@ -89,7 +89,8 @@ def _group(store: Store, group: Group, sources: dict[int, str], faces: bool) -> 
     return f'<div class="group">{"".join(figures)}{f"<p>and {more} more</p>" if more else ""}</div>'
 
 
-def _picture(store: Store, row: int) -> str:
+def picture(store: Store, row: int) -> str:
+    """An image of the store as an `<img>` that holds its own pixels."""
     image = np.ascontiguousarray(store.images[row][..., ::-1])
     data = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
     return f'<img alt="row {row}" src="data:image/png;base64,{data}">'

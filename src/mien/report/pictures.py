@@ -7,6 +7,7 @@ here is reached under `--no-faces`.
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ def _sure(probability: float) -> str:
 
 def _uri(image: NDArray[np.uint8]) -> str:
     """A PNG of `(H, W, C)` uint8, RGB or grey; of other channel counts the first is shown."""
-    picture = image if image.shape[2] in (1, 3) else image[:, :, :1]
+    picture: NDArray[Any] = image if image.shape[2] in (1, 3) else image[:, :, :1]
     if picture.shape[2] == 3:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     if max(picture.shape[:2]) > LARGEST:

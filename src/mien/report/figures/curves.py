@@ -27,7 +27,7 @@ SAME = "Read as the first figure of learning curves above."
 
 def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
     """One drawing for each network, or more where it has more than four variants; those without history have none."""
-    drawings = []
+    drawings: list[Drawing] = []
     able = [item for item in shown if item.first.history]
     for network in dict.fromkeys(item.row.network for item in able):
         own = [item for item in able if item.row.network == network]

@@ -48,7 +48,8 @@ class Shown:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """`(K, K)` counts over all replicates; rows are labels."""
-        return np.sum(self.confusions, axis=0, dtype=np.int64)
+        total: NDArray[np.int64] = np.stack(self.confusions).sum(axis=0)
+        return total
 
     @property
     def accuracy(self) -> float:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 import numpy as np
@@ -122,7 +122,7 @@ class Sheet:
         bottom: float = 0.5,
         right: float = 0.12,
     ) -> None:
-        self._context = matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE})
+        self._context = matplotlib.rc_context(cast(Any, {**matplotlib.rcParamsDefault, **STYLE}))
         width, height = panel
         self.width = left + columns * width + (columns - 1) * gap[0] + right
         self.height = top + rows * height + (rows - 1) * gap[1] + bottom

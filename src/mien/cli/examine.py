@@ -1,0 +1,200 @@
+"""`mien robustness`, `mien across`, `mien noise`: hold finished runs against damage, other corpora, doubtful labels.
+
+What needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mien.atomic import write_text
+from mien.cli.extras import needs
+from mien.data.store import Store
+from mien.errors import DataError
+from mien.progress import progress
+
+if TYPE_CHECKING:
+    from mien.across import Matrix
+    from mien.labelnoise import Agreement, NoisePoint
+    from mien.robustness import Damage
+    from mien.statistics.estimates import Estimate
+
+__all__ = ["across", "noise", "robustness"]
+
+SEED = 0
+"""Of the bootstrap: the same runs give the same figures."""
+LABEL_NOISE = "data.label_noise"
+
+Runs = Annotated[Path, typer.Argument(help="Folder of the run folders.")]
+Vary = Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+
+def robustness(
+    runs: Runs = Path("runs"),
+    baseline: Annotated[str | None, typer.Option(help="The network of mCE 100 %, by its name in the table.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Damage at most so many test faces, stratified by class.")] = 2000,
+    vary: Vary = None,
+    as_json: Json = False,
+) -> None:
+    """Accuracy on damaged test faces: noise, blur, jpeg, light, occlusion, pose, resolution; five severities each.
+
+    What was measured is kept in the run folders, and the same command finishes at once.
+    """
+    with needs("train", "robustness"):
+        from mien.compare import collect
+        from mien.robustness import STEPS, measure, measured_rows, pick_baseline, summarise
+        from mien.runs import find_runs
+    rows = [row for row in collect(find_runs(runs), vary or ()).rows if row.runs]
+    if baseline is not None:
+        pick_baseline([row.name for row in rows], baseline)
+    finished = [run for row in rows for run in row.runs]
+    with progress("Damaging test faces", STEPS * len(finished)) as advance:
+        for run in finished:
+            measure(run, limit=limit, report=advance)
+    damages = summarise(measured_rows(rows), np.random.default_rng(SEED), baseline)
+    _print({"robustness": damages}, [_damage_table(damages)], as_json)
+
+
+def across(
+    data: Annotated[list[Path], typer.Option("--data", "-d", help="A store to test on. May be repeated.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of run folders, of one training store or several.")],
+    vary: Vary = None,
+    as_json: Json = False,
+) -> None:
+    """Test finished runs on the test parts of other stores, among the classes that both have."""
+    with needs("train", "across"):
+        from mien.across import across as test_across
+        from mien.runs import find_runs
+    found = [run for folder in runs for run in find_runs(folder)]
+    stores = [Store.open(path) for path in data]
+    with progress("Testing across corpora", len(found) * len(stores)) as advance:
+        matrix = test_across(
+            found, stores, np.random.default_rng(SEED), vary=vary or (), report=lambda run, store: advance(1)
+        )
+    _print({"across": matrix}, [_matrix_table(matrix)], as_json)
+
+
+def noise(
+    runs: Runs = Path("runs"),
+    page: Annotated[Path, typer.Option("--page", help="The HTML gallery of doubtful labels.")] = Path("doubts.html"),
+    no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
+    vary: Vary = None,
+    as_json: Json = False,
+) -> None:
+    """Find doubtful labels, hold networks against annotators' votes, and show what injected noise costs."""
+    with needs("train", "noise"):
+        from mien.compare import collect
+        from mien.doubts import doubts_page, estimate
+        from mien.engines.work import open_fold
+        from mien.labelnoise import agreement, find_issues, noise_curves, out_of_sample
+        from mien.runs import find_runs
+    found = find_runs(runs)
+    rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
+    seen, rng = out_of_sample(found), np.random.default_rng(SEED)
+    issues, store = find_issues(seen, rng), open_fold(rows[0].runs[0]).train.store
+    try:
+        write_text(page, doubts_page(store, issues, faces=not no_faces))
+    except OSError as error:
+        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    soft = store.samples.soft
+    votes = [] if soft is None else [agreement(row.name, list(row.tests.values()), soft, rng) for row in rows]
+    curves = noise_curves(rows, rng)
+    tables = [_votes_table(votes)] if votes else []
+    tables += [_curves_table(curves)] if curves else []
+    lines = [estimate(issues), f"Gallery: {page}"]
+    _print({"issues": issues, "page": str(page), "votes": votes, "curves": curves}, [*lines, *tables], as_json)
+
+
+def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for item in shown:
+        console.print(escape(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
+
+
+def _plain(value: Any) -> Any:
+    """Facts as JSON has them: nan is null, arrays are lists."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _damage_table(damages: Sequence["Damage"]) -> Table:
+    first = damages[0]
+    title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
+    table = Table("", *(escape(damage.name) for damage in damages), title=title, title_justify="left")
+    table.add_row("clean", *(_percent(damage.clean) for damage in damages))
+    for kind, name in enumerate(first.corruptions):
+        table.add_row(name, *(_percent(damage.by_corruption[kind]) for damage in damages))
+    table.add_row("all damage", *(_percent(damage.corrupted) for damage in damages), end_section=True)
+    table.add_row("mCE", *(_percent(damage.mce) for damage in damages))
+    table.add_row("relative mCE", *(_percent(damage.relative_mce) for damage in damages))
+    table.caption = f"mCE: errors relative to those of {escape(first.baseline)}, lower is better. 95 % intervals."
+    return table
+
+
+def _matrix_table(matrix: "Matrix") -> Table:
+    title = "UAR (%) across corpora, and of the same networks at home over the same classes"
+    table = Table("network", "trained on", "tested on", "classes", "faces", "UAR", "at home", "remarks", title=title)
+    for cell in matrix.cells:
+        remarks = list(cell.notes)
+        remarks += [f"Left out: {', '.join(cell.left_out)}."] if cell.left_out else []
+        remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
+        words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
+        home = "" if cell.own else _percent(cell.home_uar)
+        table.add_row(*map(escape, words), _percent(cell.uar), home, escape(" ".join(remarks)))
+    return table
+
+
+def _votes_table(votes: Sequence["Agreement"]) -> Table:
+    title = f"Agreement with the votes of annotators; {votes[0].n} test faces"
+    table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
+    for one in votes:
+        plain = [_number(one.cross_entropy), _number(one.divergence)]
+        table.add_row(escape(one.name), _percent(one.majority), _percent(one.mass), *plain)
+    ceiling, floor = _percent(votes[0].ceiling), _number(votes[0].entropy)
+    table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
+    return table
+
+
+def _curves_table(curves: Sequence["NoisePoint"]) -> Table:
+    table = Table("network", "noise (%)", "accuracy (%)", "against none", "corrected p", title="Injected label noise")
+    for point in curves:
+        value = f"{100 * point.spread.mean:.1f} {_range(point.interval.low, point.interval.high)}"
+        drop, p = "", ""
+        if point.drop and point.drop_interval:
+            drop = f"{100 * point.drop.mean:+.1f} {_range(point.drop_interval.low, point.drop_interval.high)}"
+            p = "< .001" if point.p_corrected < 0.001 else f"{point.p_corrected:.3f}"
+        table.add_row(escape(point.curve), f"{100 * point.noise:.0f}", escape(value), escape(drop), p)
+    return table
+
+
+def _percent(figure: "Estimate") -> str:
+    if not np.isfinite(figure.value):
+        return "–"
+    return escape(f"{100 * figure.value:.1f} {_range(figure.interval.low, figure.interval.high)}")
+
+
+def _number(figure: "Estimate") -> str:
+    return escape(f"{figure.value:.3f} [{figure.interval.low:.3f}, {figure.interval.high:.3f}]")
+
+
+def _range(low: float, high: float) -> str:
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"

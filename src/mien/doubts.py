@@ -1,0 +1,49 @@
+"""Doubtful labels as a page: the faces whose labels confident learning takes to be wrong, the most doubtful first.
+
+In: a store and its `LabelIssues`. Out: one HTML file that needs nothing else. `faces=False` leaves the pictures
+out, for corpora whose terms forbid showing them; the list then names the files.
+"""
+
+from html import escape
+
+from .data.gallery import STYLE, picture
+from .data.store import Store
+from .labelnoise import LabelIssues
+
+__all__ = ["doubts_page"]
+
+SHOWN = 120
+
+
+def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str:
+    """The page: the estimate with its limits, then at most `SHOWN` faces."""
+    title = f"Doubtful labels of {escape(store.meta.corpus)}"
+    rest = f", the first {SHOWN} shown" if len(issues.ids) > SHOWN else ""
+    shown = "".join(_figure(store, issues, i, faces) for i in range(min(len(issues.ids), SHOWN)))
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+        f"<h1>{title}</h1><p>{escape(store.meta.licence)}</p><p>{escape(estimate(issues))}</p>"
+        f'<h2>Doubted: {len(issues.ids)}{rest}</h2><div class="group">{shown or "<p>None.</p>"}</div></body></html>\n'
+    )
+
+
+def estimate(issues: LabelIssues) -> str:
+    """The estimated share in words, with what it is worth."""
+    value, interval = 100 * issues.share.value, issues.share.interval
+    return (
+        f"Confident learning estimates {value:.1f} % wrong labels ({interval.level:.0%} interval "
+        f"{100 * interval.low:.1f} to {100 * interval.high:.1f}, over faces) and doubts {len(issues.ids):,} of "
+        f"{issues.n:,}. It rests on {len(issues.runs)} networks that agree with {issues.accuracy:.1%} of the labels, "
+        "and takes part of their mistakes for mistakes of the corpus: look before you believe it."
+    )
+
+
+def _figure(store: Store, issues: LabelIssues, i: int, faces: bool) -> str:
+    row = int(issues.ids[i])
+    given, suggested = (issues.classes[labels[i]] for labels in (issues.given, issues.suggested))
+    return (
+        f"<figure>{picture(store, row) if faces else ''}<figcaption>labelled {escape(given)} "
+        f"({issues.given_probability[i]:.0%})<br>perhaps {escape(suggested)} ({issues.suggested_probability[i]:.0%})"
+        f"<br>{escape(str(store.samples.source[row]))}</figcaption></figure>"
+    )
