@@ -1,0 +1,235 @@
+"""From pictures and videos to the expressions in them, without torch.
+
+In: paths, arrays, a video or a camera. Out: one `Prediction` a face. Faces are found, cut out by the crop that the
+network was trained with, and classified in batches across faces and frames; streams of any length run in flat memory.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .crop import crop
+from .data.corpora.pictures import load_picture
+from .errors import BadSample, ConfigError, DataError
+from .faces import Face, FaceDetector, find_detector
+from .session import Session
+from .video import Frame, Video, open_video
+
+__all__ = ["UNCERTAIN", "Image", "Prediction", "Predictor", "Seen"]
+
+Image = Path | str | NDArray[np.uint8]
+"""A picture: its file, or `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA uint8."""
+UNCERTAIN = "uncertain"
+CHANNELS = ((), (1,), (3,), (4,))
+CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
+"""Pictures whose faces are classified together: at most so many, of so many bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The expression of one face."""
+
+    label: str
+    """The likeliest class, or "uncertain" below the confidence asked for."""
+    confidence: float
+    """Probability of the likeliest class, 0 to 1, calibrated on the validation part."""
+    probs: Mapping[str, float]
+    """Probability of each class, in the model's order; sums to 1."""
+    box: tuple[float, float, float, float]
+    """x, y, width, height of the face in pixels."""
+    landmarks: NDArray[np.float32] | None
+    """`(5, 2)` x, y in pixels, where the detector has them."""
+    score: float
+    """How sure the detector is that this is a face, 0 to 1."""
+    source: str
+    """The file or camera; empty for an array."""
+    frame: int
+    """Number of the picture in the list, or of the frame in the video, from 0."""
+    time_s: float | None = None
+    """When the frame is shown, seconds from the video's start; None for pictures."""
+    track: int | None = None
+    """Number of the face through a video; None for pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One picture or frame and what is in it."""
+
+    source: str
+    frame: int
+    time_s: float | None = None
+    picture: NDArray[np.uint8] | None = None
+    """`(H, W, 3)` RGB, upright; None where it could not be read."""
+    predictions: tuple[Prediction, ...] = ()
+    """From left to right; none where no face was found."""
+    failure: str = ""
+    """Why it could not be read, in a sentence."""
+
+
+class Predictor:
+    """A model and a face detector, ready for any number of pictures."""
+
+    def __init__(
+        self,
+        model: Bundle | Path | str = "default",
+        *,
+        detector: FaceDetector | str = "default",
+        threads: int = 0,
+        min_confidence: float = 0.0,
+    ) -> None:
+        """Open a model.
+
+        Args:
+            model: a file that `mien export` wrote, or "default", the one that comes with mien.
+            detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
+            threads: of one prediction; 0 takes the machine's cores.
+            min_confidence: below it a label is "uncertain", 0 to 1.
+
+        Raises:
+            BundleError: the model is absent, damaged or not one of mien's.
+            ConfigError: there is no such detector, or a setting is out of its range.
+        """
+        if not 0 <= min_confidence <= 1:
+            raise ConfigError(f"The smallest confidence is a share, 0 to 1; got {min_confidence}.")
+        self.bundle = model if isinstance(model, Bundle) else Bundle.open(model, threads=threads)
+        self.detector = find_detector(detector) if isinstance(detector, str) else detector
+        self.min_confidence = min_confidence
+
+    def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
+        """The expressions in one picture or many, always as a flat list; `Prediction.frame` says which picture.
+
+        Args:
+            images: a path, an array, `(N, H, W, C)` arrays, or any iterable of paths and arrays.
+
+        Raises `DataError` where one cannot be read; `each` goes on instead.
+        """
+        found: list[Prediction] = []
+        for seen in self.each(images):
+            if seen.failure:
+                raise DataError(seen.failure)
+            found += seen.predictions
+        return found
+
+    def each(self, images: Image | Iterable[Image]) -> Iterator[Seen]:
+        """The pictures one by one with what is in them; one that cannot be read says why and the rest goes on."""
+        return self._classified(_read(image, place) for place, image in enumerate(_as_list(images)))
+
+    def stream(self, video: Path | str | Video, session: Session | None = None) -> Iterator[Seen]:
+        """The frames of a video file or camera, faces followed and their labels smoothed over time.
+
+        Memory is flat at any length. Raises `DataError` where it cannot be opened or decoded; a video that is cut
+        off raises after its last frame.
+        """
+        session = session or Session()
+        if isinstance(video, Video):
+            yield from self._streamed(video, session)
+            return
+        with open_video(video) as opened:
+            yield from self._streamed(opened, session)
+
+    def _streamed(self, video: Video, session: Session) -> Iterator[Seen]:
+        for chunk in _chunks((_frame(video.name, frame) for frame in video.frames()), 1 if video.live else None):
+            for seen, faces, logits in self._looked_at(chunk):
+                yield self._followed(seen, faces, logits, session)
+
+    def _followed(self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.float32], session: Session) -> Seen:
+        followed = session.follow(faces, logits, seen.time_s or 0.0)
+        smooth = np.stack([f.logits for f in followed]) if followed else logits
+        return self._answered(seen, faces, smooth, [f.track for f in followed])
+
+    def _classified(self, pictures: Iterable[Seen]) -> Iterator[Seen]:
+        for chunk in _chunks(pictures):
+            for seen, faces, logits in self._looked_at(chunk):
+                yield self._answered(seen, faces, logits, [None] * len(faces))
+
+    def _looked_at(self, chunk: Sequence[Seen]) -> Iterator[tuple[Seen, Sequence[Face], NDArray[np.float32]]]:
+        """Find the faces of all pictures, classify them together, and deal the logits out again."""
+        faces = [[] if seen.picture is None else self.detector.detect(seen.picture) for seen in chunk]
+        spec = self.bundle.card.crop
+        crops = [
+            crop(seen.picture, spec, face.box, face.landmarks)
+            for seen, found in zip(chunk, faces, strict=True)
+            for face in found
+            if seen.picture is not None
+        ]
+        shape = (len(crops), spec.size, spec.size, spec.channels)
+        logits = self.bundle.logits(np.stack(crops) if crops else np.zeros(shape, np.uint8))
+        ends = np.cumsum([len(found) for found in faces])
+        yield from zip(chunk, faces, np.split(logits, ends[:-1]), strict=True)
+
+    def _answered(
+        self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.floating], tracks: Sequence[int | None]
+    ) -> Seen:
+        probs = self.bundle.calibrated(logits) if len(faces) else logits
+        predictions = tuple(
+            self._prediction(seen, face, row, track) for face, row, track in zip(faces, probs, tracks, strict=True)
+        )
+        return replace(seen, predictions=predictions)
+
+    def _prediction(self, seen: Seen, face: Face, probs: NDArray[np.floating], track: int | None) -> Prediction:
+        names, confidence = self.bundle.card.labels, float(probs.max())
+        return Prediction(
+            label=names[int(probs.argmax())] if confidence >= self.min_confidence else UNCERTAIN,
+            confidence=confidence,
+            probs=dict(zip(names, probs.tolist(), strict=True)),
+            box=face.box,
+            landmarks=face.landmarks,
+            score=face.score,
+            source=seen.source,
+            frame=seen.frame,
+            time_s=seen.time_s,
+            track=track,
+        )
+
+
+def _as_list(images: Image | Iterable[Image]) -> Iterable[Image]:
+    if isinstance(images, str | os.PathLike):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return [images] if images.ndim < 4 else list(images)
+    return images
+
+
+def _read(image: Image, place: int) -> Seen:
+    source = "" if isinstance(image, np.ndarray) else str(image)
+    try:
+        picture = _rgb(image, place) if isinstance(image, np.ndarray) else load_picture(Path(image), source)
+    except BadSample as error:
+        return Seen(source=source, frame=place, failure=f"{error}.")
+    return Seen(source=source, frame=place, picture=picture)
+
+
+def _rgb(array: NDArray[np.uint8], place: int) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in CHANNELS:
+        expected = "uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA"
+        raise BadSample(f"Picture {place}", f"{array.dtype} {array.shape}, expected {expected}")
+    planes = array[..., None] if array.ndim == 2 else array[..., :3]
+    return np.ascontiguousarray(np.broadcast_to(planes, (*array.shape[:2], 3)))
+
+
+def _frame(source: str, frame: Frame) -> Seen:
+    return Seen(source=source, frame=frame.index, time_s=frame.time_s, picture=frame.picture)
+
+
+def _chunks(pictures: Iterable[Seen], most: int | None = None) -> Iterator[list[Seen]]:
+    """Pictures in groups, so that one pass of the network sees the faces of several and memory stays bounded."""
+    chunk: list[Seen] = []
+    failure: DataError | None = None
+    try:
+        for seen in pictures:
+            chunk.append(seen)
+            size = sum(0 if s.picture is None else s.picture.nbytes for s in chunk)
+            if len(chunk) >= (most or CHUNK_PICTURES) or size >= CHUNK_BYTES:
+                yield chunk
+                chunk = []
+    except DataError as error:  # a video that is cut off: first give what came before
+        failure = error
+    if chunk:
+        yield chunk
+    if failure:
+        raise failure

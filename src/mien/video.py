@@ -1,0 +1,210 @@
+"""Videos and cameras, frame by frame, through the FFmpeg that OpenCV carries.
+
+In: a file, or `camera:0`. Out: frames as RGB with their true times. Frames are decoded one after the other and never
+sought, so the time a frame takes does not grow with its place. Rotation is applied by OpenCV. What is no video is
+refused by its first bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+__all__ = ["CAMERA", "VIDEO_SUFFIXES", "Capture", "Frame", "Video", "is_video", "open_video", "video_writer"]
+
+CAMERA = "camera:"
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".y4m")
+)
+HEAD_BYTES = 189
+MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+STARTS = (
+    *(b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"YUV4MPEG2 "),  # Matroska and WebM, Ogg, FLV, raw
+    *(b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\x30\x26\xb2\x75"),  # MPEG-PS, MPEG-1 and 2, WMV
+)
+MISSING_SHARE = 0.05
+"""A video that ends with more than this share of its announced frames missing was cut off."""
+USUAL_FPS = 25.0
+
+
+class Capture(Protocol):
+    """The part of `cv2.VideoCapture` that is used; a stand-in for a camera has these three methods."""
+
+    def read(self) -> tuple[bool, Any]:
+        """True and a BGR frame `(H, W, 3)` uint8, or False at the end."""
+
+    def get(self, prop: int) -> float:
+        """A property, `cv2.CAP_PROP_…`; 0 where unknown."""
+
+    def release(self) -> None:
+        """Free the device or file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture of a video."""
+
+    index: int
+    """From 0."""
+    time_s: float
+    """When it is shown, seconds from the start; never falls."""
+    picture: NDArray[np.uint8]
+    """`(H, W, 3)` RGB, upright."""
+
+
+class Video:
+    """An opened video or camera."""
+
+    def __init__(self, name: str, capture: Capture, *, live: bool) -> None:
+        self.name = name
+        self.live = live
+        """A camera: frames are timed by the clock, and have no end."""
+        self._capture = capture
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps < 10_000 else USUAL_FPS
+        """Announced frames a second; 25 where unknown."""
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.announced = int(count) if 0 < count < 1e9 and not live else None
+        """Number of frames as the file says, which may be an estimate; None where unknown."""
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames in order, one in memory at a time.
+
+        Raises `DataError` where the video has none, or ends long before its announced end.
+        """
+        started, last, count = time.monotonic(), 0.0, 0
+        while (frame := self._next()) is not None:
+            last = max(last, time.monotonic() - started if self.live else self._shown_at(count))
+            yield Frame(index=count, time_s=last, picture=frame)
+            count += 1
+        if count == 0:
+            what = "gives no picture" if self.live else "has no frame that can be decoded"
+            raise DataError(f"{self.name} {what}.")
+        if self.announced and count < (1 - MISSING_SHARE) * self.announced - 1:
+            raise DataError(f"{self.name} ends after {count} of {self.announced} frames: it is cut off or damaged.")
+
+    def _next(self) -> NDArray[np.uint8] | None:
+        try:
+            good, frame = self._capture.read()
+        except cv2.error:
+            return None
+        if not good or frame is None or frame.size == 0:
+            return None
+        return np.ascontiguousarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def _shown_at(self, index: int) -> float:
+        """The frame's own time stamp; its number by the frame rate where the file has none."""
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return stamp if stamp > 0 else index / self.fps
+
+
+@contextmanager
+def open_video(source: Path | str, capture: Callable[[int], Capture] | None = None) -> Iterator[Video]:
+    """Open a video file or a camera, closed when the body ends.
+
+    Args:
+        source: a path, or `camera:0`, `camera:1`, ….
+        capture: makes the camera of a number; `cv2.VideoCapture` unless given.
+
+    Raises:
+        DataError: the file is absent, empty or no video, its codec is unknown, or the camera is absent.
+    """
+    name = str(source)
+    live = name.startswith(CAMERA)
+    opened = _camera(name, capture or _cv2_camera) if live else _file(Path(source))
+    try:
+        yield Video(name, opened, live=live)
+    finally:
+        opened.release()
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file that starts with these bytes, 189 or all of them, is a video of a known container."""
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"AVI "
+    if head[:1] == b"\x47":  # MPEG-TS, a sync byte in each packet of 188
+        return head[188:189] == b"\x47"
+    return head[4:8] in MP4_BOXES or head.startswith(STARTS)
+
+
+def _file(path: Path) -> Capture:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+    if not head:
+        raise DataError(f"{path} is an empty file.")
+    if not is_video(head):
+        raise DataError(f"{path} is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).")
+    with _silent():
+        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise DataError(f"{path} is cut off or damaged, or its codec is unknown to OpenCV's FFmpeg.")
+    return capture
+
+
+def _camera(name: str, capture: Callable[[int], Capture]) -> Capture:
+    number = name.removeprefix(CAMERA)
+    if not (number.isascii() and number.isdigit() and len(number) < 4):
+        raise DataError(f"A camera is camera:NUMBER, such as camera:0; got {name!r}.")
+    return capture(int(number))
+
+
+def _cv2_camera(number: int) -> Capture:
+    with _silent():
+        camera = cv2.VideoCapture(number)
+    if not camera.isOpened():
+        raise DataError(f"There is no camera {number}, or another program uses it.")
+    return camera
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep OpenCV and FFmpeg from writing to stderr while they open a file; the caller says what is wrong."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+@contextmanager
+def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Yield a function that appends RGB frames `(H, W, 3)`, all of one size, to a new video at `path`.
+
+    Raises `DataError` where it cannot be written: `path` ends in .mp4 or .avi.
+    """
+    codec = {".mp4": "mp4v", ".avi": "MJPG"}.get(path.suffix.lower())
+    if codec is None:
+        raise DataError(f"Cannot write {path}: an annotated video ends in .mp4 or .avi.")
+    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    writer: list[cv2.VideoWriter] = []
+
+    def append(picture: NDArray[np.uint8]) -> None:
+        if not writer:
+            size = (picture.shape[1], picture.shape[0])
+            with _silent():
+                writer.append(cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*codec), fps, size))
+            if not writer[0].isOpened():
+                raise DataError(f"Cannot write {path}: the folder is absent, or frames of {size} do not fit the codec.")
+        writer[0].write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    try:
+        yield append
+        if writer:
+            writer[0].release()
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
