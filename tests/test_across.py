@@ -8,13 +8,13 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from made_runs import make_runs, make_store
-from mien.across import across
 from mien.checkpoint import save_tensors
 from mien.crop import CropSpec, crop
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError, DataError, LabelError
 from mien.evaluate import load_network
+from mien.examine.across import across
 from mien.labels import LabelSet
 from mien.runs import Run
 from mien.train import build_network, predict_logits

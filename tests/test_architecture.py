@@ -13,7 +13,7 @@ FLOORS: list[str] = [
     "data.store data.corpora data.drawn data.prepare data.audit data.gallery data.clean data.splits data.batches"
     " data.augment data models faces card bundle session video predict summary annotate",
     "runs checkpoint train evaluate export",
-    "compare groups labelnoise doubts engines corruptions robustness across explain",
+    "compare engines examine explain",
     "report",
     "server cli __main__",
 ]

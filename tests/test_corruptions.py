@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.corruptions import CORRUPTIONS, EYE_LEVEL, EYES, MOUTH, MOUTH_LEVEL, SEVERITIES, corrupt
 from mien.data.drawn import draw_faces
 from mien.errors import ConfigError
+from mien.examine.corruptions import CORRUPTIONS, EYE_LEVEL, EYES, MOUTH, MOUTH_LEVEL, SEVERITIES, corrupt
 
 NAMES = sorted(CORRUPTIONS)
 

@@ -11,7 +11,7 @@ from made_runs import make_runs, make_store
 from mien.compare import collect
 from mien.data.corpora import ReadOptions, find_reader
 from mien.errors import BadSample, CompareError
-from mien.groups import Groups, by_group, by_groups
+from mien.examine.groups import Groups, by_group, by_groups
 from mien.runs import Logits
 from mien.statistics import holm
 from mien.statistics.estimates import hidden_variance, share, spreads

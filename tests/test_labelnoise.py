@@ -13,7 +13,7 @@ from mien.compare import collect
 from mien.config import Settings, override, read_recipe
 from mien.data.splits import divide
 from mien.errors import CompareError
-from mien.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
+from mien.examine.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
 from mien.models import NETWORKS
 from mien.runs import Logits, Run, resolve
 from mien.statistics import holm

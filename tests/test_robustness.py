@@ -10,12 +10,12 @@ import torch
 from made_runs import make_runs, make_store
 from mien.checkpoint import save_tensors
 from mien.compare import collect
-from mien.corruptions import CORRUPTIONS, corrupt
 from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import CompareError, RunError
 from mien.evaluate import load_network
-from mien.robustness import FILE, STEPS, Robustness, load, measure, measured_rows, stratified_faces, summarise
+from mien.examine.corruptions import CORRUPTIONS, corrupt
+from mien.examine.robustness import FILE, STEPS, Robustness, load, measure, measured_rows, stratified_faces, summarise
 from mien.runs import Run
 from mien.train import build_network, predict_logits
 

@@ -22,9 +22,9 @@ from mien.errors import DataError
 from mien.progress import progress
 
 if TYPE_CHECKING:
-    from mien.across import Matrix
-    from mien.labelnoise import Agreement, NoisePoint
-    from mien.robustness import Damage
+    from mien.examine.across import Matrix
+    from mien.examine.labelnoise import Agreement, NoisePoint
+    from mien.examine.robustness import Damage
     from mien.statistics.estimates import Estimate
 
 __all__ = ["across", "noise", "robustness"]
@@ -51,7 +51,7 @@ def robustness(
     """
     with needs("train", "robustness"):
         from mien.compare import collect
-        from mien.robustness import STEPS, measure, measured_rows, pick_baseline, summarise
+        from mien.examine.robustness import STEPS, measure, measured_rows, pick_baseline, summarise
         from mien.runs import find_runs
     rows = [row for row in collect(find_runs(runs), vary or ()).rows if row.runs]
     if baseline is not None:
@@ -72,7 +72,7 @@ def across(
 ) -> None:
     """Test finished runs on the test parts of other stores, among the classes that both have."""
     with needs("train", "across"):
-        from mien.across import across as test_across
+        from mien.examine.across import across as test_across
         from mien.runs import find_runs
     found = [run for folder in runs for run in find_runs(folder)]
     stores = [Store.open(path) for path in data]
@@ -93,9 +93,9 @@ def noise(
     """Find doubtful labels, hold networks against annotators' votes, and show what injected noise costs."""
     with needs("train", "noise"):
         from mien.compare import collect
-        from mien.doubts import doubts_page, estimate
         from mien.engines.work import open_fold
-        from mien.labelnoise import agreement, find_issues, noise_curves, out_of_sample
+        from mien.examine.doubts import doubts_page, estimate
+        from mien.examine.labelnoise import agreement, find_issues, noise_curves, out_of_sample
         from mien.runs import find_runs
     found = find_runs(runs)
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]

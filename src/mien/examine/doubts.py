@@ -6,8 +6,8 @@ out, for corpora whose terms forbid showing them; the list then names the files.
 
 from html import escape
 
-from .data.gallery import STYLE, picture
-from .data.store import Store
+from ..data.gallery import STYLE, picture
+from ..data.store import Store
 from .labelnoise import LabelIssues
 
 __all__ = ["doubts_page"]

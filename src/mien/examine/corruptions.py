@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Floats
-from .errors import ConfigError
+from ..calibration import Floats
+from ..errors import ConfigError
 
 __all__ = ["CORRUPTIONS", "SEVERITIES", "Corruption", "corrupt"]
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Floats, log_softmax, softmax
-from .compare import Row
-from .errors import CompareError, MissingExtra
-from .runs import Logits, Run
-from .statistics import Interval, Spread, holm
-from .statistics.estimates import Estimate, Statistic, mean, share, spreads
-from .statistics.resampling import replicate
-from .statistics.tests import paired_spread
+from ..calibration import Floats, log_softmax, softmax
+from ..compare import Row
+from ..errors import CompareError, MissingExtra
+from ..runs import Logits, Run
+from ..statistics import Interval, Spread, holm
+from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
+from ..statistics.resampling import replicate
+from ..statistics.tests import paired_spread
 
 __all__ = [
     "Agreement",

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import new_file
-from .calibration import Floats
-from .compare import Row
+from ..atomic import new_file
+from ..calibration import Floats
+from ..compare import Row
+from ..errors import CompareError, RunError
+from ..metrics import ratio
+from ..runs import Run
+from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from .corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from .errors import CompareError, RunError
-from .metrics import ratio
-from .runs import Run
-from .statistics.estimates import Estimate, Statistic, mean, share, spreads
 
 __all__ = [
     "FILE",
@@ -144,9 +144,9 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
     the run has opened before; nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError`
     where its store is gone.
     """
-    from .engines.work import open_fold, pick_device
-    from .evaluate import load_network
-    from .train import predict_logits
+    from ..engines.work import open_fold, pick_device
+    from ..evaluate import load_network
+    from ..train import predict_logits
 
     test = run.logits("test")
     picked = stratified_faces(test.labels, limit)

@@ -17,13 +17,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Floats, wilson
-from .compare import Row
-from .errors import CompareError
-from .metrics import ratio, weighted
-from .runs import Logits
-from .statistics import Interval, Spread, holm
-from .statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
+from ..calibration import Floats, wilson
+from ..compare import Row
+from ..errors import CompareError
+from ..metrics import ratio, weighted
+from ..runs import Logits
+from ..statistics import Interval, Spread, holm
+from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
 
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups"]
 

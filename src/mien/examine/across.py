@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic import new_file
-from .calibration import Floats
-from .compare import Row, collect
-from .crop import crop
-from .data.store import Store
-from .errors import CompareError, DataError, LabelError, RunError
-from .labels import LabelSet, canonical_name
-from .runs import Logits, Run
-from .statistics.estimates import Estimate, mean, share, spreads
-from .statistics.resampling import replicate
+from ..atomic import new_file
+from ..calibration import Floats
+from ..compare import Row, collect
+from ..crop import crop
+from ..data.store import Store
+from ..errors import CompareError, DataError, LabelError, RunError
+from ..labels import LabelSet, canonical_name
+from ..runs import Logits, Run
+from ..statistics.estimates import Estimate, mean, share, spreads
+from ..statistics.resampling import replicate
 
 __all__ = ["Cell", "Matrix", "across"]
 
@@ -251,9 +251,9 @@ def _test(run: Run, store: Store, index: Sequence[int | None]) -> _Tested:
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
     """Open the foreign test part, after that is written down."""
-    from .engines.work import pick_device
-    from .evaluate import load_network
-    from .train import predict_logits
+    from ..engines.work import pick_device
+    from ..evaluate import load_network
+    from ..train import predict_logits
 
     network = load_network(run, pick_device())
     mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
