@@ -109,6 +109,22 @@ def test_ferplus_leaves_out_what_has_no_majority_or_no_face(tmp_path: Path) -> N
     assert "1 samples of the class 'contempt'" in told
 
 
+def test_ferplus_keeps_the_original_label_as_votes_where_asked(tmp_path: Path) -> None:
+    votes = [[4, 0, 0, 0, 4, 0, 0, 0, 0, 2], [0, 0, 0, 0, 0, 0, 0, 0, 8, 2]]
+    root = made.ferplus(tmp_path / "c", votes)
+    store = stored(root, "ferplus", tmp_path / "s", read=ReadOptions(original_votes=4))
+    soft = store.samples.soft
+    assert soft is not None
+    assert len(store) == 28, "neither unknown nor NF is left out"
+    first = SEVEN.index(named(store)["fer2013.csv:2"])
+    assert store.samples.label[0] == first == SEVEN.index("anger")
+    assert soft[0, first] == pytest.approx(8 / 12, abs=1e-5)
+    assert soft[1].max() == 1, "where FER+ has no expression, the original label stands alone"
+    assert store.meta.corpus == "fer2013-ferplus"
+    with pytest.raises(ConfigError, match="original-votes is 0 to 1000"):
+        PrepareOptions(read=ReadOptions(original_votes=-1))
+
+
 def test_ferplus_refuses_tables_of_different_length_and_usage(tmp_path: Path) -> None:
     root = made.ferplus(tmp_path / "c")
     table = root / "fer2013new.csv"

@@ -51,6 +51,9 @@ def prepare(
     public_test: Annotated[
         str | None, typer.Option(help="fer2013, ferplus: the split of PublicTest, valid or test.")
     ] = None,
+    original_votes: Annotated[
+        int, typer.Option(help="ferplus: keep FER2013's label and count it as so many votes beside the ten.")
+    ] = 0,
     licence: Annotated[str | None, typer.Option(help="A sentence in place of the importer's.")] = None,
     force: Force = False,
     as_json: Json = False,
@@ -63,7 +66,7 @@ def prepare(
         skip_bad=skip_bad,
         force=force,
         licence=licence,
-        read=ReadOptions(public_test=public_test),
+        read=ReadOptions(public_test=public_test, original_votes=original_votes),
     )
     prepare_store(path, corpus, out, options)
     _show_new(Store.open(out), as_json)

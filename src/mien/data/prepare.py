@@ -58,6 +58,8 @@ class PrepareOptions:
             raise ConfigError(f"--limit is 1 or more; got {self.limit}.")
         if self.read.public_test not in (None, "valid", "test"):
             raise ConfigError(f"--public-test is valid or test; got {self.read.public_test!r}.")
+        if not 0 <= self.read.original_votes <= 1000:
+            raise ConfigError(f"--original-votes is 0 to 1000; got {self.read.original_votes}.")
 
 
 def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None = None) -> Meta:

@@ -7,6 +7,9 @@ The label follows the majority mode of the paper: single votes are outliers and 
 class with more than half of the votes that are left; where there is none, the sample is "unknown". Samples whose
 label is unknown or NF (no face) are left out and counted. Soft labels are the votes that are left for the kept
 expressions, divided by their sum.
+
+With `original_votes` nobody is left out: FER2013's own label stays the label and counts as so many votes beside the
+ten, so that a network learns from both annotations and is tested on the one that FER2013's results are about.
 """
 
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from ...errors import BadSample, DataError
+from ...labels import canonical_name
 from . import fer2013
 from .protocol import Corpus, Entry, ReadOptions
 from .tables import Row, count_lines, table
@@ -28,6 +32,7 @@ RULE = (
     "FER+ labels: single votes are taken away, the label is the class with more than half of the rest; samples with "
     "no such class count as unknown; unknown and NF are left out (Barsoum et al. 2016, majority mode)."
 )
+BOTH = "The label is FER2013's; it counts as {} votes beside the FER+ votes, of which single ones are taken away."
 
 
 def read(root: Path, options: ReadOptions) -> Corpus:
@@ -43,13 +48,13 @@ def read(root: Path, options: ReadOptions) -> Corpus:
     pixel_rows = table(pixels, ("emotion", "usage", "pixels"))
     vote_rows = table(votes, ("usage", *(name.lower() for name in CLASSES)))
     return Corpus(
-        name="ferplus",
+        name="fer2013-ferplus" if options.original_votes else "ferplus",
         classes=CLASSES,
         licence=f"{fer2013.LICENCE} FER+ labels: MIT.",
         count=max(0, count - 1),
-        entries=_joined(pixel_rows, vote_rows, splits, (pixels.name, votes.name)),
+        entries=_joined(pixel_rows, vote_rows, splits, (pixels.name, votes.name), options.original_votes),
         not_expressions=NOT_EXPRESSIONS,
-        notes=(note, RULE),
+        notes=(note, BOTH.format(options.original_votes) if options.original_votes else RULE),
     )
 
 
@@ -67,6 +72,7 @@ def _joined(
     vote_rows: Iterator[Row | BadSample],
     splits: dict[str, str],
     names: tuple[str, str],
+    original_votes: int,
 ) -> Iterator[Entry | BadSample]:
     for line, (pixels, votes) in enumerate(zip_longest(pixel_rows, vote_rows), start=2):
         if pixels is None or votes is None:
@@ -77,10 +83,10 @@ def _joined(
         elif isinstance(votes, BadSample):
             yield votes
         else:
-            yield _entry(pixels, votes, splits)
+            yield _entry(pixels, votes, splits, original_votes)
 
 
-def _entry(pixels: Row, votes: Row, splits: dict[str, str]) -> Entry | BadSample:
+def _entry(pixels: Row, votes: Row, splits: dict[str, str], original_votes: int) -> Entry | BadSample:
     usage, expected = votes.cells["usage"], pixels.cells["usage"]
     if usage != expected:
         raise DataError(
@@ -93,4 +99,7 @@ def _entry(pixels: Row, votes: Row, splits: dict[str, str]) -> Entry | BadSample
     if not all(text.isdecimal() and len(text) < 4 for text in texts):
         return BadSample(votes.where, f"the votes are {texts}, expected ten whole numbers")
     label, counted = label_of(tuple(int(text) for text in texts))
+    if original_votes:
+        label = CLASSES.index(canonical_name(fer2013.CLASSES[entry.label]))
+        counted = tuple(vote + original_votes * (place == label) for place, vote in enumerate(counted))
     return replace(entry, label=label, votes=counted)
