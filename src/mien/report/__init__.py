@@ -5,6 +5,7 @@ In: a `Comparison`, of any number of finished runs, so that a long grid shows it
     OUT/report.html                     opens offline, prints, follows the reader's light or dark
     OUT/table.tex  table.md  table.csv
     OUT/figures/NAME.svg  NAME.pdf      no pictures of the corpus among them
+    OUT/tables/NAME.csv                 the smaller tables of the page
 
 matplotlib, jinja2, scipy and statsmodels come with `mien[train]` and are imported when a report is made.
 """
@@ -20,6 +21,8 @@ from ..errors import MissingExtra
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from .parts import Section
 
 __all__ = ["as_json", "terminal_table", "write_report"]
 
@@ -48,11 +51,29 @@ def write_report(comparison: Comparison, out: Path, *, faces: bool = True, comma
         ("table.csv", tables.as_csv(table)),
     ):
         write_text(out / name, content)
-    for drawing in (panel.drawing for section in sections for panel in section.panels if panel.drawing):
-        write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
-        write_bytes(out / "figures" / f"{drawing.name}.pdf", drawing.pdf)
+    for section in sections:
+        _write_files(section, out)
     write_text(out / "report.html", page.render(comparison, table, certainty, sections, command))
     return out / "report.html"
+
+
+def _write_files(section: "Section", out: Path) -> None:
+    for panel in section.panels:
+        if panel.drawing:
+            write_text(out / "figures" / f"{panel.drawing.name}.svg", panel.drawing.svg)
+            write_bytes(out / "figures" / f"{panel.drawing.name}.pdf", panel.drawing.pdf)
+        if panel.table:
+            _write(out / "tables" / f"{panel.table.name}.csv", panel.table.as_csv())
+    for name, content in section.files.items():
+        _write(out / name, content)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, str):
+        write_text(path, content)
+    else:
+        write_bytes(path, content)
 
 
 def terminal_table(comparison: Comparison) -> "Table":

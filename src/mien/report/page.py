@@ -1,10 +1,10 @@
 """The page: sections of figures and text, laid out by `page.html`, everything inside one file.
 
-A section is a title with figures under it; a new part of the report is one more entry in `_sections`.
+A section (see `parts`) is a title with figures and tables under it; a new part of the report is one more entry in
+`_sections`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,47 +23,28 @@ from .figures import (
     draw_roc,
     select,
 )
+from .parts import Panel, Section, panels
 from .pictures import PictureRow, examples, mistakes, open_store
 from .tables import Table
 from .words import conditions, differences, finding, progress_words
 
-__all__ = ["Panel", "Section", "compose", "render"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One numbered figure of the page: a drawing, or pictures of the corpus."""
-
-    title: str
-    caption: str
-    drawing: Drawing | None = None
-    pictures: tuple[PictureRow, ...] = ()
-    folded: bool = False
-    """Whether picture rows after the first are folded away."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """A part of the page."""
-
-    id: str
-    title: str
-    panels: tuple[Panel, ...]
-    lead: str = ""
+__all__ = ["compose", "render"]
 
 
 def compose(comparison: Comparison, *, faces: bool) -> list[Section]:
     """The sections of figures, in the paper's order; those with nothing to show are left out."""
     shown = select(comparison.rows)
-    return [section for section in _sections(comparison, shown, faces) if section.panels or section.lead]
+    return [
+        section for section in _sections(comparison, shown, faces) if section.panels or section.lead or section.points
+    ]
 
 
 def _sections(comparison: Comparison, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
     labels = comparison.data.labels
     store = open_store(comparison.data) if faces else "Pictures are left out, as this page was made with --no-faces."
     absent = store if isinstance(store, str) else ""
-    panels = () if isinstance(store, str) else (_examples(examples(store)),)
-    yield Section(id="faces", title="The faces", panels=panels, lead=absent)
+    first = () if isinstance(store, str) else (_examples(examples(store)),)
+    yield Section(id="faces", title="The faces", panels=first, lead=absent)
     if not shown:
         return
     left_out = sum(bool(row.scores) for row in comparison.rows) - len(shown)
@@ -72,16 +53,12 @@ def _sections(comparison: Comparison, shown: Sequence[Shown], faces: bool) -> It
         if left_out > 0
         else ""
     )
-    yield Section(id="curves", title="How they learned", panels=_panels(draw_curves(shown)), lead=note)
+    yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
     classes = [*draw_confusions(shown, labels), *draw_bars(shown, labels), *draw_roc(shown, labels)]
-    yield Section(id="classes", title="Which expressions they tell apart", panels=_panels(classes))
-    yield Section(id="costs", title="What it costs", panels=_panels(draw_costs(shown)))
+    yield Section(id="classes", title="Which expressions they tell apart", panels=panels(classes))
+    yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
     if not isinstance(store, str):
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))
-
-
-def _panels(drawings: Sequence[Drawing]) -> tuple[Panel, ...]:
-    return tuple(Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings)
 
 
 def _examples(rows: Sequence[PictureRow]) -> Panel:

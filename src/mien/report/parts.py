@@ -1,0 +1,77 @@
+"""What the page is made of: sections of numbered figures and tables, and the files they leave beside the page.
+
+A new part of the report builds a `Section` and is named once in `page.py`; drawings are also written under
+`figures/`, small tables as `tables/NAME.csv`, and `Section.files` as they are.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .figures.sheet import Drawing
+from .pictures import PictureRow
+
+__all__ = ["Panel", "Section", "SmallTable", "panels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallTable:
+    """A table of finished texts; the first cell of a row names it. Scrolls on a phone, prints, follows the dark."""
+
+    name: str
+    """Of its file, `tables/NAME.csv`."""
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """As many cells each as there are heads; a dash where a value is undefined."""
+    notes: tuple[str, ...] = ()
+    """Small print under the table, a paragraph each."""
+    strong: frozenset[tuple[int, int]] = frozenset()
+    """Cells (row, column) in bold: for what a test holds, and nothing else."""
+    words: frozenset[int] = frozenset()
+    """Columns of words, which wrap and stand to the left; the others are figures, to the right."""
+
+    def as_csv(self) -> str:
+        """The texts as they are shown."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.heads, *self.rows])
+        return text.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One numbered figure (a drawing or pictures of the corpus, maybe with a table under it), or a numbered table."""
+
+    title: str
+    caption: str
+    """How to read it, in sentences."""
+    drawing: Drawing | None = None
+    pictures: tuple[PictureRow, ...] = ()
+    table: SmallTable | None = None
+    folded: bool = False
+    """Whether picture rows after the first, or a table that stands alone, are folded away."""
+
+    @property
+    def kind(self) -> str:
+        """Which count its number comes from."""
+        return "Figure" if self.drawing or self.pictures else "Table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page."""
+
+    id: str
+    title: str
+    panels: tuple[Panel, ...] = ()
+    lead: str = ""
+    """A paragraph before the panels."""
+    points: tuple[str, ...] = ()
+    """A list of sentences after the lead."""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    """What else is written beside the page, by relative path, such as `groups.csv`."""
+
+
+def panels(drawings: Sequence[Drawing]) -> tuple[Panel, ...]:
+    """A panel a drawing."""
+    return tuple(Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings)
