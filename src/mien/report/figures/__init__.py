@@ -4,6 +4,7 @@ from .classes import draw_bars, draw_confusions, draw_roc
 from .costs import draw_costs
 from .curves import draw_curves
 from .evidence import MOST_ROWS, Shown, select
+from .ranks import draw_critical_difference
 from .sheet import Drawing
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "draw_bars",
     "draw_confusions",
     "draw_costs",
+    "draw_critical_difference",
     "draw_curves",
     "draw_roc",
     "select",
