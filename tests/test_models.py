@@ -250,6 +250,30 @@ def test_the_seed_decides_the_weights() -> None:
     assert not torch.equal(draw(1), draw(2))
 
 
+def test_dirac_convolutions_begin_by_passing_their_input_on() -> None:
+    network = small("resnet34", init="dirac")
+    same = network.layer1[0].conv1  # type: ignore[union-attr, index]
+    maps = torch.rand(2, 16, 6, 6)
+    assert torch.equal(same(maps), maps)
+    wider = network.layer2[0].conv1.weight  # type: ignore[union-attr, index]
+    assert torch.equal(wider[:16, :, 1, 1], torch.eye(16))
+    assert wider[16:].std() > 0, "channels beyond the input's keep what was drawn"
+
+
+@pytest.mark.parametrize("name", ["compact-s", "resnet34", "vgg16"])
+def test_mirrored_faces_have_equal_logits_in_use_and_not_in_training(name: str) -> None:
+    network, batch = small(name, mirror=True).eval(), images(3)
+    plain = small(name).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        logits = network(batch)
+        torch.testing.assert_close(logits, network(batch.flip(2)))
+        torch.testing.assert_close(logits, (plain(batch) + plain(batch.flip(2))) / 2)
+    assert count(network, 48).flops == 2 * count(plain, 48).flops
+    network.train()
+    assert not torch.allclose(network(batch), network(batch.flip(2)))
+
+
 @pytest.mark.parametrize("cells", [(1, 1), (2, 3), (6, 6), (7, 7), (10, 15)])
 def test_the_7x7_average_is_the_adaptive_pool(cells: tuple[int, int]) -> None:
     maps = torch.rand(2, 5, *cells, dtype=torch.float64)

@@ -72,6 +72,10 @@ class ModelSettings:
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
     in_chans: int = 0
     """Colour channels of the input; 0 takes the store's."""
+    init: Literal["published", "dirac"] = "published"
+    """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
+    mirror: bool = False
+    """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from mien.config import ModelSettings
 from mien.errors import ConfigError
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
-from mien.models.layers import Head, Network, Stem
+from mien.models.layers import Head, Network, Stem, pass_on
 from mien.models.resnet import resnet34
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
@@ -37,7 +37,11 @@ def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
     Raises `ConfigError` for an unknown name, an option out of its range, or faces too small for the network.
     """
     check(settings, classes=classes, size=size)
-    return NETWORKS[settings.name](settings, classes=classes, size=size)
+    network = NETWORKS[settings.name](settings, classes=classes, size=size)
+    network.mirror = settings.mirror
+    if settings.init == "dirac":
+        pass_on(network)
+    return network
 
 
 def check(settings: ModelSettings, *, classes: int, size: int) -> None:

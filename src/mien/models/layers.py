@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Head", "Network", "Stem", "head_layers", "map_shape", "scaled"]
+__all__ = ["Head", "Network", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
 
 Head = Literal["fc", "flat", "gap"]
 Stem = Literal["imagenet", "small"]
@@ -39,7 +39,7 @@ HIDDEN = 4096
 class Network(nn.Module):
     """uint8 (B, H, W, C) -> logits (B, K). forward = classify(features(pixels(images))).
 
-    A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
+    With `mirror`, in evaluation mode, the logits are the mean over each face and its mirror image. A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
     head from `head_layers`: `reduce` and `classifier`.
     """
 
@@ -48,6 +48,7 @@ class Network(nn.Module):
     classifier: Callable[[Tensor], Tensor]
     pixel_mean: Tensor
     pixel_std: Tensor
+    mirror: bool = False
 
     def __init__(self, in_chans: int) -> None:
         super().__init__()
@@ -91,7 +92,11 @@ class Network(nn.Module):
         return self.classifier(self.reduce(maps))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.features(self.pixels(images)))
+        faces = self.pixels(images)
+        logits = self.classify(self.features(faces))
+        if self.mirror and not self.training:
+            logits = (logits + self.classify(self.features(faces.flip(3)))) / 2
+        return logits
 
 
 class CellAverage(nn.Module):
@@ -111,6 +116,16 @@ def averages(cells: int) -> list[list[float]]:
     """The (7, cells) matrix whose row i averages the cells from floor(i n / 7) to ceil((i + 1) n / 7)."""
     spans = [(i * cells // FC_CELLS, -(-(i + 1) * cells // FC_CELLS)) for i in range(FC_CELLS)]
     return [[(start <= cell < stop) / (stop - start) for cell in range(cells)] for start, stop in spans]
+
+
+def pass_on(network: nn.Module) -> None:
+    """Let every 3x3 convolution begin as the identity on as many channels as it can (Zagoruyko 2017, arXiv:1706.00388).
+
+    Output channels beyond the input's keep the weights that were drawn.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            nn.init.dirac_(layer.weight.data[: layer.in_channels])
 
 
 def scaled(channels: int, width: float, multiple: int = 8) -> int:
