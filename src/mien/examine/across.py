@@ -5,13 +5,16 @@ mapped by name; a network answers among the classes that both sides have, and wh
 cell stands the same networks' figure on their own test part, over the same classes, as the two are only then alike.
 
 The test part of a foreign store is opened once a run, written down in the store's log, and kept as
-`across-<store>.npz` in the run folder. Nothing is chosen by it.
+`across-<store>.npz` in the run folder, with all that the matrix says of that store: `stored` makes the matrix again
+where the store is gone. Nothing is chosen by it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 from ..atomic import new_file
 from ..calibration import Floats
 from ..compare import Row, collect
-from ..crop import crop
+from ..crop import CropSpec, crop
 from ..data.store import Store
 from ..errors import CompareError, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
@@ -27,8 +30,9 @@ from ..runs import Logits, Run
 from ..statistics.estimates import Estimate, mean, share, spreads
 from ..statistics.resampling import replicate
 
-__all__ = ["Cell", "Matrix", "across"]
+__all__ = ["Cell", "Matrix", "across", "rows_by_store", "stored"]
 
+PREFIX = "across-"
 KEYS = ("ids", "labels", "logits", "subjects")
 
 
@@ -86,10 +90,18 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class _Tested:
-    """Logits on a foreign test part, labels in the run's classes, and the copies found."""
+    """Logits on a foreign test part, labels in the run's classes; the copies found; and what store it was."""
 
     logits: Logits
     copies: int | None
+    fingerprint: str
+    corpus: str
+    labels: tuple[str, ...]
+    crop: CropSpec
+
+
+Tests = Mapping[str, Sequence[_Tested]]
+"""By fingerprint of the tested store, one a run."""
 
 
 def across(
@@ -110,23 +122,57 @@ def across(
         DataError: a store has no test part, or is not readable.
         LabelError: a store shares fewer than two classes with a network.
     """
+    groups = rows_by_store(runs, vary)
+    for run in (run for rows in groups for row in rows for run in row.runs):
+        for store in stores:
+            if store.meta.sha256 != run.data.fingerprint:
+                if report:
+                    report(run, store)
+                _test(run, store)
+    return stored(groups, rng, only=[store.meta.sha256 for store in stores])
+
+
+def rows_by_store(runs: Sequence[Run], vary: Iterable[str] = ()) -> list[tuple[Row, ...]]:
+    """The rows of finished runs, by the store they were trained on; raises `CompareError` as `across` does."""
     done: dict[str, list[Run]] = {}
     for run in runs:
         if run.finished:
             done.setdefault(run.data.fingerprint, []).append(run)
     if not done:
         raise CompareError("No run is finished, so there is nothing to test on other corpora.")
-    foreign = {store.meta.sha256: store for store in stores}
-    corpora = {key: group[0].data.corpus for key, group in done.items()}
-    names = _names(corpora | {key: store.meta.corpus for key, store in foreign.items() if key not in corpora})
+    return [collect(group, tuple(vary)).rows for group in done.values()]
+
+
+def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: Collection[str] | None = None) -> Matrix:
+    """The matrix of what was tested before, by rows of each training store; cells not tested whole are left out.
+
+    `only` names the fingerprints of the tested stores that count; None takes all. A row with nothing tested has its
+    own cell alone. Raises `RunError` where a file is damaged.
+    """
+    rows = [row for group in groups for row in group if row.tests]
+    tests = [_stored_tests(row, only) for row in rows]
+    corpora = {row.runs[0].data.fingerprint: row.runs[0].data.corpus for row in rows}
+    corpora |= {key: one[0].corpus for by_store in tests for key, one in by_store.items() if key not in corpora}
+    names = _names(corpora)
     cells: list[Cell] = []
-    for trained, group in done.items():
-        for row in collect(group, vary).rows:
-            cells.append(_own_cell(row, names[trained], rng))
-            for tested, store in foreign.items():
-                if tested != trained:
-                    cells.append(_cell(row, store, (names[trained], names[tested]), rng, report))
+    for row, by_store in zip(rows, tests, strict=True):
+        trained = row.runs[0].data.fingerprint
+        cells.append(_own_cell(row, names[trained], rng))
+        cells += [
+            _cell(row, by_store[key], (names[trained], name), rng) for key, name in names.items() if key in by_store
+        ]
     return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
+
+
+def _stored_tests(row: Row, only: Collection[str] | None) -> Tests:
+    """What all runs of a row have been tested on."""
+    found: dict[str, list[_Tested]] = {}
+    for run in row.runs:
+        for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
+            tested = _load(path)
+            if only is None or tested.fingerprint in only:
+                found.setdefault(tested.fingerprint, []).append(tested)
+    return {key: tests for key, tests in found.items() if len(tests) == len(row.runs)}
 
 
 def _names(corpora: dict[str, str]) -> dict[str, str]:
@@ -158,21 +204,10 @@ def _own_cell(row: Row, name: str, rng: np.random.Generator) -> Cell:
     )
 
 
-def _cell(
-    row: Row,
-    store: Store,
-    names: tuple[str, str],
-    rng: np.random.Generator,
-    report: Callable[[Run, Store], None] | None,
-) -> Cell:
-    data = row.runs[0].data
-    index = _mapping(data.labels, store)
+def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], rng: np.random.Generator) -> Cell:
+    data, store = row.runs[0].data, tested[0]
+    index = _mapping(data.labels, store.labels, names[1])
     common = sorted(i for i in index if i is not None)
-    tested = []
-    for run in row.runs:
-        if report:
-            report(run, store)
-        tested.append(_test(run, store, index))
     homes = list(row.tests.values())
     accuracy, uar = _figures([one.logits for one in tested], common, rng)
     home_accuracy, home_uar = _figures(homes, common, rng)
@@ -181,34 +216,33 @@ def _cell(
         trained_on=names[0],
         tested_on=names[1],
         classes=tuple(data.labels[i] for i in common),
-        left_out=tuple(name for name, i in zip(store.meta.labels, index, strict=True) if i is None),
+        left_out=tuple(name for name, i in zip(store.labels, index, strict=True) if i is None),
         unused=tuple(name for i, name in enumerate(data.labels) if i not in common),
-        n=len(tested[0].logits.ids),
+        n=len(store.logits.ids),
         runs=len(row.runs),
         accuracy=accuracy,
         uar=uar,
         home_accuracy=home_accuracy,
         home_uar=home_uar,
         home_n=int(np.isin(homes[0].labels, common).sum()),
-        copies=tested[0].copies,
-        notes=tuple(_notes(row.runs[0], store)),
+        copies=store.copies,
+        notes=tuple(_notes(data.crop, store.crop)),
     )
 
 
-def _mapping(labels: Sequence[str], store: Store) -> tuple[int | None, ...]:
-    """What each class of the store is to the network; None for one it does not know."""
-    known = LabelSet(tuple(canonical_name(name) for name in labels))
-    index = known.translate(store.meta.labels, drop=store.meta.labels).index
+def _mapping(labels: Sequence[str], others: Sequence[str], name: object) -> tuple[int | None, ...]:
+    """What each class of another store is to the network; None for one it does not know."""
+    known = LabelSet(tuple(canonical_name(label) for label in labels))
+    index = known.translate(tuple(others), drop=tuple(others)).index
     if sum(i is not None for i in index) < 2:
         raise LabelError(
-            f"{store.path} ({', '.join(store.meta.labels)}) shares fewer than two classes with the networks "
-            f"({', '.join(labels)}), so they cannot be tested on it."
+            f"{name} ({', '.join(others)}) shares fewer than two classes with the networks ({', '.join(labels)}), so "
+            "they cannot be tested on it."
         )
     return index
 
 
-def _notes(run: Run, store: Store) -> Iterable[str]:
-    own, other = run.data.crop, store.meta.crop
+def _notes(own: CropSpec, other: CropSpec) -> Iterable[str]:
     if own.size != other.size:
         yield f"Pictures were brought from {other.size} to {own.size} pixels."
     if own.channels != other.channels:
@@ -232,21 +266,34 @@ def _figures(tests: Sequence[Logits], common: Sequence[int], rng: np.random.Gene
     return share(accuracy, len(labels)), mean(uar)
 
 
-def _test(run: Run, store: Store, index: Sequence[int | None]) -> _Tested:
-    """The run's logits on the store's test part: those kept, or new ones."""
-    path = run.path / f"across-{store.meta.sha256[:12]}.npz"
-    if not path.exists():
-        logits, copies = _predict(run, store, index)
-        arrays = {key: getattr(logits, key) for key in KEYS}
-        with new_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, copies=np.array(-1 if copies is None else copies), **arrays)
+def _test(run: Run, store: Store) -> None:
+    """Keep the run's logits on the store's test part, unless they are there."""
+    index = _mapping(run.data.labels, store.meta.labels, store.path)
+    path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
+    if path.exists():
+        return
+    logits, copies = _predict(run, store, index)
+    facts = {
+        "fingerprint": store.meta.sha256,
+        "corpus": store.meta.corpus,
+        "labels": store.meta.labels,
+        "crop": asdict(store.meta.crop),
+        "copies": copies,
+    }
+    arrays = {key: getattr(logits, key) for key in KEYS}
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)
+
+
+def _load(path: Path) -> _Tested:
     try:
         with np.load(path, allow_pickle=False) as file:
-            copies = int(file["copies"])
+            facts = json.loads(str(file["store"]))
             logits = Logits(groups={}, **{key: file[key] for key in KEYS})
-    except (OSError, ValueError, KeyError) as error:
+        facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
+        return _Tested(logits=logits, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
-    return _Tested(logits=logits, copies=None if copies < 0 else copies)
 
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:

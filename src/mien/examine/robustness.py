@@ -13,7 +13,7 @@ mCE who loses less to the damage. Both are taken seed by seed and then averaged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from ..errors import CompareError, RunError
 from ..metrics import ratio
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
-from .corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
 
 __all__ = [
     "FILE",
@@ -122,7 +122,13 @@ def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]
 
 
 def load(run: Run) -> Robustness | None:
-    """What was measured of a run, or None where nothing was, or with another suite."""
+    """What was measured of a run; None where nothing was, where it is not whole, or with another suite."""
+    found = _read(run)
+    return found if found and found.corruptions == tuple(CORRUPTIONS) else None
+
+
+def _read(run: Run) -> Robustness | None:
+    """The same, whole or not: the corruptions so far, in their order."""
     path = run.path / FILE
     if not path.exists():
         return None
@@ -140,43 +146,60 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
     """Predict up to `limit` damaged test faces of a finished run, and keep it in its folder.
 
     Faces and damage are the same for all runs of one test part. What was measured on these faces is read, not
-    measured again. `report` is told how many of the `STEPS` predictions were just done. The test part is that which
-    the run has opened before; nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError`
-    where its store is gone.
+    measured again, and it is kept corruption by corruption, so that an interrupted measurement goes on from there.
+    `report` is told how many of the `STEPS` predictions were just done. The test part is that which the run has
+    opened before; nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError` where its
+    store is gone.
     """
+    test = run.logits("test")
+    picked = stratified_faces(test.labels, limit)
+    measured = _so_far(run, test.ids[picked])
+    done = len(measured.corruptions) if measured else 0
+    if report and done:
+        report(done * len(SEVERITIES))
+    if measured and done == len(CORRUPTIONS):
+        return measured
+    predict, images = _predictor(run, test.ids[picked])
+    measured = measured or Robustness(
+        ids=test.ids[picked],
+        labels=test.labels[picked],
+        subjects=test.subjects[picked],
+        clean=predict(images),
+        predicted=np.empty((0, len(SEVERITIES), len(picked)), np.uint8),
+        corruptions=(),
+    )
+    for name in tuple(CORRUPTIONS)[done:]:
+        said = []
+        for severity in SEVERITIES:
+            said.append(predict(corrupt(name, images, severity)))
+            if report:
+                report(1)
+        predicted = np.concatenate([measured.predicted, np.stack(said)[None]])
+        measured = replace(measured, predicted=predicted, corruptions=(*measured.corruptions, name))
+        _save(run, measured)
+    return measured
+
+
+def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
+    """What was measured on these faces, whole or not, if it can be gone on with."""
+    saved = _read(run)
+    if saved is None or not np.array_equal(saved.ids, ids):
+        return None
+    return saved if saved.corruptions == tuple(CORRUPTIONS)[: len(saved.corruptions)] else None
+
+
+def _predictor(run: Run, ids: NDArray[np.int64]) -> tuple[Callable[[Images], Images], Images]:
+    """The network as a function from faces to classes, and the faces of these rows."""
     from ..engines.work import open_fold, pick_device
     from ..evaluate import load_network
     from ..train import predict_logits
 
-    test = run.logits("test")
-    picked = stratified_faces(test.labels, limit)
-    ids, labels, names = test.ids[picked], test.labels[picked], tuple(CORRUPTIONS)
-    saved = load(run)
-    if saved and saved.corruptions == names and np.array_equal(saved.ids, ids):
-        if report:
-            report(STEPS)
-        return saved
     network, store = load_network(run, pick_device()), open_fold(run).train.store
-    images = np.ascontiguousarray(store.images[ids])
 
-    def predict(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def predict(faces: Images) -> Images:
         return np.asarray(predict_logits(network, faces).argmax(axis=1), np.uint8)
 
-    predicted = np.empty((len(names), len(SEVERITIES), len(ids)), np.uint8)
-    for index in np.ndindex(predicted.shape[:2]):
-        predicted[index] = predict(corrupt(names[index[0]], images, SEVERITIES[index[1]]))
-        if report:
-            report(1)
-    measured = Robustness(
-        ids=ids,
-        labels=labels,
-        subjects=test.subjects[picked],
-        clean=predict(images),
-        predicted=predicted,
-        corruptions=names,
-    )
-    _save(run, measured)
-    return measured
+    return predict, np.ascontiguousarray(store.images[ids])
 
 
 def _save(run: Run, measured: Robustness) -> None:
