@@ -125,7 +125,9 @@ class AugmentSettings:
     """Random changes to training images; all off by default."""
 
     flip: bool = False
-    """Mirror left and right: every other epoch for each image, starting at random (alternating flip)."""
+    """Mirror left and right."""
+    alternate: bool = True
+    """Mirror each image every other epoch, starting at random (alternating flip); false throws a coin each time."""
     shift: float = 0.0
     """Largest shift, in pixels at the stored size."""
     rotation: float = 0.0

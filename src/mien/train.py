@@ -189,8 +189,9 @@ def _augmented(settings: Settings, batches: Batches, rows: Tensor, draws: torch.
     images = batches.images[rows]
     sizes = settings.train.sizes
     size = sizes[epoch * len(sizes) // settings.train.epochs] if sizes else images.shape[1]
-    coin = torch.rand(len(batches), generator=generator(settings.train.seed, "flip")) < 0.5
-    flip = (coin.to(rows.device)[rows] ^ bool(epoch % 2)) & settings.augment.flip
+    alternate = settings.augment.alternate
+    coin = torch.rand(len(batches), generator=generator(settings.train.seed, "flip", 0 if alternate else epoch)) < 0.5
+    flip = (coin.to(rows.device)[rows] ^ bool(alternate and epoch % 2)) & settings.augment.flip
     return augment.apply(images, settings.augment, augment.draw(settings.augment, len(rows), draws), flip, size)
 
 
