@@ -14,7 +14,7 @@ from ..calibration import Floats, brier_of_each, check_logits, ece, nll_of_each,
 from ..errors import CompareError
 from ..metrics import auc_averages, confusion_averages
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "face_counts", "replicate", "units"]
+__all__ = ["LOWER_IS_BETTER", "METRICS", "confusions", "face_counts", "replicate", "units"]
 
 Counts = NDArray[np.float32]
 Each = Callable[[Floats, NDArray[np.int64]], Floats]
@@ -84,12 +84,16 @@ def replicate(logits: ArrayLike, labels: ArrayLike, metric: str, counts: Counts)
 
 
 def from_confusion(logits: Floats, labels: NDArray[np.int64], metric: str, counts: Counts) -> Floats:
-    """One run `(N, K)`, all draws: a weighted confusion matrix each. Counts in float32 are exact to 2^24."""
+    """One run `(N, K)`, all draws, by a confusion matrix each."""
+    return confusion_averages(confusions(logits, labels, counts))[metric]
+
+
+def confusions(logits: Floats, labels: NDArray[np.int64], counts: Counts) -> Floats:
+    """Confusion matrices `(B, K, K)` of one run `(N, K)` under each draw. Counts in float32 are exact to 2^24."""
     classes = logits.shape[1]
     cells = np.zeros((len(labels), classes * classes), np.float32)
     cells[np.arange(len(labels)), labels * classes + logits.argmax(axis=1)] = 1
-    confusion = (counts @ cells).reshape(-1, classes, classes).astype(np.float64)
-    return confusion_averages(confusion)[metric]
+    return (counts @ cells).reshape(-1, classes, classes).astype(np.float64)
 
 
 def draw_by_draw(logits: Floats, labels: NDArray[np.int64], metric: Whole, counts: Counts) -> Floats:

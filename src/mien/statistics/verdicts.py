@@ -16,7 +16,7 @@ Several pairs are corrected together by Holm, and a verdict rests on the correct
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from .power import faces_needed, mcnemar_faces_needed, seeds_needed
 from .resampling import LOWER_IS_BETTER
 from .tests import McNemar, SignFlip, holm, mcnemar, paired_spread, sign_flip
 
-__all__ = ["Verdict", "compare_all", "compare_pair"]
+__all__ = ["Verdict", "compare_all", "compare_pair", "corrected", "verdict_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +142,36 @@ def compare_pair(
     """
     spread, values = paired_spread(logits_a, logits_b, labels, metric, rng, subjects=subjects, draws=draws)
     one = len(values) == 1
-    split = mcnemar(*(right(np.asarray(x)[0], labels) for x in (logits_a, logits_b))) if one else None
-    by_mcnemar = split is not None and metric in ("accuracy", "weighted_recall") and subjects is None
+    return verdict_of(
+        spread,
+        values,
+        rng,
+        names=names,
+        metric=metric,
+        n=len(np.asarray(labels)),
+        split=mcnemar(*(right(np.asarray(x)[0], labels) for x in (logits_a, logits_b))) if one else None,
+        by_subject=subjects is not None,
+        level=level,
+    )
+
+
+def verdict_of(
+    spread: Spread,
+    values: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    names: tuple[str, str],
+    metric: str,
+    n: int,
+    split: McNemar | None,
+    by_subject: bool,
+    level: float = 0.95,
+) -> Verdict:
+    """The verdict on a difference whose draws are made already.
+
+    `values (S,)` are the differences of the seeds, `split` McNemar's test where there is one seed.
+    """
+    by_mcnemar = split is not None and metric in ("accuracy", "weighted_recall") and not by_subject
     p = split.p if split is not None and by_mcnemar else spread.p
     verdict = Verdict(
         a=names[0],
@@ -154,11 +182,11 @@ def compare_pair(
         p=p,
         p_corrected=p,
         pairs=1,
-        n=len(np.asarray(labels)),
+        n=n,
         mcnemar=split,
-        sign_flip=None if one else sign_flip(values, rng),
+        sign_flip=None if split is not None else sign_flip(values, rng),
         by_mcnemar=by_mcnemar,
-        by_subject=subjects is not None,
+        by_subject=by_subject,
         faces_needed=None,
         seeds_needed=None,
     )
@@ -208,6 +236,10 @@ def compare_all(
         )
         for a, b in itertools.combinations(logits, 2)
     ]
-    corrected = holm([verdict.p for verdict in verdicts])
-    together = zip(verdicts, corrected.tolist(), strict=True)
+    return corrected(verdicts)
+
+
+def corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with their p corrected together by Holm, and what it takes to tell at the level that remains."""
+    together = zip(verdicts, holm([verdict.p for verdict in verdicts]).tolist(), strict=True)
     return [with_needs(replace(v, p_corrected=p, pairs=len(verdicts))) for v, p in together]
