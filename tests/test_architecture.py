@@ -9,13 +9,13 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
 FLOORS: list[str] = [
-    "__init__ errors labels crop config atomic progress machine calibration metrics statistics",
+    "version errors labels crop config atomic progress machine calibration metrics statistics",
     "data.store data.corpora data.drawn data.prepare data.audit data.gallery data.clean data.splits data.batches"
     " data.augment data models faces card bundle session video predict summary annotate",
     "runs checkpoint train evaluate export",
     "compare engines examine explain",
     "report",
-    "server cli __main__",
+    "__init__ server cli __main__",
 ]
 """From the ground up. A name stands for a module, or for a package with all that is in it."""
 

@@ -1,3 +1,38 @@
-"""mien trains, compares, explains and serves classifiers of facial expressions."""
+"""mien trains, compares, explains and serves classifiers of facial expressions.
 
-__version__ = "0.1.0"
+Importing it prints nothing and loads nothing: what stands in `__all__` is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .errors import MienError
+    from .predict import Prediction, Predictor
+    from .session import Session
+
+__all__ = ["Bundle", "MienError", "Prediction", "Predictor", "Session", "__version__"]
+
+PLACES = {
+    "Bundle": "bundle",
+    "MienError": "errors",
+    "Prediction": "predict",
+    "Predictor": "predict",
+    "Session": "session",
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in PLACES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__
 from .atomic import write_bytes
 from .bundle import BATCH, Bundle, seal
 from .calibration import fit_temperature, wilson
@@ -31,6 +30,7 @@ from .metrics import confusion_matrix, scores
 from .models import Network
 from .runs import Logits, Run
 from .statistics.intervals import bootstrap
+from .version import __version__
 
 __all__ = ["export", "onnx_bytes"]
 

@@ -6,33 +6,65 @@ Exit codes: 0 done, 1 done but for the listed failures, 2 an input or setting th
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
-from mien import __version__
-from mien.cli import compare, data, examine
 from mien.errors import MienError
+from mien.version import __version__
 
 __all__ = ["app", "main"]
+
+VERBS = {
+    "data": "data:app",
+    "compare": "compare:compare",
+    "report": "compare:report",
+    "robustness": "examine:robustness",
+    "across": "examine:across",
+    "noise": "examine:noise",
+}
+"""Where each verb stands under `mien.cli`: module, and a function or a Typer app."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own, wherever this version of it keeps its parser."""
 
+
+class Verbs(TyperGroup):
+    """Imports a verb's module when it is asked for, so that `mien predict` does not wait for `mien compare`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {**dict.fromkeys(VERBS), **self.commands}  # type: ignore[dict-item]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a verb; None where there is none."""
+        if cmd_name in VERBS and self.commands[cmd_name] is None:
+            self.commands[cmd_name] = _command(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _command(verb: str) -> Any:
+    module, _, name = VERBS[verb].partition(":")
+    found = getattr(import_module(f"{__name__}.{module}"), name)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_group(found)
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(verb)(found)
+    return typer.main.get_command(single)
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="mien",
     help="Train, compare, explain and serve classifiers of facial expressions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.command()(compare.compare)
-app.command()(compare.report)
-app.command()(examine.robustness)
-app.command()(examine.across)
-app.command()(examine.noise)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(str(error))
         sys.exit(2)
     except UsageError as error:
-        _say(f"{error.format_message()} Try --help.")  # type: ignore[attr-defined]
+        if message := error.format_message():  # type: ignore[attr-defined]
+            _say(f"{message} Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         _say("Interrupted. What was finished is kept; the same command goes on from there.")

@@ -23,11 +23,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
 from ..atomic import new_folder, write_json
 from ..crop import CropSpec
 from ..errors import DataError, LabelError
 from ..labels import LabelSet
+from ..version import __version__
 
 __all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
 
