@@ -67,6 +67,26 @@ def test_measure_predicts_the_damaged_test_faces_and_keeps_them(tmp_path: Path) 
         measure(run, limit=42)
 
 
+def test_an_interrupted_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    run, _ = weighted_run(tmp_path)
+    done: list[int] = []
+
+    def stop(steps: int) -> None:
+        done.append(steps)
+        if len(done) == 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(run, limit=21, report=stop)
+    assert load(run) is None
+    assert measured_rows(collect([run]).rows) == {}
+    rest: list[int] = []
+    measured = measure(run, limit=21, report=rest.append)
+    assert rest == [10, *[1] * (STEPS - 10)]
+    (run.path / FILE).unlink()
+    np.testing.assert_array_equal(measure(run, limit=21).predicted, measured.predicted)
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     run, _ = weighted_run(tmp_path)
     assert load(run) is None
@@ -146,6 +166,21 @@ def test_relative_mce_is_undefined_where_the_baseline_loses_nothing() -> None:
     assert np.isnan(other.relative_mce.value)
     assert np.isnan(other.mce.value)
     assert other.clean.value == pytest.approx(0.8, abs=0.07)
+
+
+def test_relative_mce_leaves_out_what_the_baseline_hardly_loses_to() -> None:
+    """A loss of a tenth of a point is a denominator around 0: the ratio would have an interval of any width."""
+    rng = np.random.default_rng(5)
+    hardly = np.concatenate([rates(0.3, 0.7), np.full(5, 0.301)])
+    measured = {
+        name: {(seed, 0): made(hardly - better, rng, n=1000) for seed in range(4)}
+        for name, better in (("b", 0), ("o", 0.1))
+    }
+    base, other = summarise(measured, rng)
+    assert base.relative_over == other.relative_over == base.corruptions[:2]
+    assert base.relative_mce.value == pytest.approx(1)
+    interval = other.relative_mce.interval
+    assert 0.5 < interval.low < other.relative_mce.value < interval.high < 1.5
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

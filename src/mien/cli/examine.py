@@ -19,6 +19,7 @@ from mien.atomic import write_text
 from mien.cli.extras import needs
 from mien.data.store import Store
 from mien.errors import DataError
+from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
 if TYPE_CHECKING:
@@ -140,14 +141,21 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     first = damages[0]
     title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
     table = Table("", *(escape(damage.name) for damage in damages), title=title, title_justify="left")
-    table.add_row("clean", *(_percent(damage.clean) for damage in damages))
+    table.add_row("clean", *(percent(damage.clean) for damage in damages))
     for kind, name in enumerate(first.corruptions):
-        table.add_row(name, *(_percent(damage.by_corruption[kind]) for damage in damages))
-    table.add_row("all damage", *(_percent(damage.corrupted) for damage in damages), end_section=True)
-    table.add_row("mCE", *(_percent(damage.mce) for damage in damages))
-    table.add_row("relative mCE", *(_percent(damage.relative_mce) for damage in damages))
-    table.caption = f"mCE: errors relative to those of {escape(first.baseline)}, lower is better. 95 % intervals."
+        table.add_row(name, *(percent(damage.by_corruption[kind]) for damage in damages))
+    table.add_row("all damage", *(percent(damage.corrupted) for damage in damages), end_section=True)
+    table.add_row("mCE", *(_of_baseline(damage, damage.mce) for damage in damages))
+    table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
+    table.caption = (
+        f"mCE: errors relative to those of {escape(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
+        f"over {', '.join(first.relative_over) or 'nothing'}: what the baseline clearly loses to."
+    )
     return table
+
+
+def _of_baseline(damage: "Damage", figure: "Estimate") -> str:
+    return "100" if damage.name == damage.baseline and np.isfinite(figure.value) else percent(figure)
 
 
 def _matrix_table(matrix: "Matrix") -> Table:
@@ -158,8 +166,8 @@ def _matrix_table(matrix: "Matrix") -> Table:
         remarks += [f"Left out: {', '.join(cell.left_out)}."] if cell.left_out else []
         remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
-        home = "" if cell.own else _percent(cell.home_uar)
-        table.add_row(*map(escape, words), _percent(cell.uar), home, escape(" ".join(remarks)))
+        home = "" if cell.own else percent(cell.home_uar)
+        table.add_row(*map(escape, words), percent(cell.uar), home, escape(" ".join(remarks)))
     return table
 
 
@@ -167,9 +175,9 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
     title = f"Agreement with the votes of annotators; {votes[0].n} test faces"
     table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
     for one in votes:
-        plain = [_number(one.cross_entropy), _number(one.divergence)]
-        table.add_row(escape(one.name), _percent(one.majority), _percent(one.mass), *plain)
-    ceiling, floor = _percent(votes[0].ceiling), _number(votes[0].entropy)
+        plain = [number(one.cross_entropy), number(one.divergence)]
+        table.add_row(escape(one.name), percent(one.majority), percent(one.mass), *plain)
+    ceiling, floor = percent(votes[0].ceiling), number(votes[0].entropy)
     table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
     return table
 
@@ -177,24 +185,9 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
 def _curves_table(curves: Sequence["NoisePoint"]) -> Table:
     table = Table("network", "noise (%)", "accuracy (%)", "against none", "corrected p", title="Injected label noise")
     for point in curves:
-        value = f"{100 * point.spread.mean:.1f} {_range(point.interval.low, point.interval.high)}"
+        value = f"{100 * point.spread.mean:.1f} {span(point.interval)}"
         drop, p = "", ""
         if point.drop and point.drop_interval:
-            drop = f"{100 * point.drop.mean:+.1f} {_range(point.drop_interval.low, point.drop_interval.high)}"
-            p = "< .001" if point.p_corrected < 0.001 else f"{point.p_corrected:.3f}"
-        table.add_row(escape(point.curve), f"{100 * point.noise:.0f}", escape(value), escape(drop), p)
+            drop, p = points(point.drop.mean, point.drop_interval), p_words(point.p_corrected)
+        table.add_row(escape(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
     return table
-
-
-def _percent(figure: "Estimate") -> str:
-    if not np.isfinite(figure.value):
-        return "–"
-    return escape(f"{100 * figure.value:.1f} {_range(figure.interval.low, figure.interval.high)}")
-
-
-def _number(figure: "Estimate") -> str:
-    return escape(f"{figure.value:.3f} [{figure.interval.low:.3f}, {figure.interval.high:.3f}]")
-
-
-def _range(low: float, high: float) -> str:
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"

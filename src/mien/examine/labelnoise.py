@@ -77,6 +77,9 @@ class LabelIssues:
     """Estimated share of wrong labels; the interval is over faces (subjects), the networks taken as they are."""
     joint: Floats
     """`(K, K)`, sums to 1: row is the given label, column the estimated true one."""
+    joint_low: Floats
+    """`(K, K)`, the lower end of each cell's interval, of the same kind as that of `share`."""
+    joint_high: Floats
     accuracy: float
     """Of these probabilities against the given labels: how much the estimate can be worth."""
     runs: tuple[str, ...]
@@ -167,6 +170,10 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     suggested = seen.probs.argmax(axis=1)
     order = order[suggested[order] != seen.labels[order]]
     joint = np.asarray(estimate_joint(seen.labels, seen.probs))
+    redrawn, tails = _redrawn_joints(seen, rng), ((1 - level) / 2, (1 + level) / 2)
+    low, high = np.quantile(1 - np.trace(redrawn, axis1=1, axis2=2), tails)
+    method = f"percentile bootstrap, {len(redrawn)} draws"
+    joint_low, joint_high = np.quantile(redrawn, tails, axis=0)
     return LabelIssues(
         ids=seen.ids[order],
         given=seen.labels[order],
@@ -175,15 +182,20 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
         suggested_probability=seen.probs[order, suggested[order]],
         n=len(seen.ids),
         classes=seen.classes,
-        share=Estimate(value=1 - float(np.trace(joint)), interval=_share_interval(seen, rng, level)),
+        share=Estimate(
+            value=1 - float(np.trace(joint)),
+            interval=Interval(low=float(low), high=float(high), level=level, method=method),
+        ),
         joint=joint,
+        joint_low=joint_low,
+        joint_high=joint_high,
         accuracy=float((suggested == seen.labels).mean()),
         runs=seen.runs,
     )
 
 
-def _share_interval(seen: OutOfSample, rng: np.random.Generator, level: float) -> Interval:
-    """Percentiles of the estimated share over redrawn faces, or subjects where all are known."""
+def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> Floats:
+    """The joint `(B, K, K)` over redrawn faces, or subjects where all are known."""
     from cleanlab.count import estimate_joint
 
     index = (
@@ -194,9 +206,8 @@ def _share_interval(seen: OutOfSample, rng: np.random.Generator, level: float) -
     for _ in range(ISSUE_DRAWS):
         rows = np.concatenate([members[unit] for unit in rng.integers(len(members), size=len(members))])
         if len(np.unique(seen.labels[rows])) == len(seen.classes):
-            drawn.append(1 - float(np.trace(estimate_joint(seen.labels[rows], seen.probs[rows]))))
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(low=float(low), high=float(high), level=level, method=f"percentile bootstrap, {len(drawn)} draws")
+            drawn.append(np.asarray(estimate_joint(seen.labels[rows], seen.probs[rows])))
+    return np.stack(drawn)
 
 
 def agreement(name: str, tests: Sequence[Logits], soft: NDArray[np.float32], rng: np.random.Generator) -> Agreement:

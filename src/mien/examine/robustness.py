@@ -9,7 +9,9 @@ With \(E_{s,c}^f\) the error of network f under corruption c at severity s, and 
 \text{relative } CE_c^f = \frac{\sum_s (E_{s,c}^f - E_\text{clean}^f)}{\sum_s (E_{s,c}^b - E_\text{clean}^b)},\]
 
 and mCE and relative mCE are their means over the corruptions. mCE says who errs less on damaged faces, relative
-mCE who loses less to the damage. Both are taken seed by seed and then averaged.
+mCE who loses less to the damage. Both are taken seed by seed and then averaged. A ratio whose denominator may be 0
+has no interval that means anything, so relative mCE is taken over the corruptions to which the baseline loses
+clearly: in every seed at least `CLEAR` standard errors (over faces) of its loss.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +24,7 @@ from ..atomic import new_file
 from ..calibration import Floats
 from ..compare import Row
 from ..errors import CompareError, RunError
-from ..metrics import ratio
+from ..metrics import ratio, weighted
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
@@ -42,6 +44,7 @@ __all__ = [
 
 FILE = "robustness.npz"
 LIMIT = 2000
+CLEAR = 4.0
 STEPS = len(CORRUPTIONS) * len(SEVERITIES)
 SUITE = 1
 """Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
@@ -105,7 +108,9 @@ class Damage:
     mce: Estimate
     """Mean corruption error; 1 is the baseline's."""
     relative_mce: Estimate
-    """Relative mean corruption error; nan where the baseline loses nothing to some corruption."""
+    """Relative mean corruption error, over `relative_over`; nan where those are none."""
+    relative_over: tuple[str, ...]
+    """The corruptions to which the baseline loses clearly."""
 
 
 def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
@@ -267,17 +272,35 @@ def summarise(
     paired = {name: [runs[replicate] for replicate in shared] for name, runs in measured.items()}
     _check_same(paired)
     state = int(rng.integers(2**63))
+    clear = _clear_losses(paired[base], np.random.default_rng(state))
     return tuple(
-        _damage((name, runs), (base, paired[base]), np.random.default_rng(state), level)
+        _damage((name, runs), (base, paired[base]), clear, np.random.default_rng(state), level)
         for name, runs in paired.items()
     )
 
 
-def _damage(own: Named, base: Named, rng: np.random.Generator, level: float) -> Damage:
+def _clear_losses(runs: Sequence[Robustness], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """`(C,)`: which corruptions cost at least `CLEAR` standard errors in every run."""
+
+    def losses(counts: NDArray[np.float32]) -> Floats:
+        size = counts.sum(axis=1, dtype=np.float64)[:, None]
+        errors = [counts @ run.wrong.astype(np.float32) / size for run in runs]
+        means = [e[:, 1:].reshape(len(e), -1, len(SEVERITIES)).mean(axis=2) for e in errors]
+        return np.concatenate([m - e[:, :1] for m, e in zip(means, errors, strict=True)], axis=1)[:, None]
+
+    each = spreads(losses, len(runs[0].ids), rng, subjects=_known(runs[0].subjects))
+    clear = [loss.mean > CLEAR * np.sqrt(loss.faces) for loss in each]
+    return np.array(clear).reshape(len(runs), -1).all(axis=0)
+
+
+def _known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
+    return subjects if (subjects != "").all() else None
+
+
+def _damage(own: Named, base: Named, clear: NDArray[np.bool_], rng: np.random.Generator, level: float) -> Damage:
     faces = base[1][0]
-    subjects = faces.subjects if (faces.subjects != "").all() else None
     n, kinds = len(faces.ids), len(faces.corruptions)
-    figures = spreads(_figures(own[1], base[1]), n, rng, subjects=subjects)
+    figures = spreads(_figures(own[1], base[1], clear), n, rng, subjects=_known(faces.subjects))
     cells = 1 + kinds * len(SEVERITIES)
     shares = [share(figure, n, level) for figure in figures[:cells]]
     means = [mean(figure, level) for figure in figures[cells:]]
@@ -295,28 +318,29 @@ def _damage(own: Named, base: Named, rng: np.random.Generator, level: float) -> 
         ce=tuple(means[kinds + 1 : 2 * kinds + 1]),
         mce=means[-2],
         relative_mce=means[-1],
+        relative_over=tuple(np.array(faces.corruptions)[clear].tolist()),
     )
 
 
-def _figures(own: Sequence[Robustness], base: Sequence[Robustness]) -> Statistic:
+def _figures(own: Sequence[Robustness], base: Sequence[Robustness], clear: NDArray[np.bool_]) -> Statistic:
     """Accuracies (clean, each cell, each corruption, all), CE a corruption, mCE, relative mCE; a seed each."""
     pairs = [(f.wrong.astype(np.float32), b.wrong.astype(np.float32)) for f, b in zip(own, base, strict=True)]
 
     def figures(counts: NDArray[np.float32]) -> Floats:
         size = counts.sum(axis=1, dtype=np.float64)[:, None]
-        return np.stack([_of_errors(counts @ f / size, counts @ b / size) for f, b in pairs], axis=1)
+        return np.stack([_of_errors(counts @ f / size, counts @ b / size, clear) for f, b in pairs], axis=1)
 
     return figures
 
 
-def _of_errors(own: Floats, base: Floats) -> Floats:
+def _of_errors(own: Floats, base: Floats, clear: NDArray[np.bool_]) -> Floats:
     """The figures `(B, Q)` of the errors `(B, 1 + C·5)` of a network and of the baseline."""
     sums, base_sums = (e[:, 1:].reshape(len(e), -1, len(SEVERITIES)).sum(axis=2) for e in (own, base))
     ce = ratio(sums, base_sums)
-    clean, base_clean = len(SEVERITIES) * own[:, :1], len(SEVERITIES) * base[:, :1]
-    relative = ratio(sums - clean, np.maximum(base_sums - base_clean, 0))
+    losses = sums - len(SEVERITIES) * own[:, :1], base_sums - len(SEVERITIES) * base[:, :1]
+    relative = weighted(ratio(*losses), np.broadcast_to(clear.astype(np.int64), sums.shape))
     by_kind = 1 - sums / len(SEVERITIES)
-    return np.column_stack([1 - own, by_kind, by_kind.mean(axis=1), ce, ce.mean(axis=1), relative.mean(axis=1)])
+    return np.column_stack([1 - own, by_kind, by_kind.mean(axis=1), ce, ce.mean(axis=1), relative])
 
 
 def _check_same(paired: Mapping[str, Sequence[Robustness]]) -> None:

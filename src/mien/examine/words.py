@@ -1,0 +1,45 @@
+"""How figures with their intervals are written, in the terminal and on the page; a dash where undefined.
+
+>>> p_words(0.0004), p_words(0.0312)
+('< .001', '= .031')
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..statistics import Interval
+    from ..statistics.estimates import Estimate
+
+__all__ = ["DASH", "number", "p_words", "percent", "points", "span"]
+
+DASH = "–"
+
+
+def percent(figure: "Estimate") -> str:
+    """A share: `61.2 [58.9, 63.4]`, in per cent."""
+    if not math.isfinite(figure.value):
+        return DASH
+    return f"{100 * figure.value:.1f} {span(figure.interval)}"
+
+
+def points(value: float, interval: "Interval") -> str:
+    """A difference of shares: `-4.2 [-8.1, -0.3]`, in points."""
+    return f"{100 * value:+.1f} {span(interval, '+')}" if math.isfinite(value) else DASH
+
+
+def number(figure: "Estimate") -> str:
+    """A figure that is no share: `0.412 [0.389, 0.435]`."""
+    if not math.isfinite(figure.value):
+        return DASH
+    return f"{figure.value:.3f} [{figure.interval.low:.3f}, {figure.interval.high:.3f}]"
+
+
+def span(interval: "Interval", sign: str = "") -> str:
+    """`[58.9, 63.4]`, in per cent."""
+    return f"[{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
+
+
+def p_words(p: float) -> str:
+    """`< .001` or `= .031`, to stand behind "p"."""
+    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
