@@ -141,10 +141,10 @@ def test_unknown_names_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'mtcnn'.*haar"):
         find_detector("mtcnn")
     with pytest.raises(DataError, match="no YuNet file"):
-        find_detector(f"yunet:{tmp_path / 'absent.onnx'}")
+        find_detector(f"yunet={tmp_path / 'absent.onnx'}")
     (tmp_path / "text.onnx").write_text("no network")
     with pytest.raises(DataError, match="no YuNet file that"):
-        find_detector(f"yunet:{tmp_path / 'text.onnx'}")
+        find_detector(f"yunet={tmp_path / 'text.onnx'}")
 
 
 def test_a_yunet_file_is_read_as_opencv_documents_it(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_yunet_file_is_read_as_opencv_documents_it(tmp_path: Path) -> None:
     assert face.landmarks is not None
     assert face.landmarks[:, 0] == pytest.approx([48 + 16 * n for n in range(5)], rel=1e-3)
     assert face.score == pytest.approx(0.9, rel=1e-3)
-    assert find_detector(f"yunet:{tmp_path / 'yunet.onnx'}").name.endswith("yunet.onnx")
+    assert find_detector(f"yunet={tmp_path / 'yunet.onnx'}").name.endswith("yunet.onnx")
 
 
 def _made_yunet(path: Path, *, row: int, column: int) -> None:

@@ -8,29 +8,30 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .crop import crop
-from .data.corpora.pictures import load_picture
+from .data.corpora.pictures import decode, load_picture
 from .errors import BadSample, ConfigError, DataError
-from .faces import Face, FaceDetector, find_detector
+from .faces import Box, Face, FaceDetector, find_detector
 from .session import Session
 from .video import Frame, Video, open_video
 
-__all__ = ["UNCERTAIN", "Image", "Prediction", "Predictor", "Seen"]
+__all__ = ["UNCERTAIN", "Image", "Prediction", "Predictor", "Seen", "record"]
 
-Image = Path | str | NDArray[np.uint8]
-"""A picture: its file, or `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA uint8."""
+Image = Path | str | bytes | NDArray[np.uint8]
+"""A picture: its file, that file's bytes, or `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA uint8."""
 UNCERTAIN = "uncertain"
 CHANNELS = ((), (1,), (3,), (4,))
 CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
 """Pictures whose faces are classified together: at most so many, of so many bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Prediction:
     """The expression of one face."""
 
@@ -40,14 +41,14 @@ class Prediction:
     """Probability of the likeliest class, 0 to 1, calibrated on the validation part."""
     probs: Mapping[str, float]
     """Probability of each class, in the model's order; sums to 1."""
-    box: tuple[float, float, float, float]
-    """x, y, width, height of the face in pixels."""
+    box: Box
+    """x, y, width, height of the face in pixels; may reach over the border."""
     landmarks: NDArray[np.float32] | None
     """`(5, 2)` x, y in pixels, where the detector has them."""
     score: float
     """How sure the detector is that this is a face, 0 to 1."""
     source: str
-    """The file or camera; empty for an array."""
+    """The file or camera; empty for arrays and bytes."""
     frame: int
     """Number of the picture in the list, or of the frame in the video, from 0."""
     time_s: float | None = None
@@ -56,7 +57,7 @@ class Prediction:
     """Number of the face through a video; None for pictures."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
     """One picture or frame and what is in it."""
 
@@ -87,12 +88,14 @@ class Predictor:
         Args:
             model: a file that `mien export` wrote, or "default", the one that comes with mien.
             detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
-            threads: of one prediction; 0 takes the machine's cores.
+            threads: of one prediction, where the model is opened here; 0 takes the machine's cores.
             min_confidence: below it a label is "uncertain", 0 to 1.
 
         Raises:
             BundleError: the model is absent, damaged or not one of mien's.
             ConfigError: there is no such detector, or a setting is out of its range.
+            DataError: the detector's file cannot be used.
+            MissingExtra: the detector is not installed.
         """
         if not 0 <= min_confidence <= 1:
             raise ConfigError(f"The smallest confidence is a share, 0 to 1; got {min_confidence}.")
@@ -104,7 +107,7 @@ class Predictor:
         """The expressions in one picture or many, always as a flat list; `Prediction.frame` says which picture.
 
         Args:
-            images: a path, an array, `(N, H, W, C)` arrays, or any iterable of paths and arrays.
+            images: one `Image`, an array `(N, H, W, C)`, or any iterable of `Image`s.
 
         Raises `DataError` where one cannot be read; `each` goes on instead.
         """
@@ -122,8 +125,12 @@ class Predictor:
     def stream(self, video: Path | str | Video, session: Session | None = None) -> Iterator[Seen]:
         """The frames of a video file or camera, faces followed and their labels smoothed over time.
 
-        Memory is flat at any length. Raises `DataError` where it cannot be opened or decoded; a video that is cut
-        off raises after its last frame.
+        Memory is flat at any length; the stream of a camera ends when it gives no more pictures. Raises `DataError`
+        where the video cannot be opened or decoded; one that is cut off raises after its last frame.
+
+        Args:
+            video: a file, `camera:0`, or what `open_video` gives.
+            session: how faces are followed; a new one unless given.
         """
         session = session or Session()
         if isinstance(video, Video):
@@ -187,8 +194,32 @@ class Predictor:
         )
 
 
+def record(seen: Seen, top_k: int | None = None) -> dict[str, Any]:
+    """What was seen as JSON values, as docs/predict.md lays down; of each face all probabilities, or the `top_k` best.
+
+    Of a picture that could not be read: its source and the error.
+    """
+    if seen.failure:
+        return {"source": seen.source, "error": seen.failure}
+    frame = {"frame": seen.frame, "time_s": round(seen.time_s, 3)} if seen.time_s is not None else {}
+    return {"source": seen.source, **frame, "faces": [_face_record(p, top_k) for p in seen.predictions]}
+
+
+def _face_record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
+    probs = sorted(prediction.probs.items(), key=lambda item: -item[1])[:top_k] if top_k else prediction.probs.items()
+    return {
+        "label": prediction.label,
+        "confidence": round(prediction.confidence, 6),
+        "probs": {name: round(p, 6) for name, p in probs},
+        "box": [round(v, 1) for v in prediction.box],
+        "landmarks": None if prediction.landmarks is None else prediction.landmarks.astype(float).round(1).tolist(),
+        "score": round(prediction.score, 4),
+        "track": prediction.track,
+    }
+
+
 def _as_list(images: Image | Iterable[Image]) -> Iterable[Image]:
-    if isinstance(images, str | os.PathLike):
+    if isinstance(images, str | bytes | os.PathLike):
         return [images]
     if isinstance(images, np.ndarray):
         return [images] if images.ndim < 4 else list(images)
@@ -196,18 +227,26 @@ def _as_list(images: Image | Iterable[Image]) -> Iterable[Image]:
 
 
 def _read(image: Image, place: int) -> Seen:
-    source = "" if isinstance(image, np.ndarray) else str(image)
+    source = str(image) if isinstance(image, str | os.PathLike) else ""
     try:
-        picture = _rgb(image, place) if isinstance(image, np.ndarray) else load_picture(Path(image), source)
+        picture = _decoded(image, source or f"Picture {place}")
     except BadSample as error:
         return Seen(source=source, frame=place, failure=f"{error}.")
     return Seen(source=source, frame=place, picture=picture)
 
 
-def _rgb(array: NDArray[np.uint8], place: int) -> NDArray[np.uint8]:
+def _decoded(image: Image, where: str) -> NDArray[np.uint8]:
+    if isinstance(image, str | os.PathLike):
+        return load_picture(Path(image), where)
+    return decode(image, where) if isinstance(image, bytes) else _rgb(image, where)
+
+
+def _rgb(array: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+    expected = "expected a path, bytes, or uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA"
+    if not isinstance(array, np.ndarray):
+        raise BadSample(where, f"{type(array).__name__}, {expected}")
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in CHANNELS:
-        expected = "uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA"
-        raise BadSample(f"Picture {place}", f"{array.dtype} {array.shape}, expected {expected}")
+        raise BadSample(where, f"{array.dtype} {array.shape}, {expected}")
     planes = array[..., None] if array.ndim == 2 else array[..., :3]
     return np.ascontiguousarray(np.broadcast_to(planes, (*array.shape[:2], 3)))
 

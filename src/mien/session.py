@@ -1,8 +1,9 @@
 """Faces followed over time: who is who from frame to frame, and a label that does not flicker.
 
 In: the faces of one frame after the other with their logits `(n, K)`. Out: a track number for each and logits averaged
-over time. A face belongs to the track whose last box it overlaps most; logits are averaged exponentially with a time
-constant in seconds, so the result does not depend on the frame rate. Memory depends on the faces in view alone.
+over time. A face belongs to the track whose last box it overlaps most. Logits are averaged over the track's past with
+weights that fall with age, by a time constant in seconds: the result does not depend on the frame rate, and the first
+frames do not weigh more than others. Memory depends on the faces in view alone.
 """
 
 import math
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ConfigError
-from .faces import Face, overlap
+from .faces import Box, Face, overlap
 
 __all__ = ["Followed", "Session"]
 
@@ -34,9 +35,11 @@ class Followed:
 @dataclass(kw_only=True)
 class _Track:
     number: int
-    face: Face
+    box: Box
     seen_s: float
-    logits: NDArray[np.float64]
+    total: NDArray[np.float64]
+    """`(K,)` sum of weighted logits."""
+    weight: float
 
 
 class Session:
@@ -47,7 +50,7 @@ class Session:
 
         Args:
             smoothing_s: time constant of the average of logits, seconds; 0 leaves each frame as it is.
-            forget_s: a face unseen for longer than this starts a new track.
+            forget_s: a face unseen for longer than this, and in the frame before, starts a new track.
 
         Raises `ConfigError` where one is negative or not finite.
         """
@@ -57,6 +60,7 @@ class Session:
         self._forget_s = forget_s
         self._tracks: list[_Track] = []
         self._count = 0
+        self._before_s = -math.inf
 
     def follow(self, faces: Sequence[Face], logits: NDArray[np.floating], time_s: float) -> list[Followed]:
         """Place the faces of the frame at `time_s`, in seconds and never falling, in their tracks.
@@ -66,25 +70,21 @@ class Session:
             logits: `(len(faces), K)`.
             time_s: of the frame.
         """
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= self._forget_s]
+        oldest = min(time_s - self._forget_s, self._before_s)
+        self._tracks = [track for track in self._tracks if track.seen_s >= oldest]
+        self._before_s = time_s
         matched = self._match(faces)
         followed = []
         for place, face in enumerate(faces):
-            now = np.asarray(logits[place], np.float64)
-            track = matched.get(place)
-            if track is None:
-                track = self._start(face, now, time_s)
-            else:
-                self._move(track, face, now, time_s)
-            followed.append(Followed(track=track.number, logits=track.logits))
+            track = matched.get(place) or self._start(face, len(logits[place]), time_s)
+            self._move(track, face, logits[place], time_s)
+            followed.append(Followed(track=track.number, logits=track.total / track.weight))
         return followed
 
     def _match(self, faces: Sequence[Face]) -> dict[int, _Track]:
         """Best overlaps first, each face and each track once."""
         pairs = [
-            (overlap(track.face.box, face.box), place, track)
-            for place, face in enumerate(faces)
-            for track in self._tracks
+            (overlap(track.box, face.box), place, track) for place, face in enumerate(faces) for track in self._tracks
         ]
         pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2].number))
         matched: dict[int, _Track] = {}
@@ -95,14 +95,14 @@ class Session:
                 taken.add(track.number)
         return matched
 
-    def _start(self, face: Face, logits: NDArray[np.float64], time_s: float) -> _Track:
+    def _start(self, face: Face, classes: int, time_s: float) -> _Track:
         self._count += 1
-        track = _Track(number=self._count, face=face, seen_s=time_s, logits=logits)
+        track = _Track(number=self._count, box=face.box, seen_s=time_s, total=np.zeros(classes), weight=0.0)
         self._tracks.append(track)
         return track
 
-    def _move(self, track: _Track, face: Face, logits: NDArray[np.float64], time_s: float) -> None:
-        passed = max(0.0, time_s - track.seen_s)
-        weight = -math.expm1(-passed / self._smoothing_s) if self._smoothing_s else 1.0
-        track.logits = track.logits + weight * (logits - track.logits)
-        track.face, track.seen_s = face, time_s
+    def _move(self, track: _Track, face: Face, logits: NDArray[np.floating], time_s: float) -> None:
+        kept = math.exp(-max(0.0, time_s - track.seen_s) / self._smoothing_s) if self._smoothing_s else 0.0
+        track.total = kept * track.total + logits
+        track.weight = kept * track.weight + 1.0
+        track.box, track.seen_s = face.box, time_s

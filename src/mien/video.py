@@ -1,8 +1,8 @@
 """Videos and cameras, frame by frame, through the FFmpeg that OpenCV carries.
 
-In: a file, or `camera:0`. Out: frames as RGB with their true times. Frames are decoded one after the other and never
-sought, so the time a frame takes does not grow with its place. Rotation is applied by OpenCV. What is no video is
-refused by its first bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
+In: a file, or `camera:0`. Out: frames as RGB, upright, with their true times. Frames are decoded one after the other
+and never sought, so the time a frame takes does not grow with its place. What is no video is refused by its first
+bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
 """
 
 import os
@@ -31,9 +31,14 @@ STARTS = (
     *(b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"YUV4MPEG2 "),  # Matroska and WebM, Ogg, FLV, raw
     *(b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\x30\x26\xb2\x75"),  # MPEG-PS, MPEG-1 and 2, WMV
 )
+PICTURE_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
+"""Pictures in the same boxes as an MP4."""
 MISSING_SHARE = 0.05
-"""A video that ends with more than this share of its announced frames missing was cut off."""
+"""A video that ends with more than this share of its announced length missing was cut off."""
 USUAL_FPS = 25.0
+MOST_FPS = 60.0
+"""Of a video that is written; what comes faster loses frames, not time."""
+CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 class Capture(Protocol):
@@ -89,8 +94,9 @@ class Video:
         if count == 0:
             what = "gives no picture" if self.live else "has no frame that can be decoded"
             raise DataError(f"{self.name} {what}.")
-        if self.announced and count < (1 - MISSING_SHARE) * self.announced - 1:
-            raise DataError(f"{self.name} ends after {count} of {self.announced} frames: it is cut off or damaged.")
+        length = (self.announced or 0) / self.fps
+        if last + 2 / self.fps < (1 - MISSING_SHARE) * length:
+            raise DataError(f"{self.name} ends after {last:.1f} of {length:.1f} s: it is cut off or damaged.")
 
     def _next(self) -> NDArray[np.uint8] | None:
         try:
@@ -133,6 +139,8 @@ def is_video(head: bytes) -> bool:
         return head[8:12] == b"AVI "
     if head[:1] == b"\x47":  # MPEG-TS, a sync byte in each packet of 188
         return head[188:189] == b"\x47"
+    if head[4:12] in {b"ftyp" + brand for brand in PICTURE_BRANDS}:
+        return False
     return head[4:8] in MP4_BOXES or head.startswith(STARTS)
 
 
@@ -181,30 +189,68 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Yield a function that appends RGB frames `(H, W, 3)`, all of one size, to a new video at `path`.
+def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8], float], None]]:
+    """Yield a function that appends an RGB frame `(H, W, 3)` and its time in seconds to a new video at `path`.
 
-    Raises `DataError` where it cannot be written: `path` ends in .mp4 or .avi.
+    Frames have one size and times that do not fall. The video has a constant rate, `fps` or 60: a frame that lasts
+    longer is repeated, so that the video keeps the time of what it shows. Without a frame there is no file.
+
+    Raises `DataError` where it cannot be written whole: `path` ends in .mp4 or .avi.
     """
-    codec = {".mp4": "mp4v", ".avi": "MJPG"}.get(path.suffix.lower())
-    if codec is None:
+    if path.suffix.lower() not in CODECS:
         raise DataError(f"Cannot write {path}: an annotated video ends in .mp4 or .avi.")
     temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
-    writer: list[cv2.VideoWriter] = []
-
-    def append(picture: NDArray[np.uint8]) -> None:
-        if not writer:
-            size = (picture.shape[1], picture.shape[0])
-            with _silent():
-                writer.append(cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*codec), fps, size))
-            if not writer[0].isOpened():
-                raise DataError(f"Cannot write {path}: the folder is absent, or frames of {size} do not fit the codec.")
-        writer[0].write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
+    film = _Film(path, temporary, min(fps, MOST_FPS))
     try:
-        yield append
-        if writer:
-            writer[0].release()
+        yield film.append
+        if film.close():
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class _Film:
+    """A video under way."""
+
+    def __init__(self, path: Path, temporary: Path, fps: float) -> None:
+        self._path, self._temporary, self._fps = path, temporary, fps
+        self._writer: cv2.VideoWriter | None = None
+        self._last: Any = None
+        self._written = 0
+
+    def append(self, picture: NDArray[np.uint8], time_s: float) -> None:
+        """Show `picture` from `time_s` on."""
+        if self._writer is None:
+            self._writer = self._open((picture.shape[1], picture.shape[0]))
+        else:
+            self._fill(round(time_s * self._fps))
+        self._last = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+
+    def close(self) -> bool:
+        """Finish the file; False where there was no frame, `DataError` where it is not whole."""
+        if self._writer is None:
+            return False
+        self._fill(self._written + 1)
+        self._writer.release()
+        with _silent():
+            check = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
+        count = check.get(cv2.CAP_PROP_FRAME_COUNT) if check.isOpened() else 0
+        check.release()
+        if count < self._written:
+            raise DataError(f"{self._path} could not be written whole; is the disk full?")
+        return True
+
+    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
+        codec = CODECS[self._path.suffix.lower()]
+        with _silent():
+            writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*codec), self._fps, size)
+        if not writer.isOpened():
+            raise DataError(f"Cannot write {self._path}: no such folder, no leave to write, or frames of {size}.")
+        return writer
+
+    def _fill(self, end: int) -> None:
+        """Repeat the last frame up to frame number `end`."""
+        assert self._writer is not None
+        while self._written < end:
+            self._writer.write(self._last)
+            self._written += 1

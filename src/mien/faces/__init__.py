@@ -7,26 +7,27 @@ detector is the default, and why, is measured in `docs/faces.md`.
 from collections.abc import Callable
 
 from ..errors import ConfigError, MissingExtra
-from .face import Face, FaceDetector, overlap
+from .face import Box, Face, FaceDetector, overlap
 from .haar import HaarDetector
 from .whole import WholePicture
 from .yunet import YufaceDetector, YunetDetector
 
-__all__ = ["DETECTORS", "Face", "FaceDetector", "find_detector", "overlap"]
+__all__ = ["DETECTORS", "Box", "Face", "FaceDetector", "find_detector", "overlap"]
 
-DETECTORS = ("default", "haar", "yuface", "yunet:PATH", "none")
+DETECTORS = ("default", "haar", "yuface", "yunet=FILE", "none")
 """What `find_detector` takes."""
 
 
 def find_detector(name: str = "default") -> FaceDetector:
-    """The detector of a name: `haar`, `yuface`, `yunet:PATH`, `none`, or `default` (`yuface`, else `haar`).
+    """The detector of a name: `haar`, `yuface`, `yunet=FILE`, `none`, or `default` (`yuface` where it is
+    installed, else `haar`).
 
     Raises:
         ConfigError: the name is unknown.
-        DataError: PATH is no YuNet file.
+        DataError: FILE is no YuNet file.
         MissingExtra: `yuface` is asked for and not installed.
     """
-    kind, _, path = name.partition(":")
+    kind, _, path = name.partition("=")
     if kind == "yunet" and path:
         return YunetDetector(path)
     known: dict[str, Callable[[], FaceDetector]] = {

@@ -26,7 +26,7 @@ INSIDE = 0.7
 """Share of the smaller box inside the larger one from which two boxes are one face."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Face:
     """One face in a picture."""
 

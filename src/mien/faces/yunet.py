@@ -48,7 +48,7 @@ class YunetDetector:
 
     def __init__(self, path: Path | str, *, side: int = 640) -> None:
         """Raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
-        self.name = f"yunet:{path}"
+        self.name = f"yunet={path}"
         self._side = side
         self._lock = threading.Lock()
         if not Path(path).is_file():

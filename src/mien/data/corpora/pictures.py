@@ -1,8 +1,8 @@
 """Pictures of a corpus, read with care: real sizes before decoding, whole files only, no way out of the tree.
 
 OpenCV decodes a truncated JPEG into a picture with a grey lower half and only warns, and it would decode a
-30,000×30,000 PNG of 3 MB into 2.7 GB. So the header is read first (PNG, JPEG, BMP, WebP, TIFF, PNM) and the
-end of the file is looked for.
+30,000×30,000 PNG of 3 MB into 2.7 GB. So the header is read first (PNG, JPEG, BMP, GIF, WebP, TIFF, PNM) and
+the end of the file is looked for. Of an animation the first picture counts.
 """
 
 import os
@@ -21,7 +21,7 @@ from ...errors import BadSample, DataError
 
 __all__ = ["SUFFIXES", "decode", "inside", "load_picture", "picture_size"]
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 1 << 26
 """67 million, 200 MB as RGB: two threads decode at a time."""
@@ -65,7 +65,7 @@ def decode(data: bytes, where: str) -> NDArray[np.uint8]:
     try:
         width, height = picture_size(data)
     except (struct.error, IndexError, ValueError):
-        raise BadSample(where, "not a whole picture (PNG, JPEG, BMP, WebP, TIFF or PNM)") from None
+        raise BadSample(where, "not a whole picture (PNG, JPEG, BMP, GIF, WebP, TIFF or PNM)") from None
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         limit = f"{MAX_SIDE} pixels a side and {MAX_PIXELS >> 20} megapixels"
         raise BadSample(where, f"{width}×{height} pixels, expected at most {limit}")
@@ -94,6 +94,8 @@ def picture_size(data: bytes) -> tuple[int, int]:
     if data[:2] == b"BM":
         width, height = _two("<ii", data, 18)
         return abs(width), abs(height)
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return _two("<HH", data, 6)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp_size(data)
     if data[:4] in (b"II*\0", b"MM\0*"):

@@ -1,0 +1,90 @@
+"""Videos for tests: frames that carry their number, and MP4 files patched to turn or to last unequal times."""
+
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["number_of", "numbered", "retime", "turn", "write_video"]
+
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+BLOCK = 16
+QUARTERS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+"""A film's turn, clockwise, as the first four entries of its matrix."""
+
+
+def numbered(count: int, height: int = 96, width: int = 128) -> Iterable[NDArray[np.uint8]]:
+    """Grey RGB frames whose top left corner spells their number in eight black and white blocks."""
+    for number in range(count):
+        frame = np.full((height, width, 3), 90, np.uint8)
+        for bit in range(8):
+            frame[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (number >> bit & 1)
+        yield frame
+
+
+def number_of(frame: NDArray[np.uint8]) -> int:
+    """The number that a frame of `numbered` carries."""
+    middle = BLOCK // 2
+    return sum(int(frame[middle, bit * BLOCK + middle, 0] > 128) << bit for bit in range(8))
+
+
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: float = 25.0, codec: str = "") -> Path:
+    """RGB frames as a video of the container that the suffix names."""
+    writer = None
+    for frame in frames:
+        if writer is None:
+            fourcc = cv2.VideoWriter.fourcc(*(codec or CODECS[path.suffix]))
+            writer = cv2.VideoWriter(str(path), fourcc, fps, (frame.shape[1], frame.shape[0]))
+            assert writer.isOpened()
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    assert writer is not None
+    writer.release()
+    return path
+
+
+def turn(path: Path, degrees: int) -> Path:
+    """Let an MP4 file say that it is shown turned clockwise, as telephones do."""
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (value << 16 for value in QUARTERS[degrees])
+    struct.pack_into(">9i", data, _find(data, b"moov", b"trak", b"tkhd") + 48, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def retime(path: Path, seconds: Sequence[float]) -> Path:
+    """Let each frame of an MP4 file last its own time: a variable frame rate."""
+    data = bytearray(path.read_bytes())
+    scale = struct.unpack_from(">I", data, _find(data, b"moov", b"trak", b"mdia", b"mdhd") + 20)[0]
+    ticks = [round(s * scale) for s in seconds]
+    entries = b"".join(struct.pack(">II", 1, tick) for tick in ticks)
+    table = struct.pack(">I4sII", 16 + len(entries), b"stts", 0, len(ticks)) + entries
+    road = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts")
+    at = _find(data, *road)
+    old = struct.unpack_from(">I", data, at)[0]
+    for depth in range(1, len(road)):  # the film's data stand before all this, so nothing else moves
+        outer = _find(data, *road[:depth])
+        struct.pack_into(">I", data, outer, struct.unpack_from(">I", data, outer)[0] + len(table) - old)
+    struct.pack_into(">I", data, _find(data, b"moov", b"trak", b"mdia", b"mdhd") + 24, sum(ticks))
+    shown = round(1000 * sum(ticks) / scale)
+    struct.pack_into(">I", data, _find(data, b"moov", b"mvhd") + 24, shown)
+    struct.pack_into(">I", data, _find(data, b"moov", b"trak", b"tkhd") + 28, shown)
+    struct.pack_into(">I", data, _find(data, b"moov", b"trak", b"edts", b"elst") + 16, shown)
+    path.write_bytes(data[:at] + table + data[at + old :])
+    return path
+
+
+def _find(data: bytearray, *road: bytes) -> int:
+    """Where the box stands to which these names lead."""
+    at, end = 0, len(data)
+    for name in road:
+        while data[at + 4 : at + 8] != name:
+            at += struct.unpack_from(">I", data, at)[0]
+            assert at < end, name
+        found, at = at, at + 8
+    return found

@@ -1,0 +1,238 @@
+"""Videos: every frame once, its true time, upright; what is no whole video is a sentence; what is written is whole."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from made_videos import number_of, numbered, retime, turn, write_video
+from mien.errors import DataError
+from mien.video import Frame, is_video, open_video, video_writer
+
+
+def frames(path: Path) -> list[Frame]:
+    with open_video(path) as video:
+        return list(video.frames())
+
+
+class Camera:
+    """A stand-in: so many frames, then nothing."""
+
+    def __init__(self, count: int) -> None:
+        self.left = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in numbered(count)]
+        self.released = False
+
+    def read(self) -> tuple[bool, object]:
+        return (True, self.left.pop(0)) if self.left else (False, None)
+
+    def get(self, prop: int) -> float:
+        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: -1.0}.get(prop, 0.0)
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_every_frame_once_in_order_with_its_time(tmp_path: Path, suffix: str) -> None:
+    path = write_video(tmp_path / f"film{suffix}", numbered(70))
+    seen = frames(path)
+    assert [number_of(f.picture) for f in seen] == [f.index for f in seen] == list(range(70))
+    assert [f.time_s for f in seen] == pytest.approx([i / 25 for i in range(70)], abs=1e-3)
+    assert seen[0].picture.shape == (96, 128, 3)
+    with open_video(path) as video:
+        assert (video.name, video.fps, video.announced, video.live) == (str(path), 25.0, 70, False)
+
+
+def test_colours_are_rgb(tmp_path: Path) -> None:
+    red = np.full((64, 64, 3), (200, 20, 10), np.uint8)
+    assert frames(write_video(tmp_path / "red.avi", [red] * 2))[1].picture[32, 32] == pytest.approx(
+        (200, 20, 10), abs=6
+    )
+
+
+def test_a_variable_rate_keeps_its_true_times(tmp_path: Path) -> None:
+    lasts = [0.04] * 5 + [0.5] * 5 + [0.01] * 10
+    path = retime(write_video(tmp_path / "film.mp4", numbered(20)), lasts)
+    seen = frames(path)
+    assert [number_of(f.picture) for f in seen] == list(range(20))
+    assert [f.time_s for f in seen] == pytest.approx([sum(lasts[:i]) for i in range(20)], abs=2e-3)
+
+
+@pytest.mark.parametrize(("degrees", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))])
+def test_a_film_that_says_it_is_turned_comes_upright(tmp_path: Path, degrees: int, corner: tuple[int, int]) -> None:
+    still = np.full((96, 128, 3), 40, np.uint8)
+    still[:48, :64] = 220
+    (seen, _) = frames(turn(write_video(tmp_path / "film.mp4", [still] * 2), degrees))
+    height, width = seen.picture.shape[:2]
+    assert (height, width) == ((96, 128) if degrees % 180 == 0 else (128, 96))
+    row, column = (place * 8 - 4 if place else 4 for place in corner)
+    assert seen.picture[row, column].mean() > 190
+    assert np.median(seen.picture) < 60
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv"])
+def test_a_video_that_is_cut_off_gives_its_frames_and_then_says_so(tmp_path: Path, suffix: str) -> None:
+    path = write_video(tmp_path / f"film{suffix}", numbered(60))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    seen = []
+    with pytest.raises(DataError, match=r"ends after 1\.\d of 2\.4 s: it is cut off or damaged"), open_video(path) as v:
+        for frame in v.frames():
+            seen.append(frame.index)  # noqa: PERF402
+    assert 20 < len(seen) < 45
+
+
+def test_a_video_without_its_index_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "film.mp4", numbered(60))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match="cut off or damaged, or its codec is unknown"):
+        frames(path)
+
+
+def test_an_unknown_codec_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_video(tmp_path / "film.avi", numbered(10))
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"QQQQ"))
+    with pytest.raises(DataError, match="codec is unknown"):
+        frames(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is an empty file"),
+        (b"hello\n", "is not a video"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "is not a video"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "is not a video"),
+        (b"\0\0\0\x18ftypheic" + bytes(300), "is not a video"),
+        (b"\x1a\x45\xdf\xa3" + bytes(500), "cut off or damaged"),
+        (b"\0\0\0\x18ftypmp42" + bytes(500), "cut off or damaged"),
+        (b"RIFF\0\0\0\0AVI " + bytes(500), "cut off or damaged"),
+    ],
+)
+def test_what_is_no_video_is_refused(
+    tmp_path: Path, content: bytes, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        frames(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        frames(tmp_path / "absent.mp4")
+    with pytest.raises(DataError, match="directory"):
+        frames(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("head", "answer"),
+    [
+        (b"\x47" + bytes(187) + b"\x47", True),
+        (b"\x47" + bytes(188), False),
+        (b"GIF89a" + bytes(200), False),
+        (b"\x89PNG\r\n\x1a\n", False),
+        (b"\0\0\x01\xba" + bytes(30), True),
+        (b"\0\0\0\x20ftypavif", False),
+        (b"", False),
+    ],
+)
+def test_videos_are_known_by_their_first_bytes(head: bytes, answer: bool) -> None:
+    assert is_video(head) is answer
+
+
+def test_a_camera_is_timed_by_the_clock_and_released() -> None:
+    camera = Camera(5)
+    with open_video("camera:7", capture=lambda number: camera if number == 7 else Camera(0)) as video:
+        assert video.live
+        assert video.announced is None
+        seen = list(video.frames())
+    assert [number_of(f.picture) for f in seen] == list(range(5))
+    times = [f.time_s for f in seen]
+    assert times == sorted(times)
+    assert 0 <= times[-1] < 5
+    assert camera.released
+
+
+def test_a_camera_that_gives_nothing() -> None:
+    with pytest.raises(DataError, match="camera:0 gives no picture"), open_video("camera:0", lambda _: Camera(0)) as v:
+        list(v.frames())
+
+
+def test_an_absent_camera(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match="There is no camera 99, or another program uses it"), open_video("camera:99"):
+        pass
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["camera:", "camera:x", "camera:-1", "camera:12345"])
+def test_a_camera_has_a_number(name: str) -> None:
+    with pytest.raises(DataError, match="A camera is camera:NUMBER"), open_video(name):
+        pass
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_what_is_written_comes_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    with video_writer(path, 25.0) as append:
+        for i, frame in enumerate(numbered(30)):
+            append(frame, i / 25)
+    assert [number_of(f.picture) for f in frames(path)] == list(range(30))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_frames_are_repeated_and_left_out_to_keep_the_time(tmp_path: Path) -> None:
+    with video_writer(tmp_path / "out.avi", 10.0) as append:
+        for frame, time_s in zip(numbered(6), (0.0, 0.1, 0.4, 0.41, 0.42, 0.6), strict=True):
+            append(frame, time_s)
+    assert [number_of(f.picture) for f in frames(tmp_path / "out.avi")] == [0, 1, 1, 1, 4, 4, 5]
+
+
+def test_no_frame_no_file(tmp_path: Path) -> None:
+    with video_writer(tmp_path / "out.mp4", 25.0):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), video_writer(path, 25.0) as append:
+        append(next(iter(numbered(1))), 0.0)
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("out.gif", r"ends in \.mp4 or \.avi"), ("no/out.mp4", "no such folder")]
+)
+def test_where_no_video_can_be_written(tmp_path: Path, name: str, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence), video_writer(tmp_path / name, 25.0) as append:
+        append(next(iter(numbered(1))), 0.0)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_full_disk_is_a_sentence(tmp_path: Path, suffix: str) -> None:
+    code = (
+        "import numpy as np; from pathlib import Path; from mien.video import video_writer; from mien.errors import *\n"
+        "rng = np.random.default_rng(0)\n"
+        "try:\n"
+        f"    with video_writer(Path({str(tmp_path / f'out{suffix}')!r}), 25.0) as append:\n"
+        "        for i in range(50): append(rng.integers(0, 255, (96, 128, 3), np.uint8), i / 25)\n"
+        "except DataError as error: print(error)\n"
+    )
+    limit = 100_000  # bytes a file may have, as if the disk were full
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, preexec_fn=small)
+    assert "could not be written whole; is the disk full?" in done.stdout
+    assert os.listdir(tmp_path) == []
