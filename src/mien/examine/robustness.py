@@ -290,7 +290,7 @@ def _clear_losses(runs: Sequence[Robustness], rng: np.random.Generator) -> NDArr
 
     each = spreads(losses, len(runs[0].ids), rng, subjects=_known(runs[0].subjects))
     clear = [loss.mean > CLEAR * np.sqrt(loss.faces) for loss in each]
-    return np.array(clear).reshape(len(runs), -1).all(axis=0)
+    return np.asarray(np.array(clear).reshape(len(runs), -1).all(axis=0))
 
 
 def _known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:

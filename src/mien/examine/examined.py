@@ -1,0 +1,168 @@
+"""All that was examined of finished runs, gathered from their folders: what the sections of a report show.
+
+In: the rows of a comparison, and runs of other folders where there are any. Out: `Examined`. No network runs here:
+damage and other corpora are read from what `mien robustness` and `mien across` kept; groups, doubtful labels, votes
+and curves follow from saved logits. What cannot be said is told in a sentence and stops nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from ..compare import Row, collect
+from ..data.store import Store
+from ..errors import CompareError
+from ..runs import Run
+from .across import Matrix, rows_by_store, stored
+from .groups import Groups, by_groups
+from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreement, find_issues, noise_curves, out_of_sample
+from .robustness import Damage, measured_rows, pick_baseline, summarise
+
+__all__ = ["MOST_JUDGED", "Beside", "Examined", "gather"]
+
+MOST_JUDGED = 6
+"""Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
+DRAWS = 1000
+SEED = 0
+"""Of the bootstrap: the same runs give the same page."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a report is given beside the runs it compares."""
+
+    baseline: str | None = None
+    """The row of mCE 1, by its name; None takes the first that was measured."""
+    noise: tuple[Run, ...] = ()
+    """Runs under injected label noise (recipe `noise`), of any store."""
+    elsewhere: tuple[Run, ...] = ()
+    """Runs of the same networks, trained on other stores, for the whole matrix of corpora."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """Findings, each empty or None where nothing was measured, or nothing can be said."""
+
+    damages: tuple[Damage, ...] = ()
+    groups: tuple[Groups, ...] = ()
+    issues: LabelIssues | None = None
+    votes: tuple[Agreement, ...] = ()
+    noise: tuple[NoisePoint, ...] = ()
+    matrix: Matrix | None = None
+    """None where no network was tested on another corpus than its own."""
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was left out and why, in sentences, by the name of the field above."""
+
+
+def gather(rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None) -> Examined:
+    """What was examined of `rows`, those that a report shows.
+
+    Args:
+        rows: with finished runs, all of one store.
+        store: theirs, where it is still there; annotators' votes are in it.
+        beside: the baseline, and runs of other folders.
+
+    Raises:
+        CompareError: the baseline is none of the measured rows, or runs beside have nothing to add.
+        RunError: a file in a run folder is damaged.
+    """
+    able, beside = [row for row in rows if row.tests], beside or Beside()
+    if not able:
+        return Examined()
+    notes: dict[str, tuple[str, ...]] = {}
+
+    def tried(part: str, make: Callable[[], T], nothing: T) -> T:
+        try:
+            return make()
+        except CompareError as error:
+            notes[part] = (str(error),)
+            return nothing
+
+    measured = measured_rows(able)
+    if beside.baseline is not None:
+        pick_baseline(list(measured), beside.baseline)
+    noisy, others = _noisy(beside.noise) or able, _elsewhere(able, beside.elsewhere)
+    judged = _most_accurate(able, MOST_JUDGED)
+    found = Examined(
+        damages=tried("damages", lambda: summarise(measured, _rng(), beside.baseline), ()) if measured else (),
+        groups=tried("groups", lambda: by_groups(judged, _rng(), draws=DRAWS), ()),
+        issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
+        votes=tried("votes", lambda: _votes(able, store), ()),
+        noise=tried("noise", lambda: noise_curves(noisy, _rng()), ()),
+        matrix=_beyond_home(tried("matrix", lambda: stored([able, *others], _rng()), None)),
+        notes=notes,
+    )
+    for part, sentences in _left_out(able, judged, measured, found):
+        notes[part] = (*notes.get(part, ()), sentences)
+    return found
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
+def _runs(rows: Sequence[Row]) -> list[Run]:
+    return [run for row in rows for run in row.runs]
+
+
+def _most_accurate(rows: Sequence[Row], most: int) -> list[Row]:
+    """At most so many rows, in their order."""
+    ranked = sorted(rows, key=lambda row: -float(np.mean([score.accuracy for score in row.scores])))[:most]
+    return [row for row in rows if row in ranked]
+
+
+def _noisy(runs: Sequence[Run]) -> list[Row]:
+    rows = [row for row in collect(runs, [NOISE]).rows if row.tests] if runs else []
+    if runs and not any(NOISE in row.factors for row in rows):
+        raise CompareError(
+            f"The runs in {runs[0].path.parent} do not differ in {NOISE}. Make some that do: `mien compare noise`."
+        )
+    return rows
+
+
+def _elsewhere(rows: Sequence[Row], runs: Sequence[Run]) -> list[list[Row]]:
+    """Rows of the same networks, trained on other stores."""
+    own, names = rows[0].runs[0].data.fingerprint, {row.name for row in rows}
+    if not runs:
+        return []
+    groups = rows_by_store(runs, vary=rows[0].factors)
+    for row in (group[0] for group in groups if group):
+        if row.runs and row.runs[0].data.fingerprint == own:
+            raise CompareError(f"{row.runs[0].path.parent} holds runs of the same data; give those of other corpora.")
+    return [[row for row in group if row.name in names] for group in groups]
+
+
+def _votes(rows: Sequence[Row], store: Store | None) -> tuple[Agreement, ...]:
+    soft = store.samples.soft if store else None
+    if soft is None:
+        return ()
+    return tuple(agreement(row.name, list(row.tests.values()), soft, _rng()) for row in rows)
+
+
+def _beyond_home(matrix: Matrix | None) -> Matrix | None:
+    return matrix if matrix and not all(cell.own for cell in matrix.cells) else None
+
+
+def _left_out(
+    rows: Sequence[Row], judged: Sequence[Row], measured: Mapping[str, object], found: Examined
+) -> Iterator[tuple[str, str]]:
+    """What the findings do not cover, by part."""
+    missing = [row.name for row in rows if row.name not in measured]
+    if found.damages and missing:
+        yield "damages", f"Not measured: {'; '.join(missing)}."
+    seeds = max(len(row.tests) for row in rows)
+    if found.damages and found.damages[0].seeds < seeds:
+        yield (
+            "damages",
+            f"Means are over the {found.damages[0].seeds} of {seeds} seeds that all rows were measured with.",
+        )
+    if found.groups and len(judged) < len(rows):
+        yield "groups", f"Judged are the {len(judged)} most accurate rows of {len(rows)}."
+    tested = {cell.network for cell in found.matrix.cells if not cell.own} if found.matrix else set()
+    untested = [row.name for row in rows if row.name not in tested]
+    if found.matrix and untested:
+        yield "matrix", f"Not tested on another corpus with all of their runs: {'; '.join(untested)}."
