@@ -253,7 +253,7 @@ CASES = [
         name="text named .png",
         corpus="folder",
         build=in_folder(write(b"no picture at all")),
-        says=f"{PICTURE}.png: not a whole picture (PNG, JPEG, BMP, WebP, TIFF or PNM)",
+        says=f"{PICTURE}.png: not a whole picture (PNG, JPEG, BMP, GIF, WebP, TIFF or PNM)",
     ),
     Case(
         name="30,000 x 30,000 PNG",

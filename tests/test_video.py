@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import cv2
@@ -79,10 +80,9 @@ def test_a_film_that_says_it_is_turned_comes_upright(tmp_path: Path, degrees: in
 def test_a_video_that_is_cut_off_gives_its_frames_and_then_says_so(tmp_path: Path, suffix: str) -> None:
     path = write_video(tmp_path / f"film{suffix}", numbered(60))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    seen = []
-    with pytest.raises(DataError, match=r"ends after 1\.\d of 2\.4 s: it is cut off or damaged"), open_video(path) as v:
-        for frame in v.frames():
-            seen.append(frame.index)  # noqa: PERF402
+    seen: list[Frame] = []
+    with open_video(path) as video, pytest.raises(DataError, match=r"ends after 1\.\d of 2\.4 s: it is cut off"):
+        seen.extend(video.frames())
     assert 20 < len(seen) < 45
 
 
@@ -203,9 +203,8 @@ def test_no_frame_no_file(tmp_path: Path) -> None:
 def test_an_error_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), video_writer(path, 25.0) as append:
-        append(next(iter(numbered(1))), 0.0)
-        raise ZeroDivisionError
+    with pytest.raises(cv2.error), video_writer(path, 25.0) as append:
+        deque(map(append, [next(iter(numbered(1))), None], [0.0, 0.1]), maxlen=0)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
