@@ -25,7 +25,7 @@ from ..runs import Logits
 from ..statistics import Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
 
-__all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups"]
+__all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
 
 MIN_FACES = 30
 """Groups, and rests, of fewer faces are named and not judged."""
@@ -321,7 +321,7 @@ def _gap(faces: _Faces, level: _Level, metric: Metric, figure: Spread) -> Gap:
 def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:
     """Holm over all gaps of all rows; a gap and its mirror image are one test, told twice."""
     keys = {
-        (row, gap): (row, gap.attribute, gap.metric, min(gap.level, _mirror(gap, groups)))
+        (row, gap): (row, gap.attribute, gap.metric, min(gap.level, mirror(gap, groups)))
         for row, groups in enumerate(rows)
         for gap in groups.gaps
     }
@@ -337,7 +337,7 @@ def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:
     return tuple(replace(groups, gaps=tuple(told(row, gap) for gap in groups.gaps)) for row, groups in enumerate(rows))
 
 
-def _mirror(gap: Gap, groups: Groups) -> str:
+def mirror(gap: Gap, groups: Groups) -> str:
     """The level that is all of this gap's rest, where there is one; else its own."""
     others = (g.level for g in groups.groups if g.attribute == gap.attribute and g.level != gap.level)
     sizes = {g.level: g.n for g in groups.groups if g.attribute == gap.attribute}

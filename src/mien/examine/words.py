@@ -17,29 +17,34 @@ DASH = "–"
 
 
 def percent(figure: "Estimate") -> str:
-    """A share: `61.2 [58.9, 63.4]`, in per cent."""
+    """A share: `61.2 [58.9–63.4]`, in per cent."""
     if not math.isfinite(figure.value):
         return DASH
     return f"{100 * figure.value:.1f} {span(figure.interval)}"
 
 
 def points(value: float, interval: "Interval") -> str:
-    """A difference of shares: `-4.2 [-8.1, -0.3]`, in points."""
-    return f"{100 * value:+.1f} {span(interval, '+')}" if math.isfinite(value) else DASH
+    """A difference of shares: `−4.2 [−8.1 to −0.3]`, in points."""
+    return _minus(f"{100 * value:+.1f} {span(interval, '+')}") if math.isfinite(value) else DASH
 
 
 def number(figure: "Estimate") -> str:
-    """A figure that is no share: `0.412 [0.389, 0.435]`."""
+    """A figure that is no share: `0.412 [0.389–0.435]`."""
     if not math.isfinite(figure.value):
         return DASH
-    return f"{figure.value:.3f} [{figure.interval.low:.3f}, {figure.interval.high:.3f}]"
+    return f"{figure.value:.3f} [{figure.interval.low:.3f}–{figure.interval.high:.3f}]"
 
 
 def span(interval: "Interval", sign: str = "") -> str:
-    """`[58.9, 63.4]`, in per cent."""
-    return f"[{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
+    """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` where a sign is wanted or needed."""
+    between = " to " if sign or interval.low < 0 else "–"
+    return _minus(f"[{100 * interval.low:{sign}.1f}{between}{100 * interval.high:{sign}.1f}]")
 
 
 def p_words(p: float) -> str:
     """`< .001` or `= .031`, to stand behind "p"."""
     return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

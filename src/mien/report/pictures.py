@@ -19,7 +19,7 @@ from ..metrics import softmax
 from ..runs import DataFacts
 from .figures.evidence import Shown
 
-__all__ = ["Picture", "PictureRow", "examples", "mistakes", "open_store"]
+__all__ = ["Picture", "PictureRow", "examples", "mistakes", "open_store", "picture_uri"]
 
 EXAMPLES = 8
 MISTAKES = 16
@@ -67,7 +67,7 @@ def examples(store: Store) -> list[PictureRow]:
         _, firsts = np.unique(subjects[labels == k], return_index=True)
         order = np.concatenate([np.sort(firsts), np.setdiff1d(np.arange(len(own)), firsts)]).astype(np.int64)
         chosen = own[order[:EXAMPLES]]
-        pictures = tuple(Picture(uri=_uri(store.images[row]), text=f"A face labelled {name}") for row in chosen)
+        pictures = tuple(Picture(uri=picture_uri(store.images[row]), text=f"A face labelled {name}") for row in chosen)
         found.append(PictureRow(title=name, pictures=pictures))
     return found
 
@@ -86,7 +86,7 @@ def _wrong(store: Store, item: Shown) -> tuple[Picture, ...]:
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     return tuple(
         Picture(
-            uri=_uri(store.images[test.ids[i]]),
+            uri=picture_uri(store.images[test.ids[i]]),
             text=f"Labelled {names[test.labels[i]]}, called {names[said[i]]} with {_sure(sure[i])}",
             caption=f"{names[test.labels[i]]} → {names[said[i]]}, {_sure(sure[i])}",
         )
@@ -98,7 +98,7 @@ def _sure(probability: float) -> str:
     return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
 
 
-def _uri(image: NDArray[np.uint8]) -> str:
+def picture_uri(image: NDArray[np.uint8]) -> str:
     """A PNG of `(H, W, C)` uint8, RGB or grey; of other channel counts the first is shown."""
     picture: NDArray[Any] = image if image.shape[2] in (1, 3) else image[:, :, :1]
     if picture.shape[2] == 3:
