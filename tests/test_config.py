@@ -39,7 +39,7 @@ def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
 
 
 def test_a_key_near_to_nothing_lists_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"There are: augment\.contrast, .*train\.weight_decay"):
+    with pytest.raises(ConfigError, match=r"There are: augment\.alternate, .*train\.weight_decay"):
         override(Settings(), {"zzzzzz": 1})
 
 

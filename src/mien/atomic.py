@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["new_file", "new_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["PARTIAL", "new_file", "new_folder", "write_bytes", "write_json", "write_text"]
+
+PARTIAL = ".*.partial-*"
+"""Glob of the temporary names: what a killed process may leave behind."""
 
 
 @contextmanager

@@ -5,12 +5,13 @@ weights, averaged and best weights, the optimizer's moments, the history, and wh
 """
 
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,8 +20,9 @@ from .errors import RunError
 from .models import Network
 from .runs import Epoch, Run
 
-__all__ = ["State", "load", "save", "save_tensors", "writing"]
+__all__ = ["CHECKPOINT", "State", "load", "save", "save_tensors"]
 
+CHECKPOINT = "checkpoint.safetensors"
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
 
 
@@ -55,34 +57,23 @@ def save(run: Run, state: State) -> None:
         tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
     scalars = {name: getattr(state, name) for name in SCALARS}
     text = json.dumps(scalars | {"history": [asdict(line) for line in state.history]})
-    save_tensors(run, "checkpoint.safetensors", tensors, {"state": text})
+    save_tensors(run, CHECKPOINT, tensors, {"state": text})
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` where it cannot."""
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-
-    def write() -> None:
-        with new_file(run.path / name) as temporary:
+    with run.writing(), new_file(run.path / name) as temporary:
+        try:
             save_file(whole, temporary, dict(metadata))
-
-    writing(run, write)
-
-
-def writing(run: Run, write: Callable[[], None]) -> None:
-    """Write into the run folder; a full disk is one sentence, and what was there stays."""
-    try:
-        write()
-    except Exception as error:
-        if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
-            raise
-        raise RunError(
-            f"Cannot write into {run.path} ({error}). Its last checkpoint is intact: make room, then run this again."
-        ) from None
+            shutil.copymode(run.path / "config.toml", temporary)  # it would be its owner's alone
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def load(run: Run, state: State) -> None:
-    path = run.path / "checkpoint.safetensors"
+    """Bring `state` to the moment of the run's checkpoint; raises `RunError` where the file is damaged."""
+    path = run.path / CHECKPOINT
     try:
         with safe_open(path, "pt") as file:
             saved: dict[str, Any] = json.loads(file.metadata()["state"])

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from .atomic import write_text
-from .checkpoint import save_tensors, writing
+from .checkpoint import save_tensors
 from .data.splits import Fold, Part
 from .errors import RunError
 from .metrics import scores
@@ -26,7 +26,7 @@ def evaluate(run: Run, network: Network, fold: Fold) -> None:
     save_tensors(run, "model.safetensors", network.state_dict(), {"run": run.id})
     valid = _logits(network, fold.valid)
     test = _logits(network, _open(run, fold))
-    writing(run, lambda: run.write_logits({"valid": valid, "test": test}))
+    run.write_logits({"valid": valid, "test": test})
 
 
 def peek(run: Run, network: Network, fold: Fold) -> None:
@@ -40,7 +40,8 @@ def peek(run: Run, network: Network, fold: Fold) -> None:
         network.load_state_dict(load_file(path))
         seen = scores(predict_logits(network, test.images()), test.labels)
         lines.append(f"{int(path.stem)},{seen.accuracy!r},{seen.uar!r},{seen.macro_f1!r}")
-    write_text(run.path / "peeking.csv", "\n".join(lines) + "\n")
+    with run.writing():
+        write_text(run.path / "peeking.csv", "\n".join(lines) + "\n")
     shutil.rmtree(run.path / EPOCHS)
 
 

@@ -4,7 +4,7 @@
     env.json             versions, machine, device, threads, allocator
     data.json            corpus, fingerprint, label set, licence, crop, counts
     history.csv          one line an epoch; equal bytes for equal settings, so it holds no times
-    checkpoint.safetensors   weights, optimizer and history at a step; removed when the run is finished
+    checkpoint.safetensors   weights, optimizer and history at a step; removed when the run has ended
     model.safetensors    the weights of the chosen epoch
     logits.npz           ids, labels, logits (and subjects, groups) of valid and test
     peeking.csv          every epoch on the test, only after `--teach peeking`
@@ -30,7 +30,7 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from .atomic import new_file, write_json, write_text
+from .atomic import PARTIAL, new_file, write_json, write_text
 from .config import Settings, settings_from
 from .crop import CropSpec
 from .data.splits import Fold, Part
@@ -41,6 +41,8 @@ __all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs"
 
 PUBLISHED_HEADS: Mapping[str, Literal["fc", "flat", "gap"]] = {"vgg16": "fc", "vgg_paper": "flat"}
 """Heads as published; of all other networks it is `gap`."""
+LEFTOVERS = (PARTIAL, ".tmp*")
+"""What killed processes leave half-written: mien's own temporary files, and those of safetensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +82,9 @@ class Costs:
     activation_bytes: int = 0
     """Of one image in one forward pass of training: outputs of all layers."""
     train_seconds: float = 0.0
-    """Wall time of all epochs, over all processes that worked on the run, validation included."""
+    """Wall time of all training steps, over all processes that worked on the run; validation is left out."""
     images_per_second: float = 0.0
-    """Training images by wall time, validation left out."""
+    """Training images by that time."""
     train_peak_mb: float = 0.0
     """Peak memory of the training process: resident set, or allocated on the GPU (10^6 bytes)."""
     predict_peak_mb: float = 0.0
@@ -96,9 +98,10 @@ class Record:
     """`record.json`: how the run stands."""
 
     status: str = "running"
-    """running, finished or failed."""
+    """running (or still to come); finished; failed: its loss is not finite, which the same settings would only repeat;
+    crashed: its process was ended, and the same command tries it again."""
     reason: str = ""
-    """Why it failed, in a sentence."""
+    """Why it failed or crashed, in a sentence."""
     selected_epoch: int = 0
     test_opened_at: tuple[str, ...] = ()
     """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
@@ -143,7 +146,7 @@ class Run:
         """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
         path = folder / settings.run_id(store.meta.sha256)
         if (path / "data.json").exists():
-            return cls.open(path)._checked(settings)
+            return cls.open(path)._found(settings, store)
         facts = DataFacts(
             corpus=store.meta.corpus,
             fingerprint=store.meta.sha256,
@@ -151,12 +154,14 @@ class Run:
             licence=store.meta.licence,
             crop=store.meta.crop,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
-            store=str(store.path),
+            store=str(store.path.resolve()),
         )
-        path.mkdir(parents=True, exist_ok=True)
-        write_text(path / "config.toml", tomli_w.dumps(asdict(settings)))
-        write_json(path / "data.json", asdict(facts))
-        return cls(path, settings, facts)
+        run = cls(path, settings, facts)
+        with run.writing():
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "config.toml", tomli_w.dumps(asdict(settings)))
+            write_json(path / "data.json", asdict(facts))
+        return run
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -172,10 +177,27 @@ class Run:
         except (ValueError, KeyError, TypeError, OSError, MienError) as error:
             raise RunError(f"The run {path} is damaged ({error}). Remove it and run the same command again.") from None
 
-    def _checked(self, settings: Settings) -> "Run":
+    def _found(self, settings: Settings, store: Store) -> "Run":
+        """This run, if its settings are still the same; its store may have moved."""
         if self.settings != settings:
             raise RunError(f"{self.path} was made when mien had other defaults. Use another --runs folder.")
-        return self
+        if self.data.store == str(store.path.resolve()):
+            return self
+        facts = replace(self.data, store=str(store.path.resolve()))
+        with self.writing():
+            write_json(self.path / "data.json", asdict(facts))
+        return Run(self.path, self.settings, facts)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around all that writes into the folder: a full disk is one sentence, and what was there stays."""
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
+                "make room or allow it, then run the same command again."
+            ) from None
 
     @property
     def record(self) -> Record:
@@ -183,14 +205,18 @@ class Run:
         path = self.path / "record.json"
         if not path.exists():
             return Record()
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        fields |= {"costs": Costs(**fields["costs"]), "test_opened_at": tuple(fields["test_opened_at"])}
-        return Record(**fields)
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            fields |= {"costs": Costs(**fields["costs"]), "test_opened_at": tuple(fields["test_opened_at"])}
+            return Record(**fields)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise RunError(f"{path} is damaged ({error}). Remove it, and run the same command again.") from None
 
     def update(self, **changes: Any) -> Record:
         """Write `record.json` with some fields changed."""
         record = replace(self.record, **changes)
-        write_json(self.path / "record.json", asdict(record))
+        with self.writing():
+            write_json(self.path / "record.json", asdict(record))
         return record
 
     @property
@@ -216,7 +242,8 @@ class Run:
         rows = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
         rows.writeheader()
         rows.writerows(asdict(epoch) for epoch in epochs)
-        write_text(self.path / "history.csv", text.getvalue())
+        with self.writing():
+            write_text(self.path / "history.csv", text.getvalue())
 
     @property
     def peeking(self) -> dict[str, NDArray[np.float64]]:
@@ -245,19 +272,26 @@ class Run:
             for key in ("ids", "labels", "logits", "subjects"):
                 arrays[f"{name}.{key}"] = getattr(part, key)
             arrays |= {f"{name}.group:{key}": column for key, column in part.groups.items()}
-        with new_file(self.path / "logits.npz") as temporary, temporary.open("wb") as file:
+        with self.writing(), new_file(self.path / "logits.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; raises `RunBusy` where another one has it."""
-        with (self.path / "lock").open("w") as file:
+        """Hold the run for this process, and clear away what killed ones left half-written.
+
+        Raises `RunBusy` where another process has it.
+        """
+        with self.writing():
+            file = (self.path / "lock").open("w")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunBusy(
                     f"Another process works in {self.path}. Wait for it or stop it, then run this again."
                 ) from None
+            for left in (path for pattern in LEFTOVERS for path in self.path.rglob(pattern)):
+                left.unlink(missing_ok=True)
             yield
 
 

@@ -5,6 +5,7 @@ its last checkpoint and ends with the same bytes as one never interrupted, becau
 and every random draw depends on (seed, epoch, step) alone.
 """
 
+import math
 import os
 import signal
 import threading
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import State, load, save, save_tensors, writing
+from .checkpoint import CHECKPOINT, State, load, save, save_tensors
 from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -36,6 +37,8 @@ EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
 PREDICT_BATCH = 128
 NORMALISATION_SAMPLES = 4096
+ONE_SIGNAL_SECONDS = 1.0
+"""Signals closer together are one: a service manager and the parent process may both send it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +77,13 @@ def train(
         The network with the weights of the chosen epoch, in evaluation mode, and the final state.
 
     Raises:
-        NonFinite: the loss became NaN or infinite.
+        NonFinite: the loss became NaN or infinite, in training or on valid.
         KeyboardInterrupt: SIGINT or SIGTERM came; the checkpoint is written.
         RunError: the folder cannot be written.
     """
     settings = run.settings
     batches = Batches(training, settings.train, device)
-    state = _start(run, training, device)
+    state = _start(run, training, device, keep_epochs)
     saved_at = time.monotonic()
     if keep_epochs:
         (run.path / EPOCHS).mkdir(exist_ok=True)
@@ -98,9 +101,9 @@ def train(
                 if stopped():
                     raise KeyboardInterrupt
             judged = _end_epoch(state, settings, valid)
-            writing(run, lambda: run.write_history(state.history))
+            run.write_history(state.history)
             if keep_epochs:
-                save_tensors(run, f"{EPOCHS}/{state.epoch:05}.safetensors", judged, {})
+                save_tensors(run, _epoch_file(state.epoch), judged, {})
     save(run, state)
     network = state.network
     network.load_state_dict(state.best)
@@ -136,18 +139,30 @@ def predict_logits(network: Network, images: NDArray[np.uint8], batch_size: int 
     return torch.cat(chunks).float().cpu().numpy()
 
 
-def _start(run: Run, training: Part, device: torch.device) -> State:
+def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
+    """The state of the run's checkpoint; a new one where there is none, or where epochs that it should keep are not."""
+    state = _new_state(run, training, device)
+    if not (run.path / CHECKPOINT).exists():
+        return state
+    load(run, state)
+    if keep_epochs and not all((run.path / _epoch_file(line.epoch)).exists() for line in state.history):
+        return _new_state(run, training, device)
+    return state
+
+
+def _epoch_file(number: int) -> str:
+    return f"{EPOCHS}/{number:05}.safetensors"
+
+
+def _new_state(run: Run, training: Part, device: torch.device) -> State:
     network = build_network(run.settings, training, device)
-    state = State(
+    return State(
         network=network,
         optimizer=_optimizer(network, run.settings.train),
         average=_weights(network) if run.settings.train.ema else {},
         best={},
         history=[],
     )
-    if (run.path / "checkpoint.safetensors").exists():
-        load(run, state)
-    return state
 
 
 def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> None:
@@ -161,7 +176,7 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     weights = _class_weights(options, batches)
-    for chunk in torch.split(rows, options.micro_batch or len(rows)):
+    for chunk in _chunks(rows, options.micro_batch):
         images = _augmented(settings, batches, chunk, draws, state.epoch)
         targets = batches.targets[chunk]
         with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
@@ -170,11 +185,7 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
         torch.autograd.backward(losses / len(rows))
         state.loss_sum += losses.item()
         state.correct += int((logits.argmax(1) == batches.labels[chunk]).sum())
-    if not np.isfinite(state.loss_sum):
-        raise NonFinite(
-            f"The training loss became {state.loss_sum} in epoch {state.epoch + 1}, step {state.step + 1}. "
-            "Lower train.lr, or set train.clip_norm."
-        )
+    _check_finite("training", state.loss_sum, f"in epoch {state.epoch + 1}, step {state.step + 1}")
     if options.clip_norm:
         nn.utils.clip_grad_norm_(state.network.parameters(), options.clip_norm)
     state.optimizer.step()
@@ -183,6 +194,16 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
     state.seen += len(rows)
     state.images += len(rows)
     state.seconds += time.monotonic() - started
+
+
+def _chunks(rows: Tensor, most: int) -> tuple[Tensor, ...]:
+    """`rows` in as few chunks of at most `most` as can be, their sizes equal or one apart: none is left tiny."""
+    return torch.tensor_split(rows, -(-len(rows) // most) if most else 1)
+
+
+def _check_finite(what: str, loss: float, when: str) -> None:
+    if not math.isfinite(loss):
+        raise NonFinite(f"The {what} loss became {loss} {when}. Lower train.lr, or set train.clip_norm.")
 
 
 def _augmented(settings: Settings, batches: Batches, rows: Tensor, draws: torch.Generator, epoch: int) -> Tensor:
@@ -215,13 +236,15 @@ def _end_epoch(state: State, settings: Settings, valid: Part) -> dict[str, Tenso
     judged = _weights(state.network)
     logits = torch.from_numpy(predict_logits(state.network, valid.images())).double()
     labels = torch.from_numpy(valid.labels)
+    valid_loss = functional.cross_entropy(logits, labels).item()
+    _check_finite("validation", valid_loss, f"after epoch {state.epoch + 1}")
     state.history.append(
         Epoch(
             epoch=state.epoch + 1,
             lr=learning_rate(settings.train, float(state.epoch)),
             train_loss=state.loss_sum / state.seen,
             train_accuracy=state.correct / state.seen,
-            valid_loss=functional.cross_entropy(logits, labels).item(),
+            valid_loss=valid_loss,
             valid_accuracy=(logits.argmax(1) == labels).double().mean().item(),
         )
     )
@@ -286,17 +309,17 @@ def _progress(state: State, settings: Settings, batches: Batches) -> Progress:
 
 @contextmanager
 def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a question: has SIGINT or SIGTERM come, or has the parent process died? A second signal kills."""
+    """Yield a question: has SIGINT or SIGTERM come, or has the parent process died? A later signal does not wait."""
     parent = os.getppid()
-    caught: list[int] = []
+    caught: list[float] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
 
-    def catch(number: int, _frame: object) -> None:
-        if caught:
+    def catch(_number: int, _frame: object) -> None:
+        if caught and time.monotonic() - caught[0] > ONE_SIGNAL_SECONDS:
             raise KeyboardInterrupt
-        caught.append(number)
+        caught.append(time.monotonic())
 
     before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

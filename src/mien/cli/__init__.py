@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 done but for the listed failures, 2 an input or setting th
 130 interrupted (what was finished is kept, and the same command goes on from there).
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -28,6 +29,7 @@ VERBS = {
     "noise": "examine:noise",
 }
 """Where each verb stands under `mien.cli`: module, and a function or a Typer app."""
+INTERRUPTED = 130
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own, wherever this version of it keeps its parser."""
@@ -76,7 +78,11 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of mien's own are one sentence on stderr and exit code 2."""
+    """Run the command line; errors of mien's own are one sentence on stderr and exit code 2.
+
+    SIGTERM counts as Ctrl-C, so that whatever is under way can clean up.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(args=arguments, standalone_mode=False)
     except MienError as error:
@@ -87,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _say(f"{message} Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         _say("Interrupted. What was finished is kept; the same command goes on from there.")
-        sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 

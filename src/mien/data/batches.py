@@ -44,13 +44,16 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps in an epoch; the last batch may be smaller."""
-        return -(-len(self) // self._settings.batch_size)
+        """Optimizer steps in an epoch. The last batch may be smaller, but for one sample left over, which batch norm
+        cannot do with: it joins the batch before."""
+        whole, left = divmod(len(self), self._settings.batch_size)
+        return max(1, whole + (left > 1))
 
     def epoch(self, number: int) -> Iterator[Tensor]:
         """`steps` index tensors that together are one permutation of the part, made for this epoch."""
         order = torch.randperm(len(self), generator=generator(self._settings.seed, "order", number))
-        yield from torch.split(order.to(self.labels.device), self._settings.batch_size)
+        size = self._settings.batch_size
+        yield from torch.tensor_split(order.to(self.labels.device), tuple(range(size, size * self.steps, size)))
 
 
 def _targets(part: Part, settings: TrainSettings) -> Tensor:

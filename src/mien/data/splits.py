@@ -3,12 +3,15 @@
 `holdout` keeps the corpus's own splits; `kfold`, `group-kfold` and `loso` (leave one subject out) divide all
 samples, whatever their split, and each fold is the test once. Where there is no valid split, a stratified
 part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
-that no part repeats what was trained on. The test part comes sealed: only `mien.evaluate` opens it.
+that no part repeats what was trained on. (Two exceptions: a corpus's own splits are kept as they are, which
+`mien data audit` looks through; and under `loso` copies of a test image are left out of train.) The test
+part comes sealed: only `mien.evaluate` opens it.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,13 +92,13 @@ def divide(store: Store, settings: DataSettings) -> Fold:
     if settings.protocol == "holdout":
         train, valid, test = (store.rows(split) for split in ("train", "valid", "test"))
     else:
-        tests = _folds(store, settings)
+        tests = _tests(store, settings)
         if settings.fold >= len(tests):
             raise DataError(
                 f"data.fold is {settings.fold}; {settings.protocol} of {store.path} has {len(tests)} folds."
             )
         test, valid = tests[settings.fold], np.array([], dtype=np.int64)
-        train = np.setdiff1d(np.arange(len(store)), test)
+        train = _without_copies(store, np.setdiff1d(np.arange(len(store)), test), test)
     for name, rows in (("train", train), ("test", test)):
         if len(rows) == 0:
             raise DataError(f"{store.path} has no {name} split. Give it one, or set data.protocol to cross-validate.")
@@ -111,28 +114,38 @@ def divide(store: Store, settings: DataSettings) -> Fold:
 
 def fold_count(store: Store, settings: DataSettings) -> int:
     """How many folds the protocol has on this store; 1 for `holdout`."""
-    return 1 if settings.protocol == "holdout" else len(_folds(store, settings))
+    return 1 if settings.protocol == "holdout" else len(_tests(store, settings))
 
 
-def _folds(store: Store, settings: DataSettings) -> list[NDArray[np.int64]]:
+def _tests(store: Store, settings: DataSettings) -> tuple[NDArray[np.int64], ...]:
+    return _folds(store, settings.protocol, settings.folds, settings.split_seed + settings.repeat)
+
+
+@lru_cache(maxsize=16)  # a large store takes ten seconds, and a grid asks for every cell
+def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[np.int64], ...]:
     """The test rows of each fold. Copies of one image never fall into two folds; nor do subjects, if grouped."""
     from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 
     rows, subjects = np.arange(len(store)), store.samples.subject
-    if settings.protocol != "kfold" and (subjects == "").any():
+    if protocol != "kfold" and (subjects == "").any():
         raise DataError(
-            f"data.protocol {settings.protocol} needs the subject of every sample; {(subjects == '').sum()} of "
+            f"data.protocol {protocol} needs the subject of every sample; {(subjects == '').sum()} of "
             f"{len(store)} in {store.path} have none. Use kfold, or import the subjects."
         )
-    if settings.protocol == "loso":
-        return [test for _, test in LeaveOneGroupOut().split(rows, groups=subjects)]
-    groups = subjects if settings.protocol == "group-kfold" else _pixels(store, rows)
-    seed = settings.split_seed + settings.repeat
     try:
-        splitter = StratifiedGroupKFold(settings.folds, shuffle=True, random_state=seed)
-        return [test for _, test in splitter.split(rows, store.samples.label, groups)]
+        if protocol == "loso":
+            return tuple(test for _, test in LeaveOneGroupOut().split(rows, groups=subjects))
+        groups = _groups(store, rows) if protocol == "group-kfold" else _pixels(store, rows)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return tuple(test for _, test in splitter.split(rows, store.samples.label, groups))
     except ValueError as error:
-        raise DataError(f"Cannot divide {store.path} into {settings.folds} folds: {error}") from None
+        raise DataError(f"Cannot divide {store.path} by {protocol} into folds: {error}") from None
+
+
+def _without_copies(store: Store, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`train` without the exact copies of test images that other subjects have, as `loso` must divide by subject."""
+    kept: NDArray[np.int64] = train[~np.isin(_pixels(store, train), _pixels(store, test))]
+    return kept
 
 
 def _noisy(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> NDArray[np.int64] | None:
@@ -160,21 +173,40 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
     if not chosen.any() or chosen.all():
         raise DataError(
             f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(members)} "
-            f"groups (subjects, or copies of one image) off {store.path}. Give it a valid split."
+            f"groups (subjects, or copies of one image) off {store.path}. Raise data.valid_fraction, or give it a "
+            "valid split."
         )
     return rows[~chosen], rows[chosen]
 
 
 def _groups(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Who must stay together: the subject where known, else the exact pixels."""
-    subjects = store.samples.subject[rows]
-    groups = subjects.astype("U64")
-    groups[subjects == ""] = _pixels(store, rows[subjects == ""])
+    """Who must stay together: one subject, and all copies of one image, whoever they are given to.
+
+    A group is named by its subject, or by its pixels; where copies join several, by the first of their names.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    subjects, pixels = store.samples.subject[rows], _pixels(store, rows)
+    names, own = np.unique(np.where(subjects == "", pixels, subjects), return_inverse=True)
+    images, image = np.unique(pixels, return_inverse=True)
+    side = len(names) + len(images)
+    links = coo_array((np.ones(len(rows)), (own, len(names) + image)), shape=(side, side))
+    _, joined = connected_components(links, directed=False)
+    _, first, which = np.unique(joined[: len(names)], return_index=True, return_inverse=True)
+    groups: NDArray[np.str_] = names[first[which]][own]
     return groups
 
 
 def _pixels(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    return np.array([hashlib.sha256(store.images[row].tobytes()).hexdigest() for row in rows], dtype="U64")
+    """A hash of the pixels of each row, computed once a store."""
+    return _hashes(store)[rows]
+
+
+@lru_cache(maxsize=4)
+def _hashes(store: Store) -> NDArray[np.str_]:
+    digests = [hashlib.sha256(image).hexdigest() for batch in store.iter_images() for image in batch]
+    return np.array(digests, dtype="U64")
 
 
 def _members(groups: NDArray[np.str_]) -> list[NDArray[np.int64]]:

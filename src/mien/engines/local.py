@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,28 +29,30 @@ def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) 
     """Finish all `runs`, reporting progress, and None when a run has ended.
 
     `teach_peeking` trains again what was finished without it: the same weights, and every epoch seen on the test.
-    A run that fails or crashes is marked, and the next one starts. Raises `KeyboardInterrupt` after SIGINT or
+    A run that fails or crashes is marked, and the next one starts. A crashed run is tried again when its turn comes
+    again; a failed one is not, for its loss would become the same. Raises `KeyboardInterrupt` after SIGINT or
     SIGTERM, when the run under way has saved itself, and `RunError` where a run folder cannot be worked in.
     """
-    train = _train_and_peek if teach_peeking else _train
     for run in runs:
         if teach_peeking and run.finished and not run.peeking:
             run.update(status="running")
         if not run.finished and run.record.status != "failed":
-            _in_fresh_process(train, run, report)
-            if run.finished:
-                _in_fresh_process(_measure, run, report)
+            code = _in_fresh_process(_train_and_peek if teach_peeking else _train, run, report)
+            if code:
+                run.update(status="crashed", reason=_crash(code))
+        if run.finished and not run.record.costs.predict_batch:
+            _in_fresh_process(_measure, run, report)  # should it crash, the figures stay undefined, the run finished
         report(run, None)
 
 
 def _train(path: Path, sender: Connection) -> None:
     with _sentences(sender):
-        finish_run(Run.open(path), sender.send)
+        finish_run(Run.open(path), _telling(sender))
 
 
 def _train_and_peek(path: Path, sender: Connection) -> None:
     with _sentences(sender):
-        finish_run(Run.open(path), sender.send, teach_peeking=True)
+        finish_run(Run.open(path), _telling(sender), teach_peeking=True)
 
 
 def _measure(path: Path, sender: Connection) -> None:
@@ -57,11 +60,21 @@ def _measure(path: Path, sender: Connection) -> None:
         measure_prediction(Run.open(path))
 
 
+def _telling(sender: Connection) -> Callable[[Progress], None]:
+    """Send progress, even where nobody listens any more: the training loop finds out by itself, and saves."""
+
+    def tell(progress: Progress) -> None:
+        with suppress(BrokenPipeError):
+            sender.send(progress)
+
+    return tell
+
+
 @contextmanager
 def _sentences(sender: Connection) -> Iterator[None]:
     """Send an error of mien's to the parent as its sentence; leave quietly when interrupted.
 
-    A process group of its own keeps the terminal's Ctrl-C away: the parent alone says when to stop, once.
+    A process group of its own keeps signals to the parent's group away: the parent alone says when to stop.
     """
     os.setpgrp()
     try:
@@ -72,21 +85,33 @@ def _sentences(sender: Connection) -> Iterator[None]:
         sys.exit(130)
 
 
-def _in_fresh_process(work: Callable[[Path, Connection], None], run: Run, report: Report) -> None:
+def _in_fresh_process(work: Callable[[Path, Connection], None], run: Run, report: Report) -> int:
+    """Do `work` on `run` in a process of its own; returns the code that it ended with."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(run.path, sender), name=run.id)
     with _forwarding(process) as stopped:
-        process.start()
+        _start(process)
         sender.close()
+        if stopped:
+            process.terminate()
         refusal = _listen(receiver, run, report)
         process.join()
     if stopped or process.exitcode == 130:
         raise KeyboardInterrupt
     if refusal:
         raise RunError(refusal)
-    if process.exitcode:
-        run.update(status="crashed", reason=_crash(process.exitcode))
+    return process.exitcode or 0
+
+
+def _start(process: BaseProcess) -> None:
+    """Start the process with SIGINT blocked: while it loads its libraries it is still in the terminal's group."""
+    resource_tracker.ensure_running()  # it unblocks the signals when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(receiver: Connection, run: Run, report: Report) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..atomic import write_json
+from ..checkpoint import CHECKPOINT
 from ..data.splits import Fold, divide
 from ..data.store import Store
 from ..errors import DataError, NonFinite
@@ -29,16 +30,20 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
 
     `teach_peeking` also judges every epoch on the test, into a file of its own that no figure is taken from.
     """
-    if run.finished:
-        return
     with run.lock():
+        if run.finished:
+            return
         fold = open_fold(run)
         device = pick_device()
-        write_json(run.path / "env.json", _environment(device))
+        if run.record.reason:
+            run.update(status="running", reason="")
+        with run.writing():
+            write_json(run.path / "env.json", _environment(device))
         try:
             network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
             run.update(status="failed", reason=str(error))
+            (run.path / CHECKPOINT).unlink(missing_ok=True)
             return
         size = run.data.crop.size
         cost = count(network, size)
@@ -58,7 +63,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
         run.update(
             status="finished", reason="", selected_epoch=selected_epoch(state.history, run.settings.train.select)
         )
-        (run.path / "checkpoint.safetensors").unlink(missing_ok=True)
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
 
 
 def measure_prediction(run: Run) -> None:
