@@ -43,7 +43,7 @@ def write_report(comparison: Comparison, out: Path, *, faces: bool = True, comma
         from .certainty import assess
     certainty = assess(comparison)
     table = tables.build_table(comparison, certainty)
-    sections = page.compose(comparison, faces=faces)
+    sections = page.compose(comparison, certainty, faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in (
         ("table.tex", tables.as_latex(table)),

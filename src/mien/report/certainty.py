@@ -1,76 +1,144 @@
 """How sure the table is: 95 % intervals of the rows that get figures, and paired tests between few rows.
 
-Both redraw the test faces (whole subjects where all are known) and, with several seeds, count the seeds'
-spread in; see `mien.statistics`. The limits keep the report of a large grid a matter of seconds; the page says
-what they leave out.
+The test faces (whole subjects where all are known) are redrawn once for all rows, seeds and metrics, so every
+difference is paired; with several seeds their spread counts in; see `mien.statistics`. The limit on tested rows
+keeps a report readable; the page says what it leaves out.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..calibration import Floats, check_logits, wilson
 from ..compare import Comparison
+from ..metrics import class_scores, confusion_averages
 from ..runs import Logits
-from ..statistics import Interval, Verdict, compare_all, face_counts, replicate, spread
-from ..statistics.resampling import units
+from ..statistics import Interval, face_counts, mcnemar, spread
+from ..statistics.estimates import Estimate, one_spread, share
+from ..statistics.resampling import confusions, units
+from ..statistics.verdicts import corrected, right, verdict_of
 from .figures.evidence import Shown, select
+from .folds import fold_test, folds_of, resampled
+from .pairs import Pair, together
 
-__all__ = ["INTERVAL_METRICS", "MOST_TESTED", "Certainty", "assess", "size_of_test"]
+__all__ = [
+    "DRAWS",
+    "INTERVAL_METRICS",
+    "METRIC_NAMES",
+    "MOST_TESTED",
+    "Certainty",
+    "assess",
+    "known_subjects",
+    "size_of_test",
+]
 
-INTERVAL_METRICS = ("accuracy", "uar", "macro_f1")
+METRIC_NAMES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
+INTERVAL_METRICS = tuple(METRIC_NAMES)
+"""The metrics with intervals and verdicts; Holm's correction is within each."""
 MOST_TESTED = 8
 """Rows up to which all pairs are tested."""
 DRAWS = 1000
-PAIR_DRAWS = 400
+LEVEL = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """Intervals by row name and metric, and verdicts on accuracy."""
+    """Intervals by row name and metric, recalls by row name, and what is said of each pair."""
 
     intervals: Mapping[tuple[str, str], Interval]
-    verdicts: tuple[Verdict, ...]
+    recalls: Mapping[str, tuple[Estimate, ...]]
+    """One a class; nan for a class without test faces."""
+    pairs: tuple[Pair, ...]
+    """All pairs by each metric of `INTERVAL_METRICS` in turn."""
     by_subject: bool
     """Whether whole subjects were drawn, as all are known."""
     why_untested: str
-    """Why there are no verdicts, in a sentence; empty where there are."""
+    """Why there are no pairs, in a sentence; empty where there are."""
 
-    def holds(self, best: str) -> bool:
-        """Whether a row is better than every other, and not by one seed's luck."""
-        own = [v for v in self.verdicts if best in (v.a, v.b)]
-        return bool(own) and all(v.seeds > 1 and v.better == ("a" if v.a == best else "b") for v in own)
+    def of(self, metric: str) -> list[Pair]:
+        """The pairs of a metric, in the table's order."""
+        return [pair for pair in self.pairs if pair.metric == metric]
 
-    def between(self, first: str, second: str) -> Verdict | None:
-        """The verdict on two rows, in either order."""
-        return next((v for v in self.verdicts if {v.a, v.b} == {first, second}), None)
+    def holds(self, best: str, metric: str = "accuracy") -> bool:
+        """Whether a row is better than every other, and not by the luck of one training."""
+        own = [pair for pair in self.of(metric) if best in (pair.a, pair.b)]
+        return bool(own) and all(pair.settled == best for pair in own)
+
+    def between(self, first: str, second: str, metric: str = "accuracy") -> Pair | None:
+        """What is said of two rows, in either order."""
+        return next((pair for pair in self.of(metric) if {pair.a, pair.b} == {first, second}), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Redrawn:
+    """One row on the faces as they are, which is the first of 1 + B draws, and on redrawn faces."""
+
+    item: Shown
+    metrics: Mapping[str, Floats]
+    """`(1 + B, S)` each."""
+    recalls: Floats
+    """`(1 + B, S, K)`."""
 
 
 def assess(comparison: Comparison) -> Certainty:
     """Intervals of the rows that get figures; verdicts on all pairs where there are few enough with equal seeds."""
     shown = select(comparison.rows)
     if not shown:
-        return Certainty(intervals={}, verdicts=(), by_subject=False, why_untested="No run is finished.")
-    why = _obstacle(comparison, shown)
-    verdicts: list[Verdict] = []
+        why = "No run is finished."
+        return Certainty(intervals={}, recalls={}, pairs=(), by_subject=False, why_untested=why)
     test = shown[0].tests[0]
-    if not why:
-        logits = {item.name: np.stack([one.logits for one in item.tests]) for item in shown}
-        generator = np.random.default_rng(0)
-        verdicts = compare_all(logits, test.labels, generator, subjects=_subjects(test), draws=PAIR_DRAWS)
+    subjects = known_subjects(test)
+    alike = _redraw([item for item in shown if _same_faces(item, shown[0])], subjects)
+    why = _obstacle(comparison, shown)
+    total = units(len(test.labels), subjects)
     return Certainty(
-        intervals=_intervals(shown),
-        verdicts=tuple(verdicts),
-        by_subject=_subjects(test) is not None,
+        intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
+        recalls={row.item.name: _recalls(row, total) for row in alike},
+        pairs=() if why else tuple(pair for metric in INTERVAL_METRICS for pair in _pairs(alike, metric, total)),
+        by_subject=subjects is not None,
         why_untested=why,
     )
+
+
+def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_Redrawn]:
+    """All rows on the same draws, block by block, so that memory stays flat."""
+    n = len(shown[0].tests[0].labels)
+    blocks = itertools.chain([np.ones((1, n), np.float32)], face_counts(np.random.default_rng(0), n, DRAWS, subjects))
+    parts = [[_on_draws(item, counts) for item in shown] for counts in blocks]
+    return [
+        _Redrawn(
+            item=item,
+            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in INTERVAL_METRICS},
+            recalls=np.concatenate([part[i][1] for part in parts]),
+        )
+        for i, item in enumerate(shown)
+    ]
+
+
+def _on_draws(item: Shown, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats]:
+    metrics: dict[str, list[Floats]] = {metric: [] for metric in INTERVAL_METRICS}
+    recalls = []
+    for test in item.tests:
+        matrices = confusions(*check_logits(test.logits, test.labels), counts)
+        averages = confusion_averages(matrices)
+        recalls.append(class_scores(matrices).recall)
+        for metric, column in metrics.items():
+            column.append(averages[metric])
+    return {metric: np.stack(column, axis=1) for metric, column in metrics.items()}, np.stack(recalls, axis=1)
 
 
 def size_of_test(comparison: Comparison) -> int:
     """Test faces behind a figure: of a cross-validation all folds together."""
     seen = (score.n for row in comparison.rows for score in row.scores)
     return max(seen, default=comparison.data.counts["test"])
+
+
+def known_subjects(test: Logits) -> NDArray[np.str_] | None:
+    """The subjects `(n,)` where all are known and there are several, else None."""
+    return test.subjects if (test.subjects != "").all() and len(np.unique(test.subjects)) > 1 else None
 
 
 def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:
@@ -86,24 +154,59 @@ def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:
     return ""
 
 
-def _intervals(shown: Sequence[Shown]) -> dict[tuple[str, str], Interval]:
-    first = shown[0].tests[0]
-    subjects, n = _subjects(first), len(first.labels)
-    counts = np.concatenate(list(face_counts(np.random.default_rng(0), n, DRAWS, subjects)))
-    found = {}
-    for item in (item for item in shown if _same_faces(item, shown[0])):
-        logits = np.stack([test.logits for test in item.tests])
-        for metric in INTERVAL_METRICS:
-            values = [getattr(score, metric) for score in item.row.scores]
-            if np.isfinite(values).all():
-                draws = replicate(logits, first.labels, metric, counts)
-                found[item.name, metric] = spread(values, draws, units(n, subjects)).interval()
-    return found
+def _intervals(row: _Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
+    return [
+        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL))
+        for metric, table in row.metrics.items()
+        if np.isfinite(table[0]).all()
+    ]
+
+
+def _recalls(row: _Redrawn, total: int) -> tuple[Estimate, ...]:
+    """Wilson's interval of each class's recall: the plain one for one seed, else with effective numbers."""
+    table, test = row.recalls, row.item.tests[0]
+    support = np.bincount(test.labels, minlength=table.shape[2])
+    found = []
+    for k, n in enumerate(support.tolist()):
+        value = float(table[0, :, k].mean())
+        if n and table.shape[1] == 1 and known_subjects(test) is None:
+            low, high = wilson(value * n, n, LEVEL)
+            interval = Interval(low=float(low), high=float(high), level=LEVEL, method="Wilson")
+            found.append(Estimate(value=value, interval=interval))
+        else:
+            found.append(share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL))
+    return tuple(found)
+
+
+def _pairs(rows: Sequence[_Redrawn], metric: str, total: int) -> list[Pair]:
+    if not all(np.isfinite(row.metrics[metric][0]).all() for row in rows):
+        return []
+    folded = {row.item.name: folds_of(row.item.row, (metric,)) for row in rows if resampled(row.item.row)}
+    couples = list(itertools.combinations(rows, 2))
+    generator = np.random.default_rng(0)
+    verdicts = []
+    for a, b in couples:
+        difference = a.metrics[metric] - b.metrics[metric]
+        tests = [row.item.tests for row in (a, b)]
+        verdicts.append(
+            verdict_of(
+                spread(difference[0], difference[1:], total),
+                difference[0],
+                generator,
+                names=(a.item.name, b.item.name),
+                metric=metric,
+                n=len(tests[0][0].labels),
+                split=mcnemar(*(right(one[0].logits, one[0].labels) for one in tests)) if len(tests[0]) == 1 else None,
+                by_subject=known_subjects(tests[0][0]) is not None,
+                level=LEVEL,
+            )
+        )
+    tests_of_folds = [
+        fold_test(folded[a.item.name], folded[b.item.name], metric, pairs=len(couples), level=LEVEL) if folded else None
+        for a, b in couples
+    ]
+    return together(corrected(verdicts), tests_of_folds)
 
 
 def _same_faces(item: Shown, other: Shown) -> bool:
     return all(np.array_equal(test.ids, other.tests[0].ids) for test in item.tests)
-
-
-def _subjects(test: Logits) -> NDArray[np.str_] | None:
-    return test.subjects if (test.subjects != "").all() and len(np.unique(test.subjects)) > 1 else None

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..compare import Comparison, Row
 from .certainty import Certainty
+from .pairs import Pair
 from .tables import COLUMNS, Cell, Line, build_table
 
 __all__ = ["as_dict"]
@@ -21,10 +22,23 @@ def as_dict(comparison: Comparison, certainty: Certainty) -> dict[str, Any]:
         "equal": dict(comparison.equal),
         "own": {key: dict(value) for key, value in comparison.own.items()},
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
-        "verdicts": [
-            {"a": v.a, "b": v.b, "effect": v.effect, "p_corrected": v.p_corrected, "sentence": v.sentence}
-            for v in certainty.verdicts
-        ],
+        "verdicts": [_pair(pair) for pair in certainty.pairs],
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "metric": pair.metric,
+        "effect": pair.effect,
+        "low": pair.interval.low,
+        "high": pair.interval.high,
+        "p": pair.p,
+        "p_corrected": pair.p_corrected,
+        "better": pair.better,
+        "method": pair.method,
+        "to_tell": pair.to_tell,
     }
 
 

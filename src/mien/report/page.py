@@ -12,35 +12,35 @@ from markupsafe import Markup
 
 from ..compare import Comparison
 from .certainty import Certainty
+from .compared import differences_section
 from .figures import (
     MOST_ROWS,
     Drawing,
     Shown,
-    draw_bars,
-    draw_confusions,
     draw_costs,
     draw_curves,
-    draw_roc,
     select,
 )
 from .parts import Panel, Section, panels
 from .pictures import PictureRow, examples, mistakes, open_store
 from .tables import Table
+from .told import classes_section
 from .words import conditions, differences, finding, progress_words
 
 __all__ = ["compose", "render"]
 
 
-def compose(comparison: Comparison, *, faces: bool) -> list[Section]:
+def compose(comparison: Comparison, certainty: Certainty, *, faces: bool) -> list[Section]:
     """The sections of figures, in the paper's order; those with nothing to show are left out."""
     shown = select(comparison.rows)
     return [
-        section for section in _sections(comparison, shown, faces) if section.panels or section.lead or section.points
+        section
+        for section in _sections(comparison, certainty, shown, faces)
+        if section.panels or section.lead or section.points
     ]
 
 
-def _sections(comparison: Comparison, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
-    labels = comparison.data.labels
+def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
     store = open_store(comparison.data) if faces else "Pictures are left out, as this page was made with --no-faces."
     absent = store if isinstance(store, str) else ""
     first = () if isinstance(store, str) else (_examples(examples(store)),)
@@ -53,9 +53,9 @@ def _sections(comparison: Comparison, shown: Sequence[Shown], faces: bool) -> It
         if left_out > 0
         else ""
     )
+    yield differences_section(certainty, shown)
     yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
-    classes = [*draw_confusions(shown, labels), *draw_bars(shown, labels), *draw_roc(shown, labels)]
-    yield Section(id="classes", title="Which expressions they tell apart", panels=panels(classes))
+    yield classes_section(shown, comparison.data.labels, certainty)
     yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
     if not isinstance(store, str):
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))

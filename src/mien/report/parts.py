@@ -49,7 +49,7 @@ class Panel:
     pictures: tuple[PictureRow, ...] = ()
     table: SmallTable | None = None
     folded: bool = False
-    """Whether picture rows after the first, or a table that stands alone, are folded away."""
+    """Whether it is folded away: all of it, or of pictures the rows after the first."""
 
     @property
     def kind(self) -> str:

@@ -17,8 +17,9 @@ from rich.text import Text
 from ..compare import Comparison, Row
 from ..statistics import Interval
 from .certainty import Certainty, size_of_test
+from .folds import resampled
 
-__all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table"]
+__all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
 
 DASH = "–"
 NAN = math.nan
@@ -197,7 +198,7 @@ def _line(row: Row, certainty: Certainty | None) -> Line:
             values = [float(getattr(score, column.key)) for score in row.scores]
         else:
             values = [float(getattr(cost, column.key)) or NAN for cost in costs]
-        best = column.key == "accuracy" and certainty is not None and certainty.holds(row.name)
+        best = certainty is not None and certainty.holds(row.name, column.key)
         cells[column.key] = _cell(values, intervals.get((row.name, column.key)), best)
     return Line(name=row.name, cells=cells, seeds=len(row.scores), factors=row.factors, status=_status(row))
 
@@ -232,23 +233,36 @@ def _with_paper(rows: Sequence[Row], lines: Sequence[Line]) -> list[Line]:
 
 
 def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
-    n = size_of_test(comparison)
-    most = max((len(row.scores) for row in comparison.rows), default=0)
-    parts = [f"Scores on the {n:,} test faces of {comparison.data.corpus}."]
+    rows = [row for row in comparison.rows if row.scores]
+    most, crossed = max((len(row.scores) for row in rows), default=0), bool(rows) and resampled(rows[0])
+    folds = max((row.folds for row in rows), default=1)
+    once = f", each of them once, in {folds} folds" if folds > 1 else ""
+    parts = [f"Scores on the {size_of_test(comparison):,} test faces of {comparison.data.corpus}{once}."]
     if most > 1:
-        parts.append("Mean ± standard deviation over seeds.")
+        parts.append(f"Mean ± standard deviation over {replicates(comparison)}.")
+    elif crossed:
+        parts.append("One training a fold: the figures of one fold are not a spread, and none is given.")
     else:
         parts.append("One seed a row: no spread is known, and nothing is set in bold.")
     if certainty and certainty.intervals:
         over = "test subjects" if certainty.by_subject else "test faces"
-        over += " and seeds" if most > 1 else ""
+        over += f" and {replicates(comparison)}" if most > 1 else ""
         parts.append(f"Below accuracy, UAR and macro F1: 95 % intervals over {over} (bootstrap).")
+        if folds > 1 and most == 1:
+            parts.append("They take the folds' networks as they are: training anew would vary more.")
         if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
             parts.append("Intervals are given for the rows that have figures.")
-    if certainty and most > 1:
-        bold = "Bold: better in accuracy than every other row (paired tests, Holm-corrected at 5 %)."
+    if certainty and (most > 1 or crossed):
+        test = "corrected resampled t-tests over folds" if crossed else "paired tests"
+        bold = f"Bold: better than every other row by that column ({test}, Holm-corrected at 5 %)."
         parts.append(certainty.why_untested or bold)
     return " ".join(parts)
+
+
+def replicates(comparison: Comparison) -> str:
+    """What a row's scores are repeated over: `seeds`, `repetitions`, or both."""
+    repeats = len({run.settings.data.repeat for run in comparison.runs})
+    return "seeds" if repeats == 1 else "repetitions" if len(comparison.seeds) == 1 else "seeds and repetitions"
 
 
 def _notes(comparison: Comparison) -> Iterable[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ..compare import Comparison, Row
 from .certainty import Certainty, size_of_test
+from .folds import resampled
+from .pairs import Pair, in_words
 
 __all__ = ["Fact", "conditions", "differences", "duration", "finding", "progress_words"]
 
@@ -42,14 +44,20 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
 
 
 def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
-    if 1 in (len(best.scores), len(second.scores)):
+    if 1 in (len(best.scores), len(second.scores)) and not resampled(best):
         return "With one seed a row this lead cannot be told apart from luck in training; run more seeds."
-    verdict = certainty.between(best.name, second.name)
-    if verdict is None:
+    pair = certainty.between(best.name, second.name)
+    if pair is None:
         return certainty.why_untested or "This lead was not tested."
-    if verdict.better:
-        return f"The lead holds under a paired test over faces and seeds (corrected p {_p(verdict.p_corrected)})."
-    return f"This data cannot tell the two apart (corrected p {_p(verdict.p_corrected)}). {verdict.to_tell}"
+    if pair.better:
+        return f"The lead holds under {_test_words(pair, certainty)} (corrected p {in_words(pair.p_corrected)})."
+    return f"This data cannot tell the two apart (corrected p {in_words(pair.p_corrected)}). {pair.to_tell}"
+
+
+def _test_words(pair: Pair, certainty: Certainty) -> str:
+    if pair.folds:
+        return f"the corrected resampled t-test over {pair.folds.folds} folds"
+    return f"a paired test over {'subjects' if certainty.by_subject else 'faces'} and seeds"
 
 
 def _interval_words(row: Row, certainty: Certainty) -> str:
@@ -67,10 +75,6 @@ def _accuracy(row: Row) -> float:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
-
-
-def _p(p: float) -> str:
-    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
 
 
 def progress_words(comparison: Comparison) -> str:

@@ -1,9 +1,10 @@
 """The figures of the report, each as SVG for the page and PDF for a paper. Needs matplotlib."""
 
-from .classes import draw_bars, draw_confusions, draw_roc
+from .classes import draw_bars, draw_confusions, draw_recalls, draw_roc
 from .costs import draw_costs
 from .curves import draw_curves
 from .evidence import MOST_ROWS, Shown, select
+from .forest import draw_forest
 from .ranks import draw_critical_difference
 from .sheet import Drawing
 
@@ -16,6 +17,8 @@ __all__ = [
     "draw_costs",
     "draw_critical_difference",
     "draw_curves",
+    "draw_forest",
+    "draw_recalls",
     "draw_roc",
     "select",
 ]

@@ -1,19 +1,20 @@
 """Which expressions are told apart: confusion matrices, scores a class, ROC curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.patches import Rectangle
 
 from ...metrics import class_scores, roc_curve, softmax
+from ...statistics.estimates import Estimate
 from .evidence import Shown
 from .sheet import INK, Drawing, Sheet, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_bars", "draw_confusions", "draw_roc"]
+__all__ = ["draw_bars", "draw_confusions", "draw_recalls", "draw_roc"]
 
 ROC_POINTS = np.linspace(0, 1, 50) ** 2
 """False positive rates at which curves are drawn: dense near 0, where they bend."""
@@ -98,6 +99,44 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
                 "throughout, the class is hard or rare, whatever the network."
                 + " The upright line runs over the seeds."
                 * any(len(item.tests) > 1 for item in shown),
+            )
+        ]
+
+
+def draw_recalls(
+    shown: Sequence[Shown], labels: Sequence[str], recalls: Mapping[str, Sequence[Estimate]]
+) -> list[Drawing]:
+    """Recall of each class with its interval, one mark a row; rows without estimates are left out."""
+    able = [item for item in shown if item.name in recalls]
+    if not able:
+        return []
+    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(able) // 3), bottom=0.3) as sheet:
+        axes = sheet.axes[0]
+        axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+        width = 0.72 / len(able)
+        for index, item in enumerate(able):
+            x = np.arange(len(labels)) + (index - (len(able) - 1) / 2) * width
+            value, low, high = np.array([(r.value, r.interval.low, r.interval.high) for r in recalls[item.name]]).T
+            look = item.look
+            face = look.colour if look.solid else "none"
+            axes.vlines(x, low, high, color=look.colour, linewidth=1.2)
+            axes.plot(x, value, look.marker, ms=4.5, mec=look.colour, mfc=face, mew=1.1, ls="", label=item.name)
+        for edge in np.arange(len(labels) - 1) + 0.5:
+            axes.axvline(edge, color=INK, alpha=0.1, linewidth=0.6)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_ylabel("recall, %")
+        axes.tick_params(axis="x", length=0)
+        percent_axis(axes)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.2)
+        return [
+            sheet.finish(
+                "recalls",
+                "Recall of each class on test, with its interval",
+                "Which share of a class's faces is found, with Wilson's 95 % interval"
+                + ("." if len(able[0].tests) == 1 else ", means over seeds; the interval counts faces and seeds.")
+                + " Rare classes have long lines: what looks like a difference there may be none. Filled marks are "
+                "without dropout.",
             )
         ]
 

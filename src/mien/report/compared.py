@@ -1,0 +1,167 @@
+"""The section of differences: which row is better than which, how sure that is, and what it would take to tell."""
+
+from collections.abc import Iterator, Sequence
+
+from .certainty import METRIC_NAMES, Certainty
+from .figures import Shown, draw_forest
+from .pairs import Pair, in_words
+from .parts import Panel, Section, SmallTable
+
+__all__ = ["differences_section"]
+
+DASH = "–"
+
+
+def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section:
+    """Forest plots and tables of all pairs, by each metric; a sentence where nothing was tested."""
+    title = "Which differences hold"
+    if not certainty.pairs:
+        return Section(id="differences", title=title, lead=certainty.why_untested)
+    found = [panel for metric in METRIC_NAMES for panel in _panels(certainty.of(metric), shown)]
+    return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty))
+
+
+def _lead(certainty: Certainty) -> str:
+    counts = [
+        f"{sum(pair.better is not None for pair in certainty.of(metric))} by {name}"
+        for metric, name in METRIC_NAMES.items()
+        if certainty.of(metric)
+    ]
+    pairs = certainty.of(certainty.pairs[0].metric)
+    many = f"Of {len(pairs)} pairs of rows, these can be told apart" if len(pairs) > 1 else "Of one pair of rows, told"
+    return f"{many}: {', '.join(counts)}. {_what_carries(pairs[0])}"
+
+
+def _what_carries(pair: Pair) -> str:
+    verdict = pair.verdict
+    if pair.folds:
+        return (
+            "The verdict is that of the corrected resampled t-test over folds (Nadeau & Bengio 2003), which asks "
+            "whether networks trained anew on such data would differ."
+        )
+    thing = "subjects" if verdict.by_subject else "faces"
+    if verdict.seeds > 1:
+        few = verdict.sign_flip.smallest if verdict.sign_flip else 1.0
+        reach = (
+            f" A sign-flip test over {verdict.seeds} seeds alone can never give a p below {few:.2g}, and could not "
+            "speak here."
+            if few > 0.05
+            else ""
+        )
+        return (
+            f"The verdict asks whether a newly trained pair on new {thing} would show the difference: its standard "
+            f"error counts {thing} and seeds.{reach}"
+        )
+    return (
+        "With one seed a verdict holds for these trained weights alone: by McNemar's exact test for accuracy, by the "
+        f"bootstrap over {thing} for the others. It says nothing about the luck of training, so nothing is set in bold."
+        if not verdict.by_subject
+        else "With one seed a verdict holds for these trained weights alone (bootstrap over subjects). It says nothing "
+        "about the luck of training, so nothing is set in bold."
+    )
+
+
+def _panels(pairs: Sequence[Pair], shown: Sequence[Shown]) -> Iterator[Panel]:
+    looks = {item.name: item.look for item in shown}
+    for drawing in draw_forest(pairs, METRIC_NAMES[pairs[0].metric] if pairs else "", looks):
+        table = _table(pairs)
+        if pairs[0].metric == "accuracy":
+            yield Panel(title=drawing.title, caption=drawing.caption, drawing=drawing)
+            yield table
+        else:
+            caption = f"{drawing.caption} {table.caption}"
+            yield Panel(title=drawing.title, caption=caption, drawing=drawing, table=table.table, folded=True)
+
+
+def _table(pairs: Sequence[Pair]) -> Panel:
+    metric, first = pairs[0].metric, pairs[0]
+    extra_heads, _ = _extra(first)
+    heads = (
+        "First − second",
+        "Difference, points",
+        "95 % interval",
+        "p",
+        "p, Holm",
+        *extra_heads,
+        "Verdict",
+        "To tell",
+    )
+    rows = tuple(
+        (
+            f"{pair.a} − {pair.b}",
+            _points(pair.effect),
+            f"{_points(pair.interval.low)} to {_points(pair.interval.high)}",
+            in_words(pair.p, bare=True),
+            in_words(pair.p_corrected, bare=True),
+            *_extra(pair)[1],
+            pair.word,
+            DASH if pair.better else _needs(pair),
+        )
+        for pair in pairs
+    )
+    count = len(heads)
+    table = SmallTable(
+        name=f"verdicts-{metric}",
+        heads=heads,
+        rows=rows,
+        notes=tuple(_notes(first)),
+        strong=frozenset((i, count - 2) for i, pair in enumerate(pairs) if pair.settled),
+        words=frozenset({count - 2, count - 1}),
+    )
+    name = METRIC_NAMES[metric]
+    ways = "test faces (with as many seeds) or seeds (on these faces)"
+    if first.folds:
+        ways = "repetitions of the cross-validation"
+    return Panel(
+        title=f"Verdicts on {name}",
+        caption=f"“To tell” is how many {ways} it would take to find a true difference as large as the one seen, at "
+        "80 % power and the level that Holm leaves to a pair.",
+        table=table,
+    )
+
+
+def _extra(pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Heads and cells of what stands beside the test that carries."""
+    verdict = pair.verdict
+    if pair.folds:
+        return ("t, folds",), (f"{pair.folds.t:.2f}, {pair.folds.folds}",)
+    if verdict.mcnemar and verdict.metric == "accuracy":
+        heads = ("Only first right", "Only second right", "McNemar p")
+        return heads, (f"{verdict.mcnemar.only_a}", f"{verdict.mcnemar.only_b}", in_words(verdict.mcnemar.p, bare=True))
+    if verdict.sign_flip:
+        return (f"Sign flip p (≥ {verdict.sign_flip.smallest:.3f})",), (in_words(verdict.sign_flip.p, bare=True),)
+    return (), ()
+
+
+def _notes(pair: Pair) -> Iterator[str]:
+    verdict = pair.verdict
+    if pair.folds:
+        yield (
+            f"t and degrees of freedom are those of {pair.folds.folds} folds, their variance corrected for the "
+            "training faces that folds share."
+        )
+    elif verdict.mcnemar and verdict.metric == "accuracy" and verdict.by_subject:
+        yield "McNemar's test takes faces as independent; with many a subject it is too sure, and p is the bootstrap's."
+    elif verdict.sign_flip:
+        yield (
+            f"The sign-flip test holds the faces fixed and looks at {verdict.seeds} differences, one a seed: its p "
+            f"cannot fall below {verdict.sign_flip.smallest:.3f}, whatever the difference."
+        )
+
+
+def _needs(pair: Pair) -> str:
+    """`about 5,200 test faces or 14 seeds each`, in few words."""
+    if pair.effect == 0:
+        return "no amount: the figures are equal"
+    if pair.folds:
+        count = pair.folds.repeats_needed
+        return f"{count} repetitions" if count else "a larger corpus"
+    verdict = pair.verdict
+    thing = "subjects" if verdict.by_subject else "test faces"
+    ways = [f"{verdict.faces_needed:,} {thing}"] if verdict.faces_needed else []
+    ways += [f"{verdict.seeds_needed:,} seeds"] if verdict.seeds_needed else []
+    return " or ".join(ways) or f"neither more seeds nor more {thing} alone"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")

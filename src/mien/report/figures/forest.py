@@ -1,0 +1,97 @@
+"""Forest plots: every difference between two rows with its interval, its p and what may be said of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..pairs import CANNOT_TELL, Pair, in_words
+from .sheet import INK, Drawing, Look, Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_forest"]
+
+LINE = 0.21
+"""Inches between pairs."""
+LETTER = 0.0635
+"""Mean width of a letter at 8 points, in inches."""
+WIDTH = 2.9
+
+
+def draw_forest(pairs: Sequence[Pair], title: str, looks: Mapping[str, Look]) -> list[Drawing]:
+    """One line a pair of rows, all by the same metric; `title` is its name, `looks` those of the rows."""
+    if not pairs:
+        return []
+    labels = [f"{pair.a} − {pair.b}" for pair in pairs]
+    words = [pair.word for pair in pairs]
+    left, right = 0.15 + LETTER * max(map(len, labels)), 0.75 + LETTER * max(map(len, words))
+    with Sheet(1, 1, (WIDTH, LINE * len(pairs) + 0.1), left=left, right=right, top=0.42, bottom=0.46) as sheet:
+        axes = sheet.axes[0]
+        axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)
+        axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
+        axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
+        for line, pair in enumerate(pairs):
+            _line(axes, line, pair, looks)
+        ends = [100 * end for pair in pairs for end in (pair.interval.low, pair.interval.high, 0.0)]
+        pad = 0.06 * (max(ends) - min(ends) or 1.0)
+        axes.set_xlim(min(ends) - pad, max(ends) + pad)
+        axes.set_yticks(range(len(pairs)), labels)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"difference in {title}, points")
+        _heads(axes)
+        return [
+            sheet.finish(f"forest-{pairs[0].metric}", f"Differences in {title}, all pairs of rows", _caption(pairs))
+        ]
+
+
+def _line(axes: "Axes", y: int, pair: Pair, looks: Mapping[str, Look]) -> None:
+    colour = looks[pair.better].colour if pair.better else INK
+    alpha = 1.0 if pair.better else 0.6
+    axes.plot([100 * pair.interval.low, 100 * pair.interval.high], [y, y], color=colour, linewidth=1.4, alpha=alpha)
+    face = colour if pair.better else "none"
+    axes.plot(100 * pair.effect, y, "o" if pair.better else "D", ms=5 if pair.better else 4, mec=colour, mfc=face)
+    across = axes.get_yaxis_transform()
+    axes.text(1.03, y, in_words(pair.p_corrected, bare=True), transform=across, va="center", fontsize=8)
+    weight = "bold" if pair.settled else "normal"
+    fade = 0.65 if pair.word == CANNOT_TELL else 1.0
+    axes.text(
+        1.03 + 0.5 / WIDTH,
+        y,
+        pair.word,
+        transform=across,
+        va="center",
+        fontsize=8,
+        weight=weight,
+        color=INK,
+        alpha=fade,
+    )
+
+
+def _heads(axes: "Axes") -> None:
+    for x, text in ((1.03, "p"), (1.03 + 0.5 / WIDTH, "verdict")):
+        axes.text(x, 1.02, text, transform=axes.transAxes, va="bottom", fontsize=8, alpha=0.65)
+    axes.text(-0.02, 1.02, "first − second", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, alpha=0.65)
+    axes.text(0.0, 1.02, "← second is better", transform=axes.transAxes, va="bottom", fontsize=7.5, alpha=0.65)
+    axes.text(
+        1.0, 1.02, "first is better →", transform=axes.transAxes, ha="right", va="bottom", fontsize=7.5, alpha=0.65
+    )
+
+
+def _caption(pairs: Sequence[Pair]) -> str:
+    first = pairs[0]
+    if first.folds:
+        over = f"the {first.folds.folds} folds (corrected resampled t)"
+    else:
+        over = "subjects" if first.verdict.by_subject else "faces"
+        over += " and seeds" if first.verdict.seeds > 1 else ""
+    correction = (
+        f" The p is corrected by Holm for all {len(pairs)} pairs, the interval is not, so that an interval may leave 0 "
+        "out where the verdict is “cannot tell”."
+        if len(pairs) > 1
+        else ""
+    )
+    return (
+        f"The mark is the difference, the line its 95 % interval over {over}. A filled dot in the better network's "
+        f"colour stands where the difference holds at 5 %; an open diamond where this data cannot tell.{correction}"
+    )

@@ -1,0 +1,114 @@
+r"""Two rows over the folds of a cross-validation: the corrected resampled t-test (Nadeau & Bengio 2003).
+
+Folds share training faces, so their differences are not independent, and the plain t-test is far too sure. The
+corrected one takes the variance of the mean of J differences as \((1/J + n_\mathrm{test}/n_\mathrm{train})\,s^2\);
+repetitions count as further folds (Bouckaert & Frank 2004), seeds on one fold are averaged first. It asks whether
+networks *trained anew* on such data would differ, which the pooled predictions of one cross-validation cannot.
+
+Leave-one-subject-out has no such test: a fold is one person, often without every class. There the pooled
+predictions are compared, whole subjects redrawn.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ..calibration import Floats
+from ..compare import Row
+from ..metrics import scores
+from ..statistics import Interval, corrected_resampled_t
+from ..statistics.power import smallest
+
+__all__ = ["FoldTest", "Folds", "fold_test", "folds_of", "resampled"]
+
+MOST_REPEATS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """One row's scores a fold, `(J,)` by metric, in the order of (repetition, fold); means over seeds."""
+
+    scores: Mapping[str, Floats]
+    keys: tuple[tuple[int, int], ...]
+    """(repetition, fold) of each."""
+    train: float
+    """Mean number of training faces of a fold."""
+    test: float
+    """Mean number of test faces of a fold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTest:
+    """The test of one pair; a difference is first minus second."""
+
+    effect: float
+    interval: Interval
+    t: float
+    p: float
+    folds: int
+    """J, all repetitions together."""
+    repeats_needed: int | None
+    """Repetitions of the cross-validation to tell a difference as large as this; None where 100 would not."""
+
+
+def resampled(row: Row) -> bool:
+    """Whether a row comes of a cross-validation that this test is made for."""
+    return row.folds > 1 and row.runs[0].settings.data.protocol in ("kfold", "group-kfold")
+
+
+def folds_of(row: Row, metrics: Sequence[str]) -> Folds:
+    """The scores of each fold of the row's whole replicates."""
+    found: dict[tuple[int, int], list[list[float]]] = defaultdict(list)
+    sizes = []
+    for run in row.runs:
+        data = run.settings.data
+        if (run.settings.train.seed, data.repeat) in row.tests:
+            test = run.logits("test")
+            seen = scores(test.logits, test.labels)
+            found[data.repeat, data.fold].append([getattr(seen, metric) for metric in metrics])
+            sizes.append((run.data.counts["train"], len(test.labels)))
+    keys = tuple(sorted(found))
+    table = np.array([np.mean(found[key], axis=0) for key in keys])
+    train, test_size = np.mean(sizes, axis=0)
+    return Folds(scores=dict(zip(metrics, table.T, strict=True)), keys=keys, train=float(train), test=float(test_size))
+
+
+def fold_test(a: Folds, b: Folds, metric: str, *, pairs: int = 1, level: float = 0.95) -> FoldTest | None:
+    """Compare two rows by a metric; `pairs` is the number of tests that share the level when planning.
+
+    None where the rows do not have the same folds, fewer than two, or an undefined score.
+    """
+    if a.keys != b.keys or len(a.keys) < 2:
+        return None
+    differences = a.scores[metric] - b.scores[metric]
+    if not np.isfinite(differences).all():
+        return None
+    count, ratio = len(differences), a.test / a.train
+    t, p = corrected_resampled_t(differences, round(a.train), round(a.test))
+    deviation, effect = float(differences.std(ddof=1)), float(differences.mean())
+    half = float(stats.t.ppf((1 + level) / 2, count - 1)) * math.sqrt(1 / count + ratio) * deviation
+    method = f"corrected resampled t over {count} folds"
+    return FoldTest(
+        effect=effect,
+        interval=Interval(low=effect - half, high=effect + half, level=level, method=method),
+        t=t,
+        p=p,
+        folds=count,
+        repeats_needed=_repeats(effect, deviation, ratio, len({fold for _, fold in a.keys}), (1 - level) / pairs),
+    )
+
+
+def _repeats(effect: float, deviation: float, ratio: float, folds: int, alpha: float, power: float = 0.8) -> int | None:
+    if effect == 0 or deviation == 0:
+        return None
+
+    def enough(repeats: int) -> bool:
+        count = repeats * folds
+        shift = abs(effect) / deviation / math.sqrt(1 / count + ratio)
+        return bool(stats.nct.sf(stats.t.isf(alpha / 2, count - 1), count - 1, shift) >= power)
+
+    return smallest(enough, 1, MOST_REPEATS)

@@ -1,0 +1,110 @@
+"""Two rows and what these runs say of their difference: the facts behind a verdict, whichever test carries it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..statistics import Interval, Verdict, holm
+from ..statistics.resampling import LOWER_IS_BETTER
+from .folds import FoldTest
+
+__all__ = ["CANNOT_TELL", "Pair", "in_words", "together"]
+
+CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The difference first minus second of two rows by one metric.
+
+    Over the folds of a k-fold cross-validation the corrected resampled t-test carries the verdict, else
+    `mien.statistics.Verdict` does; everything here is of the one that carries.
+    """
+
+    verdict: Verdict
+    """Over faces, and over seeds where there are several, with the folds' predictions pooled."""
+    folds: FoldTest | None = None
+    p_corrected: float
+    """After Holm over all pairs of this metric."""
+
+    @property
+    def a(self) -> str:
+        """The first row's name."""
+        return self.verdict.a
+
+    @property
+    def b(self) -> str:
+        """The second row's name."""
+        return self.verdict.b
+
+    @property
+    def metric(self) -> str:
+        """A field of `mien.metrics.Scores`."""
+        return self.verdict.metric
+
+    @property
+    def effect(self) -> float:
+        """The difference, in the metric's unit."""
+        return self.folds.effect if self.folds else self.verdict.effect
+
+    @property
+    def interval(self) -> Interval:
+        """Its 95 % interval, not corrected for the number of pairs."""
+        return self.folds.interval if self.folds else self.verdict.interval
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of this pair alone."""
+        return self.folds.p if self.folds else self.verdict.p
+
+    @property
+    def method(self) -> str:
+        """How `p` was made, in words."""
+        if self.folds:
+            return self.folds.interval.method
+        return "McNemar's exact test" if self.verdict.by_mcnemar else self.verdict.interval.method
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better row, or None where this data cannot tell."""
+        if self.p_corrected >= 1 - self.interval.level or self.effect == 0:
+            return None
+        return self.a if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else self.b
+
+    @property
+    def settled(self) -> str | None:
+        """The better row where the luck of training is counted in: several seeds, or several folds. Bold needs it."""
+        return self.better if self.folds or self.verdict.seeds > 1 else None
+
+    @property
+    def word(self) -> str:
+        """`vgg16 is better`, or `cannot tell`."""
+        return f"{self.better} is better" if self.better else CANNOT_TELL
+
+    @property
+    def to_tell(self) -> str:
+        """What it would take to tell, in a sentence."""
+        if not self.folds:
+            return self.verdict.to_tell
+        if self.effect == 0:
+            return "The figures are equal: no amount of data tells a difference that is not there."
+        if self.folds.repeats_needed:
+            return (
+                "To tell so small a difference at 80 % power takes about "
+                f"{self.folds.repeats_needed} repetitions of the cross-validation."
+            )
+        return "No number of repetitions would tell, as folds share their faces: it takes a larger corpus."
+
+
+def together(verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None]) -> list[Pair]:
+    """The pairs of one metric, corrected by Holm over the p that carries each."""
+    found = [Pair(verdict=verdict, folds=test, p_corrected=1.0) for verdict, test in zip(verdicts, folds, strict=True)]
+    corrected = holm([pair.p for pair in found]).tolist()
+    return [replace(pair, p_corrected=p) for pair, p in zip(found, corrected, strict=True)]
+
+
+def in_words(p: float, *, bare: bool = False) -> str:
+    """`= .034` or `< .001`, as a p is printed after its letter; bare leaves the equals sign out."""
+    if p < 0.001:
+        return "< .001"
+    text = f"{p:.3f}".replace("0.", ".", 1)
+    return text if bare else f"= {text}"

@@ -1,0 +1,51 @@
+"""The section of expressions: confusion, F1, recall with its intervals, ROC."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from .certainty import Certainty
+from .figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
+from .parts import Panel, Section, SmallTable, panels
+
+__all__ = ["classes_section"]
+
+DASH = "–"
+
+
+def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Section:
+    """Which expressions are told apart."""
+    drawings = [
+        *draw_confusions(shown, labels),
+        *draw_bars(shown, labels),
+        *draw_recalls(shown, labels, certainty.recalls),
+    ]
+    found = [*panels(drawings), *_recalls(shown, labels, certainty), *panels(draw_roc(shown, labels))]
+    return Section(id="classes", title="Which expressions they tell apart", panels=tuple(found))
+
+
+def _recalls(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Sequence[Panel]:
+    able = [item for item in shown if item.name in certainty.recalls]
+    if not able:
+        return ()
+    support = np.bincount(able[0].tests[0].labels, minlength=len(labels)).tolist()
+    rows = [("faces", *(f"{n:,}" for n in support))]
+    for item in able:
+        cells = [
+            f"{100 * r.value:.1f} [{100 * r.interval.low:.1f}–{100 * r.interval.high:.1f}]"
+            if math.isfinite(r.value)
+            else DASH
+            for r in certainty.recalls[item.name]
+        ]
+        rows.append((item.name, *cells))
+    table = SmallTable(name="recalls", heads=("Recall, %", *labels), rows=tuple(rows))
+    seeds = len(able[0].tests)
+    method = (
+        "With several seeds, or subjects known, it is taken at the number of faces that would give a plain share the "
+        "variance seen."
+        if seeds > 1 or certainty.by_subject
+        else "One seed: it is over faces alone."
+    )
+    caption = f"In brackets Wilson's 95 % interval. {method}"
+    return (Panel(title="Recall of each class", caption=caption, table=table, folded=True),)
