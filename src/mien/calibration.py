@@ -23,6 +23,7 @@ __all__ = [
     "brier",
     "brier_of_each",
     "check_logits",
+    "confidence_bins",
     "ece",
     "fit_temperature",
     "log_softmax",
@@ -157,15 +158,20 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15, by: B
     ([0, 4], 0.025)
     """
     conf, right = np.asarray(confidence, np.float64), np.asarray(correct, bool)
-    inner = np.arange(1, bins) / bins
-    edges = np.quantile(conf, inner) if by == "mass" and conf.size else inner
-    index = np.searchsorted(edges, conf, side="left")
+    index = confidence_bins(conf, bins, by)
     count = np.bincount(index, minlength=bins)
     hits = np.bincount(index, right, minlength=bins)
     n = np.where(count > 0, count, np.nan)
     low, high = wilson(hits, count)
     mean = np.bincount(index, conf, minlength=bins) / n
     return Reliability(confidence=mean, accuracy=hits / n, count=count, low=low, high=high)
+
+
+def confidence_bins(confidence: ArrayLike, bins: int = 15, by: Binning = "width") -> NDArray[np.int64]:
+    """Which bin each confidence `(N,)` falls into, 0 to bins − 1; see `reliability`."""
+    conf, inner = np.asarray(confidence, np.float64), np.arange(1, bins) / bins
+    edges = np.quantile(conf, inner) if by == "mass" and conf.size else inner
+    return np.searchsorted(edges, conf, side="left").astype(np.int64)
 
 
 def ece(probs: ArrayLike, labels: ArrayLike, bins: int = 15, by: Binning = "width") -> float:
