@@ -13,6 +13,7 @@ from markupsafe import Markup
 from ..compare import Comparison
 from .certainty import Certainty
 from .compared import differences_section
+from .confidence import calibration_section
 from .figures import (
     MOST_ROWS,
     Drawing,
@@ -56,6 +57,7 @@ def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Show
     yield differences_section(certainty, shown)
     yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
     yield classes_section(shown, comparison.data.labels, certainty)
+    yield calibration_section(shown)
     yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
     if not isinstance(store, str):
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))

@@ -6,6 +6,7 @@ from .curves import draw_curves
 from .evidence import MOST_ROWS, Shown, select
 from .forest import draw_forest
 from .ranks import draw_critical_difference
+from .reliability import draw_reliability, draw_risk_coverage
 from .sheet import Drawing
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "draw_curves",
     "draw_forest",
     "draw_recalls",
+    "draw_reliability",
+    "draw_risk_coverage",
     "draw_roc",
     "select",
 ]

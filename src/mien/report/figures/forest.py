@@ -24,7 +24,7 @@ def draw_forest(pairs: Sequence[Pair], title: str, looks: Mapping[str, Look]) ->
         return []
     labels = [f"{pair.a} − {pair.b}" for pair in pairs]
     words = [pair.word for pair in pairs]
-    left, right = 0.15 + LETTER * max(map(len, labels)), 0.75 + LETTER * max(map(len, words))
+    left, right = 0.15 + LETTER * max(map(len, labels)), 0.75 + 1.15 * LETTER * max(map(len, words))
     with Sheet(1, 1, (WIDTH, LINE * len(pairs) + 0.1), left=left, right=right, top=0.42, bottom=0.46) as sheet:
         axes = sheet.axes[0]
         axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)

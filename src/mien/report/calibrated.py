@@ -1,0 +1,221 @@
+r"""Do a row's probabilities mean what they say, as trained and after one temperature; what "uncertain" buys.
+
+The temperature (Guo 2017) of every run is fitted on its validation part and applied to its test part, fold by fold
+in a cross-validation. Calibration error on redrawn faces keeps the bins of the faces as they are. The threshold of
+"uncertain" is chosen on valid as well, so the coverage and risk on test are what a user would get.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration import (
+    Floats,
+    Reliability,
+    brier_of_each,
+    confidence_bins,
+    fit_temperature,
+    nll_of_each,
+    reliability,
+    risk_coverage,
+    softmax,
+    wilson,
+)
+from ..compare import REPLICATES
+from ..runs import Logits
+from ..statistics.estimates import Estimate, mean, share, spreads
+from .certainty import known_subjects
+from .figures.evidence import Shown
+
+__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate"]
+
+BINS = 15
+RISK = 0.1
+"""The risk that the threshold of "uncertain" is chosen for: one wrong answer in ten."""
+SCORES = ("ece", "ece_mass", "brier", "nll", "aurc")
+DRAWS, SLOW_DRAWS = 400, 200
+COVERAGES = np.arange(2, 101) / 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probabilities:
+    """What a row's probabilities are worth, in one of its two forms; estimates are means over seeds."""
+
+    scores: dict[str, Estimate]
+    """By `SCORES`."""
+    curve: Reliability
+    """All seeds pooled; its intervals count every face once."""
+    risk: Floats
+    """Share of wrong answers at each of `COVERAGES`, mean over seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """One row."""
+
+    item: Shown
+    temperatures: tuple[float, ...]
+    """One a run."""
+    before: Probabilities
+    after: Probabilities
+    threshold: float
+    """Mean over runs of the confidence below which the answer is "uncertain"; nan where no answer is sure enough."""
+    coverage: Estimate
+    """Share of test faces answered at that threshold."""
+    risk: Estimate
+    """Share of wrong answers among those; nan where none is answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Replicate:
+    """One seed: test logits `(n, K)` as trained and scaled, labels, and each face's threshold."""
+
+    raw: Floats
+    scaled: Floats
+    labels: NDArray[np.int64]
+    threshold: Floats
+
+
+def calibrate(item: Shown) -> Calibrated | None:
+    """The calibration of a row; None where a run has no validation logits to fit a temperature to."""
+    temperatures: list[float] = []
+    thresholds: list[float] = []
+    replicates = list(_replicates(item, temperatures, thresholds))
+    if not replicates:
+        return None
+    subjects = known_subjects(item.tests[0])
+    finite = [t for t in thresholds if math.isfinite(t)]
+    coverage, risk = _answered(replicates, subjects)
+    return Calibrated(
+        item=item,
+        temperatures=tuple(temperatures),
+        before=_probabilities([one.raw for one in replicates], replicates[0].labels, subjects),
+        after=_probabilities([one.scaled for one in replicates], replicates[0].labels, subjects),
+        threshold=float(np.mean(finite)) if finite else math.nan,
+        coverage=coverage,
+        risk=risk,
+    )
+
+
+def _replicates(item: Shown, temperatures: list[float], thresholds: list[float]) -> Iterator[_Replicate]:
+    """Each seed with its temperatures and thresholds, which are also noted in the two lists."""
+    for key, test in item.row.tests.items():
+        valids = item.row.valids[key]
+        if any(not len(valid.labels) for valid in valids):
+            return
+        scale, threshold = np.empty(len(test.labels)), np.empty(len(test.labels))
+        for valid, rows in zip(valids, _rows_of_folds(item, key, test), strict=True):
+            t = fit_temperature(valid.logits, valid.labels)
+            limit = _threshold(valid.logits.astype(np.float64) / t, valid.labels)
+            scale[rows], threshold[rows] = t, limit
+            temperatures.append(t)
+            thresholds.append(limit)
+        raw = test.logits.astype(np.float64)
+        yield _Replicate(raw=raw, scaled=raw / scale[:, None], labels=test.labels, threshold=threshold)
+
+
+def _rows_of_folds(item: Shown, key: tuple[object, ...], test: Logits) -> Iterator[NDArray[np.int64] | slice]:
+    """Which of the pooled test faces each fold of a replicate judged, in the order of `Row.valids`."""
+    if item.row.folds == 1:
+        yield slice(None)
+        return
+    for run in item.row.runs:
+        flat = run.settings.flat()
+        if tuple(flat[name] for name in REPLICATES) == key:
+            yield np.searchsorted(test.ids, run.logits("test").ids)
+
+
+def _threshold(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """The lowest confidence at which valid's answers are wrong at most `RISK` of the time; inf where none is."""
+    probs = softmax(logits)
+    curve = risk_coverage(probs.max(axis=1), probs.argmax(axis=1) == labels)
+    fine = np.flatnonzero(curve.risk <= RISK)
+    return float(curve.threshold[fine[-1]]) if len(fine) else math.inf
+
+
+def _probabilities(
+    logits: Sequence[Floats], labels: NDArray[np.int64], subjects: NDArray[np.str_] | None
+) -> Probabilities:
+    each = [_PerFace(z, labels) for z in logits]
+    n = len(labels)
+
+    def means(counts: NDArray[np.float32]) -> Floats:
+        draws = counts.astype(np.float64)
+        return np.stack([one.means(draws) for one in each], axis=1)
+
+    def areas(counts: NDArray[np.float32]) -> Floats:
+        return np.stack([one.area(counts) for one in each], axis=1)[:, :, None]
+
+    found = [*spreads(means, n, np.random.default_rng(0), subjects=subjects, draws=DRAWS)]
+    found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=SLOW_DRAWS)
+    conf = np.concatenate([one.confidence for one in each])
+    right = np.concatenate([one.right for one in each])
+    return Probabilities(
+        scores=dict(zip(SCORES, map(mean, found), strict=True)),
+        curve=_each_face_once(reliability(conf, right, BINS), len(each)),
+        risk=np.mean([one.risk for one in each], axis=0),
+    )
+
+
+class _PerFace:
+    """One seed's figures face by face, ready to be summed over any draw."""
+
+    def __init__(self, logits: Floats, labels: NDArray[np.int64]) -> None:
+        probs = softmax(logits)
+        self.confidence, self.right = probs.max(axis=1), probs.argmax(axis=1) == labels
+        gap = self.confidence - self.right
+        binned = [self._one_hot(confidence_bins(self.confidence, BINS, by)) for by in ("width", "mass")]
+        losses = [brier_of_each(probs, labels), nll_of_each(logits, labels)]
+        self._columns = np.column_stack([*(table * gap[:, None] for table in binned), *losses])
+        self._order = np.argsort(-self.confidence, kind="stable")
+        curve = risk_coverage(self.confidence, self.right)
+        self._aurc = curve.aurc
+        self.risk = np.interp(COVERAGES, curve.coverage, curve.risk)
+
+    @staticmethod
+    def _one_hot(index: NDArray[np.int64]) -> Floats:
+        return np.eye(BINS)[index]
+
+    def means(self, counts: Floats) -> Floats:
+        """Both calibration errors, Brier's score and the likelihood of each draw, `(B, 4)`."""
+        sums = counts @ self._columns / counts.sum(axis=1, keepdims=True)
+        width, mass = (np.abs(sums[:, i * BINS : (i + 1) * BINS]).sum(axis=1) for i in (0, 1))
+        return np.column_stack([width, mass, sums[:, -2:]])
+
+    def area(self, counts: NDArray[np.float32]) -> Floats:
+        """The area under the risk-coverage curve of each draw, `(B,)`; copies of one face come together."""
+        if len(counts) == 1 and (counts == 1).all():
+            return np.array([self._aurc])
+        drawn = counts[:, self._order]
+        answered = np.maximum(drawn.cumsum(axis=1), 1)
+        wrong = (drawn * ~self.right[self._order]).cumsum(axis=1)
+        return np.asarray((drawn * (wrong / answered)).sum(axis=1) / counts.sum(axis=1), np.float64)
+
+
+def _each_face_once(curve: Reliability, seeds: int) -> Reliability:
+    """Pooled seeds show the same faces again and again: the intervals are those of the faces alone."""
+    low, high = wilson(np.nan_to_num(curve.accuracy) * curve.count / seeds, curve.count / seeds)
+    return Reliability(confidence=curve.confidence, accuracy=curve.accuracy, count=curve.count, low=low, high=high)
+
+
+def _answered(replicates: Sequence[_Replicate], subjects: NDArray[np.str_] | None) -> tuple[Estimate, Estimate]:
+    """Coverage and risk at the thresholds."""
+    n = len(replicates[0].labels)
+    columns = []
+    for one in replicates:
+        probs = softmax(one.scaled)
+        answered = probs.max(axis=1) >= one.threshold
+        columns.append(np.column_stack([answered, answered & (probs.argmax(axis=1) != one.labels)]).astype(np.float32))
+
+    def statistic(counts: NDArray[np.float32]) -> Floats:
+        sums = np.stack([counts @ column for column in columns], axis=1).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            risk = sums[:, :, 1] / sums[:, :, 0]
+        return np.stack([sums[:, :, 0] / counts.sum(axis=1)[:, None], risk], axis=2)
+
+    coverage, risk = spreads(statistic, n, np.random.default_rng(0), subjects=subjects, draws=DRAWS)
+    many = round(float(np.mean([column[:, 0].sum() for column in columns])))
+    return share(coverage, n), share(risk, max(many, 1))

@@ -1,0 +1,102 @@
+"""The section of calibration: reliability diagrams, the table of scores, and the price of answering only when sure."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ..statistics.estimates import Estimate
+from .calibrated import COVERAGES, RISK, Calibrated, Probabilities, calibrate
+from .figures import Drawing, Shown, draw_reliability, draw_risk_coverage
+from .parts import Panel, Section, SmallTable, panels
+
+__all__ = ["calibration_section"]
+
+DASH = "–"
+COLUMNS = (
+    ("ece", "ECE, 15 equal bins, %", 100.0, 1),
+    ("ece_mass", "ECE, equal mass, %", 100.0, 1),
+    ("brier", "Brier", 1.0, 3),
+    ("nll", "NLL, nats", 1.0, 3),
+    ("aurc", "AURC, %", 100.0, 1),
+)
+"""Score, head, scale, digits."""
+
+
+def calibration_section(shown: Sequence[Shown]) -> Section:
+    """Calibration of the rows that get figures."""
+    rows = [row for row in map(calibrate, shown) if row]
+    title = "Whether their probabilities can be believed"
+    if not rows:
+        return Section(id="calibration", title=title)
+    found = (*panels(draw_reliability(rows)), _scores(rows), *panels(_curve(rows)), _uncertain(rows))
+    return Section(id="calibration", title=title, panels=found, lead=_lead(rows))
+
+
+def _lead(rows: Sequence[Calibrated]) -> str:
+    sure = sum(min(row.temperatures) > 1 for row in rows)
+    gaps = [(row.before.scores["ece"].value, row.after.scores["ece"].value) for row in rows]
+    before, after = (sum(gap[i] for gap in gaps) / len(gaps) for i in (0, 1))
+    return (
+        f"As trained, {sure} of {len(rows)} rows are surer than they may be in every run (T above 1). One temperature "
+        "a run, fitted on valid, takes the calibration error (ECE), on average over rows, from "
+        f"{100 * before:.1f} to {100 * after:.1f} %."
+    )
+
+
+def _scores(rows: Sequence[Calibrated]) -> Panel:
+    heads = ("Row", "T", *(head for _, head, _, _ in COLUMNS))
+    table = SmallTable(name="calibration", heads=heads, rows=tuple(_lines(rows)))
+    return Panel(
+        title="Calibration before and after temperature scaling",
+        caption="Lower is better throughout. In brackets 95 % intervals, as in Table 1. ECE is the mean gap between "
+        "confidence and accuracy over bins of equal width, or of equally many faces; it is never 0 on a finite test, "
+        "even for a perfect network. Brier's score and the negative log-likelihood (NLL) judge all probabilities of a "
+        "face. AURC is the area under the risk–coverage curve below.",
+        table=table,
+    )
+
+
+def _lines(rows: Sequence[Calibrated]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        t = sorted(row.temperatures)
+        words = f"{t[0]:.2f}" if len(t) == 1 else f"{t[0]:.2f}–{t[-1]:.2f}"
+        yield (f"{row.item.name}, as trained", DASH, *_cells(row.before))
+        yield (f"{row.item.name}, scaled", words, *_cells(row.after))
+
+
+def _cells(form: Probabilities) -> Iterator[str]:
+    for key, _, scale, digits in COLUMNS:
+        yield _figure(form.scores[key], scale, digits)
+
+
+def _curve(rows: Sequence[Calibrated]) -> list[Drawing]:
+    faces = len(rows[0].item.tests[0].labels)
+    return draw_risk_coverage(rows, COVERAGES.tolist(), RISK, fewest=min(0.5, 30 / faces))
+
+
+def _uncertain(rows: Sequence[Calibrated]) -> Panel:
+    lines = tuple(
+        (
+            row.item.name,
+            f"{row.threshold:.2f}" if math.isfinite(row.threshold) else "none is enough",
+            _figure(row.coverage, 100, 1),
+            _figure(row.risk, 100, 1),
+            f"{100 * (1 - row.item.accuracy):.1f}",
+        )
+        for row in rows
+    )
+    heads = ("Row", "Least confidence", "Coverage, %", "Risk, %", "Risk of answering all, %")
+    return Panel(
+        title=f"Answering at a risk of {100 * RISK:.0f} %",
+        caption=f"The least confidence at which at most {100 * RISK:.0f} % of the answers on valid are wrong (mean "
+        "over runs), and what it gives on test: the share of faces answered, and of wrong answers among them. "
+        "Wilson's 95 % intervals at the number of faces that the variance over faces and seeds amounts to.",
+        table=SmallTable(name="uncertain", heads=heads, rows=lines),
+    )
+
+
+def _figure(estimate: Estimate, scale: float, digits: int) -> str:
+    """`4.1 [3.2–5.0]`, or a dash; a score is never below 0, so neither is its interval."""
+    if not math.isfinite(estimate.value):
+        return DASH
+    low, high = max(estimate.interval.low, 0.0), estimate.interval.high
+    return f"{scale * estimate.value:.{digits}f} [{scale * low:.{digits}f}–{scale * high:.{digits}f}]"

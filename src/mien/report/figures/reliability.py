@@ -1,0 +1,112 @@
+"""Whether probabilities mean what they say: reliability diagrams, and what answering only when sure is worth."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .sheet import INK, Drawing, Sheet, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..calibrated import Calibrated
+
+__all__ = ["draw_reliability", "draw_risk_coverage"]
+
+COLUMNS = 4
+LARGEST = 5.5
+FEWEST = 10
+"""Faces in a bin from which on the line runs through it."""
+
+
+def draw_reliability(rows: Sequence["Calibrated"]) -> list[Drawing]:
+    """One panel a row: accuracy against confidence, before and after the temperature."""
+    if not rows:
+        return []
+    columns = min(COLUMNS, len(rows))
+    lines = -(-len(rows) // columns)
+    with Sheet(lines, columns, (1.72, 1.72), gap=(0.3, 0.52), top=0.52, bottom=0.48, right=0.2) as sheet:
+        for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
+            _panel(axes, row)
+            axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(rows))
+        for axes in sheet.axes[len(rows) :]:
+            axes.remove()
+        sheet.axes[0].set_ylabel("accuracy, %")
+        sheet.axes[(lines - 1) * columns].set_xlabel("confidence, %")
+        _legend(sheet.axes[0], rows[0].item.look.colour)
+        several = any(len(row.item.tests) > 1 for row in rows)
+        return [
+            sheet.finish(
+                "reliability",
+                "Reliability on test, before and after temperature scaling",
+                "Faces are sorted into 15 bins by the probability of the answer (across); up is the share of right "
+                "answers among them. On the diagonal a probability means what it says; below it the network is surer "
+                "than it may be. Hollow and grey is as trained, filled and coloured after division of the logits by "
+                "one temperature T that was fitted on valid; lines are Wilson's 95 % intervals, large marks hold many "
+                "faces. T above 1 makes a network less sure; it never changes which class is named."
+                + " Seeds are pooled, and every face counts once in an interval."
+                * several,
+            )
+        ]
+
+
+def _panel(axes: "Axes", row: "Calibrated") -> None:
+    axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.6)
+    for form, colour, face, alpha in ((row.before, INK, "none", 0.5), (row.after, row.item.look.colour, None, 1.0)):
+        curve, filled = form.curve, form.curve.count > 0
+        x, y = curve.confidence[filled], curve.accuracy[filled]
+        axes.vlines(x, curve.low[filled], curve.high[filled], color=colour, alpha=alpha * 0.7, linewidth=0.9)
+        size = 1.6 + (LARGEST - 1.6) * np.sqrt(curve.count[filled] / curve.count.sum())
+        joined = curve.count[filled] >= FEWEST
+        axes.plot(x[joined], y[joined], color=colour, alpha=alpha * 0.8, linewidth=0.8)
+        for mark in zip(x, y, size, strict=True):
+            axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha)
+    percent_axis(axes)
+    percent_axis(axes, axis="x")
+    axes.set_title(row.item.name, fontsize=8)
+    low, high = min(row.temperatures), max(row.temperatures)
+    t = f"T {low:.2f}" if low == high else f"T {low:.2f}–{high:.2f}"
+    errors = (100 * form.scores["ece"].value for form in (row.before, row.after))
+    axes.text(0.97, 0.04, f"{t}\nECE {next(errors):.1f} → {next(errors):.1f} %", ha="right", va="bottom", fontsize=7)
+
+
+def _legend(axes: "Axes", colour: str) -> None:
+    axes.plot([], [], "o-", color=INK, mfc="none", alpha=0.5, ms=4, linewidth=0.8, label="as trained")
+    axes.plot([], [], "o-", color=colour, ms=4, linewidth=0.8, label="after scaling")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.1), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=7.5)
+
+
+def draw_risk_coverage(
+    rows: Sequence["Calibrated"], coverages: Sequence[float], risk: float, *, fewest: float
+) -> list[Drawing]:
+    """The share of wrong answers among the surest faces, one curve a row, after scaling; `coverages (C,)`."""
+    if not rows:
+        return []
+    x = np.asarray(coverages)
+    kept = x >= fewest
+    with Sheet(1, 1, (4.6, 2.5), top=0.12, right=2.6) as sheet:
+        axes = sheet.axes[0]
+        axes.grid(color=INK, alpha=0.1, linewidth=0.6)
+        axes.axhline(risk, color=INK, alpha=0.5, linewidth=0.7, linestyle=(0, (2, 2)))
+        for row in rows:
+            look = row.item.look
+            axes.plot(x[kept], row.after.risk[kept], color=look.colour, ls=look.dash, lw=1.4, label=row.item.name)
+            if np.isfinite(row.risk.value):
+                face = look.colour if look.solid else "none"
+                axes.plot(row.coverage.value, row.risk.value, look.marker, ms=6, mec=look.colour, mfc=face, mew=1.2)
+        percent_axis(axes, axis="x")
+        percent_axis(axes, 0.0, min(1.0, max(0.05, 1.08 * max(float(row.after.risk.max()) for row in rows))))
+        axes.set_xlabel("coverage: share of faces that get an answer, %")
+        axes.set_ylabel("risk: wrong answers among them, %")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, handlelength=2.4)
+        return [
+            sheet.finish(
+                "risk-coverage",
+                "What the answer “uncertain” buys",
+                "A network answers the faces it is surest of and says “uncertain” to the others: to the right it "
+                "answers all, to the left only the surest. The mark is where a threshold chosen on valid for a risk of "
+                f"{100 * risk:.0f} % (dashed) comes out on test. The area under a curve is its AURC; lower is better. "
+                "Dashes are variants with dropout.",
+            )
+        ]
