@@ -27,12 +27,16 @@ from ..data.store import Store
 from ..errors import CompareError, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
 from ..runs import Logits, Run
-from ..statistics.estimates import Estimate, mean, share, spreads
-from ..statistics.resampling import replicate
+from ..statistics import Interval
+from ..statistics.estimates import Estimate, mean, one_spread, share
+from ..statistics.resampling import face_counts, replicate, units
 
 __all__ = ["Cell", "Matrix", "across", "rows_by_store", "stored"]
 
 PREFIX = "across-"
+DRAWS = 1000
+NAN = float("nan")
+UNKNOWN = Estimate(value=NAN, interval=Interval(low=NAN, high=NAN, level=0.95, method="undefined"))
 KEYS = ("ids", "labels", "logits", "subjects")
 
 
@@ -60,6 +64,8 @@ class Cell:
     """Of the same runs on their own test part, over the same classes."""
     home_uar: Estimate
     home_n: int
+    change_uar: Estimate
+    """UAR less that at home, seed by seed, over the faces of both; nan at home, and where folds were pooled."""
     copies: int | None
     """Tested pictures that are, byte for byte, in the store of training; None where that cannot be looked up."""
     notes: tuple[str, ...]
@@ -157,9 +163,12 @@ def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: C
     cells: list[Cell] = []
     for row, by_store in zip(rows, tests, strict=True):
         trained = row.runs[0].data.fingerprint
-        cells.append(_own_cell(row, names[trained], rng))
+        home = _Home(row, rng)
+        cells.append(_own_cell(row, names[trained], home))
         cells += [
-            _cell(row, by_store[key], (names[trained], name), rng) for key, name in names.items() if key in by_store
+            _cell(row, by_store[key], (names[trained], name), home, rng)
+            for key, name in names.items()
+            if key in by_store
         ]
     return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
 
@@ -181,10 +190,9 @@ def _names(corpora: dict[str, str]) -> dict[str, str]:
     return {key: f"{word} {key[:6]}" if words.count(word) > 1 else word for key, word in corpora.items()}
 
 
-def _own_cell(row: Row, name: str, rng: np.random.Generator) -> Cell:
+def _own_cell(row: Row, name: str, home: "_Home") -> Cell:
     classes = row.runs[0].data.labels
-    tests = list(row.tests.values())
-    accuracy, uar = _figures(tests, range(len(classes)), rng)
+    own = home.among(tuple(range(len(classes))))
     return Cell(
         network=row.name,
         trained_on=name,
@@ -192,25 +200,24 @@ def _own_cell(row: Row, name: str, rng: np.random.Generator) -> Cell:
         classes=classes,
         left_out=(),
         unused=(),
-        n=len(tests[0].ids),
+        n=own.n,
         runs=len(row.runs),
-        accuracy=accuracy,
-        uar=uar,
-        home_accuracy=accuracy,
-        home_uar=uar,
-        home_n=len(tests[0].ids),
+        accuracy=own.accuracy,
+        uar=own.uar,
+        home_accuracy=own.accuracy,
+        home_uar=own.uar,
+        home_n=own.n,
+        change_uar=UNKNOWN,
         copies=None,
         notes=(),
     )
 
 
-def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], rng: np.random.Generator) -> Cell:
+def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], home: "_Home", rng: np.random.Generator) -> Cell:
     data, store = row.runs[0].data, tested[0]
     index = _mapping(data.labels, store.labels, names[1])
-    common = sorted(i for i in index if i is not None)
-    homes = list(row.tests.values())
-    accuracy, uar = _figures([one.logits for one in tested], common, rng)
-    home_accuracy, home_uar = _figures(homes, common, rng)
+    common = tuple(sorted(i for i in index if i is not None))
+    away, own = _redraw([one.logits for one in tested], common, rng), home.among(common)
     return Cell(
         network=row.name,
         trained_on=names[0],
@@ -218,13 +225,14 @@ def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], rng: np.r
         classes=tuple(data.labels[i] for i in common),
         left_out=tuple(name for name, i in zip(store.labels, index, strict=True) if i is None),
         unused=tuple(name for i, name in enumerate(data.labels) if i not in common),
-        n=len(store.logits.ids),
+        n=away.n,
         runs=len(row.runs),
-        accuracy=accuracy,
-        uar=uar,
-        home_accuracy=home_accuracy,
-        home_uar=home_uar,
-        home_n=int(np.isin(homes[0].labels, common).sum()),
+        accuracy=away.accuracy,
+        uar=away.uar,
+        home_accuracy=own.accuracy,
+        home_uar=own.uar,
+        home_n=own.n,
+        change_uar=_change(away, own),
         copies=store.copies,
         notes=tuple(_notes(data.crop, store.crop)),
     )
@@ -251,19 +259,70 @@ def _notes(own: CropSpec, other: CropSpec) -> Iterable[str]:
         yield f"Faces were cut with another margin ({other.margin:g}, in training {own.margin:g})."
 
 
-def _figures(tests: Sequence[Logits], common: Sequence[int], rng: np.random.Generator) -> tuple[Estimate, Estimate]:
-    """Accuracy and UAR among the `common` classes, over faces (subjects, where known) and runs."""
+@dataclass(frozen=True, kw_only=True)
+class _Redrawn:
+    """Accuracy and UAR (last axis) of some runs on some faces, and on redrawn ones."""
+
+    values: Floats
+    """`(S, 2)`."""
+    draws: Floats
+    """`(B, S, 2)`."""
+    n: int
+    units: int
+    """Faces, or subjects where all are known."""
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Mean over runs."""
+        return share(one_spread(self.values[:, 0], self.draws[:, :, 0], self.units), self.n)
+
+    @property
+    def uar(self) -> Estimate:
+        """Mean over runs."""
+        return mean(one_spread(self.values[:, 1], self.draws[:, :, 1], self.units))
+
+
+class _Home:
+    """A row on its own test part, among any of its classes, each redrawn once."""
+
+    def __init__(self, row: Row, rng: np.random.Generator) -> None:
+        self._tests = list(row.tests.values())
+        self._rng = rng
+        self._known: dict[tuple[int, ...], _Redrawn] = {}
+
+    def among(self, common: tuple[int, ...]) -> _Redrawn:
+        """Its figures over the faces of these classes, with these answers."""
+        if common not in self._known:
+            self._known[common] = _redraw(self._tests, common, self._rng)
+        return self._known[common]
+
+
+def _redraw(tests: Sequence[Logits], common: tuple[int, ...], rng: np.random.Generator) -> _Redrawn:
+    """Figures among the `common` classes, over faces (subjects, where known)."""
     kept = np.isin(tests[0].labels, common)
     labels = np.searchsorted(common, tests[0].labels[kept])
     logits = np.stack([test.logits[kept][:, list(common)] for test in tests])
     subjects = tests[0].subjects[kept]
     clusters = subjects if (subjects != "").all() else None
 
-    def statistic(counts: NDArray[np.float32]) -> Floats:
+    def figures(counts: NDArray[np.float32]) -> Floats:
         return np.stack([replicate(logits, labels, metric, counts) for metric in ("accuracy", "uar")], axis=2)
 
-    accuracy, uar = spreads(statistic, len(labels), rng, subjects=clusters)
-    return share(accuracy, len(labels)), mean(uar)
+    n = len(labels)
+    return _Redrawn(
+        values=figures(np.ones((1, n), np.float32))[0],
+        draws=np.concatenate([figures(counts) for counts in face_counts(rng, n, DRAWS, clusters)]),
+        n=n,
+        units=units(n, clusters),
+    )
+
+
+def _change(away: _Redrawn, own: _Redrawn) -> Estimate:
+    """UAR away less UAR at home: other faces, drawn independently, but the same runs."""
+    if len(away.values) != len(own.values):
+        return UNKNOWN
+    values, draws = away.values[:, 1] - own.values[:, 1], away.draws[:, :, 1] - own.draws[:, :, 1]
+    return mean(one_spread(values, draws, min(away.units, own.units)))
 
 
 def _test(run: Run, store: Store) -> None:

@@ -9,8 +9,9 @@ from html import escape
 from ..data.gallery import STYLE, picture
 from ..data.store import Store
 from .labelnoise import LabelIssues
+from .words import percent
 
-__all__ = ["doubts_page"]
+__all__ = ["doubts_page", "estimate"]
 
 SHOWN = 120
 
@@ -29,13 +30,13 @@ def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str
 
 
 def estimate(issues: LabelIssues) -> str:
-    """The estimated share in words, with what it is worth."""
-    value, interval = 100 * issues.share.value, issues.share.interval
+    """How many labels are wrong, in words, with what the estimate is worth."""
+    interval = issues.share.interval
     return (
-        f"Confident learning estimates {value:.1f} % wrong labels ({interval.level:.0%} interval "
-        f"{100 * interval.low:.1f} to {100 * interval.high:.1f}, over faces) and doubts {len(issues.ids):,} of "
-        f"{issues.n:,}. It rests on {len(issues.runs)} networks that agree with {issues.accuracy:.1%} of the labels, "
-        "and takes part of their mistakes for mistakes of the corpus: look before you believe it."
+        f"Confident learning takes about {round(issues.n * issues.share.value):,} of {issues.n:,} labels to be wrong, "
+        f"{percent(issues.share)} % ({interval.level:.0%} interval over faces), and doubts {len(issues.ids):,} one by "
+        f"one. It rests on {len(issues.runs)} networks that agree with {100 * issues.accuracy:.1f} % of the labels and "
+        "takes part of their mistakes for mistakes of the corpus: look before you believe it."
     )
 
 

@@ -25,7 +25,7 @@ def percent(figure: "Estimate") -> str:
 
 def points(value: float, interval: "Interval") -> str:
     """A difference of shares: `−4.2 [−8.1 to −0.3]`, in points."""
-    return _minus(f"{100 * value:+.1f} {span(interval, '+')}") if math.isfinite(value) else DASH
+    return _minus(f"{_round(value):+.1f} {span(interval, '+')}") if math.isfinite(value) else DASH
 
 
 def number(figure: "Estimate") -> str:
@@ -38,13 +38,20 @@ def number(figure: "Estimate") -> str:
 def span(interval: "Interval", sign: str = "") -> str:
     """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` where a sign is wanted or needed."""
     between = " to " if sign or interval.low < 0 else "–"
-    return _minus(f"[{100 * interval.low:{sign}.1f}{between}{100 * interval.high:{sign}.1f}]")
+    return _minus(f"[{_round(interval.low):{sign}.1f}{between}{_round(interval.high):{sign}.1f}]")
 
 
 def p_words(p: float) -> str:
     """`< .001` or `= .031`, to stand behind "p"."""
+    if p >= 0.9995:
+        return "= 1"
     return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
 
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
+
+
+def _round(value: float) -> float:
+    """In per cent, one digit, and no minus before a 0."""
+    return round(100 * value, 1) + 0.0

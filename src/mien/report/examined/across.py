@@ -1,0 +1,126 @@
+"""Other corpora on the page: the matrix of training and test, and ranks over corpora."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ...examine.across import Cell, Matrix
+from ...examine.examined import Examined
+from ...examine.words import percent, points
+from ..figures.across import draw_across
+from ..figures.ranks import draw_critical_difference
+from ..figures.sheet import Look
+from ..parts import Panel, Section, SmallTable
+from .values import as_csv, three
+
+__all__ = ["across_section"]
+
+ID, TITLE = "across", "What holds on other corpora"
+
+
+def across_section(examined: Examined, looks: Mapping[str, Look], folder: str) -> Section:
+    """The section; without measurements the sentence that says how to get them."""
+    matrix, notes = examined.matrix, examined.notes.get("matrix", ())
+    if matrix is None:
+        how = (
+            f"Not measured yet: “mien across {folder} --data STORE” tests finished runs on another corpus, for this "
+            "section."
+        )
+        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how)
+    drawing = draw_across(matrix, looks)[0]
+    panels = [
+        Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_table(matrix)),
+        *_ranks(matrix),
+    ]
+    return Section(
+        id=ID,
+        title=TITLE,
+        lead=_lead(matrix),
+        points=(*notes, *_remarks(matrix)),
+        panels=tuple(panels),
+        files={"across.csv": _csv(matrix)},
+    )
+
+
+def _lead(matrix: Matrix) -> str:
+    away = [cell for cell in matrix.cells if not cell.own]
+    lost = [cell for cell in away if cell.change_uar.interval.high < 0]
+    return (
+        "A network that knows expressions, and not the pictures of one corpus, keeps its figures on faces that were "
+        "collected otherwise. Classes are matched by name, and a network answers among those that both corpora have. "
+        f"Of {len(away)} such journeys, {len(lost)} cost UAR by their own 95 % interval."
+    )
+
+
+def _table(matrix: Matrix) -> SmallTable:
+    return SmallTable(
+        name="across",
+        heads=(
+            "Network",
+            "Trained on",
+            "Tested on",
+            "Classes",
+            "Faces",
+            "UAR, %",
+            "UAR at home, %",
+            "Change, points",
+            "Accuracy, %",
+        ),
+        rows=tuple(
+            (
+                *(cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), f"{cell.n:,}"),
+                *(percent(cell.uar), "it is" if cell.own else percent(cell.home_uar)),
+                *(points(cell.change_uar.value, cell.change_uar.interval), percent(cell.accuracy)),
+            )
+            for cell in matrix.cells
+        ),
+        words=frozenset({1, 2}),
+        notes=(
+            "95 % intervals over faces (subjects, where all are known) and seeds. At home: the same runs on the test "
+            "part of their own corpus, over the same classes. The change is between these two, seed by seed.",
+        ),
+    )
+
+
+def _remarks(matrix: Matrix) -> Iterator[str]:
+    """What was adapted or left out, once a pair of corpora."""
+    for pair, cell in {(c.trained_on, c.tested_on): c for c in matrix.cells if not c.own}.items():
+        remarks = [*cell.notes]
+        remarks += [f"Left out, as the networks do not know them: {', '.join(cell.left_out)}."] if cell.left_out else []
+        remarks += [f"Not among the answers: {', '.join(cell.unused)}."] if cell.unused else []
+        if cell.copies:
+            remarks.append(f"{cell.copies:,} of the {cell.n:,} pictures are copies of training pictures.")
+        if cell.copies is None:
+            remarks.append("The store of training is gone, so copies of its pictures were not looked for.")
+        if remarks:
+            yield f"{pair[0]} → {pair[1]}: {' '.join(remarks)}"
+
+
+def _ranks(matrix: Matrix) -> list[Panel]:
+    """Networks ranked over corpora: each at home where several were trained on, else over those tested on."""
+    trained = list(dict.fromkeys(cell.trained_on for cell in matrix.cells))
+    pairs = [(name, name) for name in trained] if len(trained) > 1 else [(trained[0], name) for name in matrix.corpora]
+    cells: dict[tuple[str, str, str], Cell] = {(c.network, c.trained_on, c.tested_on): c for c in matrix.cells}
+    networks = [name for name in dict.fromkeys(key[0] for key in cells) if all((name, *p) in cells for p in pairs)]
+    scores = np.array([[cells[name, *pair].uar.value for name in networks] for pair in pairs])
+    corpora = [pair[1] for pair in pairs]
+    how = (
+        "Ranks are by UAR, each corpus trained on and tested at home."
+        if len(trained) > 1
+        else f"Ranks are by UAR of networks trained on {trained[0]} alone, on its own test part and on the others: "
+        "they say how networks carry over, not which learns best on any corpus."
+    )
+    return [
+        Panel(title=one.title, caption=f"{how} {one.caption}", drawing=one)
+        for one in draw_critical_difference(scores, networks, corpora)
+    ]
+
+
+def _csv(matrix: Matrix) -> str:
+    heads = ("network", "trained_on", "tested_on", "classes", "faces", "runs", "quantity", "value", "low", "high")
+    rows: list[Sequence[object]] = []
+    for cell in matrix.cells:
+        start = (cell.network, cell.trained_on, cell.tested_on, "; ".join(cell.classes), cell.n, cell.runs)
+        names = ("accuracy", "uar", "home_accuracy", "home_uar", "change_uar")
+        rows += [(*start, name, *three(getattr(cell, name))) for name in names]
+    return as_csv(heads, rows)

@@ -1,0 +1,153 @@
+"""Robustness on the page: accuracy under each corruption, and mean corruption error against a named baseline."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from ...data.store import Store
+from ...examine.corruptions import SEVERITIES, corrupt
+from ...examine.examined import Examined
+from ...examine.robustness import Damage
+from ...examine.words import percent
+from ...statistics.estimates import Estimate
+from ..figures.damage import draw_damage, spoken
+from ..figures.sheet import Look
+from ..parts import Panel, Section, SmallTable
+from ..pictures import Picture, PictureRow, picture_uri
+from .values import as_csv, three
+
+__all__ = ["damage_section"]
+
+ID, TITLE = "robustness", "What damage they withstand"
+
+
+def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:
+    """The section; without measurements the sentence that says how to get them, or why they cannot be joined."""
+    damages, notes = examined.damages, examined.notes.get("damages", ())
+    if not damages:
+        how = f"Not measured yet: “mien robustness {folder}” tests finished runs on damaged faces, for this section."
+        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how)
+    drawing = draw_damage(damages, looks)[0]
+    panels = [
+        Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_summary(damages)),
+        _by_corruption(damages),
+        *_pictures(store, examined),
+    ]
+    return Section(
+        id=ID,
+        title=TITLE,
+        lead=_lead(damages),
+        points=tuple(notes),
+        panels=tuple(panels),
+        files={"robustness.csv": _csv(damages)},
+    )
+
+
+def _lead(damages: Sequence[Damage]) -> str:
+    first, n = damages[0], f"{damages[0].n:,}"
+    lead = (
+        f"Trained networks were tested again on {n} test faces, damaged in {len(first.corruptions)} ways and "
+        f"{len(SEVERITIES)} severities, after Hendrycks & Dietterich (2019). The mean corruption error (mCE) sets a "
+        f"network's errors on damaged faces against those of {first.baseline}, which has 100; lower is better."
+    )
+    others = [one for one in damages if one.name != one.baseline and math.isfinite(one.mce.value)]
+    told = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
+    if not told:
+        return f"{lead} No other row can be told from it." if others else lead
+    words = "; ".join(f"{one.name} {percent(one.mce)}" for one in told)
+    return f"{lead} Told from 100 by their own 95 % interval, which is not corrected for the number of rows: {words}."
+
+
+def _holds(figure: Estimate, value: float) -> bool:
+    return figure.interval.low <= value <= figure.interval.high
+
+
+def _summary(damages: Sequence[Damage]) -> SmallTable:
+    first = damages[0]
+    over = ", ".join(map(spoken, first.relative_over)) or "none of them"
+    return SmallTable(
+        name="robustness",
+        heads=("Network", "Clean, %", "All damage, %", "mCE, %", "Relative mCE, %", "Seeds"),
+        rows=tuple(
+            (
+                one.name,
+                percent(one.clean),
+                percent(one.corrupted),
+                _against(one, one.mce),
+                _against(one, one.relative_mce),
+                str(one.seeds),
+            )
+            for one in damages
+        ),
+        notes=(
+            f"Accuracy and errors with 95 % intervals over faces{_seeds(first)}. mCE and relative mCE are against "
+            f"{first.baseline} (--baseline names another); lower is better. Relative mCE is what is lost to damage, "
+            f"apart from how good a network is on clean faces; it counts only what {first.baseline} clearly loses to, "
+            f"as a ratio to a loss near 0 says nothing: {over}.",
+        ),
+    )
+
+
+def _seeds(damage: Damage) -> str:
+    return " and seeds" if damage.seeds > 1 else "; one seed says nothing of the luck of training"
+
+
+def _against(one: Damage, figure: Estimate) -> str:
+    return "100, the baseline" if one.name == one.baseline and math.isfinite(figure.value) else percent(figure)
+
+
+def _by_corruption(damages: Sequence[Damage]) -> Panel:
+    rows = [("none", *(percent(one.clean) for one in damages))]
+    for k, kind in enumerate(damages[0].corruptions):
+        rows.append((spoken(kind), *(percent(one.by_corruption[k]) for one in damages)))
+    return Panel(
+        title="Accuracy by kind of damage",
+        caption="Mean accuracy in per cent over the five severities, with 95 % intervals; every severity is in "
+        "robustness.csv. Read a column down to find what a network cannot bear, and a line across to compare networks.",
+        table=SmallTable(
+            name="robustness-by-corruption", heads=("Damage", *(one.name for one in damages)), rows=tuple(rows)
+        ),
+        folded=True,
+    )
+
+
+def _pictures(store: Store | None, examined: Examined) -> Iterator[Panel]:
+    """One test face under all damage; nothing without the store, or where pictures are not to be shown."""
+    if store is None:
+        return
+    rows = store.rows("test")
+    face = store.images[rows[:1] if len(rows) else slice(0, 1)]
+    yield Panel(
+        title="What the damage looks like",
+        caption="One face under each kind of damage, severity 1 to 5 from left to right. Where you cannot name the "
+        "expression any more, no network has to.",
+        pictures=tuple(
+            PictureRow(
+                title=spoken(kind),
+                pictures=tuple(
+                    Picture(
+                        uri=picture_uri(corrupt(kind, face, severity)[0]), text=f"{spoken(kind)}, severity {severity}"
+                    )
+                    for severity in SEVERITIES
+                ),
+            )
+            for kind in examined.damages[0].corruptions
+        ),
+    )
+
+
+def _csv(damages: Sequence[Damage]) -> str:
+    heads = ("network", "quantity", "corruption", "severity", "value", "low", "high", "baseline", "faces", "seeds")
+    return as_csv(heads, [line for one in damages for line in _lines(one)])
+
+
+def _lines(one: Damage) -> Iterator[tuple[object, ...]]:
+    end = (one.baseline, one.n, one.seeds)
+    yield (one.name, "accuracy", "none", 0, *three(one.clean), *end)
+    for k, kind in enumerate(one.corruptions):
+        for severity, cell in zip(SEVERITIES, one.accuracy[k], strict=True):
+            yield (one.name, "accuracy", kind, severity, *three(cell), *end)
+        yield (one.name, "accuracy", kind, "mean", *three(one.by_corruption[k]), *end)
+        yield (one.name, "ce", kind, "mean", *three(one.ce[k]), *end)
+    yield (one.name, "accuracy", "all", "mean", *three(one.corrupted), *end)
+    yield (one.name, "mce", "all", "mean", *three(one.mce), *end)
+    yield (one.name, "relative_mce", "; ".join(one.relative_over), "mean", *three(one.relative_mce), *end)

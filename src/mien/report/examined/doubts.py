@@ -1,0 +1,211 @@
+"""Label noise on the page: labels that are probably wrong, annotators' votes, and what injected noise costs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ...data.store import Store
+from ...examine.doubts import estimate
+from ...examine.examined import Examined
+from ...examine.labelnoise import Agreement, LabelIssues, NoisePoint
+from ...examine.words import number, p_words, percent, points, span
+from ...statistics import Interval
+from ..figures import Shown
+from ..figures.doubts import draw_joint, draw_noise
+from ..figures.sheet import Look, looks
+from ..parts import Panel, Section, SmallTable
+from ..pictures import Picture, PictureRow, picture_uri
+from .values import as_csv, three
+
+__all__ = ["doubts_section"]
+
+ID, TITLE = "labels", "Which labels are doubtful"
+DRAWN = "drawn"
+"""The corpus that mien draws, whose labels are right by construction."""
+MOST_FACES = 36
+MOST_PAIRS = 10
+
+
+def doubts_section(
+    examined: Examined, shown: Sequence[Shown], store: Store | None, folder: str, *, faces: bool
+) -> Section:
+    """The section: what can be said of labels, votes and noise, and a sentence for what was not trained."""
+    notes = [sentence for part in ("issues", "votes", "noise") for sentence in examined.notes.get(part, ())]
+    panels: list[Panel] = []
+    files: dict[str, str | bytes] = {}
+    issues, lead = examined.issues, ""
+    if issues is not None:
+        lead = _lead(issues, shown[0].first.data.corpus)
+        panels += [*_joint(issues), *(_gallery(issues, store) if store and faces else ())]
+        files["doubts.csv"] = _doubts_csv(issues, store)
+    if examined.votes:
+        panels.append(_votes(examined.votes))
+        files["votes.csv"] = _votes_csv(examined.votes)
+    if examined.noise:
+        panels += _noise(examined.noise, {item.name: item.look for item in shown})
+        files["label-noise.csv"] = _noise_csv(examined.noise)
+    else:
+        notes.append(
+            "What wrong training labels cost was not given: train “mien compare noise --data STORE --runs NOISE”, then "
+            f"make this page by “mien report {folder} --noise-runs NOISE”."
+        )
+    return Section(id=ID, title=TITLE, lead=lead, points=tuple(notes), panels=tuple(panels), files=files)
+
+
+def _lead(issues: LabelIssues, corpus: str) -> str:
+    lead = f"{estimate(issues)} Looked at are the faces of validation and test; doubts.csv names every doubted one."
+    if corpus == DRAWN:
+        lead += " Drawn faces have no wrong labels, so here all of it is the method's own error, with such networks."
+    return lead
+
+
+def _joint(issues: LabelIssues) -> Iterator[Panel]:
+    for drawing in draw_joint(issues):
+        yield Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_pairs(issues))
+
+
+def _pairs(issues: LabelIssues) -> SmallTable:
+    """The largest cells off the diagonal, with intervals."""
+    size = len(issues.classes)
+    order = np.argsort(-np.where(np.eye(size, dtype=bool), -1, issues.joint), axis=None, kind="stable")
+    cells = [divmod(int(flat), size) for flat in order[: min(MOST_PAIRS, size * (size - 1))]]
+    counts = {cell: int(((issues.given == cell[0]) & (issues.suggested == cell[1])).sum()) for cell in cells}
+    return SmallTable(
+        name="doubts",
+        heads=("Labelled", "Probably", "Share of all faces, %", "Doubted one by one"),
+        rows=tuple(
+            (
+                issues.classes[i],
+                issues.classes[j],
+                f"{100 * issues.joint[i, j]:.2f} {_ends(issues, i, j)}",
+                str(counts[i, j]),
+            )
+            for i, j in cells
+        ),
+        words=frozenset({1}),
+        notes=(
+            "The largest confusions with 95 % intervals over faces, the networks taken as they are. Confident learning "
+            "(Northcutt et al. 2021) counts a label as wrong where the networks are as sure of another class as they "
+            "usually are of faces of that class. The last column counts the single labels it doubts.",
+        ),
+    )
+
+
+def _ends(issues: LabelIssues, i: int, j: int) -> str:
+    return f"[{100 * issues.joint_low[i, j]:.2f}–{100 * issues.joint_high[i, j]:.2f}]"
+
+
+def _gallery(issues: LabelIssues, store: Store) -> Iterator[Panel]:
+    pictures = []
+    for k, row in enumerate(issues.ids[:MOST_FACES].tolist()):
+        given, suggested = issues.classes[issues.given[k]], issues.classes[issues.suggested[k]]
+        words = f"{given} → {suggested}, {100 * issues.suggested_probability[k]:.0f} %"
+        pictures.append(
+            Picture(uri=picture_uri(store.images[row]), text=f"Labelled {given}, perhaps {suggested}", caption=words)
+        )
+    if pictures:
+        yield Panel(
+            title="The most doubtful labels",
+            caption="As: label → what the networks find likelier, their mean probability. They were not trained on "
+            "these faces. Look before you believe them: what several networks share may be a blind spot of theirs.",
+            pictures=(PictureRow(title=f"{len(pictures)} of {len(issues.ids):,}", pictures=tuple(pictures)),),
+            folded=True,
+        )
+
+
+def _votes(votes: Sequence[Agreement]) -> Panel:
+    first = votes[0]
+    return Panel(
+        title="Agreement with annotators' votes",
+        caption="Where annotators disagree, one label is not the truth. Majority: no answer has more votes. "
+        " Share of votes: how many annotators would have said the same. Cross-entropy and divergence "
+        "(nats) hold the probabilities against the votes; lower is better, and a divergence of 0 is to be as unsure "
+        "as people.",
+        table=SmallTable(
+            name="votes",
+            heads=("Network", "Majority, %", "Share of votes, %", "Cross-entropy", "Divergence"),
+            rows=tuple(
+                (one.name, percent(one.majority), percent(one.mass), number(one.cross_entropy), number(one.divergence))
+                for one in votes
+            ),
+            notes=(
+                f"{first.n:,} test faces; 95 % intervals. No answer could have more than {percent(first.ceiling)} % of "
+                f"the votes, nor a cross-entropy below {number(first.entropy)}.",
+            ),
+        ),
+    )
+
+
+def _noise(found: Sequence[NoisePoint], shown: Mapping[str, Look]) -> list[Panel]:
+    first, *others = draw_noise(found, _curve_looks(found, shown))
+    table = SmallTable(
+        name="label-noise",
+        heads=("Network", "Replaced, %", f"{_spoken(found[0].metric)}, %", "Against none, points", "p, Holm"),
+        rows=tuple(_noise_row(point) for point in found),
+        notes=("Each drop is paired with the same seeds without noise; 95 % intervals over faces and seeds.",),
+    )
+    return [
+        Panel(title=first.title, caption=first.caption, drawing=first, table=table),
+        *(Panel(title=one.title, caption=one.caption, drawing=one) for one in others),
+    ]
+
+
+def _spoken(metric: str) -> str:
+    return metric.upper() if metric == "uar" else metric.replace("_", " ").capitalize()
+
+
+def _noise_row(point: NoisePoint) -> tuple[str, ...]:
+    value = f"{100 * point.spread.mean:.1f} {span(point.interval)}"
+    drop, p = "–", "–"
+    if point.drop and point.drop_interval:
+        drop, p = points(point.drop.mean, point.drop_interval), p_words(point.p_corrected).removeprefix("= ")
+    return point.curve, f"{100 * point.noise:.0f}", value, drop, p
+
+
+def _curve_looks(found: Sequence[NoisePoint], shown: Mapping[str, Look]) -> dict[str, Look]:
+    """Curves of networks that the page shows keep their look; others get the next colours."""
+    curves = list(dict.fromkeys(point.curve for point in found))
+    taken = {look.colour for curve, look in shown.items() if curve in curves}
+    fresh = [look for look in looks([(str(i), 0.0) for i in range(12)]) if look.colour not in taken]
+    spare = iter(fresh * len(curves))
+    return {curve: shown[curve] if curve in shown else next(spare) for curve in curves}
+
+
+def _doubts_csv(issues: LabelIssues, store: Store | None) -> str:
+    sources = [str(store.samples.source[row]) for row in issues.ids] if store else [""] * len(issues.ids)
+    heads = ("row", "source", "label", "suggested", "label_probability", "suggested_probability")
+    columns = (issues.ids, sources, issues.given, issues.suggested)
+    probabilities = (issues.given_probability.tolist(), issues.suggested_probability.tolist())
+    return as_csv(
+        heads,
+        [
+            (row, source, issues.classes[given], issues.classes[suggested], *p)
+            for row, source, given, suggested, *p in zip(*columns, *probabilities, strict=True)
+        ],
+    )
+
+
+def _votes_csv(votes: Sequence[Agreement]) -> str:
+    names = ("majority", "mass", "ceiling", "cross_entropy", "divergence", "entropy")
+    return as_csv(
+        ("network", "quantity", "value", "low", "high", "faces", "seeds"),
+        [(one.name, name, *three(getattr(one, name)), one.n, one.seeds) for one in votes for name in names],
+    )
+
+
+def _noise_csv(found: Sequence[NoisePoint]) -> str:
+    heads = ("network", "noise", "metric", "value", "low", "high", "drop", "drop_low", "drop_high", "p_holm", "seeds")
+    nan = float("nan")
+    none = Interval(low=nan, high=nan, level=nan, method="")
+    rows = []
+    for point in found:
+        drop = point.drop.mean if point.drop else nan
+        ends = point.drop_interval or none
+        value = (point.spread.mean, point.interval.low, point.interval.high)
+        rows.append(
+            (
+                *(point.curve, point.noise, point.metric, *value, drop, ends.low, ends.high),
+                *(float(point.p_corrected), point.spread.n_seeds),
+            )
+        )
+    return as_csv(heads, rows)

@@ -1,0 +1,183 @@
+"""Groups of people on the page: figures a group, gaps with corrected p, the range over subjects."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ...examine.examined import Examined
+from ...examine.groups import MIN_FACES, MIN_SUBJECTS, Gap, Groups, mirror
+from ...examine.words import p_words, points
+from ..figures.groups import draw_groups, draw_subjects
+from ..figures.sheet import Look
+from ..parts import Panel, Section, SmallTable
+from .values import as_csv, three
+
+__all__ = ["groups_section"]
+
+ID, TITLE = "groups", "Whom they fail"
+LEVEL = 0.05
+MOST_SAID = 8
+"""Gaps that are put into words; the table has all."""
+
+
+def groups_section(examined: Examined, looks: Mapping[str, Look]) -> Section:
+    """The section; empty where neither attributes nor subjects of the test faces are known."""
+    judged, notes = examined.groups, examined.notes.get("groups", ())
+    if not judged:
+        return Section(id=ID, title=TITLE, lead=" ".join(notes))
+    panels, files = [], {}
+    if any(one.groups for one in judged):
+        drawing = draw_groups(judged, looks)[0]
+        panels.append(Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_gaps_table(judged)))
+        files = {"groups.csv": _groups_csv(judged), "gaps.csv": _gaps_csv(judged)}
+    for drawing in draw_subjects(judged, looks):
+        panels.append(
+            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_subjects_table(judged))
+        )
+        files["subjects.csv"] = _subjects_csv(judged)
+    return Section(
+        id=ID,
+        title=TITLE,
+        lead=_lead(judged),
+        points=(*_told(judged), *notes, *_small(judged)),
+        panels=tuple(panels),
+        files=files,
+    )
+
+
+def _lead(judged: Sequence[Groups]) -> str:
+    gaps = [gap for one in judged for gap in one.gaps]
+    if not gaps:
+        return (
+            "No attribute has two groups that are large enough to compare; the range over subjects is below."
+            if any(one.subjects for one in judged)
+            else "No attribute has two groups that are large enough to compare."
+        )
+    told = sum(gap.p_corrected < LEVEL for gap in gaps)
+    count = f"Of {gaps[0].tests} gaps tested (accuracy and UAR of each group against all other faces, each row)"
+    if told:
+        return f"{count}, those below hold after correction for all of them (Holm, 5 %)."
+    widest = max(max(abs(gap.interval.low), abs(gap.interval.high)) for gap in gaps if np.isfinite(gap.value))
+    return (
+        f"{count}, none can be told from luck after correction for all of them (Holm, 5 %). That does not make the "
+        f"groups equal: by their intervals, gaps of up to {100 * widest:.0f} points may still be there."
+    )
+
+
+def _told(judged: Sequence[Groups]) -> Iterator[str]:
+    """The gaps that hold, the largest first, a gap and its mirror image once."""
+    told = [(one.name, gap) for one in judged for gap in _once(one) if gap.p_corrected < LEVEL]
+    told.sort(key=lambda pair: -abs(pair[1].value))
+    yield from (f"{name}: {gap.sentence}." for name, gap in told[:MOST_SAID])
+    if len(told) > MOST_SAID:
+        yield f"{len(told) - MOST_SAID} smaller ones are in the table."
+
+
+def _once(one: Groups) -> Iterator[Gap]:
+    """Of an attribute with two levels that mirror each other, the gap of the smaller group alone."""
+    for gap in one.gaps:
+        other = mirror(gap, one)
+        if other == gap.level or (gap.n, gap.level) <= (gap.rest, other):
+            yield gap
+
+
+def _small(judged: Sequence[Groups]) -> Iterator[str]:
+    small = list(dict.fromkeys(words for one in judged for words in one.left_out))
+    if small:
+        few = f"{MIN_FACES} faces, or {MIN_SUBJECTS} subjects where they are known, on either side"
+        yield f"Too small to judge (fewer than {few}): {'; '.join(small)}."
+
+
+def _gaps_table(judged: Sequence[Groups]) -> SmallTable:
+    gaps = {(one.name, g.attribute, g.level): g for one in judged for g in _once(one) if g.metric == "uar"}
+    levels = list(dict.fromkeys(key[1:] for key in gaps))
+    cells = [[gaps.get((one.name, *level)) for one in judged] for level in levels]
+    return SmallTable(
+        name="gaps",
+        heads=("UAR gap, points", *(one.name for one in judged)),
+        rows=tuple(
+            (f"{attribute.replace('_', ' ')} {level}", *(_gap(gap) for gap in line))
+            for (attribute, level), line in zip(levels, cells, strict=True)
+        ),
+        strong=frozenset(
+            (i, j + 1) for i, line in enumerate(cells) for j, gap in enumerate(line) if gap and gap.p_corrected < LEVEL
+        ),
+        notes=(
+            "A gap is the group's UAR less that of all other faces whose attribute is known, over the expressions that "
+            "both have: below 0, the group is served worse. In brackets its 95 % interval, then p after Holm's "
+            "correction for all gaps tested; bold where p < .05. Of two groups that make up an attribute, the smaller "
+            "is shown. Gaps of accuracy, and recalls of each group, are in gaps.csv and groups.csv.",
+        ),
+    )
+
+
+def _gap(gap: Gap | None) -> str:
+    if gap is None or not np.isfinite(gap.value):
+        return "–"
+    return f"{points(gap.value, gap.interval)}, p {p_words(gap.p_corrected)}"
+
+
+def _subjects_table(judged: Sequence[Groups]) -> SmallTable:
+    found = [(one.name, one.subjects) for one in judged if one.subjects is not None]
+    rows = []
+    for name, subjects in found:
+        ends = [
+            f"{100 * subjects.accuracy[i]:.1f} [{100 * subjects.low[i]:.1f}–{100 * subjects.high[i]:.1f}], "
+            f"{subjects.n[i]} faces"
+            for i in (0, len(subjects.n) // 2, -1)
+        ]
+        rows.append((name, str(len(subjects.n)), *ends))
+    return SmallTable(
+        name="subjects",
+        heads=("Network", "Subjects", "Worst, %", "Middle, %", "Best, %"),
+        rows=tuple(rows),
+        notes=(
+            "Accuracy of the worst, the middle and the best subject with Wilson's interval over their faces. The worst "
+            "of many is low by luck too, so these intervals claim no gap.",
+        ),
+    )
+
+
+def _groups_csv(judged: Sequence[Groups]) -> str:
+    heads = ("network", "attribute", "level", "faces", "subjects", "quantity", "class", "value", "low", "high")
+    rows: list[tuple[object, ...]] = []
+    for one in judged:
+        for group in one.groups:
+            start = (one.name, group.attribute, group.level)
+            rows.append((*start, group.n, group.subjects, "accuracy", "", *three(group.accuracy)))
+            rows.append((*start, group.n, group.subjects, "uar", "", *three(group.uar)))
+            for label, recall, support in zip(one.classes, group.recall, group.support, strict=True):
+                rows.append((*start, support, group.subjects, "recall", label, *three(recall)))
+    return as_csv(heads, rows)
+
+
+def _gaps_csv(judged: Sequence[Groups]) -> str:
+    heads = ("network", "attribute", "level", "metric", "faces", "rest", "gap", "low", "high", "p", "p_holm", "tests")
+    return as_csv(
+        heads,
+        [
+            (
+                *(one.name, gap.attribute, gap.level, gap.metric, gap.n, gap.rest, float(gap.value)),
+                *(gap.interval.low, gap.interval.high, gap.p, float(gap.p_corrected), gap.tests),
+            )
+            for one in judged
+            for gap in one.gaps
+        ],
+    )
+
+
+def _subjects_csv(judged: Sequence[Groups]) -> str:
+    return as_csv(
+        ("network", "subject", "faces", "accuracy", "low", "high"),
+        [
+            (one.name, *line)
+            for one in judged
+            if one.subjects is not None
+            for line in zip(
+                one.subjects.subject.tolist(),
+                one.subjects.n.tolist(),
+                *(column.tolist() for column in (one.subjects.accuracy, one.subjects.low, one.subjects.high)),
+                strict=True,
+            )
+        ],
+    )

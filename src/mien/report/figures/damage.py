@@ -1,0 +1,82 @@
+"""What accuracy survives as faces are damaged: one panel a corruption, one line a row."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...examine.corruptions import SEVERITIES
+from ...examine.robustness import Damage
+from .sheet import INK, Drawing, Look, Sheet, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["dot", "draw_damage", "name_rows", "spoken"]
+
+COLUMNS = 4
+DODGE = 0.13
+"""Severities between the intervals of neighbouring rows, so that they stand beside one another."""
+
+
+def spoken(corruption: str) -> str:
+    """`occluded eyes`: a corruption's name for people."""
+    return corruption.replace("_", " ")
+
+
+def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Drawing]:
+    """Small multiples of accuracy against severity, 0 being the face as it is; looks by row name."""
+    kinds = damages[0].corruptions
+    lines = -(-(len(kinds) + 1) // COLUMNS)
+    shown = [e.value for one in damages for e in (one.clean, *(cell for kind in one.accuracy for cell in kind))]
+    ends = [e.interval for one in damages for e in (one.clean, *(kind[-1] for kind in one.accuracy))]
+    low = np.floor(10 * min(*shown, *(end.low for end in ends))) / 10
+    high = np.ceil(10 * max(*shown, *(end.high for end in ends))) / 10
+    with Sheet(lines, COLUMNS, (1.5, 1.35), gap=(0.28, 0.45), top=0.3, right=0.3) as sheet:
+        for k, (axes, kind) in enumerate(zip(sheet.axes, kinds, strict=False)):
+            axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+            for place, one in enumerate(damages):
+                look, cells = looks[one.name], (one.clean, *one.accuracy[k])
+                axes.plot(
+                    range(len(cells)), [c.value for c in cells], color=look.colour, linestyle=look.dash, linewidth=1.3
+                )
+                end, x = cells[-1], SEVERITIES[-1] + DODGE * (1 + place)
+                axes.plot([x, x], [end.interval.low, end.interval.high], color=look.colour, linewidth=1)
+                dot(axes, x, end.value, look, 3)
+            percent_axis(axes, max(0.0, float(low)), min(1.0, float(high)))
+            axes.set_xlim(0, SEVERITIES[-1] + DODGE * (len(damages) + 1))
+            axes.set_xticks([0, *SEVERITIES])
+            axes.set_title(spoken(kind))
+            axes.tick_params(labelleft=k % COLUMNS == 0, labelbottom=k + COLUMNS >= len(kinds))
+        for axes in sheet.axes[len(kinds) + 1 :]:
+            axes.remove()
+        sheet.axes[len(kinds)].set_axis_off()
+        names = [one.name for one in damages]
+        name_rows(sheet.axes[len(kinds)], names, looks, loc="upper left", fontsize=7.5)
+        sheet.axes[0].set_ylabel("accuracy, %")
+        sheet.axes[(lines - 1) * COLUMNS].set_xlabel("severity (0: as it is)")
+        return [
+            sheet.finish(
+                "robustness",
+                "Accuracy as faces are damaged",
+                "Each panel is one kind of damage, from the face as it is (0) to the strongest of five severities. "
+                "All rows see the same faces with the same damage. A line that stays level does not mind that "
+                "damage; where lines cross, the better network on clean faces is not the better one in use. Behind "
+                "severity 5 stand the 95 % intervals there. Mind the vertical axis, which does not always start at 0.",
+            )
+        ]
+
+
+def dot(axes: "Axes", x: float, y: float, look: Look, size: float = 3.6) -> None:
+    """One row's marker: full for a network's first variant, hollow for the others."""
+    face = look.colour if look.solid else "none"
+    axes.plot(x, y, look.marker, ms=size, mec=look.colour, mfc=face, mew=1)
+
+
+def name_rows(axes: "Axes", names: Sequence[str], looks: Mapping[str, Look], **place: Any) -> None:
+    """A legend of rows with line and marker; `place` is matplotlib's."""
+    for name in names:
+        look = looks[name]
+        face = look.colour if look.solid else "none"
+        axes.plot([], [], look.marker, ls=look.dash, color=look.colour, mfc=face, ms=4, lw=1.3, label=name)
+    axes.legend(borderaxespad=0.1, handlelength=2.4, **place)
