@@ -5,6 +5,7 @@ from .costs import draw_costs
 from .curves import draw_curves
 from .evidence import MOST_ROWS, Shown, select
 from .forest import draw_forest
+from .peeking import draw_peeking
 from .ranks import draw_critical_difference
 from .reliability import draw_reliability, draw_risk_coverage
 from .sheet import Drawing
@@ -19,6 +20,7 @@ __all__ = [
     "draw_critical_difference",
     "draw_curves",
     "draw_forest",
+    "draw_peeking",
     "draw_recalls",
     "draw_reliability",
     "draw_risk_coverage",

@@ -1,0 +1,66 @@
+"""What an honest figure is, and what the best epoch on the test would have claimed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .sheet import INK, Drawing, Look, Sheet, percent_axis
+
+__all__ = ["Dumbbell", "draw_peeking"]
+
+LINE = 0.34
+LETTER = 0.0635
+"""Mean width of a letter at 8 points, in inches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dumbbell:
+    """One row: accuracies of its runs, 0 to 1, in the same order."""
+
+    name: str
+    look: Look
+    honest: Sequence[float]
+    claimed: Sequence[float]
+
+
+def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
+    """One line a row: from the honest accuracy to the claimed one, means over runs, each run thin below."""
+    if not rows:
+        return []
+    left = 0.2 + LETTER * max(len(row.name) for row in rows)
+    every = [value for row in rows for value in (*row.honest, *row.claimed)]
+    pad = 0.12 * (max(every) - min(every) or 0.05)
+    with Sheet(1, 1, (4.4, LINE * len(rows) + 0.1), left=left, right=1.0, top=0.34, bottom=0.46) as sheet:
+        axes = sheet.axes[0]
+        axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        for y, row in enumerate(rows):
+            colour = row.look.colour
+            for run, ends in enumerate(zip(row.honest, row.claimed, strict=True)):
+                below = y + 0.16 + 0.22 * (run + 0.5) / len(row.honest)
+                axes.plot(ends, [below, below], color=INK, alpha=0.35, linewidth=0.7)
+            honest, claimed = float(np.mean(row.honest)), float(np.mean(row.claimed))
+            axes.plot([honest, claimed], [y, y], color=colour, linewidth=2.2, alpha=0.55)
+            axes.plot(honest, y, "o", ms=6, mec=colour, mfc=colour, zorder=3)
+            axes.plot(claimed, y, "D", ms=5, mec=colour, mfc="none", mew=1.3, zorder=3)
+            words = f"+{100 * (claimed - honest):.1f} points"
+            axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        percent_axis(axes, max(0.0, min(every) - pad), min(1.0, max(every) + pad), axis="x")
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("accuracy on test, %")
+        axes.plot([], [], "o", color=INK, ms=6, label="epoch chosen on valid")
+        axes.plot([], [], "D", color=INK, mfc="none", ms=5, mew=1.3, label="best epoch on test")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.0)
+        return [
+            sheet.finish(
+                "peeking",
+                "Honest accuracy, and what peeking would have claimed",
+                "A filled dot is the epoch that the protocol kept, without a look at the test; an open diamond the "
+                "best epoch on the test, which nobody can know beforehand; the thin lines below are the single runs. "
+                "The gap is no better network, only a luckier number. Mind the horizontal axis, which does not start "
+                "at 0.",
+            )
+        ]
