@@ -29,7 +29,7 @@ from mien.data.drawn.identity import draw_identity
 from mien.data.drawn.render import draw_masks, draw_scenery, photograph
 from mien.errors import ConfigError
 
-GOLDEN = "80b14816547ea818a358466387c8347dd873ee8b9821bb06b1671ef68623f084"
+GOLDEN = "597892250c1ab78a83637932daa148b1b04101435afad7d6c80c8776c9e4e0cd"
 
 
 def digest(faces: list[Face]) -> str:
@@ -140,6 +140,19 @@ def test_masks_hold_what_truly_changed() -> None:
     for au in AUS:
         assert inside[au] >= 0.8 * changed_total[au], f"AU{au}"
     assert sum(masked_total.values()) < 4 * sum(changed_total.values())
+
+
+def test_masks_leave_out_the_parts_of_a_curve_that_stay() -> None:
+    who, view = draw_identity(0, 1), draw_view(Chance(0), 96)
+    dropped = np.zeros((2, len(AUS)))
+    dropped[:, AUS.index(26)] = 1.0
+    points = project(who, dropped, view)
+    head = points[ANATOMY.spans["outline"]] / 32
+    mask = draw_masks(points, dropped, view, 96) > 0
+    brow = int(points[ANATOMY.spans["brow_top.r"]][:, 1].min() / 32)
+    assert mask[brow:].any()
+    assert head[:, 1].min() < brow - 10
+    assert not mask[:brow].any()
 
 
 def test_an_au_moves_its_own_part_of_the_face() -> None:

@@ -143,10 +143,20 @@ def _sweep(
     swept = np.zeros((size, size), dtype=np.uint8)
     outlines = []
     for curve in curves:
-        old, new = before[curve], after[curve]
-        # Anti-aliased, then cut: the rounding of OpenCV's plain outlines changed between its versions 4.9 and 4.14.
-        cv2.fillPoly(swept, [np.concatenate([old, new[::-1]])], 255, cv2.LINE_AA, 5)
-        outlines += [old, new]
+        for part in _moving(before[curve], after[curve]):
+            old, new = before[curve][part], after[curve][part]
+            # Anti-aliased, then cut: the rounding of OpenCV's plain outlines changed between its versions 4.9 and 4.14.
+            cv2.fillPoly(swept, [np.concatenate([old, new[::-1]])], 255, cv2.LINE_AA, 5)
+            outlines += [old, new]
     cv2.polylines(swept, outlines, False, 255, 1, cv2.LINE_AA, 5)
     moved: NDArray[np.uint8] = (swept > _COVERED).astype(np.uint8)
     return moved
+
+
+def _moving(before: NDArray[np.int32], after: NDArray[np.int32]) -> list[slice]:
+    """The stretches of a curve that an AU moves; all of one that it lets appear where it lies, such as a wrinkle."""
+    moves = (before != after).any(axis=1)
+    if not moves.any():
+        return [slice(None)]
+    near = np.flatnonzero(moves | np.append(moves[1:], False) | np.append(False, moves[:-1]))
+    return [slice(run[0], run[-1] + 1) for run in np.split(near, np.flatnonzero(np.diff(near) > 1) + 1)]
