@@ -4,60 +4,232 @@ With OpenCV alone, which the base install has. In: RGB pictures and predictions.
 """
 
 import itertools
+import math
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .predict import Prediction, Seen
-from .summary import Timeline
+from .faces import Box
+from .predict import UNCERTAIN, Prediction, Seen
+from .summary import Timeline, TrackSummary
 
 __all__ = ["annotate", "draw_timeline"]
 
-COLOURS = (
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+COLOURS: tuple[Colour, ...] = (
     *((213, 94, 0), (0, 158, 115), (148, 103, 189), (230, 159, 0)),
     *((140, 140, 140), (0, 114, 178), (204, 121, 167), (86, 180, 233)),
 )
 """Eight that differ for colour-blind eyes too (Okabe & Ito); class k takes colour k, and from the ninth on again."""
-WHITE, INK, PAPER = (255, 255, 255), (40, 40, 40), (250, 250, 250)
+WHITE, INK, FAINT, PAPER = (255, 255, 255), (45, 45, 45), (215, 215, 215), (252, 252, 252)
+DARK = 0.28
+"""What is left of the picture's light under a panel."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-SMALLEST_SIDE = 320
-"""Pictures whose longer side is below this many pixels are enlarged, so that the writing can be read."""
+READABLE_SIDE = 640
+"""Pictures whose longer side is below this many pixels are enlarged to at least that, so that writing can be read."""
+KEY = 22
+"""Height of the key, in units."""
+MOST_STRIPS = 12
+STRIP, GAP, LEFT, RIGHT, TOP, BOTTOM, WIDE = 90, 34, 20, 24, 56, 44, 1000
+"""Of the timeline, pixels."""
+TICKS = 8
 
 
-def annotate(seen: Seen) -> NDArray[np.uint8]:
+def annotate(seen: Seen) -> Picture:
     """A copy of the picture with each face's box, label and bars; small pictures come back enlarged.
 
-    The size depends on the size of the picture alone, so the frames of a video stay of one size.
+    Bars stand beside a face where there is room that no other face needs. Elsewhere, and in a video, where they would
+    jump from place to place, they lie in one line along its box, with a key at the bottom. The size depends on that
+    of the picture alone, so the frames of a video stay of one size.
     """
     if seen.picture is None:
         raise ValueError("there is no picture to draw on")
-    factor = max(1, -(-SMALLEST_SIDE // max(seen.picture.shape[:2])))
-    picture = np.repeat(np.repeat(seen.picture, factor, axis=0), factor, axis=1)
-    unit = max(picture.shape[:2]) / 800
-    for prediction in seen.predictions:
-        _draw_face(picture, prediction, factor, max(0.4, unit))
+    factor = max(1, math.ceil(READABLE_SIDE / max(seen.picture.shape[:2])))
+    picture = _enlarged(seen.picture, factor)
+    unit = max(1.0, max(picture.shape[:2]) / 900)
+    boxes = [_scaled(prediction.box, factor) for prediction in seen.predictions]
+    tags = [_tag_place(picture, p, box, unit) for p, box in zip(seen.predictions, boxes, strict=True)]
+    taken, in_line = [*boxes, *tags], False
+    for prediction, box in zip(seen.predictions, boxes, strict=True):
+        panel = _panel_place(picture, prediction, box, taken, unit) if seen.time_s is None else None
+        if panel is not None:
+            taken.append(panel)
+            _draw_panel(picture, prediction, panel, unit)
+        else:
+            in_line = True
+            _draw_line(picture, prediction, box, unit)
+        _draw_box(picture, prediction, box, unit)
+    if in_line:
+        _draw_key(picture, list(seen.predictions[0].probs), unit)
+    for prediction, tag in zip(seen.predictions, tags, strict=True):
+        _draw_tag(picture, prediction, tag, unit)
     return picture
 
 
-def draw_timeline(timeline: Timeline, labels: tuple[str, ...]) -> NDArray[np.uint8]:
-    """One strip a track: the mean probability of each class over time, stacked; white where it was not seen."""
+def draw_timeline(timeline: Timeline, labels: Sequence[str]) -> Picture:
+    """One strip a track: the mean probability of each class over time, stacked; white where it was not seen.
+
+    Of many tracks those seen in the most frames, in order of appearance.
+    """
     curves = timeline.curves()
-    width, strip, left, top = 1024, 96, 90, 40
-    picture = np.full((top + max(1, len(curves)) * (strip + 16) + 24, left + width + 20, 3), PAPER, np.uint8)
-    for place, name in enumerate(labels):
-        x = left + place * (width // len(labels))
-        cv2.rectangle(picture, (x, 12), (x + 12, 24), _colour(place), -1)
-        _write(picture, name, (x + 18, 23), 0.42, INK)
-    columns = (np.arange(width) * max(timeline.end_s, timeline.bin_s) / width / timeline.bin_s).astype(int)
-    for row, (track, curve) in enumerate(curves.items()):
-        y = top + row * (strip + 16)
-        _write(picture, f"face {track}", (8, y + strip // 2), 0.45, INK)
-        _stack(picture[y : y + strip, left : left + width], _filled(curve)[columns])
-    bottom = picture.shape[0] - 8
-    _write(picture, "0 s", (left, bottom), 0.42, INK)
-    _write(picture, f"{timeline.end_s:.1f} s", (left + width - 50, bottom), 0.42, INK)
+    summaries = [track for track in timeline.tracks() if track.track in curves]
+    shown = sorted(sorted(summaries, key=lambda t: -t.frames)[:MOST_STRIPS], key=lambda t: t.track)
+    height = TOP + max(1, len(shown)) * (STRIP + GAP) + BOTTOM
+    picture = np.full((height, LEFT + WIDE + RIGHT, 3), PAPER, np.uint8)
+    _draw_legend(picture, labels)
+    end_s = max(timeline.end_s, timeline.span_s)
+    columns = (np.arange(WIDE) * end_s / WIDE / timeline.span_s).astype(int)
+    for row, track in enumerate(shown):
+        y = TOP + row * (STRIP + GAP) + 22
+        _write(picture, _headline(track), (LEFT, y - 8), 0.45, INK)
+        _draw_strip(picture[y : y + STRIP, LEFT : LEFT + WIDE], _filled(curves[track.track])[columns])
+        cv2.rectangle(picture, (LEFT, y), (LEFT + WIDE, y + STRIP), FAINT, 1)
+    if not shown:
+        _write(picture, "no face found", (LEFT, TOP + 22), 0.5, INK)
+    _draw_ticks(picture, end_s)
     return picture
+
+
+def _enlarged(picture: Picture, factor: int) -> Picture:
+    if factor == 1:
+        return picture.copy()
+    size = (picture.shape[1] * factor, picture.shape[0] * factor)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _scaled(box: Box, factor: int) -> tuple[int, int, int, int]:
+    x, y, width, height = (round(value * factor) for value in box)
+    return x, y, width, height
+
+
+def _name(prediction: Prediction) -> str:
+    track = "" if prediction.track is None else f"{prediction.track}  "
+    return f"{track}{prediction.label} {prediction.confidence:.0%}"
+
+
+def _best_colour(prediction: Prediction) -> Colour:
+    if prediction.label == UNCERTAIN:
+        return INK
+    return _colour(list(prediction.probs).index(prediction.label))
+
+
+def _tag_place(picture: Picture, prediction: Prediction, box: Sequence[int], unit: float) -> tuple[int, int, int, int]:
+    """Where the label stands: on the box, inside the picture."""
+    wide, tall = _text_size(_name(prediction), 0.55 * unit)
+    width, height = wide + round(12 * unit), tall + round(11 * unit)
+    x = min(max(0, box[0]), max(0, picture.shape[1] - width))
+    return x, max(0, box[1] - height), width, height
+
+
+def _panel_place(
+    picture: Picture, prediction: Prediction, box: Sequence[int], taken: Sequence[Sequence[int]], unit: float
+) -> tuple[int, int, int, int] | None:
+    """A place beside the box, right, left, below or above, that lies in the picture and covers nothing that is there.
+
+    None where there is no such place.
+    """
+    names = max(_text_size(name, 0.42 * unit)[0] for name in prediction.probs)
+    width, height = names + round(118 * unit), round((17 * len(prediction.probs) + 8) * unit)
+    x, y, wide, tall = box
+    gap = round(6 * unit)
+    inside = min(max(0, y), picture.shape[0] - height)
+    places = [(x + wide + gap, inside), (x - gap - width, inside), (x, y + tall + gap), (x, y - height - 5 * gap)]
+    for left, top in places:
+        fits = 0 <= left <= picture.shape[1] - width and 0 <= top <= picture.shape[0] - height
+        if fits and not any(_meet((left, top, width, height), other) for other in taken):
+            return left, top, width, height
+    return None
+
+
+def _meet(one: Sequence[int], other: Sequence[int]) -> bool:
+    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
+
+
+def _draw_box(picture: Picture, prediction: Prediction, box: Sequence[int], unit: float) -> None:
+    x, y, width, height = box
+    line = max(2, round(2.2 * unit))
+    cv2.rectangle(picture, (x, y), (x + width, y + height), _best_colour(prediction), line, cv2.LINE_AA)
+
+
+def _draw_tag(picture: Picture, prediction: Prediction, tag: Sequence[int], unit: float) -> None:
+    x, y, width, height = tag
+    cv2.rectangle(picture, (x, y), (x + width, y + height), _best_colour(prediction), -1)
+    _write(picture, _name(prediction), (x + round(6 * unit), y + height - round(6 * unit)), 0.55 * unit, WHITE)
+
+
+def _draw_panel(picture: Picture, prediction: Prediction, panel: Sequence[int], unit: float) -> None:
+    """A row a class on darkened ground: name, bar, per cent."""
+    x, y, width, height = panel
+    ground = picture[y : y + height, x : x + width]
+    ground[:] = (ground * DARK).astype(np.uint8)
+    step, pad, wide = 17 * unit, round(6 * unit), round(64 * unit)
+    start = x + width - wide - round(44 * unit)
+    for row, (name, share) in enumerate(prediction.probs.items()):
+        base = y + round((row + 1) * step)
+        _write(picture, name, (x + pad, base), 0.42 * unit, WHITE)
+        _write(picture, f"{share:4.0%}", (x + width - round(38 * unit), base), 0.42 * unit, WHITE)
+        top = base - round(9 * unit)
+        cv2.rectangle(picture, (start, top), (start + wide, base), (80, 80, 80), -1)
+        cv2.rectangle(picture, (start, top), (start + round(wide * share), base), _colour(row), -1)
+
+
+def _draw_line(picture: Picture, prediction: Prediction, box: Sequence[int], unit: float) -> None:
+    """All probabilities side by side along the lower edge of the box, above the key."""
+    x, y, width, height = box
+    thick = max(4, round(min(9 * unit, height / 8)))
+    end_y = min(y + height, picture.shape[0] - round(KEY * unit))
+    edges = x + np.cumsum([0.0, *prediction.probs.values()]) * width
+    for place, (start, end) in enumerate(itertools.pairwise(edges.round().astype(int).tolist())):
+        if end > start:
+            cv2.rectangle(picture, (start, end_y - thick), (end - 1, end_y - 1), _colour(place), -1)
+
+
+def _draw_key(picture: Picture, labels: Sequence[str], unit: float) -> None:
+    """The colours of the classes along the lower edge, on darkened ground."""
+    height, scale = round(KEY * unit), 0.42 * unit
+    ground = picture[-height:]
+    ground[:] = (ground * DARK).astype(np.uint8)
+    step = picture.shape[1] / len(labels)
+    scale *= min(1.0, 0.8 * step / (max(_text_size(name, scale)[0] for name in labels) + 20 * unit))
+    bottom, side = picture.shape[0] - round(7 * unit), round(24 * scale)
+    for place, name in enumerate(labels):
+        x = round(place * step + 8 * unit)
+        cv2.rectangle(picture, (x, bottom - side), (x + side, bottom), _colour(place), -1)
+        _write(picture, name, (x + side + round(12 * scale), bottom), scale, WHITE)
+
+
+def _headline(track: TrackSummary) -> str:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in itertools.islice(track.shares.items(), 3))
+    return f"face {track.track}   {track.first_s:.1f} to {track.last_s:.1f} s   {shares}"
+
+
+def _draw_legend(picture: Picture, labels: Sequence[str]) -> None:
+    x = LEFT
+    for place, name in enumerate(labels):
+        cv2.rectangle(picture, (x, 18), (x + 14, 32), _colour(place), -1)
+        _write(picture, name, (x + 20, 30), 0.48, INK)
+        x += 20 + _text_size(name, 0.48)[0] + 24
+
+
+def _draw_ticks(picture: Picture, end_s: float) -> None:
+    base = picture.shape[0] - BOTTOM + 6
+    for time_s in _ticks(end_s):
+        x = LEFT + round(WIDE * time_s / end_s)
+        cv2.line(picture, (x, base), (x, base + 5), INK, 1)
+        text = f"{time_s:g} s"
+        wide = _text_size(text, 0.42)[0]
+        _write(picture, text, (min(max(2, x - wide // 2), picture.shape[1] - wide - 2), base + 20), 0.42, INK)
+
+
+def _ticks(end_s: float) -> Iterator[float]:
+    """Round times, at most some eight, from 0 to the end."""
+    power = 10.0 ** math.floor(math.log10(end_s / TICKS))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * TICKS >= end_s)
+    yield from (round(number * step, 9) for number in range(int(end_s / step) + 1))
 
 
 def _filled(curve: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,7 +245,7 @@ def _filled(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     return filled
 
 
-def _stack(strip: NDArray[np.uint8], probs: NDArray[np.float64]) -> None:
+def _draw_strip(strip: Picture, probs: NDArray[np.float64]) -> None:
     height = strip.shape[0]
     strip[:] = WHITE
     edges = np.cumsum(np.nan_to_num(probs), axis=1) * height
@@ -83,48 +255,15 @@ def _stack(strip: NDArray[np.uint8], probs: NDArray[np.float64]) -> None:
         strip[(rows < edges[:, place]) & known] = _colour(place)
 
 
-def _draw_face(picture: NDArray[np.uint8], prediction: Prediction, factor: int, unit: float) -> None:
-    x, y, width, height = (round(v * factor) for v in prediction.box)
-    best = max(prediction.probs, key=lambda name: prediction.probs[name])
-    colour = _colour(list(prediction.probs).index(best))
-    line = max(1, round(2 * unit))
-    cv2.rectangle(picture, (x, y), (x + width, y + height), colour, line)
-    name = prediction.label if prediction.track is None else f"{prediction.track} {prediction.label}"
-    _label(picture, f"{name} {prediction.confidence:.0%}", (x, y), unit, colour)
-    _bars(picture, prediction, (x, y, width, height), unit)
-
-
-def _label(
-    picture: NDArray[np.uint8], text: str, corner: tuple[int, int], unit: float, colour: tuple[int, ...]
-) -> None:
-    scale = 0.6 * unit
+def _text_size(text: str, scale: float) -> tuple[int, int]:
     (wide, tall), _ = cv2.getTextSize(text, FONT, scale, 1)
-    pad = max(2, round(4 * unit))
-    x = min(max(0, corner[0]), max(0, picture.shape[1] - wide - 2 * pad))
-    y = max(tall + 2 * pad, corner[1])
-    cv2.rectangle(picture, (x, y - tall - 2 * pad), (x + wide + 2 * pad, y), colour, -1)
-    _write(picture, text, (x + pad, y - pad), scale, WHITE)
+    return wide, tall
 
 
-def _bars(picture: NDArray[np.uint8], prediction: Prediction, box: tuple[int, int, int, int], unit: float) -> None:
-    """A row a class beside the box where there is room, else inside it, on a darkened ground."""
-    x, y, width, _ = box
-    step, wide = max(9, round(15 * unit)), max(60, round(150 * unit))
-    left = x + width + 4 if x + width + 4 + wide <= picture.shape[1] else max(0, x + width - wide)
-    top = min(max(0, y), max(0, picture.shape[0] - step * len(prediction.probs)))
-    ground = picture[top : top + step * len(prediction.probs), left : left + wide]
-    ground[:] = ground // 3
-    for row, (name, share) in enumerate(prediction.probs.items()):
-        base = top + (row + 1) * step
-        end = left + round(wide * share)
-        cv2.rectangle(picture, (left, base - step + 1), (end, base - 1), _colour(row), -1)
-        _write(picture, name, (left + 3, base - max(2, step // 4)), 0.026 * step, WHITE)
-
-
-def _write(picture: NDArray[np.uint8], text: str, at: tuple[int, int], scale: float, colour: tuple[int, ...]) -> None:
+def _write(picture: Picture, text: str, at: tuple[int, int], scale: float, colour: Colour) -> None:
     plain = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters
-    cv2.putText(picture, plain, at, FONT, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(picture, plain, at, FONT, scale, colour, max(1, round(1.6 * scale)), cv2.LINE_AA)
 
 
-def _colour(place: int) -> tuple[int, int, int]:
+def _colour(place: int) -> Colour:
     return COLOURS[place % len(COLOURS)]

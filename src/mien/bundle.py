@@ -66,6 +66,10 @@ class Bundle:
             raise BundleError(f"{path} {error}. Export it again with `mien export RUN -o {path.name}`.") from None
         return cls(path, card, content, threads)
 
+    def load(self) -> None:
+        """Load the network now rather than at the first prediction; raises `BundleError` where it cannot be."""
+        _ = self._session
+
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits `(B, K)` float32 of face crops `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
 

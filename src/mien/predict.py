@@ -7,6 +7,7 @@ network was trained with, and classified in batches across faces and frames; str
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,15 @@ class Predictor:
             found += seen.predictions
         return found
 
-    def each(self, images: Image | Iterable[Image]) -> Iterator[Seen]:
-        """The pictures one by one with what is in them; one that cannot be read says why and the rest goes on."""
-        return self._classified(_read(image, place) for place, image in enumerate(_as_list(images)))
+    def each(self, images: Image | Iterable[Image], names: Iterable[str] = ()) -> Iterator[Seen]:
+        """The pictures one by one with what is in them; one that cannot be read says why and the rest goes on.
+
+        Args:
+            images: as for `predict`.
+            names: what to call them in place of their paths, as many as images or none.
+        """
+        named = zip(_as_list(images), chain(names, repeat("")), strict=False)
+        return self._classified(_read(image, place, name) for place, (image, name) in enumerate(named))
 
     def stream(self, video: Path | str | Video, session: Session | None = None) -> Iterator[Seen]:
         """The frames of a video file or camera, faces followed and their labels smoothed over time.
@@ -226,8 +233,8 @@ def _as_list(images: Image | Iterable[Image]) -> Iterable[Image]:
     return images
 
 
-def _read(image: Image, place: int) -> Seen:
-    source = str(image) if isinstance(image, str | os.PathLike) else ""
+def _read(image: Image, place: int, name: str) -> Seen:
+    source = name or (str(image) if isinstance(image, str | os.PathLike) else "")
     try:
         picture = _decoded(image, source or f"Picture {place}")
     except BadSample as error:

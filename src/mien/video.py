@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from .errors import DataError
 
-__all__ = ["CAMERA", "VIDEO_SUFFIXES", "Capture", "Frame", "Video", "is_video", "open_video", "video_writer"]
+__all__ = [
+    "CAMERA",
+    "CODECS",
+    "HEAD_BYTES",
+    "VIDEO_SUFFIXES",
+    "Capture",
+    "Frame",
+    "Video",
+    "is_video",
+    "open_video",
+    "video_writer",
+]
 
 CAMERA = "camera:"
 VIDEO_SUFFIXES = frozenset(

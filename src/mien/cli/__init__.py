@@ -18,15 +18,19 @@ from typer.core import TyperGroup
 from mien.errors import MienError
 from mien.version import __version__
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "say"]
 
 VERBS = {
+    "predict": "predict:predict",
+    "info": "export:info",
+    "export": "export:export",
     "data": "data:app",
     "compare": "compare:compare",
     "report": "compare:report",
     "robustness": "examine:robustness",
     "across": "examine:across",
     "noise": "examine:noise",
+    "explain": "explain:explain",
 }
 """Where each verb stands under `mien.cli`: module, and a function or a Typer app."""
 INTERRUPTED = 130
@@ -86,18 +90,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=arguments, standalone_mode=False)
     except MienError as error:
-        _say(str(error))
+        say(str(error))
         sys.exit(2)
     except UsageError as error:
         if message := error.format_message():  # type: ignore[attr-defined]
-            _say(f"{message} Try --help.")
+            say(f"{message} Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _say("Interrupted. What was finished is kept; the same command goes on from there.")
+        say("Interrupted. What was finished is kept; the same command goes on from there.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """A sentence on stderr."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mien: ", "bold red"), message))

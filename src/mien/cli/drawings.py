@@ -1,0 +1,108 @@
+"""What `mien predict --draw OUT` writes: annotated pictures and videos, and of a video its timeline and its tracks.
+
+OUT is a folder, or one file where there is one input. Each file is written whole or not at all, beside inputs of the
+same name under another one: `photo.jpg` becomes `OUT/photo-mien.jpg`.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.annotate import annotate, draw_timeline
+from mien.atomic import write_bytes, write_text
+from mien.cli.inputs import Input
+from mien.cli.results import track_rows
+from mien.data.corpora.pictures import SUFFIXES
+from mien.errors import ConfigError, DataError
+from mien.predict import UNCERTAIN, Seen
+from mien.summary import Timeline
+from mien.video import CODECS, VIDEO_SUFFIXES, video_writer
+
+__all__ = ["Drawings"]
+
+JPEG = frozenset((".jpg", ".jpeg"))
+QUALITY = 92
+Draw = Callable[[Seen], None]
+
+
+class Drawings:
+    """Where drawings go, and the names that are taken."""
+
+    def __init__(self, out: Path, inputs: Sequence[Input], labels: Sequence[str]) -> None:
+        """Make the folder of drawings.
+
+        Raises:
+            ConfigError: `out` is one file, and it is no kind that can be written, or there are several inputs.
+            DataError: the folder cannot be made.
+        """
+        self._out, self._labels = out, (*labels, UNCERTAIN)
+        self._taken: set[Path] = set()
+        self._single = out.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not out.is_dir()
+        if self._single:
+            _check_file(out, [each for each in inputs if not each.failure])
+        with _written(out):
+            (out.parent if self._single else out).mkdir(parents=True, exist_ok=True)
+
+    def picture(self, given: Input, seen: Seen) -> None:
+        """Write the annotated picture; raises `DataError` where it cannot be written."""
+        suffix = given.place.suffix.lower()
+        _write_picture(self._name(given, suffix if suffix in JPEG else ".png"), annotate(seen))
+
+    @contextmanager
+    def video(self, given: Input, fps: float, timeline: Timeline) -> Iterator[Draw]:
+        """Yield a function that draws a frame; timeline and tracks are written when the body ends well."""
+        path = self._name(given, ".mp4")
+        with _written(path), video_writer(path, fps) as append:
+            yield lambda seen: append(annotate(seen), seen.time_s or 0.0)
+        stem = path.stem.removesuffix("-mien")
+        _write_picture(path.with_name(f"{stem}-timeline.png"), draw_timeline(timeline, self._labels[:-1]))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(track_rows(timeline, self._labels))
+        with _written(path):
+            write_text(path.with_name(f"{stem}-tracks.csv"), text.getvalue())
+
+    def _name(self, given: Input, suffix: str) -> Path:
+        """The file of an input's drawing, its folder made."""
+        if self._single:
+            return self._out
+        place = self._out / given.place
+        path, number = place.with_name(f"{place.stem}-mien{suffix}"), 1
+        while path in self._taken:
+            number += 1
+            path = place.with_name(f"{place.stem}-{number}-mien{suffix}")
+        self._taken.add(path)
+        with _written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def _check_file(out: Path, inputs: Sequence[Input]) -> None:
+    if len(inputs) != 1:
+        raise ConfigError(f"--draw {out} is one file, and there are {len(inputs)} inputs; give a folder.")
+    kinds = CODECS if inputs[0].is_video else JPEG | {".png"}
+    if out.suffix.lower() not in kinds:
+        what = "an annotated video" if inputs[0].is_video else "an annotated picture"
+        raise ConfigError(f"Cannot draw {inputs[0].name} to {out}: {what} ends in {' or '.join(sorted(kinds))}.")
+    if Path(inputs[0].name).resolve() == out.resolve():
+        raise ConfigError(f"--draw {out} would overwrite the input itself; give another name.")
+
+
+def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    options = (cv2.IMWRITE_JPEG_QUALITY, QUALITY) if path.suffix.lower() in JPEG else ()
+    _, content = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    with _written(path):
+        write_bytes(path, content.tobytes())
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"Cannot write {path} ({error.strerror}). Pass another --draw.") from None

@@ -1,0 +1,117 @@
+"""`mien export`: a finished run to one file. `mien info`: what a model file, a store or a run says of itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mien.bundle import Bundle, find_model
+from mien.card import Card, Figure
+from mien.cli.extras import needs
+
+__all__ = ["export", "info"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, NAME.onnx.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise, and measure on the validation part what it costs.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the network of a finished run as one file that predicts without torch."""
+    with needs("train", "export"):
+        from mien.export import export as export_run
+        from mien.runs import Run
+    card = export_run(Run.open(run), out, int8=int8)
+    _show_card(out, card, as_json)
+
+
+def info(
+    path: Annotated[str, typer.Argument(help="NAME.onnx, `default`, a store or a run folder.")],
+    as_json: Json = False,
+) -> None:
+    """Print the card of a model file; of a store or a run what it is."""
+    folder = Path(path)
+    if (folder / "meta.json").is_file():
+        from mien.cli.data import info as store_info
+
+        store_info(folder, as_json)
+    elif (folder / "data.json").is_file():
+        _show_run(folder, as_json)
+    else:
+        _show_card(find_model(path), Bundle.open(path).card, as_json)
+
+
+def _show_card(path: Path, card: Card, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"file": str(path), **asdict(card)}, indent=2, ensure_ascii=False))
+        return
+    colours = "grey" if card.crop.channels == 1 else "RGB"
+    _show(
+        {
+            "model": f"{path} ({path.stat().st_size / 1e6:.1f} MB, {card.precision})",
+            "network": f"{card.network}, run {card.run}",
+            "labels": ", ".join(card.labels),
+            "faces": f"{card.crop.size}×{card.crop.size} {colours}, margin {card.crop.margin:g}",
+            "trained on": f"{card.corpus}, store {card.fingerprint[:16]}",
+            "licence": card.licence,
+            "temperature": f"{card.temperature:.3f}",
+            "test": _figures(card.test),
+            "recall": _figures(card.recall),
+            "validation": _figures(card.valid),
+            "use": card.intended_use,
+            "limits": "\n".join(card.limits),
+            "fails on": "\n".join(card.known_failures),
+            "made by": f"mien {card.mien}",
+            "sha256": card.sha256,
+        }
+    )
+
+
+def _figures(figures: Mapping[str, Figure]) -> str:
+    return "\n".join(f"{name} {figure}" for name, figure in figures.items())
+
+
+def _show_run(folder: Path, as_json: bool) -> None:
+    with needs("train", "info"):
+        from mien.runs import Run
+    run = Run.open(folder)
+    if as_json:
+        facts = {
+            "run": run.id,
+            "settings": asdict(run.settings),
+            "data": asdict(run.data),
+            "record": asdict(run.record),
+        }
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    record, data = run.record, run.data
+    _show(
+        {
+            "run": run.path,
+            "status": f"{record.status}{f': {record.reason}' if record.reason else ''}",
+            "network": f"{run.settings.model.name}, {record.costs.parameters:,} parameters",
+            "trained on": f"{data.corpus}, store {data.fingerprint[:16]}, {data.counts}",
+            "licence": data.licence,
+            "epoch": f"{record.selected_epoch} of {run.settings.train.epochs}" if run.finished else "",
+            "test opened": "\n".join(record.test_opened_at),
+        }
+    )
+
+
+def _show(facts: Mapping[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        if str(value):
+            table.add_row(f"[bold]{name}[/]", escape(str(value)))
+    Console(highlight=False).print(table)

@@ -1,0 +1,226 @@
+"""`mien predict`: pictures, folders, videos, a camera or stdin to expressions, on screen, as data, as drawings."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import typer
+
+from mien.cli import say
+from mien.cli.drawings import Drawings
+from mien.cli.inputs import STDIN, Input, find_inputs, in_turns
+from mien.cli.results import Csv, Json, JsonLines, Results, Tables
+from mien.errors import ConfigError, DataError
+from mien.predict import Image, Predictor, Seen
+from mien.progress import progress
+from mien.session import Session
+from mien.summary import Timeline
+from mien.video import Video, open_video
+
+__all__ = ["predict"]
+
+SOME, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+"""Exit codes: some inputs could not be used; Ctrl-C; the reader of the results went away."""
+NAMED = 5
+"""Pictures without a face that are named; of more, their number."""
+
+
+def predict(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures, folders, globs, videos, camera:0, or - for a picture on stdin.")
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="A file that `mien export` wrote.")] = "default",
+    faces: Annotated[
+        str, typer.Option(help="default, haar, yuface, yunet=FILE, or none: the pictures are faces cut out.")
+    ] = "default",
+    top_k: Annotated[int | None, typer.Option(min=1, help="Give only the likeliest expressions of each face.")] = None,
+    min_confidence: Annotated[float, typer.Option(help='Below this, 0 to 1, the answer is "uncertain".')] = 0.0,
+    smooth: Annotated[float, typer.Option(help="Videos: seconds that an answer is averaged over; 0 for none.")] = 0.4,
+    threads: Annotated[int, typer.Option(help="Of the network and of OpenCV; 0 takes the machine's cores.")] = 0,
+    draw: Annotated[
+        Path | None, typer.Option(help="Write annotated pictures and videos, timelines and tracks: a folder or a file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON line a picture or frame, at once.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a face.")] = False,
+) -> None:
+    """Find faces in pictures and videos and name the expression that each shows."""
+    if as_json + as_jsonl + as_csv > 1:
+        raise ConfigError("--json, --jsonl and --csv exclude each other; give one.")
+    Session(smoothing_s=smooth)
+    cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
+    if threads > 0:
+        cv2.setNumThreads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # yuface reads it when it is loaded
+    predictor = Predictor(model, detector=faces, threads=threads, min_confidence=min_confidence)
+    predictor.bundle.load()
+    found = find_inputs(inputs, draw)
+    labels = predictor.bundle.card.labels
+    drawings = Drawings(draw, found, labels) if draw else None
+    with _stdout_kept(), _stopping() as stopped:
+        results: Results = Tables(top_k)
+        if as_json:
+            results = Json(predictor.bundle, predictor.detector.name, top_k)
+        elif as_jsonl:
+            results = JsonLines(top_k)
+        elif as_csv:
+            results = Csv(labels, top_k)
+        work = _Work(predictor, results, drawings, smooth, stopped)
+        work.look_at(found)
+        results.end()
+        work.report(len(found), quietly=isinstance(results, Tables))
+        _exit(stopped(), bool(work.failures))
+
+
+class _Work:
+    """A batch under way: what failed and where no face was."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        results: Results,
+        drawings: Drawings | None,
+        smooth: float,
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.failures: list[str] = []
+        self._faceless: list[str] = []
+        self._predictor, self._results, self._drawings = predictor, results, drawings
+        self._smooth, self._stopped = smooth, stopped
+        self._bars = not (isinstance(results, JsonLines) and sys.stdout.isatty())
+
+    def look_at(self, found: list[Input]) -> None:
+        """All inputs in their order, until stopped."""
+        for group in in_turns(found):
+            if self._stopped():
+                return
+            if group[0].failure:
+                self._fail(group[0].name, group[0].failure)
+            elif group[0].is_video:
+                self._video(group[0])
+            else:
+                self._pictures(group)
+
+    def report(self, total: int, *, quietly: bool) -> None:
+        """Say on stderr what failed, and where no face was unless the results say that (`quietly`)."""
+        if self._faceless and not quietly:
+            some = len(self._faceless) <= NAMED
+            say(f"No face was found in {', '.join(self._faceless) if some else f'{len(self._faceless)} inputs'}.")
+        if self.failures:
+            say(f"{len(self.failures)} of {total} inputs could not be used:\n" + "\n".join(self.failures))
+
+    def _pictures(self, group: list[Input]) -> None:
+        images, names = map(_image, group), (each.name for each in group)
+        with self._bar(f"Looking at {len(group)} pictures", len(group)) as advance:
+            for given, seen in zip(group, self._predictor.each(images, names), strict=True):
+                self._picture(given, seen)
+                advance(1)
+                if self._stopped():
+                    return
+
+    def _picture(self, given: Input, seen: Seen) -> None:
+        if seen.failure:
+            self._fail(given.name, seen.failure)
+            return
+        if not seen.predictions:
+            self._faceless.append(given.name)
+        if self._drawings:
+            self._drawings.picture(given, seen)
+        self._results.add(seen)
+
+    def _video(self, given: Input) -> None:
+        with ExitStack() as stack:
+            try:
+                video = stack.enter_context(open_video(given.name))
+            except DataError as error:
+                self._fail(given.name, str(error))
+                return
+            timeline = Timeline()
+            self._frames(given, video, timeline)
+        if timeline.frames:
+            self._results.video(given.name, timeline)
+        if timeline.frames and not timeline.tracks():
+            self._faceless.append(given.name)
+
+    def _frames(self, given: Input, video: Video, timeline: Timeline) -> None:
+        drawn = self._drawings.video(given, video.fps, timeline) if self._drawings else nullcontext(_nothing)
+        with drawn as draw, self._bar(f"Looking at {given.name}", video.announced) as advance:
+            for seen in self._stream(video):
+                if seen.failure:
+                    self._fail(given.name, seen.failure)
+                    return
+                timeline.add(seen)
+                draw(seen)
+                self._results.add(seen)
+                advance(1)
+                if self._stopped():
+                    return
+
+    def _stream(self, video: Video) -> Iterator[Seen]:
+        """The frames; what ends them too early as the last."""
+        try:
+            yield from self._predictor.stream(video, Session(smoothing_s=self._smooth))
+        except DataError as error:
+            yield Seen(source=video.name, frame=0, failure=str(error))
+
+    def _fail(self, name: str, failure: str) -> None:
+        self.failures.append(failure)
+        self._results.add(Seen(source=name, frame=0, failure=failure))
+
+    def _bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+        return progress(what, total) if self._bars else nullcontext(_nothing)
+
+
+def _image(given: Input) -> Image:
+    if given.name != STDIN:
+        return given.name
+    return b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+
+
+def _nothing(_: Any) -> None:
+    pass
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether Ctrl-C was pressed, so that work stops between two pictures.
+
+    A second press interrupts at once.
+    """
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _stdout_kept() -> Iterator[None]:
+    """Turn trouble with stdout into an exit code or a sentence, and let Python end without trying it again."""
+    try:
+        yield
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(PIPE_CLOSED) from None
+        raise DataError(f"The results cannot be written ({error.strerror}).") from None
+
+
+def _exit(stopped: bool, failed: bool) -> None:
+    if stopped:
+        say("Interrupted. What was written is whole.")
+        sys.exit(INTERRUPTED)
+    if failed:
+        raise typer.Exit(SOME)
