@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
 from mien.cli.extras import needs
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
@@ -22,6 +23,7 @@ from mien.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from mien.compare import Comparison
+    from mien.examine.examined import Beside
 
 __all__ = ["compare", "report"]
 
@@ -54,6 +56,15 @@ def compare(
     teach: Annotated[
         str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
     ] = None,
+    examine: Annotated[
+        bool, typer.Option("--examine", help="Also test on damaged faces, for the full report.")
+    ] = False,
+    across: Annotated[
+        list[Path] | None, typer.Option("--across", help="Also test on this store. May be repeated.")
+    ] = None,
+    baseline: Baseline = None,
+    noise_runs: NoiseRuns = None,
+    across_runs: AcrossRuns = None,
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
@@ -69,25 +80,32 @@ def compare(
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     planned = plan(chosen, _store(data, corpus, runs), runs)
+    given = beside(collect(planned, vary=chosen.grid).rows, baseline, noise_runs, across_runs)
+    others = [Store.open(path) for path in across or ()]
     with watch(len(planned)) as progress:
         finish(planned, progress, teach_peeking=teach == "peeking")
+    examine_runs(planned, others, damage=examine)
     comparison = collect(planned, vary=chosen.grid)
-    _present(comparison, out, faces=not no_faces, json_wanted=as_json)
+    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json)
 
 
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = Path("runs"),
     out: Out = Path("report"),
     vary: Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")] = None,
+    baseline: Baseline = None,
+    noise_runs: NoiseRuns = None,
+    across_runs: AcrossRuns = None,
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
-    """Write the report of the runs that are finished, at any time."""
+    """Write the report of the runs that are finished, at any time, with all that was examined of them."""
     with needs("train", "report"):
         from mien.compare import collect
         from mien.runs import find_runs
     comparison = collect(find_runs(runs), vary=vary or ())
-    _present(comparison, out, faces=not no_faces, json_wanted=as_json)
+    given = beside(comparison.rows, baseline, noise_runs, across_runs)
+    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json)
 
 
 def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
@@ -108,11 +126,11 @@ def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
     return Store.open(path)
 
 
-def _present(comparison: "Comparison", out: Path, *, faces: bool, json_wanted: bool) -> None:
+def _present(comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool) -> None:
     from mien.report import as_json, terminal_table, write_report
 
     command = shlex.join(["mien", *sys.argv[1:]])
-    page = write_report(comparison, out, faces=faces, command=command)
+    page = write_report(comparison, out, faces=faces, command=command, beside=given)
     if json_wanted:
         print(json.dumps(as_json(comparison), indent=2))
     else:

@@ -1,6 +1,7 @@
 """`mien robustness`, `mien across`, `mien noise`: hold finished runs against damage, other corpora, doubtful labels.
 
-What needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
+`mien compare` and `mien report` take from here what they show of it: options, `beside` and `examine_runs`. What
+needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
 """
 
 import json
@@ -23,17 +24,44 @@ from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
 if TYPE_CHECKING:
+    from mien.compare import Row
     from mien.examine.across import Matrix
+    from mien.examine.examined import Beside
     from mien.examine.labelnoise import Agreement, NoisePoint
     from mien.examine.robustness import Damage
+    from mien.runs import Run
     from mien.statistics.estimates import Estimate
 
-__all__ = ["across", "noise", "robustness"]
+__all__ = [
+    "AcrossRuns",
+    "Baseline",
+    "NoiseRuns",
+    "across",
+    "beside",
+    "damage_runs",
+    "examine_runs",
+    "noise",
+    "plain",
+    "robustness",
+]
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
+LIMIT = 2000
+"""Faces to damage, as `examine.robustness.LIMIT`."""
 LABEL_NOISE = "data.label_noise"
 
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", help="The network of mCE 100 %, by its name in the table. Default: the first."),
+]
+NoiseRuns = Annotated[
+    Path | None, typer.Option("--noise-runs", help="Runs of `mien compare noise`, for curves under wrong labels.")
+]
+AcrossRuns = Annotated[
+    list[Path] | None,
+    typer.Option("--across-runs", help="Runs of the same networks on another corpus, for the matrix. May be repeated."),
+]
 Runs = Annotated[Path, typer.Argument(help="Folder of the run folders.")]
 Vary = Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
@@ -41,8 +69,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 
 def robustness(
     runs: Runs = Path("runs"),
-    baseline: Annotated[str | None, typer.Option(help="The network of mCE 100 %, by its name in the table.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Damage at most so many test faces, stratified by class.")] = 2000,
+    baseline: Baseline = None,
+    limit: Annotated[int, typer.Option(min=1, help="Damage at most so many test faces, stratified by class.")] = LIMIT,
     vary: Vary = None,
     as_json: Json = False,
 ) -> None:
@@ -52,15 +80,13 @@ def robustness(
     """
     with needs("train", "robustness"):
         from mien.compare import collect
-        from mien.examine.robustness import STEPS, measure, measured_rows, pick_baseline, summarise
+        from mien.examine.robustness import measured_rows, pick_baseline, summarise
         from mien.runs import find_runs
     rows = [row for row in collect(find_runs(runs), vary or ()).rows if row.runs]
     if baseline is not None:
         pick_baseline([row.name for row in rows], baseline)
     finished = [run for row in rows for run in row.runs]
-    with progress("Damaging test faces", STEPS * len(finished)) as advance:
-        for run in finished:
-            measure(run, limit=limit, report=advance)
+    damage_runs(finished, limit)
     damages = summarise(measured_rows(rows), np.random.default_rng(SEED), baseline)
     _print({"robustness": damages}, [_damage_table(damages)], as_json)
 
@@ -115,25 +141,64 @@ def noise(
     _print({"issues": issues, "page": str(page), "votes": votes, "curves": curves}, [*lines, *tables], as_json)
 
 
+def beside(
+    rows: Sequence["Row"], baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None
+) -> "Beside":
+    """What a report is given beside its runs; raises at once where there is no such row or folder."""
+    from mien.examine.examined import Beside
+    from mien.examine.robustness import pick_baseline
+    from mien.runs import find_runs
+
+    if baseline is not None:
+        pick_baseline([row.name for row in rows], baseline)
+    return Beside(
+        baseline=baseline,
+        noise=tuple(find_runs(noise_runs)) if noise_runs else (),
+        elsewhere=tuple(run for folder in across_runs or () for run in find_runs(folder)),
+    )
+
+
+def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:
+    """Measure what a report shows of finished runs: other corpora, and damage where it is wanted."""
+    from mien.examine.across import keep_tests
+
+    finished = [run for run in runs if run.finished]
+    if damage:
+        damage_runs(finished)
+    if not stores:
+        return
+    with progress("Testing across corpora", len(finished) * len(stores)) as advance:
+        keep_tests(finished, stores, report=lambda run, store: advance(1))
+
+
+def damage_runs(runs: Sequence["Run"], limit: int = LIMIT) -> None:
+    """Test finished runs on damaged faces, with a bar; what was measured before is not measured again."""
+    from mien.examine.robustness import STEPS, measure
+
+    with progress("Damaging test faces", STEPS * len(runs)) as advance:
+        for run in runs:
+            measure(run, limit=limit, report=advance)
+
+
 def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_plain(result), indent=2, ensure_ascii=False))
+        print(json.dumps(plain(result), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
     for item in shown:
         console.print(escape(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Facts as JSON has them: nan is null, arrays are lists."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

@@ -31,7 +31,7 @@ from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
 from ..statistics.resampling import face_counts, replicate, units
 
-__all__ = ["Cell", "Matrix", "across", "rows_by_store", "stored"]
+__all__ = ["Cell", "Matrix", "across", "keep_tests", "rows_by_store", "stored"]
 
 PREFIX = "across-"
 DRAWS = 1000
@@ -129,13 +129,20 @@ def across(
         LabelError: a store shares fewer than two classes with a network.
     """
     groups = rows_by_store(runs, vary)
-    for run in (run for rows in groups for row in rows for run in row.runs):
-        for store in stores:
-            if store.meta.sha256 != run.data.fingerprint:
-                if report:
-                    report(run, store)
-                _test(run, store)
+    keep_tests([run for rows in groups for row in rows for run in row.runs], stores, report)
     return stored(groups, rng, only=[store.meta.sha256 for store in stores])
+
+
+def keep_tests(
+    runs: Sequence[Run], stores: Sequence[Store], report: Callable[[Run, Store], None] | None = None
+) -> None:
+    """Test finished runs on the stores that are not their own, and keep what they said; raises as `across` does."""
+    for run in runs:
+        for store in stores:
+            if report:
+                report(run, store)
+            if store.meta.sha256 != run.data.fingerprint:
+                _test(run, store)
 
 
 def rows_by_store(runs: Sequence[Run], vary: Iterable[str] = ()) -> list[tuple[Row, ...]]:

@@ -18,7 +18,7 @@ from ..runs import Run
 from .across import Matrix, rows_by_store, stored
 from .groups import Groups, by_groups
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreement, find_issues, noise_curves, out_of_sample
-from .robustness import Damage, measured_rows, pick_baseline, summarise
+from .robustness import Damage, Replicate, Robustness, measured_rows, pick_baseline, summarise
 
 __all__ = ["MOST_JUDGED", "Beside", "Examined", "gather"]
 
@@ -58,16 +58,19 @@ class Examined:
     """What was left out and why, in sentences, by the name of the field above."""
 
 
-def gather(rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None) -> Examined:
+def gather(
+    rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None, rest: Sequence[Row] = ()
+) -> Examined:
     """What was examined of `rows`, those that a report shows.
 
     Args:
         rows: with finished runs, all of one store.
         store: theirs, where it is still there; annotators' votes are in it.
         beside: the baseline, and runs of other folders.
+        rest: the other rows of the comparison; the baseline may be one of them.
 
     Raises:
-        CompareError: the baseline is none of the measured rows, or runs beside have nothing to add.
+        CompareError: the baseline is no row, or runs beside have nothing to add.
         RunError: a file in a run folder is damaged.
     """
     able, beside = [row for row in rows if row.tests], beside or Beside()
@@ -82,13 +85,11 @@ def gather(rows: Sequence[Row], store: Store | None = None, beside: Beside | Non
             notes[part] = (str(error),)
             return nothing
 
-    measured = measured_rows(able)
-    if beside.baseline is not None:
-        pick_baseline(list(measured), beside.baseline)
+    measured = measured_rows([*able, *_baseline_row(able, rest, beside.baseline)])
     noisy, others = _noisy(beside.noise) or able, _elsewhere(able, beside.elsewhere)
     judged = _most_accurate(able, MOST_JUDGED)
     found = Examined(
-        damages=tried("damages", lambda: summarise(measured, _rng(), beside.baseline), ()) if measured else (),
+        damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
         groups=tried("groups", lambda: by_groups(judged, _rng(), draws=DRAWS), ()),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
         votes=tried("votes", lambda: _votes(able, store), ()),
@@ -96,9 +97,24 @@ def gather(rows: Sequence[Row], store: Store | None = None, beside: Beside | Non
         matrix=_beyond_home(tried("matrix", lambda: stored([able, *others], _rng()), None)),
         notes=notes,
     )
-    for part, sentences in _left_out(able, judged, measured, found):
-        notes[part] = (*notes.get(part, ()), sentences)
+    for part, sentence in _left_out(able, judged, measured, found):
+        notes[part] = (*notes.get(part, ()), sentence)
     return found
+
+
+def _baseline_row(rows: Sequence[Row], rest: Sequence[Row], name: str | None) -> list[Row]:
+    """The row of that name, where it is not shown anyway."""
+    if name is not None:
+        pick_baseline([row.name for row in (*rows, *rest)], name)
+    return [row for row in rest if row.name == name]
+
+
+def _damages(measured: Mapping[str, Mapping[Replicate, Robustness]], baseline: str | None) -> tuple[Damage, ...]:
+    if not measured:
+        return ()
+    if baseline is not None and baseline not in measured:
+        raise CompareError(f"{baseline} is to be the baseline and was not measured; run `mien robustness` on all runs.")
+    return summarise(measured, _rng(), baseline)
 
 
 def _rng() -> np.random.Generator:

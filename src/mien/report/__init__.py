@@ -22,12 +22,15 @@ from ..errors import MissingExtra
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..examine.examined import Beside
     from .parts import Section
 
 __all__ = ["as_json", "terminal_table", "write_report"]
 
 
-def write_report(comparison: Comparison, out: Path, *, faces: bool = True, command: str = "") -> Path:
+def write_report(
+    comparison: Comparison, out: Path, *, faces: bool = True, command: str = "", beside: "Beside | None" = None
+) -> Path:
     """Write the report into the folder `out`, each file whole or not at all.
 
     Args:
@@ -35,15 +38,17 @@ def write_report(comparison: Comparison, out: Path, *, faces: bool = True, comma
         out: made where it is missing; files of an earlier report are replaced.
         faces: False leaves out every picture of the corpus.
         command: the one command that repeats the comparison, shown on the page; empty leaves it out.
+        beside: the baseline of robustness and runs of other folders, for the sections of what was examined.
 
     Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[train]` is missing.
     """
     with _needs_train():
+        from ..examine.examined import Beside
         from . import page, tables
         from .certainty import assess
     certainty = assess(comparison)
     table = tables.build_table(comparison, certainty)
-    sections = page.compose(comparison, certainty, faces=faces)
+    sections = page.compose(comparison, certainty, beside or Beside(), faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in (
         ("table.tex", tables.as_latex(table)),

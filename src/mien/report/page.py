@@ -4,6 +4,7 @@ A section (see `parts`) is a title with figures and tables under it; a new part 
 `_sections`.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
@@ -11,9 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..compare import Comparison
+from ..examine.examined import Beside
 from .certainty import Certainty
 from .compared import differences_section
 from .confidence import calibration_section
+from .examined import examined_sections
 from .figures import (
     MOST_ROWS,
     Drawing,
@@ -22,8 +25,11 @@ from .figures import (
     draw_curves,
     select,
 )
+from .methods import methods_section
 from .parts import Panel, Section, panels
+from .peeking import peeking_section
 from .pictures import PictureRow, examples, mistakes, open_store
+from .protocol import protocol_section
 from .tables import Table
 from .told import classes_section
 from .words import conditions, differences, finding, progress_words
@@ -31,14 +37,15 @@ from .words import conditions, differences, finding, progress_words
 __all__ = ["compose", "render"]
 
 
-def compose(comparison: Comparison, certainty: Certainty, *, faces: bool) -> list[Section]:
+def compose(comparison: Comparison, certainty: Certainty, beside: Beside, *, faces: bool) -> list[Section]:
     """The sections of figures, in the paper's order; those with nothing to show are left out."""
     shown = select(comparison.rows)
-    return [
-        section
-        for section in _sections(comparison, certainty, shown, faces)
-        if section.panels or section.lead or section.points
-    ]
+    sections = (
+        _sections(comparison, certainty, shown, faces),
+        examined_sections(comparison, shown, beside, faces=faces),
+        _judging(comparison, certainty, shown),
+    )
+    return [section for section in itertools.chain(*sections) if section.panels or section.lead or section.points]
 
 
 def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
@@ -61,6 +68,16 @@ def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Show
     yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
     if not isinstance(store, str):
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))
+
+
+def _judging(comparison: Comparison, certainty: Certainty, shown: Sequence[Shown]) -> Iterator[Section]:
+    """How it was judged, which needs no picture: the store is read for its notes and its log."""
+    store = open_store(comparison.data)
+    known = None if isinstance(store, str) else store
+    if shown:
+        yield peeking_section(shown)
+    yield protocol_section(comparison, known)
+    yield methods_section(comparison, certainty, known)
 
 
 def _examples(rows: Sequence[PictureRow]) -> Panel:

@@ -7,9 +7,11 @@ on how to read it, and CSV files with every digit. A section with nothing measur
 import shlex
 from collections.abc import Iterator, Sequence
 
+from ...compare import Comparison
 from ...data.store import Store
 from ...examine.examined import Beside, gather
 from ..figures import Shown
+from ..figures.sheet import Look
 from ..parts import Section
 from ..pictures import open_store
 from .across import across_section
@@ -19,17 +21,23 @@ from .groups import groups_section
 
 __all__ = ["examined_sections"]
 
+NOT_SHOWN = Look(colour="#808080", marker="X", dash=(0, (1, 1.3)), hatch="", solid=False)
+"""Of a baseline that has no other figures."""
 
-def examined_sections(shown: Sequence[Shown], beside: Beside, *, faces: bool) -> Iterator[Section]:
+
+def examined_sections(
+    comparison: Comparison, shown: Sequence[Shown], beside: Beside, *, faces: bool
+) -> Iterator[Section]:
     """The sections in their order; pictures of the corpus among them only with `faces`."""
     if not shown:
         return
-    data, folder = shown[0].first.data, shlex.quote(str(shown[0].first.path.parent))
+    data, folder = comparison.data, shlex.quote(str(shown[0].first.path.parent))
     kept = open_store(data)
     store = kept if isinstance(kept, Store) else None
-    examined, looks = gather([item.row for item in shown], store, beside), {item.name: item.look for item in shown}
-    pictured = store if faces else None
-    yield damage_section(examined, looks, pictured, folder)
+    rows, looks = [item.row for item in shown], {item.name: item.look for item in shown}
+    rest = [row for row in comparison.rows if row.name not in looks]
+    examined = gather(rows, store, beside, rest)
+    yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield groups_section(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
     yield across_section(examined, looks, folder)
