@@ -379,14 +379,16 @@ def main() -> None:
     if options.side:
         SIDES[options.side[0]](Turns(), Task(**json.loads(options.side[1])))
         return
+    changes = {}
     if options.quick:
         options.batch, options.rounds, options.seconds, options.faces = 32, 2, 0.5, 512
+        changes = {"train.micro_batch": 32}
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), options.faces)
         outcomes = []
         for network in options.networks:
-            task = Task(network=network, batch=options.batch, **data)
+            task = Task(network=network, batch=options.batch, changes=changes, **data)
             outcomes.append(compare(task, options.rounds, options.seconds))
             print(f"{network}: done after {time.monotonic() - started:.0f} s", file=sys.stderr)
     text = table(HEADS, [outcome.row() for outcome in outcomes])
