@@ -1,0 +1,194 @@
+"""`mien explain`: where in a face a model found its answer; with --truth, how far that is so on drawn faces.
+
+What needs `mien[train]` is imported when it is asked for: a model file is explained without it.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mien.atomic import write_bytes
+from mien.cli.extras import needs
+from mien.errors import ConfigError, DataError
+from mien.examine.words import percent
+from mien.explain import METHODS
+from mien.explain.explainer import Explainer, Explanation, faces_of, open_explainer, pick_methods
+from mien.explain.explainer import explain as explain_faces
+from mien.explain.picture import sheet
+from mien.faces import DETECTORS, find_detector
+from mien.progress import progress, track
+
+if TYPE_CHECKING:
+    from mien.explain.beside import Beside, Figure, Truth
+
+__all__ = ["explain"]
+
+SEED = 0
+"""Of the bootstrap: the same runs give the same figures."""
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def explain(
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures, or STORE:ROW for rows of a store; with --truth, the folder of runs.")
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A run folder (all methods), or a model file (occlusion).")
+    ] = "default",
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", "-c", help="Explain this class beside the winner. May be repeated.")
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", help=f"{', '.join(METHODS)}. May be repeated. Default: all it can do."),
+    ] = None,
+    faces: Annotated[str, typer.Option(help=f"How faces are found: {', '.join(DETECTORS)}.")] = "default",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for a picture an input, or one file, NAME.png, for all.")
+    ] = Path("explained"),
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Hold the explanations of finished runs on drawn faces against the truth.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = 210,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", help="With --truth: a setting that may differ between rows.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
+) -> None:
+    """Draw over faces what spoke for a class and what against it.
+
+    It shows what moved this model's answer, not that the answer is right, and nothing of what a person feels.
+    """
+    if truth:
+        _show_truth(inputs, methods or METHODS, limit, vary or (), as_json)
+        return
+    explainer = _opened(model)
+    pick_methods(explainer, methods or ())
+    detector = find_detector(faces)
+    found = {
+        source: explain_faces(
+            explainer, faces_of(source, explainer.crop, detector), classes=classes or (), methods=methods or ()
+        )
+        for source in track(inputs, "Explaining", len(inputs))
+    }
+    written = _draw(found, out)
+    if as_json:
+        print(json.dumps(_as_json(explainer, found, written), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for source, explanations in found.items():
+        _say(console, source, explanations)
+    for path in dict.fromkeys(written.values()):
+        console.print(f"Drawn: {escape(str(path))}", soft_wrap=True)
+
+
+def _opened(model: str) -> Explainer:
+    if not Path(model).is_dir():
+        return open_explainer(model)
+    with needs("train", "explain --model RUN"):
+        import mien.explain.gradients
+        import mien.runs  # noqa: F401
+    return open_explainer(model)
+
+
+def _draw(found: dict[str, list[Explanation]], out: Path) -> dict[str, Path]:
+    """Write the pictures; the path of each input with faces."""
+    seen = {source: explanations for source, explanations in found.items() if explanations}
+    if out.suffix.lower() in PICTURES:
+        if seen:
+            _write(out, [one for explanations in seen.values() for one in explanations])
+        return dict.fromkeys(seen, out)
+    paths: dict[str, Path] = {}
+    for source, explanations in seen.items():
+        stem = source.replace(":", "-") if not Path(source).exists() else source
+        path = out / f"{Path(stem).stem}.png"
+        if path in paths.values():
+            path = path.with_stem(f"{path.stem}-{len(paths) + 1}")
+        _write(path, explanations)
+        paths[source] = path
+    return paths
+
+
+def _write(path: Path, explanations: Sequence[Explanation]) -> None:
+    _, content = cv2.imencode(path.suffix.lower(), sheet(explanations)[..., ::-1])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content.tobytes())
+    except OSError as error:
+        raise DataError(f"The picture {path} cannot be written ({error.strerror}). Pass another --out.") from None
+
+
+def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written: dict[str, Path]) -> dict[str, Any]:
+    return {
+        "model": explainer.name,
+        "grad_cam_layer": explainer.layer or None,
+        "inputs": [
+            {
+                "source": source,
+                "picture": str(written[source]) if source in written else None,
+                "faces": [one.summary() for one in explanations],
+            }
+            for source, explanations in found.items()
+        ],
+    }
+
+
+def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> None:
+    if not explanations:
+        console.print(f"{escape(source)}: no face found", soft_wrap=True)
+    for one in explanations:
+        best = sorted(one.probs.items(), key=lambda item: -item[1])[:3]
+        words = ", ".join(f"{name} {share:.0%}" for name, share in best)
+        labelled = f" (labelled {one.face.label})" if one.face.label else ""
+        console.print(f"{escape(source)}: {escape(words + labelled)}", soft_wrap=True)
+
+
+def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
+    with needs("train", "explain --truth"):
+        from mien.cli.examine import plain
+        from mien.compare import collect
+        from mien.explain.beside import summarise
+        from mien.explain.truth import STEPS, measure, measured_rows
+        from mien.runs import find_runs
+    for method in methods:
+        if method not in METHODS:
+            raise ConfigError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
+    rows = [row for row in collect([run for folder in inputs for run in find_runs(folder)], vary).rows if row.runs]
+    finished = [run for row in rows for run in row.runs]
+    with progress("Explaining drawn faces", STEPS * len(methods) * len(finished)) as advance:
+        for run in finished:
+            measure(run, methods, limit=limit, report=advance)
+    truths = summarise(measured_rows(rows), np.random.default_rng(SEED))
+    if as_json:
+        print(json.dumps(plain({"truth": truths}), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    first = truths[0]
+    console.print(f"{first.n} drawn test faces, {first.seeds} seed(s); 95 % intervals. See docs/explain.md.")
+    console.print(_truth_table(truths, "pointing", "Largest pixel: how often it is one that moved"))
+    console.print(_truth_table(truths, "energy", "Energy: how much of what speaks for the class lies on what moved"))
+
+
+def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Table:
+    first = truths[0]
+    table = Table("network", "method", "%", "others", "untrained", title=title, title_justify="left")
+    for truth in truths:
+        for place, one in enumerate(truth.methods):
+            beside: Beside = getattr(one, figure)
+            controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
+            name = truth.name if place == 0 else ""
+            table.add_row(escape(name), one.method, escape(percent(beside.value)), *controls)
+    fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
+    table.caption = (
+        f"Maps that look at no face: even {fixed['area']}, centre {fixed['centre']}, where drawn faces usually move "
+        f"{fixed['usual']}. Others: maps of faces of other classes."
+    )
+    return table

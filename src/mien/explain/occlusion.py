@@ -1,0 +1,72 @@
+r"""Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901, sec. 4.2): cover a part of the face and see what is lost.
+
+In: any function from crops to logits (a bundle's, a network's), so it needs no torch and no gradients. Out: maps in
+the logit's units. With \(f_c\) the logit of class c, \(P_{ij}\) the patches that cover pixel ij, and
+\(x_{\setminus p}\) the face with patch p in the face's own mean colour,
+
+\[M_{ij} = \frac{1}{|P_{ij}|} \sum_{p \in P_{ij}} \left(f_c(x) - f_c(x_{\setminus p})\right).\]
+
+Patches are squares of a sixth of the face's side, half a side apart. The mean colour is that of the face itself: a
+fill that the network would know from its training data alone is not at hand in every model file.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Classifier", "occlusion", "patch_corners"]
+
+Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Crops `(B, H, W, C)` uint8 -> logits `(B, K)`."""
+PATCHES_ACROSS = 6
+"""Patches that would lie side by side across a face."""
+
+
+def occlusion(
+    classifier: Classifier, images: NDArray[np.uint8], classes: NDArray[np.int64], *, patch: int | None = None
+) -> NDArray[np.float32]:
+    """How much of the class's logit each part of a face carries.
+
+    Args:
+        classifier: crops to logits; called once a face with all its occluded copies.
+        images: `(B, H, W, C)` uint8.
+        classes: `(B,)` which logit of each face.
+        patch: side of the patch in pixels; a sixth of the shorter side where None.
+
+    Returns:
+        `(B, H, W)` float32: above 0 where covering lowers the logit, so where the face speaks for the class.
+    """
+    whole = classifier(images) if len(images) else np.zeros((0, 1), np.float32)
+    maps = [
+        _one(classifier, image, int(label), float(logits[label]), patch)
+        for image, label, logits in zip(images, classes, whole, strict=True)
+    ]
+    return np.stack(maps) if maps else np.zeros(images.shape[:3], np.float32)
+
+
+def patch_corners(length: int, patch: int) -> NDArray[np.int64]:
+    """First pixels of patches along a side of `length`: half a patch apart, the last one ending at the border."""
+    return np.unique(np.append(np.arange(0, length - patch, max(1, patch // 2)), length - patch))
+
+
+def _one(
+    classifier: Classifier, image: NDArray[np.uint8], label: int, logit: float, patch: int | None
+) -> NDArray[np.float32]:
+    height, width = image.shape[:2]
+    side = patch or max(1, round(min(height, width) / PATCHES_ACROSS))
+    colour = image.mean(axis=(0, 1)).round().astype(np.uint8)
+    places = [
+        (slice(top, top + side), slice(left, left + side))
+        for top in patch_corners(height, side)
+        for left in patch_corners(width, side)
+    ]
+    covered = np.repeat(image[None], len(places), axis=0)
+    for copy, place in zip(covered, places, strict=True):
+        copy[place] = colour
+    lost = logit - classifier(covered)[:, label]
+    total, times = np.zeros((height, width)), np.zeros((height, width))
+    for place, loss in zip(places, lost.tolist(), strict=True):
+        total[place] += loss
+        times[place] += 1
+    return (total / times).astype(np.float32)

@@ -1,0 +1,136 @@
+"""Maps drawn over faces, with OpenCV alone. In: explanations. Out: one RGB picture, rows of tiles under a legend.
+
+Orange speaks for the class, blue against it; where nothing is said the face stays grey. Every map has its own scale:
+full colour begins at the 99th percentile of its values without their signs, so colours compare places within a map and
+say nothing of two maps. A map that is nowhere below 0, as Grad-CAM's, is drawn from its smallest value on. Where the
+truth is known (drawn faces), a line goes around the pixels that the action units moved.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .explainer import Explained, Explanation
+
+__all__ = ["SIDE", "overlay", "sheet"]
+
+Picture = NDArray[np.uint8]
+SIDE = 192
+"""Pixels a tile's side."""
+GAP, MARGIN, LINE = 10, 16, 22
+FOR, AGAINST = (230, 97, 1), (30, 110, 210)
+INK, SOFT, PAPER = (35, 35, 35), (110, 110, 110), (255, 255, 255)
+DEEPEST = 0.85
+"""Cover of full colour, so that the face shines through."""
+FULL = 99
+"""Percentile of a map's values, without their signs, from which on colour is full: one bright pixel hides no others."""
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+TITLES = {
+    "grad-cam": "Grad-CAM",
+    "grad-cam++": "Grad-CAM++",
+    "integrated-gradients": "integrated gradients",
+    "occlusion": "occlusion",
+}
+
+
+def sheet(explanations: Sequence[Explanation]) -> Picture:
+    """`(H, W, 3)` RGB: a block a face, with the face at the left and a row of maps for each class asked for."""
+    methods = list(dict.fromkeys(method for one in explanations for _, method in one.maps))
+    columns = 1 + len(methods)
+    width = 2 * MARGIN + columns * SIDE + (columns - 1) * GAP
+    parts = [_heads(methods, width), *(_block(one, methods, width) for one in explanations)]
+    known = any(one.face.moved is not None for one in explanations)
+    return np.concatenate([*parts, _legend(width, known)])
+
+
+def overlay(image: Picture, values: NDArray[np.floating], side: int = SIDE) -> Picture:
+    """`(side, side, 3)` RGB: a map `(H, W)` in colours over a face `(H, W, C)` in grey."""
+    face = _enlarged(image, side)
+    grey = (face.mean(axis=2, keepdims=True) * 0.7 + 60).astype(np.float64)
+    strength = cv2.resize(_scaled(values), (side, side), interpolation=cv2.INTER_LINEAR)
+    colour = np.where(strength[..., None] > 0, FOR, AGAINST)
+    cover = DEEPEST * np.abs(strength[..., None])
+    return np.asarray(grey * (1 - cover) + colour * cover, np.uint8)
+
+
+def _scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The map in [-1, 1]."""
+    above = values - max(float(values.min()), 0.0)
+    full = float(np.percentile(np.abs(above), FULL)) or float(np.abs(above).max())
+    return np.asarray(np.clip(above / max(full, 1e-12), -1, 1), np.float32)
+
+
+def _block(one: Explanation, methods: Sequence[str], width: int) -> Picture:
+    classes = list(dict.fromkeys(name for name, _ in one.maps))
+    rows = [_row(one, name, methods, width, first=name == classes[0]) for name in classes]
+    return np.concatenate(rows)
+
+
+def _row(one: Explanation, name: str, methods: Sequence[str], width: int, *, first: bool) -> Picture:
+    row = np.full((LINE + SIDE + GAP, width, 3), 255, np.uint8)
+    if first:
+        _put(row, _enlarged(one.face.image, SIDE), 0)
+        _write(row, _caption(one), (MARGIN, LINE - 7), INK)
+    for place, method in enumerate(methods, start=1):
+        tile = overlay(one.face.image, one.maps[name, method])
+        _outline(tile, one.face)
+        _put(row, tile, place)
+    left = MARGIN + SIDE + GAP
+    _write(row, f"what speaks for {name} ({one.probs[name]:.0%})", (left, LINE - 7), INK)
+    return row
+
+
+def _caption(one: Explanation) -> str:
+    said = f"{one.label} {one.probs[one.label]:.0%}"
+    return said if one.face.label in ("", one.label) else f"{said}, is {one.face.label}"
+
+
+def _heads(methods: Sequence[str], width: int) -> Picture:
+    head = np.full((MARGIN + LINE, width, 3), 255, np.uint8)
+    for place, title in enumerate(("the face", *(TITLES[method] for method in methods))):
+        _write(head, title, (MARGIN + place * (SIDE + GAP), MARGIN + LINE - 8), SOFT)
+    return head
+
+
+def _legend(width: int, known: bool) -> Picture:
+    foot = np.full((LINE + MARGIN, width, 3), 255, np.uint8)
+    bar = 120
+    scale = np.linspace(-1, 1, bar)[None, :, None]
+    cover = DEEPEST * np.abs(scale)
+    colours = 150.0 * (1 - cover) + np.where(scale > 0, FOR, AGAINST) * cover
+    start = MARGIN + 66
+    foot[4:16, start : start + bar] = colours.astype(np.uint8)
+    _write(foot, "against", (MARGIN, 15), INK)
+    _write(foot, "for the class; each map in its own scale", (start + bar + 8, 15), INK)
+    if known:
+        x = start + bar + 340
+        foot[2:18, x - 3 : x + 21] = 110
+        cv2.rectangle(foot, (x + 1, 6), (x + 16, 13), PAPER, 1)
+        _write(foot, "pixels that the action units moved", (x + 26, 15), INK)
+    return foot
+
+
+def _outline(tile: Picture, face: Explained) -> None:
+    """A white line around what moved."""
+    if face.moved is None:
+        return
+    large = cv2.resize(face.moved.astype(np.uint8), (len(tile), len(tile)), interpolation=cv2.INTER_NEAREST)
+    lines, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(tile, lines, -1, PAPER, 1, cv2.LINE_AA)
+
+
+def _enlarged(image: Picture, side: int) -> Picture:
+    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, -1)
+    return np.ascontiguousarray(np.broadcast_to(large, (side, side, 3)), dtype=np.uint8)
+
+
+def _put(row: Picture, tile: Picture, place: int) -> None:
+    left = MARGIN + place * (SIDE + GAP)
+    row[LINE : LINE + SIDE, left : left + SIDE] = tile
+
+
+def _write(picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    plain = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters
+    cv2.putText(picture, plain, at, FONT, 0.43, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,251 @@
+"""On drawn faces: explanations of a trained network, held against what the action units really moved.
+
+In: a finished run on a store with masks of moved pixels. Out: `explanations.npz` in its folder: figures a face (see
+`pointing`) of every method, for the class of the face's label. Neutral faces, where nothing moves, are left out.
+
+No figure means much alone, so each is kept beside what would be had for less:
+
+    area        an even map: the share of the face that moved
+    centre      a fixed Gaussian at the centre
+    usual       a fixed map, the mean truth of the training part: where drawn faces move, whatever this one shows
+    others      this network's maps of the faces of other classes: what is not about this expression
+    untrained   the same network with its initial weights (Adebayo 2018, arXiv:1810.03292): what is not about learning
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import new_file
+from ..compare import Row
+from ..data.splits import Fold
+from ..data.store import Store
+from ..errors import DataError, RunError
+from ..examine.robustness import Replicate, stratified_faces
+from ..models import Network
+from ..runs import Run
+from . import METHODS
+from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks, pointing, positive, says_nothing
+
+__all__ = ["CHANCES", "CONTROLS", "FILE", "LIMIT", "STEPS", "Grounding", "load", "measure", "measured_rows"]
+
+FILE = "explanations.npz"
+LIMIT = 210
+PARTS = 10
+STEPS = 2 * PARTS
+"""Reports of progress a method: parts of the faces, for the trained network and for the untrained one."""
+SUITE = 1
+"""Version of methods and figures: raise it when one changes, and what was measured before is measured anew."""
+CHANCES = ("area", "centre", "usual")
+"""Fixed maps, the same for all methods and networks."""
+CONTROLS = ("others", "untrained")
+"""Maps of the same method."""
+BY_FACE = ("ids", "labels", "subjects", "chance", "unit_area", "scores", "blank", "units")
+KEYS = (*BY_FACE, "methods", "action_units", "layer")
+
+Bools = NDArray[np.bool_]
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Report = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounding:
+    """What was measured of one trained network; n faces, the last axis everywhere; M methods, U action units.
+
+    Where an axis has two places, they are pointing and energy.
+    """
+
+    ids: Labels
+    """`(n,)` rows of the store, ascending."""
+    labels: Labels
+    """`(n,)`."""
+    subjects: NDArray[np.str_]
+    """`(n,)`; empty texts where unknown."""
+    chance: NDArray[np.float32]
+    """`(3, 2, n)`: figures of the fixed maps `CHANCES`."""
+    unit_area: NDArray[np.float32]
+    """`(U, n)` share of the face that each action unit of its expression moved; 0 where it did not act."""
+    scores: NDArray[np.float32]
+    """`(M, 3, 2, n)`: figures of the trained network's map, and of the two `CONTROLS`."""
+    blank: Bools
+    """`(M, n)`: whose map says nothing."""
+    units: NDArray[np.float32]
+    """`(M, U, n)` share of the map's positive part on the pixels of each action unit."""
+    methods: tuple[str, ...]
+    action_units: tuple[int, ...]
+    layer: str
+    """What Grad-CAM looked at, such as 'layer2, 6×6 cells'."""
+
+
+def load(run: Run) -> Grounding | None:
+    """What was measured of a run, or None where nothing was, or with another suite."""
+    path = run.path / FILE
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if int(file["suite"]) != SUITE:
+                return None
+            content = {key: file[key] for key in KEYS}
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien explain RUNS --truth` again.") from None
+    names = {key: tuple(content[key].tolist()) for key in ("methods", "action_units")}
+    return Grounding(**content | names | {"layer": str(content["layer"])})
+
+
+def measure(
+    run: Run, methods: Sequence[str] = METHODS, *, limit: int = LIMIT, report: Report | None = None
+) -> Grounding:
+    """Explain up to `limit` test faces of a finished run, hold the maps against the truth, and keep the figures.
+
+    The faces are the same for all runs of one test part, stratified by class. Each method is kept as it is done, and
+    not measured again on the same faces. `report` is told how many of the `STEPS` a method were just done. The test
+    part is that which the run has opened before; nothing is chosen by it.
+
+    Raises:
+        RunError: the run is not finished.
+        DataError: its store is gone, or knows no truth.
+    """
+    from ..engines.work import open_fold
+
+    fold = open_fold(run)
+    found, truth = _so_far(run, fold, limit)
+    wanted = [method for method in methods if method not in found.methods]
+    if report:
+        report(STEPS * (len(methods) - len(wanted)))
+    if wanted:
+        networks = _networks(run, fold)
+        images = np.ascontiguousarray(fold.train.store.images[found.ids])
+        for method in wanted:
+            maps = [_maps(network, method, images, found.labels, report) for network in networks]
+            found = _with_method(found, method, maps, truth)
+            _save(run, found)
+    return found
+
+
+def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Grounding]]:
+    """What was measured of each row, by its name and replicate (seed, repetition).
+
+    The folds of a cross-validation are pooled; rows and replicates that are not measured whole are left out.
+    """
+    found: dict[str, dict[Replicate, Grounding]] = {}
+    for row in rows:
+        folds: dict[Replicate, list[Grounding]] = {}
+        for run in row.runs:
+            if measured := load(run):
+                folds.setdefault((run.settings.train.seed, run.settings.data.repeat), []).append(measured)
+        whole = {replicate: _pooled(parts) for replicate, parts in folds.items() if len(parts) == row.folds}
+        if whole:
+            found[row.name] = whole
+    return found
+
+
+def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
+    """What was measured of the chosen faces, maybe nothing yet, and their truth by action unit `(n, U, H, W)`."""
+    from ..evaluate import load_network
+    from .explainer import layer_words
+
+    test, store = run.logits("test"), fold.train.store
+    truth = moved_by_unit(store, test.ids)
+    moving = np.flatnonzero(truth.any(axis=(1, 2, 3)))
+    if len(moving) == 0:
+        raise DataError(f"No action unit moved anything in the test faces of {run.id}, so there is no truth to meet.")
+    picked = moving[stratified_faces(test.labels[moving], limit)]
+    truth, ids = truth[picked], test.ids[picked]
+    found = load(run)
+    if found and np.array_equal(found.ids, ids):
+        return found, truth
+    n, units = truth.shape[:2]
+    nothing = Grounding(
+        ids=ids,
+        labels=test.labels[picked],
+        subjects=test.subjects[picked],
+        chance=_chances(_any(truth), store, fold.train.rows),
+        unit_area=truth.mean(axis=(2, 3)).T.astype(np.float32),
+        scores=np.empty((0, 1 + len(CONTROLS), 2, n), np.float32),
+        blank=np.empty((0, n), bool),
+        units=np.empty((0, units, n), np.float32),
+        methods=(),
+        action_units=tuple(store.samples.aus),
+        layer=layer_words(load_network(run), run.data.crop.size),
+    )
+    return nothing, truth
+
+
+def _chances(truth: Bools, store: Store, training: NDArray[np.int64]) -> NDArray[np.float32]:
+    fixed = fixed_maps(store, training)
+    maps = [np.broadcast_to(fixed[name], truth.shape) for name in CHANCES]
+    return np.array([[pointing(one, truth), energy(one, truth)] for one in maps], np.float32)
+
+
+def _any(by_unit: Bools) -> Bools:
+    return np.asarray(by_unit.any(axis=1))
+
+
+def _networks(run: Run, fold: Fold) -> tuple[Network, Network]:
+    """The network as trained, and with the weights that the run began with."""
+    from ..engines.work import pick_device
+    from ..evaluate import load_network
+    from ..train import build_network
+
+    device = pick_device()
+    return load_network(run, device), build_network(run.settings, fold.train, device)
+
+
+def _maps(network: Network, method: str, images: Images, labels: Labels, report: Report | None) -> NDArray[np.float32]:
+    from .explainer import methods_of
+
+    explain, found = methods_of(network)[method], []
+    for part in np.array_split(np.arange(len(images)), PARTS):
+        found.append(explain(images[part], labels[part]))
+        if report:
+            report(1)
+    return np.concatenate(found)
+
+
+def _with_method(found: Grounding, method: str, maps: Sequence[NDArray[np.float32]], by_unit: Bools) -> Grounding:
+    """The same with one method more, from maps `(n, H, W)` of the trained and the untrained network."""
+    trained, untrained = maps
+    truth = _any(by_unit)
+    figures = [
+        [pointing(trained, truth), energy(trained, truth)],
+        [on_truth(others(spread, found.labels), truth) for spread in (peaks(trained), positive(trained))],
+        [pointing(untrained, truth), energy(untrained, truth)],
+    ]
+    on_units = np.einsum("nhw,nuhw->un", positive(trained), by_unit)
+    return replace(
+        found,
+        methods=(*found.methods, method),
+        scores=np.concatenate([found.scores, np.array(figures, np.float32)[None]]),
+        blank=np.concatenate([found.blank, says_nothing(trained)[None]]),
+        units=np.concatenate([found.units, on_units[None].astype(np.float32)]),
+    )
+
+
+def _pooled(parts: Sequence[Grounding]) -> Grounding:
+    """The folds of one replicate as one, with the methods that all of them have."""
+    methods = tuple(method for method in parts[0].methods if all(method in part.methods for part in parts))
+    alike = [_only(part, methods) for part in parts]
+    joined: dict[str, Any] = {key: np.concatenate([getattr(part, key) for part in alike], axis=-1) for key in BY_FACE}
+    return replace(alike[0], **joined)
+
+
+def _only(part: Grounding, methods: tuple[str, ...]) -> Grounding:
+    places = [part.methods.index(method) for method in methods]
+    return replace(
+        part,
+        methods=methods,
+        scores=part.scores[places],
+        blank=part.blank[places],
+        units=part.units[places],
+    )
+
+
+def _save(run: Run, found: Grounding) -> None:
+    arrays = {key: np.asarray(getattr(found, key)) for key in KEYS}
+    with new_file(run.path / FILE) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, suite=np.array(SUITE), **arrays)
