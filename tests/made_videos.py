@@ -1,8 +1,10 @@
 """Videos for tests: frames that carry their number, and MP4 files patched to turn or to last unequal times."""
 
+import math
 import os
 import struct
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -11,7 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["number_of", "numbered", "retime", "turn", "write_video"]
+from mien.data.drawn import draw_face
+
+__all__ = ["Camera", "faces_moving", "number_of", "numbered", "retime", "turn", "write_video"]
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 BLOCK = 16
@@ -26,6 +30,41 @@ def numbered(count: int, height: int = 96, width: int = 128) -> Iterable[NDArray
         for bit in range(8):
             frame[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (number >> bit & 1)
         yield frame
+
+
+@cache
+def drawn(subject: int, expression: str) -> NDArray[np.uint8]:
+    """A drawn face of 96 pixels."""
+    return draw_face(subject, expression, seed=0, index=subject, size=96).image
+
+
+def faces_moving(count: int, subjects: Sequence[int] = (7,)) -> Iterable[NDArray[np.uint8]]:
+    """RGB frames, 144 pixels high, of drawn faces side by side that sway and change their expression now and then."""
+    for number in range(count):
+        frame = np.full((144, 176 * len(subjects), 3), 130, np.uint8)
+        expression = ("neutral", "happiness", "surprise")[number // 50 % 3]
+        x = 40 + round(12 * math.sin(number / 15))
+        for place, subject in enumerate(subjects):
+            left = 176 * place + x
+            frame[24:120, left : left + 96] = drawn(subject, expression)
+        yield frame
+
+
+class Camera:
+    """A stand-in: so many frames, then nothing."""
+
+    def __init__(self, count: int) -> None:
+        self.left = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in numbered(count)]
+        self.released = False
+
+    def read(self) -> tuple[bool, object]:
+        return (True, self.left.pop(0)) if self.left else (False, None)
+
+    def get(self, prop: int) -> float:
+        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: -1.0}.get(prop, 0.0)
+
+    def release(self) -> None:
+        self.released = True
 
 
 def number_of(frame: NDArray[np.uint8]) -> int:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from made_videos import number_of, numbered, retime, turn, write_video
+from made_videos import Camera, number_of, numbered, retime, turn, write_video
 from mien.errors import DataError
 from mien.video import Frame, is_video, open_video, video_writer
 
@@ -19,23 +19,6 @@ from mien.video import Frame, is_video, open_video, video_writer
 def frames(path: Path) -> list[Frame]:
     with open_video(path) as video:
         return list(video.frames())
-
-
-class Camera:
-    """A stand-in: so many frames, then nothing."""
-
-    def __init__(self, count: int) -> None:
-        self.left = [cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in numbered(count)]
-        self.released = False
-
-    def read(self) -> tuple[bool, object]:
-        return (True, self.left.pop(0)) if self.left else (False, None)
-
-    def get(self, prop: int) -> float:
-        return {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FRAME_COUNT: -1.0}.get(prop, 0.0)
-
-    def release(self) -> None:
-        self.released = True
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
