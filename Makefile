@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-long check fix bench clean
+.PHONY: demo test test-long check fix bench bench-train clean
 
 demo: $(READY)  ## the paper's experiment on drawn faces: prints its table and where the report is
 	$(BIN)/mien compare demo --runs demo/runs --out demo/report
@@ -24,8 +24,14 @@ fix: $(READY)  ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Markdown tables of time and memory
-	$(BIN)/python benchmarks/growth.py
+bench: $(READY)  ## Markdown tables of speed and memory, in 20 minutes; make bench BENCH=--quick tries it in two
+	$(BIN)/python benchmarks/training.py $(BENCH)
+	$(BIN)/python benchmarks/prediction.py $(BENCH)
+	$(BIN)/python benchmarks/growth.py $(BENCH)
+
+bench-train: $(READY)  ## time to accuracy, in hours: make bench-train DATA=STORE
+	@test -n "$(DATA)" || { echo "make: bench-train needs a store of FER2013: make bench-train DATA=STORE" >&2; exit 1; }
+	$(BIN)/python benchmarks/accuracy.py --data $(DATA) $(BENCH)
 
 clean:  ## remove what make has made; stores and runs elsewhere stay
 	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

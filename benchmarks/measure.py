@@ -212,17 +212,18 @@ def conditions(packages: Sequence[str], *, n: str) -> str:
 
 
 def publish(name: str, text: str, into: Path | None) -> None:
-    """Print `text`; of a page, replace what stands between the marks `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    """Print `text`; of a page, replace what stands between `<!-- table: NAME -->` and `<!-- end of table -->`."""
+    from mien.atomic import write_text
+
     print(text, flush=True)
     if into is None:
         return
-    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    page = into.read_text(encoding="utf-8")
-    before, found, rest = page.partition(start)
+    start, end = f"<!-- table: {name} -->", "<!-- end of table -->"
+    before, found, rest = into.read_text(encoding="utf-8").partition(start)
     _, also, after = rest.partition(end)
     if not (found and also):
         raise SystemExit(f"{into} has no place for this table: it needs a line {start} and a line {end} below it.")
-    into.write_text(f"{before}{start}\n{text}\n{end}{after}", encoding="utf-8")
+    write_text(into, f"{before}{start}\n{text}\n{end}{after}")
 
 
 def children_peak_mb() -> float:

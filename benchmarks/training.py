@@ -217,7 +217,7 @@ def alone_side(turns: Turns, task: Task) -> None:
 
     settings = override(Settings(), {**task.settings, "model.in_chans": 3})
     network = build(settings.model, classes=7, size=48)
-    chunk = settings.train.micro_batch or task.batch
+    chunk = min(settings.train.micro_batch or task.batch, task.batch)
     products = list(Products(network, chunk))
     torch.manual_seed(0)
 
@@ -372,23 +372,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of a turn, at least one batch")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--faces", type=int, default=RAF_DB, help="training faces")
-    parser.add_argument("--quick", action="store_true", help="batches of 32, two short rounds: shows that it works")
+    parser.add_argument("--quick", action="store_true", help="narrow networks, batches of 32: shows that it works")
     parser.add_argument("--into", type=Path, help="a page to put the table into")
     parser.add_argument("--side", nargs=2, metavar=("KIND", "TASK"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         SIDES[options.side[0]](Turns(), Task(**json.loads(options.side[1])))
         return
-    changes = {}
+    width = 1.0
     if options.quick:
-        options.batch, options.rounds, options.seconds, options.faces = 32, 2, 0.5, 512
-        changes = {"train.micro_batch": 32}
+        options.batch, options.rounds, options.seconds, options.faces, width = 32, 2, 0.1, 512, 0.125
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(Path(folder), options.faces)
         outcomes = []
         for network in options.networks:
-            task = Task(network=network, batch=options.batch, changes=changes, **data)
+            task = Task(network=network, batch=options.batch, width=width, **data)
             outcomes.append(compare(task, options.rounds, options.seconds))
             print(f"{network}: done after {time.monotonic() - started:.0f} s", file=sys.stderr)
     text = table(HEADS, [outcome.row() for outcome in outcomes])
