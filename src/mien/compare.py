@@ -6,29 +6,30 @@ samples, the same settings apart from the factors and the seed.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .config import Recipe, override
-from .data.splits import divide, fold_count
+from .config import DataSettings, Recipe, Settings, check_names, override
+from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError
 from .metrics import Scores, scores
 from .runs import DataFacts, Logits, Run, resolve
 
-__all__ = ["Comparison", "Row", "collect", "plan"]
+__all__ = ["Comparison", "Row", "collect", "plan", "stated"]
 
 NAME = "model.name"
 REPLICATES = ("train.seed", "data.repeat")
 """Settings that repeat a measurement: they never tell rows apart."""
 FOLD = "data.fold"
 """The fold of a cross-validation: the folds of one replicate are pooled."""
-ALWAYS_VARIES = ("model.", *REPLICATES, FOLD)
-"""What may differ between runs of one table without being asked for."""
+MODEL = "model."
+ALWAYS_VARIES = (*REPLICATES, FOLD)
+"""What may differ between runs of one table without being asked for, beside all of `MODEL`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +104,40 @@ class Comparison:
 
 
 def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
-    """The runs of a recipe on a store, made in `folder` or found there; none is started.
+    """The runs of a recipe on a store, each once, made in `folder` or found there; none is started.
 
-    Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split.
+    Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split,
+    `RunError` where the folder cannot be written; then no run folder was made.
     """
-    from .models import check
+    from .train import rehearse
 
-    cells = [
+    def new(settings: Settings) -> bool:
+        return not (folder / settings.run_id(store.meta.sha256)).exists()
+
+    cells = dict.fromkeys(
         override(settings, {FOLD: fold})
         for settings in (resolve(cell, store) for cell in recipe.cells())
         for fold in range(fold_count(store, settings.data))
-    ]
+    )
+    for settings in {_shapes(cell): cell for cell in cells if new(cell)}.values():
+        rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
+    folds: dict[DataSettings, Fold] = {}
     for settings in cells:
-        check(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    folds = {settings.data: divide(store, settings.data) for settings in cells}
+        if settings.data not in folds:
+            folds[settings.data] = divide(store, settings.data)
     return [Run.create(folder, settings, store, folds[settings.data]) for settings in cells]
+
+
+def _shapes(settings: Settings) -> tuple[object, ...]:
+    """What decides whether a network fits the faces."""
+    options = settings.train
+    model = replace(settings.model, dropout=0.0, block_dropout=0.0)
+    return model, options.sizes, options.batch_size, options.micro_batch
+
+
+def stated(recipe: Recipe) -> tuple[str, ...]:
+    """The settings that a recipe says will differ: its factors, and what it gives single networks of their own."""
+    return tuple(dict.fromkeys([*recipe.grid, *(key for own in recipe.networks.values() for key in own)]))
 
 
 def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
@@ -129,10 +149,13 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
 
     Raises:
         CompareError: there is no run, or runs differ in data or in a setting that `vary` does not name.
+        ConfigError: `vary` names a setting that there is none of.
     """
+    vary = tuple(vary)
+    check_names(vary)
     if not runs:
         raise CompareError("There is no run to compare. Make some with `mien compare`.")
-    _check_alike(runs, tuple(vary))
+    _check_alike(runs, vary)
     factors, own = _factors(runs)
     groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     values = [run.settings.flat() for run in runs]
@@ -177,7 +200,7 @@ def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
             )
         other = run.settings.flat()
         for key, value in first.settings.flat().items():
-            if other[key] != value and not key.startswith((*ALWAYS_VARIES, *vary)):
+            if other[key] != value and not key.startswith(MODEL) and key not in (*ALWAYS_VARIES, *vary):
                 raise CompareError(
                     f"Cannot compare {first.id} with {run.id}: {key} differs ({value}, {other[key]}). "
                     f"Pass --vary {key} to state it in the report."

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "TrainSettings",
+    "check_names",
     "override",
     "parse_overrides",
     "read_recipe",
@@ -206,13 +207,19 @@ class Recipe:
 def override(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """`settings` with dotted keys changed; raises `ConfigError` for an unknown key or a value of another type."""
     tables: dict[str, dict[str, Any]] = {}
+    check_names(changes)
     for key, value in changes.items():
-        expected = _types().get(key)
-        if expected is None:
-            raise ConfigError(f"There is no setting {key!r}.{_nearest(key, _types())}")
         table, name = key.split(".")
-        tables.setdefault(table, {})[name] = _typed(key, value, expected)
+        tables.setdefault(table, {})[name] = _typed(key, value, _types()[key])
     return replace(settings, **{t: replace(getattr(settings, t), **values) for t, values in tables.items()})
+
+
+def check_names(keys: Iterable[str]) -> None:
+    """Raise `ConfigError`, which names the nearest setting, for the first of the dotted `keys` that is none."""
+    known = _types()
+    for key in keys:
+        if key not in known:
+            raise ConfigError(f"There is no setting {key!r}.{_nearest(key, known)}")
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -362,6 +369,8 @@ def _check(settings: Settings) -> None:
     for key, (low, high) in RANGES.items():
         if not low <= flat[key] <= high:
             raise ConfigError(f"{key} is {low:g} to {high:g}; got {flat[key]:g}.")
+    if settings.data.label_noise and settings.train.soft_labels:
+        raise ConfigError("data.label_noise changes labels, and train.soft_labels does not look at them. Set only one.")
     for size in settings.train.sizes:
         if not 8 <= size <= 1024:
             raise ConfigError(f"train.sizes holds sides of 8 to 1024 pixels; got {size}.")

@@ -25,11 +25,11 @@ from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
-from .errors import NonFinite
+from .errors import ConfigError, NonFinite
 from .models import Network, build
 from .runs import Epoch, Run
 
-__all__ = ["EPOCHS", "Progress", "build_network", "placed", "predict_logits", "train"]
+__all__ = ["EPOCHS", "Progress", "build_network", "placed", "predict_logits", "rehearse", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
@@ -119,6 +119,35 @@ def build_network(settings: Settings, training: Part, device: torch.device) -> N
     mean, std = sample.mean((0, 1, 2), dtype=np.float64), sample.std((0, 1, 2), dtype=np.float64)
     network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
     return placed(network, device)
+
+
+@torch.no_grad()
+def rehearse(settings: Settings, *, classes: int, size: int) -> None:
+    """Pass as few blank faces of `size` px through a new network as training ever will, at every size that it will.
+
+    Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
+    """
+    model, options = settings.model, settings.train
+    network = build(model, classes=classes, size=size).train()
+    for side in options.sizes or (size,):
+        try:
+            network(torch.zeros(_fewest(options), side, side, model.in_chans, dtype=torch.uint8))
+        except ValueError:
+            raise ConfigError(
+                f"{model.name} at {side} px cannot be trained on one face at a time: its batch norm needs two. Set "
+                "train.batch_size to 2 or more and train.micro_batch to 3 or more."
+            ) from None
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"{model.name} with head {model.head}, made for faces of {size} px, cannot be trained at {side} px "
+                f"({reason}). Change train.sizes, or set model.head to gap."
+            ) from None
+
+
+def _fewest(options: TrainSettings) -> int:
+    """Samples in the smallest chunk that can come up."""
+    return 1 if options.batch_size == 1 or options.micro_batch in (1, 2) else 2
 
 
 def placed(network: Network, device: torch.device | str) -> Network:

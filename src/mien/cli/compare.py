@@ -1,25 +1,31 @@
 """`mien compare`: a corpus on disk to the paper's table. `mien report`: the page from the runs there are.
 
-What needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
+What needs `mien[train]` is imported when a verb is called, so that the command line starts without it. All that
+can be refused is refused before the first run starts: the recipe before a corpus is imported for it, then the
+store, the settings, the networks. Exit codes: 0 all runs are finished, 1 some failed and the report says why, 2
+refused, 130 interrupted.
 """
 
 import hashlib
 import json
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from mien.atomic import write_text
 from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
 from mien.cli.extras import needs
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.store import Store
-from mien.errors import ConfigError, DataError
+from mien.errors import BadSample, ConfigError, DataError
 
 if TYPE_CHECKING:
     from mien.compare import Comparison
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["compare", "report"]
 
 DRAWN_FACES = 3600
+COMMANDS = "commands.txt"
+"""In the folder of the runs: every command that planned some of them, a line each."""
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders; finished ones are reused.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
@@ -51,7 +59,10 @@ def compare(
     runs: Runs = Path("runs"),
     out: Out = Path("report"),
     changes: Annotated[
-        list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE, such as train.epochs=9 or 'train.seed=[0,1]'.")
+        list[str] | None,
+        typer.Option(
+            "--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'train.seed=[0,1]', trains each value."
+        ),
     ] = None,
     teach: Annotated[
         str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
@@ -70,47 +81,89 @@ def compare(
 ) -> None:
     """Train every cell of a recipe's grid and write the report.
 
-    The same command again goes on where it was stopped, and finishes at once when all runs are there.
+    A grid crosses networks, dropout, seeds and any other setting. The same
+    command again goes on where it was stopped, and finishes at once when all
+    runs are there. A run whose loss is not finite is marked failed and is not
+    tried again: change its settings.
+
+    Try it on drawn faces, in minutes:
+      mien compare
+    The paper's experiment on your RAF-DB, imported on the way:
+      mien compare paper --data RAF-DB/ --corpus rafdb
+    Your own pictures, in PHOTOS/train/CLASS/ and PHOTOS/test/CLASS/:
+      mien compare fast --data PHOTOS/ --corpus folder
+    Three seeds, two rates, on a store that `mien data prepare` has made:
+      mien compare -d STORE -s 'train.seed=[0,1,2]' -s 'train.lr=[1e-4,1e-3]'
+    Cross-validation by subject:
+      mien compare fast -d STORE -s data.protocol=group-kfold
+
+    A recipe of your own is a TOML file: the table `grid` holds a list for each
+    factor, and `data`, `model`, `train`, `augment` hold what all runs share.
+    Every setting there is stands in the config.toml of each run.
     """
     with needs("train", "compare"):
         from mien.cli.watch import watch
-        from mien.compare import collect, plan
+        from mien.compare import collect, plan, stated
         from mien.engines.local import finish
     if teach not in (None, "peeking"):
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
+    for _ in chosen.cells():
+        pass  # each has settings in range, before a corpus is imported for them
     planned = plan(chosen, _store(data, corpus, runs), runs)
-    given = beside(collect(planned, vary=chosen.grid).rows, baseline, noise_runs, across_runs)
+    given = beside(collect(planned, vary=stated(chosen)).rows, baseline, noise_runs, across_runs)
     others = [Store.open(path) for path in across or ()]
+    command = shlex.join(["mien", *sys.argv[1:]])
+    _note(runs, command)
     with watch(len(planned)) as progress:
         finish(planned, progress, teach_peeking=teach == "peeking")
     examine_runs(planned, others, damage=examine)
-    comparison = collect(planned, vary=chosen.grid)
-    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json)
+    comparison = collect(planned, vary=stated(chosen))
+    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = Path("runs"),
     out: Out = Path("report"),
-    vary: Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option("--vary", help="A setting that may differ between rows. May be repeated.")
+    ] = None,
     baseline: Baseline = None,
     noise_runs: NoiseRuns = None,
     across_runs: AcrossRuns = None,
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
-    """Write the report of the runs that are finished, at any time, with all that was examined of them."""
+    """Write the report of the runs that are finished, at any time, with all that was examined of them.
+
+    It may be asked for while `mien compare` trains: what is not finished is
+    counted, not shown. Runs stand in one table only where they are alike: the
+    same data, and the same settings but for the network's own and the seed.
+    Any other difference has to be named with --vary, and the report states it.
+
+    What is in runs/, as report/report.html, table.tex|md|csv and figures/:
+      mien report
+    Another folder, and a page without any picture of the corpus:
+      mien report RUNS --out PAGE --no-faces
+    Runs at two learning rates in one table:
+      mien report RUNS --vary train.lr
+    """
     with needs("train", "report"):
         from mien.compare import collect
         from mien.runs import find_runs
     comparison = collect(find_runs(runs), vary=vary or ())
     given = beside(comparison.rows, baseline, noise_runs, across_runs)
-    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json)
+    command = _noted(runs) or shlex.join(["mien", *sys.argv[1:]])
+    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
 def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
     """The store to train on: the one given, or one made beside the runs from a corpus or of drawn faces."""
     if data is not None and corpus is None:
+        if data.exists() and not (data / "meta.json").exists():
+            raise DataError(
+                f"{data} is not a store. If it is a corpus, say of which kind: --corpus {_either(CORPORA)}."
+            )
         return Store.open(data)
     if data is None and corpus is not None:
         raise DataError(f"--corpus {corpus} needs --data, the path of the corpus.")
@@ -121,21 +174,63 @@ def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
         return Store.open(path)
     place = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
     path = runs / "store" / f"{corpus}-{place}"
-    if not path.exists():
-        prepare(data, corpus, path, PrepareOptions())
+    if path.exists():
+        _say(f"{data} was imported before; its store {path} is used. Remove that to import it again.")
+    else:
+        _import(data, corpus, path)
     return Store.open(path)
 
 
-def _present(comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool) -> None:
+def _either(names: Iterable[str]) -> str:
+    *others, last = sorted(names)
+    return f"{', '.join(others)} or {last}"
+
+
+def _import(data: Path, corpus: str, path: Path) -> None:
+    try:
+        meta = prepare(data, corpus, path, PrepareOptions())
+    except BadSample as error:
+        raise DataError(
+            f"{error} To leave such samples out: mien data prepare {data} -c {corpus} --skip-bad --out STORE; then "
+            "compare with --data STORE."
+        ) from None
+    _say(f"Imported {meta.count:,} faces into {path}. Look for copies and leaks: mien data audit {path}")
+
+
+def _note(runs: Path, command: str) -> None:
+    """Keep the command beside its runs, for the reports that `mien report` makes of them."""
+    known = _noted(runs).splitlines()
+    if command in known:
+        return
+    try:
+        write_text(runs / COMMANDS, "\n".join([*known, command]) + "\n")
+    except OSError as error:
+        raise DataError(f"{runs} cannot be written ({error.strerror}). Pass another --runs.") from None
+
+
+def _noted(runs: Path) -> str:
+    path = runs / COMMANDS
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def _present(
+    comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool, command: str
+) -> None:
     from mien.report import as_json, terminal_table, write_report
 
-    command = shlex.join(["mien", *sys.argv[1:]])
-    page = write_report(comparison, out, faces=faces, command=command, beside=given)
+    try:
+        page = write_report(comparison, out, faces=faces, command=command, beside=given)
+    except OSError as error:
+        raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
     if json_wanted:
-        print(json.dumps(as_json(comparison), indent=2))
+        print(json.dumps(as_json(comparison) | {"report": str(page)}, indent=2))
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
-        console.print(f"Report: {page}", soft_wrap=True)
+        console.print(f"Report: {escape(str(page))}", soft_wrap=True)
     if any(row.failures for row in comparison.rows):
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

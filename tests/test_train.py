@@ -1,0 +1,561 @@
+"""The training loop: the rate, the average, the choice, the targets; what it may depend on, and what it must not."""
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from conftest import Bars, plan_run, write_bars
+from mien import train as module
+from mien.checkpoint import State
+from mien.config import AugmentSettings, Settings, TrainSettings, override
+from mien.data import augment
+from mien.data.batches import Batches
+from mien.data.splits import Fold, Part, divide
+from mien.data.store import Store
+from mien.engines.work import finish_run
+from mien.errors import ConfigError, NonFinite
+from mien.models import Network
+from mien.runs import Epoch, Run
+from mien.train import learning_rate, predict_logits, rehearse, selected_epoch, train
+
+CPU = torch.device("cpu")
+
+
+def trained(run: Run, **options: Any) -> tuple[dict[str, Tensor], State]:
+    fold = divide(Store.open(run.data.store), run.settings.data)
+    network, state = train(run, fold.train, fold.valid, device=CPU, **options)
+    return network.state_dict(), state
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# What the result depends on
+
+
+EVERYTHING: dict[str, Any] = {
+    "train__ema": 0.8,
+    "train__label_smoothing": 0.1,
+    "train__class_weights": "balanced",
+    "train__sizes": [12, 16],
+    "train__clip_norm": 1.0,
+    "model__dropout": 0.3,
+    "model__block_dropout": 0.1,
+    "augment__flip": True,
+    "augment__shift": 2.0,
+    "augment__contrast": 0.2,
+    "augment__cutout": 4,
+}
+
+
+def test_same_settings_and_seed_give_the_same_bytes(tmp_path: Path, store: Store) -> None:
+    runs = [plan_run(tmp_path / name, store, **EVERYTHING) for name in ("one", "two")]
+    torch.manual_seed(1)
+    finish_run(runs[0])
+    torch.manual_seed(2)
+    np.random.default_rng(3).random(5)
+    finish_run(runs[1])
+    for name in ("model.safetensors", "history.csv", "logits.npz"):
+        assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes(), name
+
+
+def test_a_seed_changes_weights_and_order(tmp_path: Path, store: Store) -> None:
+    (first, _), (second, _) = (trained(plan_run(tmp_path, store, train__seed=seed)) for seed in (0, 1))
+    assert not same(first, second)
+    part = divide(store, Settings().data).train
+    weights = [module.build_network(override(Settings(), {"train.seed": s, **SMALL}), part, CPU) for s in (0, 1)]
+    assert not same(weights[0].state_dict(), weights[1].state_dict())
+
+
+SMALL = {"model.name": "compact-s", "model.width": 0.25, "model.in_chans": 3}
+
+
+class Orders:
+    """Notes the samples of every step."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: list[list[int]] = []
+        plain = Batches.epoch
+
+        def noted(batches: Batches, number: int) -> Iterator[Tensor]:
+            for rows in plain(batches, number):
+                self.seen.append(rows.tolist())
+                yield rows
+
+        monkeypatch.setattr(Batches, "epoch", noted)
+
+
+def test_runs_of_one_seed_are_paired_whatever_the_network(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = Orders(monkeypatch)
+    for name, dropout in (("compact-s", 0.0), ("compact-s", 0.5), ("vgg_paper", 0.0)):
+        trained(plan_run(tmp_path, store, model__name=name, model__dropout=dropout, train__epochs=2))
+    steps = len(orders.seen) // 3
+    assert orders.seen[:steps] == orders.seen[steps : 2 * steps] == orders.seen[2 * steps :]
+    assert steps == 10
+
+
+def test_training_cannot_see_the_test(tmp_path: Path) -> None:
+    """Another test, the same weights; only what is said of the test changes."""
+    options: dict[str, Any] = {"model__dropout": 0.2, "augment__flip": True, "train__ema": 0.8}
+    runs = []
+    for noise in ("", "test"):
+        store = write_bars(tmp_path / f"store{noise}", noise_split=noise)
+        runs.append(plan_run(tmp_path / "runs", store, **options))
+        finish_run(runs[-1])
+    one, other = runs
+    assert one.id != other.id
+    assert same(load_file(one.path / "model.safetensors"), load_file(other.path / "model.safetensors"))
+    assert (one.path / "history.csv").read_bytes() == (other.path / "history.csv").read_bytes()
+    assert one.record.selected_epoch == other.record.selected_epoch
+    assert np.array_equal(one.logits("valid").logits, other.logits("valid").logits)
+    assert not np.array_equal(one.logits("test").logits, other.logits("test").logits)
+
+
+def test_the_test_is_opened_once_and_after_training(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[bool] = []
+    run = plan_run(tmp_path, store)
+    from mien.data.splits import SealedPart
+
+    plain = SealedPart.open
+    monkeypatch.setattr(
+        SealedPart, "open", lambda part: opened.append((run.path / "model.safetensors").exists()) or plain(part)
+    )
+    finish_run(run)
+    assert opened == [True]
+    assert len(run.record.test_opened_at) == 1
+
+
+def test_normalisation_is_of_the_training_pixels_alone(tmp_path: Path) -> None:
+    means = []
+    for noise in ("", "valid", "test", "train"):
+        store = write_bars(tmp_path / f"store-{noise}", noise_split=noise)
+        part = divide(store, Settings().data).train
+        network = module.build_network(override(Settings(), SMALL), part, CPU)
+        means.append(network.pixel_mean.tolist())
+        pixels = part.images() / 255.0
+        assert network.pixel_mean.tolist() == pytest.approx(pixels.mean((0, 1, 2)))
+        assert network.pixel_std.tolist() == pytest.approx(pixels.std((0, 1, 2)))
+    assert means[0] == means[1] == means[2] != means[3]
+
+
+# The learning rate
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "points"),
+    [
+        ("constant", 0, {0: 1, 5: 1, 10: 1}),
+        ("constant", 2, {0: 0.001, 1: 0.5, 1.999: 0.9995, 2: 1, 10: 1}),
+        ("cosine", 0, {0: 1, 2.5: (1 + math.sqrt(0.5)) / 2, 5: 0.5, 10: 0}),
+        ("cosine", 4, {0: 0.001, 2: 0.5, 4: 1, 7: 0.5, 10: 0}),
+        ("onecycle", 0, {0: 1, 5: 0.5, 10: 0}),
+        ("onecycle", 2, {0: 0.001, 1: 0.5, 2: 1, 6: 0.5, 9.9: 0.0125, 10: 0}),
+        ("onecycle", 10, {0: 0.001, 5: 0.5, 9: 0.9}),
+        ("cosine", 20, {0: 0.001, 10: 0.5}),
+    ],
+)
+def test_the_learning_rate_at_its_corners(schedule: Any, warmup: float, points: dict[float, float]) -> None:
+    options = TrainSettings(epochs=10, lr=0.2, schedule=schedule, warmup_epochs=warmup)
+    for epoch, share in points.items():
+        assert learning_rate(options, epoch) == pytest.approx(0.2 * share, abs=1e-9), epoch
+
+
+def test_every_step_has_the_rate_of_its_place(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[float] = []
+    plain = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *a: used.append(self.param_groups[1]["lr"]) or plain(self, *a)
+    )
+    run = plan_run(tmp_path, store, train__schedule="onecycle", train__warmup_epochs=1.0, train__lr=0.01)
+    _, state = trained(run)
+    assert used == pytest.approx([learning_rate(run.settings.train, step / 5) for step in range(15)])
+    assert [line.lr for line in state.history] == pytest.approx([0.01 * 0.001, 0.01, 0.005])
+
+
+# The average, the choice of the epoch
+
+
+def test_the_average_is_its_definition(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[dict[str, Tensor]] = []
+    plain = module._average
+
+    def noted(state: State, decay: float) -> None:
+        states.append(copy.deepcopy(state.network.state_dict()))
+        plain(state, decay)
+
+    monkeypatch.setattr(module, "_average", noted)
+    run = plan_run(tmp_path, store, train__ema=0.7, train__select="last")
+    fold = divide(store, run.settings.data)
+    expected = copy.deepcopy(module.build_network(run.settings, fold.train, CPU).state_dict())
+    kept, _ = trained(run)
+    assert len(states) == 15
+    for now in states:
+        for name, value in now.items():
+            if value.is_floating_point():
+                expected[name] = 0.7 * expected[name] + 0.3 * value
+            else:
+                expected[name] = value
+    for name, value in expected.items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-4, atol=1e-6)
+    assert not same(kept, states[-1])
+
+
+def test_the_average_leaves_training_as_it_is(tmp_path: Path, store: Store) -> None:
+    losses = []
+    for ema in (0.0, 0.9):
+        _, state = trained(plan_run(tmp_path, store, train__ema=ema))
+        losses.append([line.train_loss for line in state.history])
+    assert losses[0] == losses[1]
+
+
+def epochs(*figures: tuple[float, float]) -> list[Epoch]:
+    return [
+        Epoch(epoch=i + 1, lr=0.1, train_loss=1, train_accuracy=0.5, valid_loss=loss, valid_accuracy=accuracy)
+        for i, (accuracy, loss) in enumerate(figures)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "best"),
+    [
+        ([(0.5, 1.0), (0.7, 2.0), (0.6, 0.1)], 2),
+        ([(0.7, 1.0), (0.7, 0.9), (0.7, 0.95)], 2),
+        ([(0.7, 0.9), (0.7, 0.9), (0.6, 0.9)], 1),
+        ([(0.1, 5.0)], 1),
+        ([(0.1, 1.0), (0.2, 1.0), (0.3, 1.0)], 3),
+    ],
+)
+def test_the_best_epoch_is_the_most_accurate_then_the_lowest_loss_then_the_first(
+    figures: list[tuple[float, float]], best: int
+) -> None:
+    assert selected_epoch(epochs(*figures), "best") == best
+    assert selected_epoch(epochs(*figures), "last") == len(figures)
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store: Store, select: str) -> None:
+    run = plan_run(tmp_path, store, train__epochs=6, train__lr=0.03, train__select=select)
+    kept, state = trained(run, keep_epochs=True)
+    chosen = selected_epoch(state.history, select)
+    assert chosen == 6 or select == "best"
+    files = sorted((run.path / "epochs").iterdir())
+    assert [same(load_file(path), kept) for path in files] == [number == chosen for number in range(1, 7)]
+    fold = divide(store, run.settings.data)
+    network = module.build_network(run.settings, fold.train, CPU)
+    network.load_state_dict(kept)
+    accuracy = (predict_logits(network, fold.valid.images()).argmax(1) == fold.valid.labels).mean()
+    assert accuracy == state.history[chosen - 1].valid_accuracy
+
+
+# One step
+
+
+class Linear(Network):
+    """No batch norm, no dropout: every sample counts alike however the batch is cut."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(3)
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.reduce = nn.Flatten()
+        self.classifier = nn.Linear(4 * (size - 2) ** 2, 3)
+
+
+@pytest.fixture
+def linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "build", lambda settings, *, classes, size: Linear(size))
+
+
+@pytest.mark.usefixtures("linear")
+@pytest.mark.parametrize("micro", [1, 5, 7, 16])
+def test_accumulated_gradients_are_the_gradient_of_the_batch(tmp_path: Path, store: Store, micro: int) -> None:
+    options: dict[str, Any] = {"train__optimizer": "sgd", "train__lr": 0.05, "train__class_weights": "balanced"}
+    options |= {"train__clip_norm": 0.5, "data__train_limit": 50}
+    whole, first = trained(plan_run(tmp_path, store, train__micro_batch=0, **options))
+    parts, second = trained(plan_run(tmp_path, store, train__micro_batch=micro, **options))
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-4, atol=1e-6)
+    for one, other in zip(first.history, second.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+        assert one.train_accuracy == other.train_accuracy
+
+
+@pytest.mark.usefixtures("linear")
+def test_one_step_is_gradient_descent_on_the_mean_loss(tmp_path: Path, store: Store) -> None:
+    run = plan_run(
+        tmp_path,
+        store,
+        train__optimizer="sgd",
+        train__momentum=0.0,
+        train__lr=0.1,
+        train__batch_size=66,
+        train__micro_batch=16,
+        train__epochs=1,
+        train__label_smoothing=0.2,
+        train__weight_decay=0.01,
+    )
+    fold = divide(store, run.settings.data)
+    network = module.build_network(run.settings, fold.train, CPU)
+    loss = functional.cross_entropy(
+        network(torch.from_numpy(fold.train.images())), torch.from_numpy(fold.train.labels), label_smoothing=0.2
+    )
+    loss.backward()
+    kept, state = trained(run)
+    for name, weight in network.named_parameters():
+        assert weight.grad is not None
+        decay = 0.01 * weight if weight.ndim > 1 else 0.0
+        torch.testing.assert_close(kept[name], (weight - 0.1 * (weight.grad + decay)).detach(), rtol=1e-4, atol=1e-6)
+    assert state.history[0].train_loss == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_balanced_weights_are_inverse_frequencies_with_mean_one(bars: Bars) -> None:
+    store = bars()
+    part = divide(store, Settings().data).train
+    rare = replace(part, rows=part.rows[(part.labels != 2) | (part.rows < 9)])
+    batches = Batches(rare, TrainSettings(), CPU)
+    weights = module._class_weights(TrainSettings(class_weights="balanced"), batches)
+    counts = np.bincount(rare.labels)
+    assert counts.tolist() == [22, 22, 3]
+    assert weights is not None
+    assert (weights.numpy() * counts).tolist() == pytest.approx([47 / 3] * 3)
+    assert weights[batches.labels].mean().item() == pytest.approx(1.0)
+    assert module._class_weights(TrainSettings(), batches) is None
+
+
+def test_a_class_without_samples_has_a_finite_weight(store: Store) -> None:
+    part = divide(store, Settings().data).train
+    two = replace(part, rows=part.rows[part.labels != 1])
+    weights = module._class_weights(TrainSettings(class_weights="balanced"), Batches(two, TrainSettings(), CPU))
+    assert weights is not None
+    assert weights[[0, 2]].tolist() == [1.0, 1.0]
+    assert bool(weights.isfinite().all())
+
+
+def test_clipping_bounds_the_norm_of_the_gradient(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    plain = torch.optim.SGD.step
+
+    def noted(self: torch.optim.SGD, *rest: Any) -> Any:
+        weights = [w for group in self.param_groups for w in group["params"]]
+        norms.append(torch.cat([w.grad.ravel() for w in weights]).norm().item())
+        return plain(self, *rest)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", noted)
+    trained(plan_run(tmp_path, store, train__optimizer="sgd", train__clip_norm=0.05))
+    clipped = list(norms)
+    trained(plan_run(tmp_path, store, train__optimizer="sgd"))
+    assert max(norms[len(clipped) :]) > 0.1
+    assert max(clipped) <= 0.05001
+
+
+def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
+    """The distributions say the next class, always; the labels do not."""
+    store = bars(soft=True)
+    fold = divide(store, Settings().data)
+    said = {}
+    for soft in (True, False):
+        run = plan_run(tmp_path, store, train__soft_labels=soft, train__epochs=6, train__select="last")
+        network, _ = train(run, fold.train, fold.valid, device=CPU)
+        said[soft] = predict_logits(network, fold.train.images()).argmax(1)
+    assert (said[False] == fold.train.labels).mean() > 0.8
+    assert (said[True] == (fold.train.labels + 1) % 3).mean() > 0.8
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_works_on_a_processor(tmp_path: Path, store: Store, precision: str) -> None:
+    whole, _ = trained(plan_run(tmp_path, store))
+    half, state = trained(plan_run(tmp_path, store, train__precision=precision))
+    assert {value.dtype for value in half.values()} == {value.dtype for value in whole.values()}
+    assert not same(whole, half)
+    assert state.history[-1].train_loss < state.history[0].train_loss
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weight_decay_spares_biases_and_norms(store: Store, optimizer: Any) -> None:
+    options = TrainSettings(optimizer=optimizer, weight_decay=0.1)
+    network = module.build_network(override(Settings(), SMALL), divide(store, Settings().data).train, CPU)
+    decayed, spared = module._optimizer(network, options).param_groups
+    assert decayed["weight_decay"] == 0.1
+    assert spared["weight_decay"] == 0.0
+    assert all(weight.ndim > 1 for weight in decayed["params"])
+    assert all(weight.ndim == 1 for weight in spared["params"])
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(network.parameters()))
+
+
+class Shown:
+    """Notes what the network is shown: for each epoch the row numbers, the pictures and who was mirrored."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.epochs: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        plain, apply = module._augmented, augment.apply
+        mirrored: list[Tensor] = []
+
+        def noted_apply(images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, size: int) -> Tensor:
+            mirrored.append(flip)
+            return apply(images, settings, draws, flip, size)
+
+        def noted(settings: Settings, batches: Batches, rows: Tensor, draws: Any, epoch: int) -> Tensor:
+            images = plain(settings, batches, rows, draws, epoch)
+            self.epochs.setdefault(epoch, []).append((rows, images, mirrored[-1]))
+            return images
+
+        monkeypatch.setattr(augment, "apply", noted_apply)
+        monkeypatch.setattr(module, "_augmented", noted)
+
+    def mirrored(self, epoch: int) -> Tensor:
+        """`(n,)` who was mirrored, by row."""
+        rows = torch.cat([rows for rows, _, _ in self.epochs[epoch]])
+        return torch.cat([flip for _, _, flip in self.epochs[epoch]])[rows.argsort()]
+
+
+@pytest.mark.parametrize("alternate", [True, False])
+def test_each_picture_is_mirrored_every_other_epoch_or_by_a_coin(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, alternate: bool
+) -> None:
+    shown = Shown(monkeypatch)
+    trained(plan_run(tmp_path, store, augment__flip=True, augment__alternate=alternate, train__epochs=4))
+    first, second, third, fourth = (shown.mirrored(epoch) for epoch in range(4))
+    assert 0.3 < first.float().mean() < 0.7
+    assert torch.equal(first, ~second) == torch.equal(first, third) == torch.equal(second, fourth) == alternate
+
+
+def test_nothing_is_mirrored_unasked(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown(monkeypatch)
+    trained(plan_run(tmp_path, store, train__epochs=2))
+    assert not torch.cat([shown.mirrored(0), shown.mirrored(1)]).any()
+    rows, images, _ = shown.epochs[0][0]
+    part = divide(store, Settings().data).train
+    assert images.dtype == torch.uint8
+    assert np.array_equal(images.numpy(), part.images()[rows.numpy()])
+
+
+def test_pictures_grow_over_equal_parts_of_the_epochs(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Shown(monkeypatch)
+    trained(plan_run(tmp_path, store, train__sizes=[8, 12, 16], train__epochs=7))
+    sides = [{images.shape[1] for _, images, _ in shown.epochs[epoch]} for epoch in range(7)]
+    assert sides == [{8}, {8}, {8}, {12}, {12}, {16}, {16}]
+
+
+# What goes wrong
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_reason(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store, train__optimizer="sgd", train__lr=100.0, train__momentum=0.99, train__epochs=50)
+    with pytest.raises(NonFinite, match=r"loss became (nan|inf) .*epoch \d+.*Lower train\.lr, or set train\.clip_norm"):
+        trained(run)
+    finish_run(run)
+    assert run.record.status == "failed"
+    assert "loss became" in run.record.reason
+    assert not (run.path / "checkpoint.safetensors").exists()
+    assert not (run.path / "logits.npz").exists()
+
+
+def test_a_loss_that_is_not_finite_on_valid_stops_it_too(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "predict_logits", lambda network, images: np.full((len(images), 3), np.nan, dtype=np.float32)
+    )
+    with pytest.raises(NonFinite, match="validation loss became nan after epoch 1"):
+        trained(plan_run(tmp_path, store))
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "sentence"),
+    [
+        ({"model.name": "vgg16"}, 16, "Faces of 16x16 px are too small"),
+        (
+            {"model.name": "compact-s", "model.head": "flat", "train.sizes": [32, 48]},
+            48,
+            "made for faces of 48 px, cannot be trained at 32 px",
+        ),
+        ({"model.name": "resnet34", "train.micro_batch": 1}, 16, "resnet34 at 16 px cannot be trained on one face"),
+        ({"model.name": "resnet34", "train.batch_size": 1}, 16, "resnet34 at 16 px cannot be trained on one face"),
+        ({"model.name": "resnet43"}, 48, "model.name is 'resnet43'"),
+    ],
+)
+def test_a_rehearsal_finds_what_cannot_be_trained(changes: dict[str, Any], size: int, sentence: str) -> None:
+    settings = override(Settings(), {"model.in_chans": 3, "model.width": 0.1} | changes)
+    with pytest.raises(ConfigError, match=sentence):
+        rehearse(settings, classes=3, size=size)
+
+
+def test_a_rehearsal_lets_pass_what_can(store: Store) -> None:
+    for changes in (SMALL, SMALL | {"train.sizes": [8, 16]}, SMALL | {"model.head": "flat"}):
+        rehearse(override(Settings(), changes), classes=3, size=16)
+
+
+@pytest.mark.parametrize(("count", "most", "sizes"), [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (5, 0, [5]), (5, 9, [5])])
+def test_no_chunk_is_tiny(count: int, most: int, sizes: list[int]) -> None:
+    assert [len(chunk) for chunk in module._chunks(torch.arange(count), most)] == sizes
+
+
+def test_progress_is_reported_after_each_step(tmp_path: Path, store: Store) -> None:
+    told: list[module.Progress] = []
+    trained(plan_run(tmp_path, store, train__epochs=2), report=told.append)
+    assert [round(p.done, 6) for p in told] == [round(step / 10, 6) for step in range(1, 11)]
+    assert [p.epoch for p in told] == [1] * 5 + [2] * 5
+    assert all(p.images_per_second > 0 and 0 <= p.accuracy <= 1 for p in told)
+
+
+def test_it_learns(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store, train__epochs=8, train__lr=0.01, train__batch_size=8)
+    finish_run(run)
+    assert run.finished
+    test = run.logits("test")
+    assert (test.logits.argmax(1) == test.labels).mean() > 0.9
+    assert len(run.history) == 8
+    costs = run.record.costs
+    assert costs.parameters > 0
+    assert costs.images_per_second == pytest.approx(8 * 66 / costs.train_seconds, rel=0.01)
+
+
+def test_peeking_needs_every_epoch(tmp_path: Path, store: Store) -> None:
+    """A run that was stopped without keeping its epochs starts anew when they are asked for."""
+    run = plan_run(tmp_path, store)
+    fold: Fold = divide(store, run.settings.data)
+    stop_after(run, fold.train, fold.valid, steps=12)
+    finish_run(run, teach_peeking=True)
+    assert run.peeking["epoch"].tolist() == [1, 2, 3]
+    plain = plan_run(tmp_path / "plain", store)
+    finish_run(plain)
+    assert (plain.path / "model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()
+
+
+def stop_after(run: Run, training: Part, valid: Part, steps: int) -> None:
+    """Train with a checkpoint at every step, and stop."""
+
+    class Stop(Exception):
+        pass
+
+    left = [steps]
+
+    def count(_: module.Progress) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHECKPOINT_SECONDS", -1.0)
+        with pytest.raises(Stop):
+            train(run, training, valid, device=CPU, report=count)
+    assert (run.path / "checkpoint.safetensors").exists()
