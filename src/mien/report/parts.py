@@ -68,6 +68,8 @@ class Section:
     """A paragraph before the panels."""
     points: tuple[str, ...] = ()
     """A list of sentences after the lead."""
+    prose: tuple[tuple[str, str], ...] = ()
+    """Long paragraphs as (title, text), folded away after the lead; an empty title is a paragraph alone."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What else is written beside the page, by relative path, such as `groups.csv`."""
 

@@ -338,21 +338,30 @@ def as_csv(table: Table) -> str:
     return text.getvalue()
 
 
+TERMINAL = ("accuracy", "uar", "macro_f1", "parameters", "train_peak_mb", "images_per_second")
+
+
 def as_rich(table: Table) -> RichTable:
-    """The table for a terminal: the columns that fit beside one another."""
-    columns = [c for c in table.wide if not c.key.startswith("weighted") and c.key != "flops"]
+    """The table for a terminal: the columns that fit beside one another, figures on one line."""
+    columns = [c for c in table.columns if c.key in TERMINAL]
     shown = RichTable(caption=Text(table.caption), caption_justify="left")
     shown.add_column("Network")
     for column in columns:
-        shown.add_column(f"{column.title}\n{column.unit}", justify="right")
+        shown.add_column(f"{column.title}\n{column.unit}", justify="right", no_wrap=True)
     shown.add_column("Seeds", justify="right")
     for line in table.lines:
-        cells = [Text(line.cells[c.key].text(c), style="bold" if line.cells[c.key].best else "") for c in columns]
+        cells = [_rich_cell(line.cells[c.key], c) for c in columns]
         name = Text(line.name, style="italic" if line.paper else "")
         if line.status:
             name.append(f"\n{line.status}", style="dim")
         shown.add_row(name, *cells, Text(str(line.seeds)))
     return shown
+
+
+def _rich_cell(cell: Cell, column: Column) -> Text:
+    """A score with its deviation, a cost without."""
+    text = cell.text(column) if column.unit == "%" else cell.mean(column)
+    return Text(text, style="bold" if cell.best else "")
 
 
 def _number(value: float, digits: int) -> str:

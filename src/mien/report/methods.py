@@ -1,0 +1,256 @@
+"""The methods of a comparison in words, with numbers, as a paper needs them: `methods.md`, and folded on the page.
+
+Every sentence is made from the settings of the runs. A setting that no sentence speaks of, and that is not at its
+default, is named at the end, so that nothing is left out when mien learns a new one.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..compare import Comparison
+from ..data.store import Store
+from .calibrated import BINS, RISK
+from .certainty import DRAWS, METRIC_NAMES, Certainty
+from .openings import count_openings
+from .parts import Section
+from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
+from .references import cited
+from .spoken import SpokenSettings, ended, listed, many, percent
+from .trained import networks_words, training_words
+
+__all__ = ["Methods", "Paragraph", "describe_methods", "methods_section"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paragraph:
+    """Sentences under a title."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Methods:
+    """What was done, and the sources it cites."""
+
+    paragraphs: tuple[Paragraph, ...]
+    references: tuple[str, ...]
+
+    @property
+    def markdown(self) -> str:
+        """`methods.md`."""
+        parts = ["# Methods", *(f"**{p.title}.** {p.text}" for p in self.paragraphs)]
+        if self.references:
+            parts += ["## References", "\n".join(f"- {reference}" for reference in self.references)]
+        return "\n\n".join(parts) + "\n"
+
+
+def methods_section(comparison: Comparison, certainty: Certainty, store: Store | None) -> Section:
+    """The methods, folded away; `methods.md` beside the page."""
+    found = describe_methods(comparison, certainty, store)
+    title = "Methods, in words"
+    if found is None:
+        return Section(id="methods", title=title)
+    prose = [(paragraph.title, paragraph.text) for paragraph in found.paragraphs]
+    prose += [("", reference) for reference in found.references]
+    return Section(
+        id="methods",
+        title=title,
+        lead="What was done, with its numbers and sources, as a paper needs it; the same text is methods.md.",
+        prose=tuple(prose),
+        files={"methods.md": found.markdown},
+    )
+
+
+def describe_methods(comparison: Comparison, certainty: Certainty, store: Store | None) -> Methods | None:
+    """The methods of the finished runs; None where there is none. `store` is theirs, where it is still there."""
+    if not comparison.runs:
+        return None
+    settings = SpokenSettings(comparison)
+    found = (
+        ("Data", _data(comparison, settings, store)),
+        ("Protocol", _protocol(comparison, settings, store)),
+        ("Networks", networks_words(comparison, settings)),
+        ("Training", training_words(settings)),
+        ("Seeds", _seeds(comparison)),
+        ("Figures of merit", _figures(comparison)),
+        ("Statistics", _statistics(comparison, certainty)),
+        ("Calibration", _calibration()),
+        ("Software and machine", _software(comparison)),
+        ("Further settings", _further(settings)),
+    )
+    paragraphs = tuple(
+        Paragraph(title=title, text=" ".join(sentences)) for title, words in found if (sentences := list(words))
+    )
+    return Methods(paragraphs=paragraphs, references=tuple(cited(" ".join(p.text for p in paragraphs))))
+
+
+def _data(comparison: Comparison, settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+    data, crop = comparison.data, comparison.data.crop
+    colour = "RGB" if crop.channels == 3 else "grey"
+    yield (
+        f"All networks saw the same labelled faces of {data.corpus}: {crop.size} × {crop.size} pixels, {colour}, "
+        f"{len(data.labels)} classes ({listed(data.labels)})."
+    )
+    if crop.margin:
+        yield f"Faces were cut out with a margin of {percent(crop.margin)} of their box."
+    yield parts_words(comparison)
+    test = next((row.tests for row in comparison.rows if row.tests), None)
+    if test:
+        labels = next(iter(test.values())).labels
+        counts = Counter(labels.tolist())
+        yield f"Test faces a class: {listed(f'{name} {counts[k]:,}' for k, name in enumerate(data.labels))}."
+    yield f"The fingerprint of the data (SHA-256 of images and samples) is {data.fingerprint}."
+    if store and store.meta.notes:
+        yield f"How the data were prepared, by the store's own notes: {' '.join(map(ended, store.meta.notes))}"
+    if store and store.meta.skipped:
+        yield f"{store.meta.skipped:,} images that could not be used were left out at import."
+    if settings.anywhere("data.train_limit"):
+        yield f"Of the training faces {settings.said('data.train_limit', _limit)} were used, each class by its share."
+    if settings.anywhere("data.label_noise"):
+        yield (
+            f"Each training label was replaced by another class at random with probability "
+            f"{settings.said('data.label_noise')}; validation and test labels were not touched."
+        )
+    yield f"Licence: {ended(data.licence or 'not stated')}"
+
+
+def _protocol(comparison: Comparison, settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+    settings.values("data.protocol")
+    yield protocol_words(comparison)
+    if comparison.runs[0].settings.data.protocol in ("kfold", "group-kfold"):
+        settings.values("data.folds")
+    carved = carved_words(comparison, store)
+    if carved:
+        settings.values("data.valid_fraction")
+        settings.values("data.split_seed")
+        yield carved
+    settings.values("train.select")
+    yield epoch_words(comparison)
+    yield SEALED
+    yield count_openings(comparison, store).sentence
+
+
+def _seeds(comparison: Comparison) -> Iterator[str]:
+    seeds = comparison.seeds
+    counts = {len(row.scores) for row in comparison.rows if row.scores}
+    if len(seeds) == 1:
+        yield f"One seed ({seeds[0]}), the same for all rows: the luck of training is not measured."
+    else:
+        many = f"{len(seeds)} seeds ({listed(seeds)})"
+        yield f"{many}, the same for all rows." if len(counts) == 1 else f"Up to {many} a row."
+    yield (
+        "A seed fixes the initial weights, the order of the images and the augmentation in three separate streams, and "
+        "the order is the same for all networks, so that rows are paired."
+    )
+
+
+def _figures(comparison: Comparison) -> Iterator[str]:
+    yield (
+        "Accuracy is the share of test faces named rightly; UAR the recall averaged over classes; macro F1 the F1 "
+        "averaged over classes; weighted precision, recall and F1 are averaged by class frequency; AUC is that of "
+        "one class against the rest, ties by half, averaged over classes."
+    )
+    yield "A class that is never named has undefined precision, which counts 0 in averages and is noted."
+    if max(row.folds for row in comparison.rows) > 1:
+        yield "In the table they are of the pooled predictions of all folds."
+
+
+def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
+    unit = "test subjects" if certainty.by_subject else "test faces"
+    source = "Field & Welsh 2007" if certainty.by_subject else "Efron 1979"
+    most = max((len(row.scores) for row in comparison.rows), default=0)
+    names = listed(METRIC_NAMES.values())
+    if most > 1:
+        yield (
+            f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, whose square joins "
+            f"the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, their "
+            "interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
+            "Satterthwaite 1946."
+        )
+    else:
+        yield (
+            f"The 95 % intervals of {names} are over {unit}: mean ± t · standard error of {DRAWS:,} bootstrap draws "
+            f"({source}). They take the trained weights as they are."
+        )
+    plain = most <= 1 and not certainty.by_subject
+    yield "Recalls of single classes have Wilson's intervals (Wilson 1927)" + (
+        "." if plain else " at the number of faces that the variance seen amounts to (Korn & Graubard 1998)."
+    )
+    yield from _tests(certainty, unit)
+
+
+def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
+    if not certainty.pairs:
+        yield certainty.why_untested
+        return
+    first = certainty.pairs[0]
+    count = len(certainty.of(first.metric))
+    if first.folds:
+        yield (
+            f"Differences between rows were judged by the corrected resampled t-test over {first.folds.folds} folds "
+            "(Nadeau & Bengio 2003; Bouckaert & Frank 2004), seeds of one fold averaged."
+        )
+    elif first.verdict.seeds > 1:
+        yield (
+            f"Differences between rows were judged on the same draws of {unit} and the same seeds, by a t-test with "
+            f"the standard error over {unit} and seeds together; beside it stands the sign-flip test over seeds "
+            "(Fisher 1935), which holds the faces fixed."
+        )
+    elif certainty.by_subject:
+        yield (
+            f"With one seed, differences were judged by their bootstrap standard error over {unit}; they hold for "
+            "these trained weights."
+        )
+    else:
+        yield (
+            "With one seed, differences in accuracy were judged by McNemar's exact test (McNemar 1947), those in other "
+            f"metrics by their bootstrap standard error over {unit}; they hold for these trained weights."
+        )
+    if count > 1:
+        yield f"All {count} pairs were corrected together, within each metric (Holm 1979), at 5 %."
+    yield (
+        "Where a difference could not be told, the data it would take were computed for a true difference as large "
+        "as the one seen, at 80 % power"
+        + (" (Connor 1987 for McNemar's test)." if not first.folds and first.verdict.by_mcnemar else ".")
+    )
+    yield "Bold type marks what a corrected test holds over the luck of training too, and nothing else."
+
+
+def _calibration() -> Iterator[str]:
+    yield (
+        "Each run's logits were divided by one temperature that minimises the negative log-likelihood on validation "
+        f"(Guo et al. 2017). Calibration error is over {BINS} bins of equal width, and over as many of equal mass; "
+        "beside it stand the Brier score over all classes (Brier 1950), the negative log-likelihood and the area "
+        "under the risk–coverage curve (Geifman & El-Yaniv 2017), all on test with intervals as above. The threshold "
+        f"of “uncertain” is the lowest confidence at which at most {percent(RISK)} of validation answers were wrong."
+    )
+
+
+def _software(comparison: Comparison) -> Iterator[str]:
+    paths = [run.path / "env.json" for run in comparison.runs]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    versions = dict.fromkeys(
+        listed(f"{name} {version}" for name, version in environment.get("versions", {}).items())
+        for environment in found
+    )
+    machines = dict.fromkeys(
+        f"{environment.get('machine', {}).get('processor', 'a processor that was not recorded')}, device "
+        f"{environment.get('device', 'not recorded')}, {many(environment.get('threads', 0), 'thread')}"
+        for environment in found
+    )
+    if found:
+        yield f"Software: {'; or '.join(versions)}. Machine: {'; or '.join(machines)}."
+    yield "The tests use scipy and statsmodels."
+
+
+def _further(settings: SpokenSettings) -> Iterator[str]:
+    left = settings.left()
+    if left:
+        yield f"Settings that differ from mien's defaults: {listed(f'{key} = {settings.said(key)}' for key in left)}."
+
+
+def _limit(value: int) -> str:
+    return f"{value:,}" if value else "all"

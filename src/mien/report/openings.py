@@ -1,0 +1,95 @@
+"""Who opened the test part, when and why: from the runs' own records and the log of their store.
+
+A test that is opened again under changed settings stops being a test: whoever picks the best of many tries has
+chosen on it. So every opening is written down before it happens, and counted here, by run and by settings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..compare import FOLD, REPLICATES, Comparison
+from ..data.store import Store
+from ..runs import Run
+from .spoken import many
+
+__all__ = ["Opening", "Openings", "count_openings"]
+
+EVALUATION, PEEKING, AGAIN = "evaluation", "--teach peeking", "opened again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """One opening by a run of the comparison."""
+
+    run: str
+    row: str
+    when: str
+    """UTC, ISO 8601."""
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Openings:
+    """All openings that are known."""
+
+    own: tuple[Opening, ...]
+    """By the finished runs of the comparison, in the table's order."""
+    settings: int
+    """Different settings among those runs; seeds, repetitions and folds of one setting count as one."""
+    others: int
+    """Openings that the store's log has of runs that are not in the comparison."""
+    other_runs: int
+    logged: bool
+    """Whether the store, and so its log, was there to be read."""
+
+    @property
+    def sentence(self) -> str:
+        """The count, and what follows from it."""
+        runs = len({opening.run for opening in self.own})
+        peeks = sum(opening.why == PEEKING for opening in self.own)
+        again = sum(opening.why == AGAIN for opening in self.own)
+        parts = [f"{many(len(self.own), 'time')} by the {many(runs, 'run')} of this page"]
+        notes = [f"{peeks} of them by --teach peeking, when the run's own figures were saved"] if peeks else []
+        notes += [f"{again} of them a second time, as an evaluation was begun anew"] if again else []
+        words = f"The test part was opened {parts[0]} ({'; '.join([*notes, _tries(self.settings)])})"
+        if not self.logged:
+            return f"{words}. The store is not there any more, so openings by other runs are not known."
+        if not self.others:
+            return f"{words}, and by nobody else, as the store's log has it."
+        return (
+            f"{words}, and {many(self.others, 'time')} by {many(self.other_runs, 'run')} that "
+            f"{'is' if self.other_runs == 1 else 'are'} not on this page. "
+            "Whoever picks the best of all these has chosen on the test."
+        )
+
+
+def count_openings(comparison: Comparison, store: Store | None) -> Openings:
+    """The openings by the finished runs, and what the log of `store` has beside them."""
+    own = tuple(opening for row in comparison.rows for run in row.runs for opening in _of_run(run, row.name))
+    known = {run.id for row in comparison.rows for run in row.runs}
+    log = store.openings() if store else []
+    strangers = [run for _, run in log if run not in known]
+    return Openings(
+        own=own,
+        settings=len({_settings(run) for run in comparison.runs}),
+        others=len(strangers),
+        other_runs=len(set(strangers)),
+        logged=store is not None,
+    )
+
+
+def _of_run(run: Run, row: str) -> Sequence[Opening]:
+    """The first opening is the evaluation's; where the run was peeked at, the last is that."""
+    times = run.record.test_opened_at
+    why = [EVALUATION, *[AGAIN] * (len(times) - 1)]
+    if len(times) > 1 and run.peeking:
+        why[-1] = PEEKING
+    return [Opening(run=run.id, row=row, when=when, why=word) for when, word in zip(times, why, strict=True)]
+
+
+def _settings(run: Run) -> tuple[object, ...]:
+    return tuple(value for key, value in run.settings.flat().items() if key not in (*REPLICATES, FOLD))
+
+
+def _tries(settings: int) -> str:
+    return f"{settings} different settings" if settings > 1 else "one setting"

@@ -1,0 +1,101 @@
+"""The protocol in words, and the section that says how it was judged: parts, epoch, openings of the test."""
+
+from ..compare import Comparison
+from ..data.store import Store
+from .certainty import size_of_test
+from .openings import Opening, count_openings
+from .parts import Panel, Section, SmallTable
+from .spoken import percent
+
+__all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words"]
+
+SEALED = "The test part was sealed during training: the training loop is given no access to it."
+
+
+def protocol_section(comparison: Comparison, store: Store | None) -> Section:
+    """How it was judged; `store` is that of the runs, where it is still there."""
+    title = "How it was judged"
+    if not comparison.runs:
+        return Section(id="protocol", title=title)
+    openings = count_openings(comparison, store)
+    points = (
+        protocol_words(comparison),
+        parts_words(comparison),
+        carved_words(comparison, store),
+        epoch_words(comparison),
+        f"{SEALED} {openings.sentence}",
+    )
+    return Section(
+        id="protocol", title=title, points=tuple(filter(None, points)), panels=(_openings_panel(openings.own),)
+    )
+
+
+def _openings_panel(openings: tuple[Opening, ...]) -> Panel:
+    rows = tuple((one.run, one.row, one.when.replace("T", " ").removesuffix("+00:00"), one.why) for one in openings)
+    return Panel(
+        title="Openings of the test part",
+        caption="Written down by each run before it saw a test face. An evaluation is the one opening that a run may "
+        "have; a run opened again under other settings is another run, and is counted above.",
+        table=SmallTable(
+            name="openings", heads=("Run", "Row", "When (UTC)", "Why"), rows=rows, words=frozenset({1, 2, 3})
+        ),
+        folded=True,
+    )
+
+
+def parts_words(comparison: Comparison) -> str:
+    """How many faces train, choose and judge."""
+    folds = max(row.folds for row in comparison.rows)
+    counts = [run.data.counts for run in comparison.runs]
+    sizes = []
+    for part in ("train", "valid", "test"):
+        low, high = min(c[part] for c in counts), max(c[part] for c in counts)
+        sizes.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
+    a_fold = " in each fold" if folds > 1 else ""
+    pooled = f"; over all folds {size_of_test(comparison):,} faces were tested, each once" if folds > 1 else ""
+    return (
+        f"{sizes[0]} faces trained the weights, {sizes[1]} chose the epoch and the temperature, and {sizes[2]} were "
+        f"the test{a_fold}{pooled}."
+    )
+
+
+def protocol_words(comparison: Comparison) -> str:
+    """Which faces judged."""
+    data = comparison.runs[0].settings.data
+    repeats = len({run.settings.data.repeat for run in comparison.runs})
+    again = f", {repeats} times over with other divisions" if repeats > 1 else ""
+    if data.protocol == "holdout":
+        return "Holdout: the corpus's own test split was the test, the same for all rows."
+    once = "every face was the test once" + again
+    if data.protocol == "loso":
+        return f"Leave one subject out: each fold's test was one subject, so that {once}; predictions were pooled."
+    by = (
+        "stratified by class, whole subjects together"
+        if data.protocol == "group-kfold"
+        else "stratified by class, exact copies of one image together"
+    )
+    return (
+        f"Cross-validation in {data.folds} folds ({by}; division seed {data.split_seed}) over all faces, whatever "
+        f"their split in the corpus: {once}; predictions were pooled."
+    )
+
+
+def carved_words(comparison: Comparison, store: Store | None) -> str:
+    """How the validation part came about; empty where it is the corpus's own, or where the store cannot tell."""
+    data = comparison.runs[0].settings.data
+    if data.protocol == "holdout" and (store is None or len(store.rows("valid"))):
+        return "" if store is None else "Validation was the corpus's own validation split."
+    return (
+        f"Validation was carved from the training faces: {percent(data.valid_fraction)} of each class, whole groups "
+        f"of one subject or of identical images together (seed {data.split_seed}, the same for all rows)."
+    )
+
+
+def epoch_words(comparison: Comparison) -> str:
+    """How the epoch was chosen."""
+    found = {run.settings.train.select for run in comparison.runs}
+    if len(found) > 1:
+        return "The epoch kept was the last or the best on validation, by row."
+    if "last" in found:
+        return "The weights of the last epoch were kept: no epoch was chosen, on any part."
+    return "The epoch kept was the most accurate on validation, of equals the one of lowest loss."

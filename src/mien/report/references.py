@@ -1,0 +1,66 @@
+"""The sources that the report and its methods cite, by the words they are cited with."""
+
+__all__ = ["REFERENCES", "cited"]
+
+REFERENCES = {
+    "Bouckaert & Frank 2004": "Bouckaert R. R., Frank E. Evaluating the replicability of significance tests for "
+    "comparing learning algorithms. PAKDD 2004.",
+    "Brier 1950": "Brier G. W. Verification of forecasts expressed in terms of probability. Monthly Weather Review 78 "
+    "(1950), 1–3.",
+    "Connor 1987": "Connor R. J. Sample size for testing differences in proportions for the paired-sample design. "
+    "Biometrics 43 (1987), 207–211.",
+    "DeVries & Taylor 2017": "DeVries T., Taylor G. W. Improved regularization of convolutional neural networks with "
+    "cutout. arXiv:1708.04552 (2017).",
+    "Demšar 2006": "Demšar J. Statistical comparisons of classifiers over multiple data sets. Journal of Machine "
+    "Learning Research 7 (2006), 1–30.",
+    "Efron 1979": "Efron B. Bootstrap methods: another look at the jackknife. Annals of Statistics 7 (1979), 1–26.",
+    "Field & Welsh 2007": "Field C. A., Welsh A. H. Bootstrapping clustered data. Journal of the Royal Statistical "
+    "Society B 69 (2007), 369–390.",
+    "Fisher 1935": "Fisher R. A. The design of experiments. Oliver & Boyd, 1935.",
+    "Gallas 2006": "Gallas B. D. One-shot estimate of MRMC variance: AUC. Academic Radiology 13 (2006), 353–362.",
+    "Geifman & El-Yaniv 2017": "Geifman Y., El-Yaniv R. Selective classification for deep neural networks. NeurIPS "
+    "2017. arXiv:1705.08500.",
+    "Guo et al. 2017": "Guo C., Pleiss G., Sun Y., Weinberger K. Q. On calibration of modern neural networks. ICML "
+    "2017. arXiv:1706.04599.",
+    "He et al. 2016": "He K., Zhang X., Ren S., Sun J. Deep residual learning for image recognition. CVPR 2016. "
+    "arXiv:1512.03385.",
+    "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
+    "Statistics 6 (1979), 65–70.",
+    "Huang et al. 2017": "Huang G., Liu Z., van der Maaten L., Weinberger K. Q. Densely connected convolutional "
+    "networks. CVPR 2017. arXiv:1608.06993.",
+    "Ioffe & Szegedy 2015": "Ioffe S., Szegedy C. Batch normalization: accelerating deep network training by reducing "
+    "internal covariate shift. ICML 2015. arXiv:1502.03167.",
+    "Kingma & Ba 2015": "Kingma D. P., Ba J. Adam: a method for stochastic optimization. ICLR 2015. arXiv:1412.6980.",
+    "Korn & Graubard 1998": "Korn E. L., Graubard B. I. Confidence intervals for proportions with small expected "
+    "number of positive counts estimated from survey data. Survey Methodology 24 (1998), 193–201.",
+    "Loshchilov & Hutter 2017": "Loshchilov I., Hutter F. SGDR: stochastic gradient descent with warm restarts. ICLR "
+    "2017. arXiv:1608.03983.",
+    "Loshchilov & Hutter 2019": "Loshchilov I., Hutter F. Decoupled weight decay regularization. ICLR 2019. "
+    "arXiv:1711.05101.",
+    "McNemar 1947": "McNemar Q. Note on the sampling error of the difference between correlated proportions or "
+    "percentages. Psychometrika 12 (1947), 153–157.",
+    "Nadeau & Bengio 2003": "Nadeau C., Bengio Y. Inference for the generalization error. Machine Learning 52 (2003), "
+    "239–281.",
+    "Obuchowski & Rockette 1995": "Obuchowski N. A., Rockette H. E. Hypothesis testing of diagnostic accuracy for "
+    "multiple readers and multiple tests. Communications in Statistics 24 (1995), 285–308.",
+    "Satterthwaite 1946": "Satterthwaite F. E. An approximate distribution of estimates of variance components. "
+    "Biometrics Bulletin 2 (1946), 110–114.",
+    "Simonyan & Zisserman 2015": "Simonyan K., Zisserman A. Very deep convolutional networks for large-scale image "
+    "recognition. ICLR 2015. arXiv:1409.1556.",
+    "Smith & Topin 2019": "Smith L. N., Topin N. Super-convergence: very fast training of neural networks using large "
+    "learning rates. SPIE 11006 (2019). arXiv:1708.07120.",
+    "Srivastava et al. 2014": "Srivastava N., Hinton G., Krizhevsky A., Sutskever I., Salakhutdinov R. Dropout: a "
+    "simple way to prevent neural networks from overfitting. Journal of Machine Learning Research 15 (2014), "
+    "1929–1958.",
+    "Szegedy et al. 2016": "Szegedy C., Vanhoucke V., Ioffe S., Shlens J., Wojna Z. Rethinking the Inception "
+    "architecture for computer vision. CVPR 2016. arXiv:1512.00567.",
+    "Wilson 1927": "Wilson E. B. Probable inference, the law of succession, and statistical inference. Journal of the "
+    "American Statistical Association 22 (1927), 209–212.",
+    "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "
+    "skip-connections. arXiv:1706.00388 (2017).",
+}
+
+
+def cited(text: str) -> list[str]:
+    """The references whose words stand in `text`, by author."""
+    return [full for words, full in sorted(REFERENCES.items()) if words in text]

@@ -1,0 +1,137 @@
+"""Networks and their training in words, from the settings of the runs."""
+
+from collections.abc import Iterator, Mapping
+
+from ..compare import Comparison
+from .spoken import SpokenSettings, listed, many, yes
+
+__all__ = ["networks_words", "training_words"]
+
+NETWORKS: Mapping[str, str] = {
+    "vgg16": "VGG-16 with batch norm (Simonyan & Zisserman 2015; Ioffe & Szegedy 2015)",
+    "densenet121": "DenseNet-121 (Huang et al. 2017)",
+    "resnet34": "ResNet-34 (He et al. 2016)",
+    "vgg_paper": "VGG with four blocks of two convolutions",
+    "compact-s": "compact-s, small residual blocks (He et al. 2016)",
+    "compact-m": "compact-m, small residual blocks (He et al. 2016)",
+    "compact-l": "compact-l, small residual blocks (He et al. 2016)",
+}
+STEMS = {"imagenet": "as published for 224 pixels", "small": "with stride 1 and without the first pool"}
+HEADS = {
+    "gap": "global average pooling and one linear layer",
+    "flat": "the flattened map and the published hidden layers",
+    "fc": "7 × 7 average pooling and the published hidden layers",
+    "published": "as published",
+}
+
+
+def networks_words(comparison: Comparison, settings: SpokenSettings) -> Iterator[str]:
+    sizes: dict[str, set[int]] = {}
+    for run in comparison.runs:
+        sizes.setdefault(run.settings.model.name, set()).add(run.record.costs.parameters)
+    words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
+    yield f"Compared were {'; '.join(words)}. Initial weights were random; nothing was pretrained."
+    if settings.values("model.width") != [1.0]:
+        yield f"Every channel count was multiplied by {settings.said('model.width')}."
+    yield f"Stem: {settings.said('model.stem', lambda value: STEMS.get(value, value))}."
+    yield f"Head: {settings.said('model.head', lambda value: HEADS.get(value, value))}."
+    if settings.anywhere("model.dropout"):
+        yield f"Dropout before the classifier (Srivastava et al. 2014): {settings.said('model.dropout')}."
+    else:
+        yield "No dropout before the classifier."
+    if settings.anywhere("model.block_dropout"):
+        yield f"Dropout inside the blocks: {settings.said('model.block_dropout')}."
+    if settings.values("model.init") != ["published"]:
+        words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
+        yield f"Initial weights: {settings.said('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
+    if settings.anywhere("model.mirror"):
+        yield "In use, the logits of each face and its mirror image were averaged: "
+        f"{settings.said('model.mirror', yes)}."
+    yield (
+        f"A network takes bytes ({settings.said('model.in_chans')} colour channels) and normalises them inside by mean "
+        "and deviation of the training part."
+    )
+
+
+OPTIMIZERS = {
+    "adam": "Adam (Kingma & Ba 2015)",
+    "adamw": "AdamW (Loshchilov & Hutter 2019)",
+    "sgd": "stochastic gradient descent with Nesterov momentum",
+}
+SCHEDULES = {
+    "constant": "constant",
+    "cosine": "falling by half a cosine to 0 (Loshchilov & Hutter 2017)",
+    "onecycle": "rising and falling linearly in one cycle (Smith & Topin 2019)",
+}
+
+
+def training_words(settings: SpokenSettings) -> Iterator[str]:
+    target = "the corpus's label distributions" if settings.values("train.soft_labels") == [True] else "the labels"
+    if len(settings.values("train.soft_labels")) > 1:
+        target = f"single labels or the corpus's label distributions ({settings.said('train.soft_labels', yes)})"
+    yield (
+        f"{settings.said('train.epochs', _epochs)} of cross-entropy against {target}, by "
+        f"{settings.said('train.optimizer', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
+    )
+    if settings.anywhere("train.micro_batch"):
+        yield (
+            f"A batch passed in parts of at most {settings.said('train.micro_batch', _whole)} faces, whose gradients "
+            "add up; batch norm sees one part."
+        )
+    yield (
+        f"The learning rate was {settings.said('train.lr')}, "
+        f"{settings.said('train.schedule', SCHEDULES.__getitem__)}"
+        + (
+            f", after {settings.said('train.warmup_epochs', _epochs)} of linear rise"
+            * settings.anywhere("train.warmup_epochs")
+        )
+        + f"; momentum (first beta of Adam) {settings.said('train.momentum')}; "
+        + (
+            f"weight decay {settings.said('train.weight_decay')}."
+            if settings.anywhere("train.weight_decay")
+            else "no weight decay."
+        )
+    )
+    for key, words in (
+        ("train.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
+        ("train.ema", "Evaluated and kept were running averages of the weights, decay {} a step."),
+        ("train.clip_norm", "Gradients were clipped to a norm of {}."),
+        ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
+    ):
+        if settings.anywhere(key):
+            yield words.format(settings.said(key))
+    if settings.anywhere("train.class_weights"):
+        yield f"Classes were weighed by the inverse of their frequency: {settings.said('train.class_weights')}."
+    yield f"Arithmetic: {settings.said('train.precision')}."
+    yield _augmentation(settings)
+
+
+def _augmentation(settings: SpokenSettings) -> str:
+    parts = []
+    if settings.anywhere("augment.flip"):
+        how = {True: "every other epoch", False: "by a coin"}
+        ways = settings.said("augment.alternate", how.__getitem__)
+        parts.append(f"mirroring left and right, {ways} ({settings.said('augment.flip', yes)})")
+    for key, words in (
+        ("augment.shift", "shifts of up to {} pixels"),
+        ("augment.rotation", "rotations of up to {} degrees"),
+        ("augment.scale", "changes of scale of up to {}"),
+        ("augment.contrast", "changes of contrast and brightness of up to {}"),
+        ("augment.cutout", "a grey square of {} pixels at a random place (DeVries & Taylor 2017)"),
+    ):
+        if settings.anywhere(key):
+            parts.append(words.format(settings.said(key)))
+    return f"Training images were changed at random: {listed(parts)}." if parts else "There was no augmentation."
+
+
+def _millions(counts: set[int]) -> str:
+    shown = sorted(f"{count / 1e6:.2f} M" for count in counts if count)
+    return f"{' or '.join(dict.fromkeys(shown))} parameters" if shown else "parameters not counted"
+
+
+def _epochs(value: float) -> str:
+    return many(value, "epoch")
+
+
+def _whole(value: int) -> str:
+    return f"{value:,}" if value else "the whole batch's"
