@@ -1,5 +1,6 @@
 """A finished run becomes one file that says the same: parity with torch, the card, int8, and what is refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from mien.bundle import Bundle, seal
+from mien.cli import main
 from mien.config import ModelSettings, Settings, TrainSettings
 from mien.crop import CropSpec
 from mien.data.prepare import draw_store
@@ -164,3 +166,47 @@ def test_int8_without_the_runs_store_is_refused(run: Run, tmp_path: Path) -> Non
     elsewhere = Run(run.path, run.settings, replace(run.data, store=str(tmp_path / "gone")))
     with pytest.raises(DataError, match="is not a store"):
         export(elsewhere, tmp_path / "x.onnx", int8=True)
+
+
+def typed(*words: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    return int(end.value.code or 0)
+
+
+def test_the_verb_writes_the_same_file_and_shows_its_card(
+    run: Run, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("export", run.path, "-o", tmp_path / "model.onnx", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["run"], said["precision"]) == (run.id, "float32")
+    assert Bundle.open(tmp_path / "model.onnx").card == Bundle.open(exported).card
+    assert typed("export", run.path, "-o", tmp_path / "small.onnx", "--int8") == 0
+    out = capsys.readouterr().out
+    assert "int8" in out
+    assert "float32 accuracy" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("RUN", "-o", "model.pt"), "a model is NAME.onnx"),
+        (("nowhere", "-o", "model.onnx"), "is not a run folder"),
+        (("RUN",), "--out"),
+    ],
+)
+def test_what_cannot_be_exported_is_a_sentence(
+    run: Run, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert typed("export", *(run.path if word == "RUN" else word for word in words)) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_info_of_a_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("info", run.path) == 0
+    out = capsys.readouterr().out
+    assert "finished" in out
+    assert "compact-s" in out
+    assert typed("info", run.path, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["run"], said["record"]["status"]) == (run.id, "finished")
