@@ -29,7 +29,7 @@ FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-SETTING = re.compile(r"^(data|model|train|augment)\.(?!json|safetensors)[a-z_]+(=.+)?$")
+SETTING = re.compile(r"^(data|model|train|augment)\.(?!(?:json|safetensors|py)$)[a-z_]+(=.+)?$")
 PLACE = re.compile(r"^(src|tests|docs|scripts|benchmarks)/[\w./-]+(::\w+)?$")
 DOTTED = re.compile(r"^mien(\.[a-zA-Z_]\w*)+$")
 EXAMPLES = {"src/mien/models/tiny.py", "src/mien/data/corpora/toy.py"}
