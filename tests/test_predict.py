@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,6 +277,14 @@ def test_little_confidence_is_uncertain(model: Path) -> None:
 def test_settings_out_of_range(model: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"got|There is no face detector"):
         Predictor(model, **wrong)  # type: ignore[arg-type]
+
+
+def test_threads_share_a_predictor(model: Path) -> None:
+    pictures = [draw_scene(3, seed=seed, height=240, width=320).image for seed in range(4)] * 2
+    predictor = Predictor(model, detector="haar", threads=1)
+    with ThreadPoolExecutor(4) as pool:
+        together = [[(p.box, dict(p.probs)) for p in found] for found in pool.map(predictor.predict, pictures)]
+    assert together == [[(p.box, dict(p.probs)) for p in predictor.predict(picture)] for picture in pictures]
 
 
 def test_an_opened_bundle_is_taken_as_it_is(model: Path) -> None:

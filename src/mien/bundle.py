@@ -8,9 +8,9 @@ exporter wrote; any ONNX tool still opens the file. The hash finds accidents and
 
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,13 +37,15 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 class Bundle:
-    """An opened model file. The network itself is loaded at the first prediction."""
+    """An opened model file, which threads may share. The network itself is loaded at the first prediction."""
 
     def __init__(self, path: Path, card: Card, content: bytes, threads: int) -> None:
         self.path = path
         self.card = card
         self._content = content
         self._threads = threads
+        self._lock = Lock()
+        self._opened: onnxruntime.InferenceSession | None = None
 
     @classmethod
     def open(cls, path: Path | str = "default", *, threads: int = 0) -> "Bundle":
@@ -68,7 +70,7 @@ class Bundle:
 
     def load(self) -> None:
         """Load the network now rather than at the first prediction; raises `BundleError` where it cannot be."""
-        _ = self._session
+        self._network()
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits `(B, K)` float32 of face crops `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
@@ -79,10 +81,11 @@ class Bundle:
         expected = (spec.size, spec.size, spec.channels)
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
             raise DataError(f"The model takes uint8 (B, {str(expected)[1:]}; got {images.dtype} {images.shape}.")
+        network = self._network()
         logits = np.empty((len(images), len(self.card.labels)), np.float32)
         for start in range(0, len(images), BATCH):
             part = slice(start, start + BATCH)
-            logits[part] = self._session.run(None, {"images": images[part]})[0]
+            logits[part] = network.run(None, {"images": images[part]})[0]
         return logits
 
     def probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -93,20 +96,25 @@ class Bundle:
         """Probabilities `(B, K)` of this model's logits `(B, K)`."""
         return softmax(logits / np.float64(self.card.temperature))
 
-    @cached_property
-    def _session(self) -> "onnxruntime.InferenceSession":
+    def _network(self) -> "onnxruntime.InferenceSession":
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open_network()
+                self._content = b""
+            return self._opened
+
+    def _open_network(self) -> "onnxruntime.InferenceSession":
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 4
         try:
-            session = onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
+            network = onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes differ between its versions
             raise BundleError(f"{self.path}: ONNX Runtime cannot load the network ({_first_line(error)}).") from None
-        self._content = b""
-        _check_network(session, self.card, self.path)
-        return session
+        _check_network(network, self.card, self.path)
+        return network
 
 
 def find_model(path: Path | str) -> Path:

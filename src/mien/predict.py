@@ -74,7 +74,7 @@ class Seen:
 
 
 class Predictor:
-    """A model and a face detector, ready for any number of pictures."""
+    """A model and a face detector, ready for any number of pictures; threads may share one."""
 
     def __init__(
         self,
