@@ -204,7 +204,7 @@ def _batches(
     buffer = network.pixel_mean
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
-        faces = torch.from_numpy(np.ascontiguousarray(images[part])).to(buffer.device, buffer.dtype)
+        faces = torch.from_numpy(np.array(images[part])).to(buffer.device, buffer.dtype)
         yield faces, torch.from_numpy(np.asarray(classes[part], np.int64)).to(buffer.device)
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from . import TITLES
 from .explainer import Explained, Explanation
 
 __all__ = ["SIDE", "overlay", "sheet"]
@@ -27,12 +28,6 @@ DEEPEST = 0.85
 FULL = 99
 """Percentile of a map's values, without their signs, from which on colour is full: one bright pixel hides no others."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-TITLES = {
-    "grad-cam": "Grad-CAM",
-    "grad-cam++": "Grad-CAM++",
-    "integrated-gradients": "integrated gradients",
-    "occlusion": "occlusion",
-}
 
 
 def sheet(explanations: Sequence[Explanation]) -> Picture:

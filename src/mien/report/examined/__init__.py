@@ -1,4 +1,4 @@
-"""The sections of what was examined: damage, groups of people, doubtful labels, other corpora.
+"""The sections of what was examined: damage, groups of people, doubtful labels, other corpora, explanations.
 
 In: the rows that a page shows, and what lies beside them. Out: a section each, with figures, a small table, words
 on how to read it, and CSV files with every digit. A section with nothing measured says in a sentence how to get it.
@@ -17,6 +17,7 @@ from ..pictures import open_store
 from .across import across_section
 from .damage import damage_section
 from .doubts import doubts_section
+from .explanations import explanations_section
 from .groups import groups_section
 
 __all__ = ["examined_sections"]
@@ -36,8 +37,9 @@ def examined_sections(
     store = kept if isinstance(kept, Store) else None
     rows, looks = [item.row for item in shown], {item.name: item.look for item in shown}
     rest = [row for row in comparison.rows if row.name not in looks]
-    examined = gather(rows, store, beside, rest)
+    examined = gather(comparison, rows, store, beside)
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield groups_section(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
     yield across_section(examined, looks, folder)
+    yield explanations_section(rows, looks, store, folder)

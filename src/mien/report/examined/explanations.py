@@ -1,0 +1,138 @@
+"""Explanations on the page, for drawn faces, which alone know what moved: how far explanations fall on it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ...compare import Row
+from ...data.store import Store
+from ...errors import CompareError
+from ...examine.words import percent, points
+from ...explain import TITLES
+from ...explain.beside import FIGURES, Beside, Grounded, Truth, summarise
+from ...explain.truth import CHANCES, CONTROLS, measured_rows
+from ..figures.explanations import draw_explanations, draw_units, shown_methods
+from ..figures.sheet import Look
+from ..parts import Panel, Section, SmallTable
+from .values import as_csv, three
+
+__all__ = ["explanations_section"]
+
+ID, TITLE = "explanations", "Where they look"
+SEED = 0
+"""Of the bootstrap: the same runs give the same page."""
+
+
+def explanations_section(rows: Sequence[Row], looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:
+    """The section; empty where the faces are not drawn, the sentence that says how to measure where nothing was."""
+    if store is None or store.au_masks is None:
+        return Section(id=ID, title=TITLE)
+    measured = measured_rows(rows)
+    if not measured:
+        how = (
+            f"Not measured yet: `mien explain {folder} --truth` holds explanations of finished runs against the pixels "
+            "that action units moved, which drawn faces know, for this section."
+        )
+        return Section(id=ID, title=TITLE, lead=how)
+    try:
+        truths = summarise(measured, np.random.default_rng(SEED))
+    except CompareError as error:
+        return Section(id=ID, title=TITLE, lead=str(error))
+    return Section(
+        id=ID,
+        title=TITLE,
+        lead=_lead(truths),
+        points=tuple(_points(truths)),
+        panels=tuple(_panels(truths, looks)),
+        files={"explanations.csv": _csv(truths)},
+    )
+
+
+def _panels(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Panel]:
+    first = draw_explanations(truths, looks)[0]
+    units = draw_units(truths, looks, _sharpest(truths))
+    panels = [Panel(title=first.title, caption=first.caption, drawing=first, table=_table(truths))]
+    return [*panels, *(Panel(title=one.title, caption=one.caption, drawing=one) for one in units)]
+
+
+def _lead(truths: Sequence[Truth]) -> str:
+    every = [one for truth in truths for one in truth.methods]
+    learned = sum(one.energy.above["untrained"].interval.low > 0 for one in every)
+    own = sum(one.energy.above["others"].interval.low > 0 for one in every)
+    return (
+        "In drawn faces it is known which pixels an expression moved, so an explanation can be held against the truth. "
+        f"Of {len(every)} pairs of network and method, {learned} put more of what speaks for the class on these pixels "
+        f"than the same network did before training, and {own} more than they do for faces of other expressions (by "
+        "their own 95 % intervals, in energy). A pair that is in neither count draws pictures that say little of why "
+        "the network answers as it does, however well they look."
+    )
+
+
+def _points(truths: Sequence[Truth]) -> list[str]:
+    layers = dict.fromkeys(f"{truth.name} at {truth.layer}" for truth in truths)
+    grads = any(one.method.startswith("grad-cam") for truth in truths for one in truth.methods)
+    found = [f"Grad-CAM and Grad-CAM++ look at {'; '.join(layers)}."] if grads else []
+    found += [
+        f"{truth.name}, {TITLES[one.method]}: {one.blank:.0%} of the maps say nothing; they count as even maps."
+        for truth in truths
+        for one in truth.methods
+        if one.blank >= 0.05
+    ]
+    return found
+
+
+def _table(truths: Sequence[Truth]) -> SmallTable:
+    return SmallTable(
+        name="explanations",
+        heads=(
+            "Network",
+            "Method",
+            "Largest pixel, %",
+            "Energy, %",
+            "above untrained, points",
+            "above others, points",
+            "above an even map, points",
+        ),
+        rows=tuple(
+            (truth.name, TITLES[one.method], percent(one.pointing.value), percent(one.energy.value), *_gains(one))
+            for truth in truths
+            for one in truth.methods
+        ),
+        words=frozenset({1}),
+        notes=(
+            "95 % intervals over faces (subjects, where all are known) and seeds, not corrected for their number. What "
+            "is above is energy, face by face. Others: the same network's maps of faces of other expressions.",
+        ),
+    )
+
+
+def _gains(one: Grounded) -> tuple[str, ...]:
+    above = one.energy.above
+    return tuple(points(above[name].value, above[name].interval) for name in ("untrained", "others", "area"))
+
+
+def _sharpest(truths: Sequence[Truth]) -> str:
+    """The method whose energy is most above that of the untrained networks, on the mean of the networks."""
+
+    def gain(method: str) -> float:
+        own = [one.energy for truth in truths for one in truth.methods if one.method == method]
+        return float(np.mean([energy.above["untrained"].value for energy in own]))
+
+    return max(shown_methods(truths), key=gain)
+
+
+def _csv(truths: Sequence[Truth]) -> str:
+    heads = ("network", "method", "faces", "seeds", "quantity", "beside", "value", "low", "high")
+    rows: list[Sequence[object]] = []
+    for truth in truths:
+        for one in truth.methods:
+            start = (truth.name, one.method, truth.n, truth.seeds)
+            for figure in FIGURES:
+                beside: Beside = getattr(one, figure)
+                rows.append((*start, figure, "", *three(beside.value)))
+                rows += [(*start, figure, name, *three(beside.controls[name])) for name in CONTROLS]
+                rows += [
+                    (*start, f"{figure}_above", name, *three(beside.above[name])) for name in (*CHANCES, *CONTROLS)
+                ]
+            rows += [(*start, "lift", f"AU {unit}", *three(lift)) for unit, lift in one.units.items()]
+    return as_csv(heads, rows)

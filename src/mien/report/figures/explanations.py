@@ -1,0 +1,164 @@
+"""How far explanations fall on what moved in drawn faces: dots beside chance, and which action units are looked at."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from ...explain import METHODS, TITLES
+from ...explain.beside import FIGURES, Figure, Grounded, Truth
+from .damage import dot
+from .sheet import INK, Drawing, Look, Sheet, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["AU_NAMES", "draw_explanations", "draw_units", "shown_methods"]
+
+AU_NAMES: Mapping[int, str] = {
+    1: "inner brow raiser",
+    2: "outer brow raiser",
+    4: "brow lowerer",
+    5: "upper lid raiser",
+    6: "cheek raiser",
+    7: "lid tightener",
+    9: "nose wrinkler",
+    12: "lip corner puller",
+    15: "lip corner depressor",
+    16: "lower lip depressor",
+    20: "lip stretcher",
+    23: "lip tightener",
+    26: "jaw drop",
+}
+"""Of FACS (Ekman, Friesen and Hager 2002)."""
+WORDS: Mapping[Figure, str] = {"pointing": "largest pixel on what moved, %", "energy": "energy on what moved, %"}
+ROW = 0.19
+"""Inches a network."""
+LIFT = 3.0
+"""Times chance at which a cell is full."""
+DEEPEST = 0.62
+
+
+def shown_methods(truths: Sequence[Truth]) -> list[str]:
+    """The methods that any of the networks was explained by, in their order."""
+    seen = {one.method for truth in truths for one in truth.methods}
+    return [method for method in METHODS if method in seen]
+
+
+def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Drawing]:
+    """A panel a method and figure, a line a network; looks by row name."""
+    methods = shown_methods(truths)
+    height, left = 0.15 + ROW * len(truths), 0.07 * max(len(truth.name) for truth in truths) + 0.2
+    width = min(2.4, 6.3 / len(methods))
+    with Sheet(2, len(methods), (width, height), left=left, gap=(0.2, 0.62), top=0.52, bottom=0.42) as sheet:
+        panels = iter(sheet.axes)
+        for figure in FIGURES:
+            low, high = _ends(truths, figure)
+            for place, method in enumerate(methods):
+                axes = next(panels)
+                _dots(axes, truths, looks, method, figure)
+                percent_axis(axes, low, high, axis="x")
+                axes.set_title(TITLES[method] if figure == FIGURES[0] else "")
+                axes.tick_params(labelleft=place == 0)
+                if place == 0:
+                    axes.set_xlabel(WORDS[figure], loc="left")
+        _name_marks(sheet.axes[0])
+        return [sheet.finish("explanations", "How much of an explanation falls on what moved", _caption(truths))]
+
+
+def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) -> list[Drawing]:
+    """Lifts of each action unit by one method, a line a network; none where it was not measured."""
+    rows = [(truth, one) for truth in truths for one in truth.methods if one.method == method]
+    units = sorted({unit for _, one in rows for unit in one.units})
+    if not units:
+        return []
+    side, left = 0.38, 0.07 * max(len(truth.name) for truth, _ in rows) + 0.2
+    size = (side * len(units), 0.26 * len(rows))
+    with Sheet(1, 1, size, left=left, top=0.1, bottom=1.6) as sheet:
+        axes = sheet.axes[0]
+        for line, (truth, one) in enumerate(rows):
+            for column, unit in enumerate(units):
+                if unit in one.units:
+                    _cell(axes, column, line, one.units[unit].value, looks[truth.name])
+        axes.set(xlim=(0, len(units)), ylim=(len(rows), 0))
+        axes.tick_params(length=0)
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [truth.name for truth, _ in rows])
+        names = [f"AU {unit}, {AU_NAMES.get(unit, '')}".rstrip(", ") for unit in units]
+        axes.set_xticks(np.arange(len(units)) + 0.5, names, rotation=90, fontsize=7.5)
+        return [
+            sheet.finish(
+                "action-units",
+                "Which action units are looked at",
+                f"By {TITLES[method]}: how many times more of what speaks for the class lies on the pixels of an "
+                "action unit than on as many pixels anywhere in the face, over the faces in which it acts; 1 is "
+                "chance. An action unit near or below 1 is one that the network does without. Pixels may belong to "
+                "several.",
+            )
+        ]
+
+
+def _dots(axes: "Axes", truths: Sequence[Truth], looks: Mapping[str, Look], method: str, figure: Figure) -> None:
+    for name, dash in (("area", (0, (1, 1.3))), ("usual", (0, (4, 2)))):
+        axes.axvline(truths[0].chance[name][figure], color=INK, alpha=0.6, linewidth=0.8, linestyle=dash)
+    for line, truth in enumerate(truths):
+        found = _of(truth, method)
+        if found is None:
+            continue
+        beside, look = getattr(found, figure), looks[truth.name]
+        interval = beside.value.interval
+        axes.plot([max(interval.low, 0), min(interval.high, 1)], [line, line], color=look.colour, linewidth=1.2)
+        dot(axes, beside.value.value, line, look, 4)
+        axes.plot(beside.controls["others"].value, line, "|", color=INK, ms=8, mew=1.2)
+        axes.plot(beside.controls["untrained"].value, line, "x", color=INK, ms=4, mew=0.9)
+    axes.set_ylim(len(truths) - 0.4, -0.6)
+    axes.set_yticks(range(len(truths)), [truth.name for truth in truths])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _of(truth: Truth, method: str) -> Grounded | None:
+    return next((one for one in truth.methods if one.method == method), None)
+
+
+def _ends(truths: Sequence[Truth], figure: Figure) -> tuple[float, float]:
+    """From 0 to a round number above all that is drawn of a figure but the far ends of intervals."""
+    besides = [getattr(one, figure) for truth in truths for one in truth.methods]
+    values = [one.value for each in besides for one in (each.value, *each.controls.values())]
+    values += [own[figure] for truth in truths for own in truth.chance.values()]
+    values += [min(each.value.interval.high, each.value.value + 0.15) for each in besides]
+    return 0.0, min(1.0, float(np.ceil(10 * max(values)) / 10))
+
+
+def _cell(axes: "Axes", column: int, line: int, lift: float, look: Look) -> None:
+    strength = float(np.clip((lift - 1) / (LIFT - 1), 0, 1))
+    if strength:
+        axes.add_patch(Rectangle((column, line), 1, 1, facecolor=look.colour, alpha=DEEPEST * strength, linewidth=0))
+    axes.text(column + 0.5, line + 0.52, f"{lift:.1f}", ha="center", va="center", fontsize=7)
+
+
+def _name_marks(axes: "Axes") -> None:
+    marks = (
+        ("|", "", "maps of other expressions"),
+        ("x", "", "untrained"),
+        ("", (0, (1, 1.3)), "an even map"),
+        ("", (0, (4, 2)), "where faces usually move"),
+    )
+    for marker, dash, words in marks:
+        axes.plot([], [], marker=marker, ls=dash, color=INK, ms=5, mew=1, lw=0.8, label=words)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.2), ncols=4, borderaxespad=0, handlelength=1.6, columnspacing=1.4
+    )
+
+
+def _caption(truths: Sequence[Truth]) -> str:
+    first = truths[0]
+    return (
+        "A dot is a network's explanations of the right class, with the 95 % interval. Above, how often the map's "
+        "largest pixel is one that an action unit of the shown expression moved; below, how much of all that speaks "
+        "for the class lies on such pixels. Read a dot against the marks on its line: an upright stroke is the same "
+        "network explaining faces of other expressions (no better: it always looks there), a cross the same network "
+        "untrained (no better: learning is not what the map shows). Dotted, a map that is even; dashed, one fixed map "
+        f"of where drawn faces usually move, which sees no face at all. {first.n:,} test faces"
+        + (", means over seeds." if first.seeds > 1 else ", one seed.")
+    )
