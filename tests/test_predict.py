@@ -427,6 +427,30 @@ def test_landmarks_are_in_a_record(model: Path) -> None:
     assert list(seen.predictions[0].probs.values()) == pytest.approx(bundle.probs(expected[None])[0].tolist(), abs=1e-9)
 
 
+PAGE = (Path(__file__).parents[1] / "docs" / "predict.md").read_text(encoding="utf-8")
+
+
+def test_the_pages_python_runs(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.onnx").write_bytes(model.read_bytes())
+    for name in ("photo.jpg", "other.png"):
+        cv2.imwrite(name, SCENE[..., ::-1])
+    write_video(Path("clip.mp4"), faces_moving(3))
+    exec(PAGE.partition("```python\n")[2].partition("```")[0], {})
+    assert len(capsys.readouterr().out.splitlines()) >= 9
+
+
+def test_the_pages_json_has_the_fields_that_are_printed(haar: Predictor, tmp_path: Path) -> None:
+    shown = json.loads(PAGE.partition("```json\n")[2].partition("```")[0])
+    seen = next(haar.stream(write_video(tmp_path / "film.avi", faces_moving(2))))
+    told = record(seen)
+    assert list(told) == list(shown["results"][0])
+    assert list(told["faces"][0]) == list(shown["results"][0]["faces"][0])
+    assert list(record(replace(seen, failure="x"))) == list(shown["failures"][0])
+
+
 # The model that comes with mien
 
 
