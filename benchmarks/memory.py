@@ -71,8 +71,7 @@ def measure(task: Task, variants: Sequence[Variant], rounds: int, seconds: float
         for variant in variants:
             changed = Task(**{**vars(task), "changes": {**(task.changes or {}), **variant.changes}})
             sides.append(stack.enter_context(start("mien", changed, variant.environment)))
-        most = max(1, (RAF_DB // task.batch - 2) // rounds)
-        slices = alternate(sides, rounds, seconds=seconds, most=most)
+        slices = alternate(sides, rounds, seconds=seconds, most=task.most(rounds))
         peaks = [side.finish()["peak_mb"] for side in sides]
     return [
         [
@@ -94,7 +93,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=list(CHUNKS))
     parser.add_argument("--preload", type=Path, default=jemalloc(), help="a jemalloc library")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a turn, at least one batch")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a turn, at least one batch")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--faces", type=int, default=RAF_DB, help="training faces")
     parser.add_argument("--quick", action="store_true", help="one narrow network, two variants: shows that it works")

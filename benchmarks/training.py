@@ -13,8 +13,9 @@ sides take turns, each in a fresh process:
   the memory layout that mien uses, and nothing else: no norm, no activation, no data, no optimizer. What share of its
   speed a training reaches says how near it is to what this machine can do.
 
-Peak memory is `VmHWM` of a process that has trained, judged an epoch on the validation part, kept its weights on disk
-and trained on; that of the two loading processes is told beside it.
+Peak memory is `VmHWM` of a process that has trained, judged an epoch on the validation part and kept its weights on
+disk (mien also trains on, with the weights of the best epoch in memory); that of the two loading processes is told
+beside it.
 """
 
 import argparse
@@ -61,10 +62,16 @@ class Task:
     """Folder of the PNG files, `SPLIT/CLASS/NUMBER.png`."""
     store: str
     """The same pictures as a store."""
+    faces: int = RAF_DB
+    """Pictures in its training part."""
     batch: int = 512
     width: float = 1.0
     changes: Mapping[str, Any] | None = None
     """Settings of mien's side that differ from its defaults."""
+
+    def most(self, rounds: int) -> int:
+        """Batches in a turn, so that an epoch has enough for all turns and two more."""
+        return max(1, (self.faces // self.batch - 2) // rounds)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -115,7 +122,7 @@ def mien_side(turns: Turns, task: Task) -> None:
         weights = [weight for weight in network.parameters() if weight.ndim == 4]
         options = {
             "layout": "channels last" if weights[0].is_contiguous(memory_format=torch.channels_last) else "NCHW",
-            "chunks of": settings.train.micro_batch or task.batch,
+            "chunks of": min(settings.train.micro_batch or task.batch, task.batch),
             "precision": settings.train.precision,
             "optimizer": f"{'fused ' * bool(state.optimizer.defaults.get('fused'))}{settings.train.optimizer}",
             "threads": torch.get_num_threads(),
@@ -147,7 +154,7 @@ def hand_side(turns: Turns, task: Task) -> None:
         seen.append((loss.item(), (logits.argmax(1) == labels).sum().item()))
 
     seen: list[tuple[float, float]] = []
-    batches = iter(training)
+    batches = iter(training)  # its workers live until the peak of their memory is read
     network.train()
     for images, labels in turns.over(batches, task.batch):
         step(images, labels)
@@ -155,8 +162,6 @@ def hand_side(turns: Turns, task: Task) -> None:
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         right = sum((network(images).argmax(1) == labels).sum().item() for images, labels in valid)
         torch.save({"network": network.state_dict(), "right": right}, Path(folder) / "best.pt")
-    network.train()
-    step(*next(batches))
     options = {"threads": torch.get_num_threads(), "allocator": allocator()}
     turns.close(peak_mb=peak_memory_mb(), workers_mb=children_peak_mb(), options=options)
 
@@ -337,19 +342,18 @@ def compare(task: Task, rounds: int, seconds: float) -> Outcome:
     kinds = tuple(SIDES)
     with ExitStack() as stack:
         sides = [stack.enter_context(start(kind, task)) for kind in kinds]
-        most = max(1, (RAF_DB // task.batch - 2) // rounds)
-        slices = alternate(sides, rounds, seconds=seconds, most=most)
+        slices = alternate(sides, rounds, seconds=seconds, most=task.most(rounds))
         facts = [side.finish() for side in sides]
     return Outcome(task=task, slices=dict(zip(kinds, slices, strict=True)), facts=dict(zip(kinds, facts, strict=True)))
 
 
-def make_data(folder: Path, count: int) -> dict[str, str]:
-    """Draw the pictures, and prepare the store from them."""
+def make_data(folder: Path, count: int) -> dict[str, Any]:
+    """Draw the pictures, and prepare the store from them; the fields of a `Task` that say where and how many."""
     from mien.data.prepare import prepare
 
     drawn = draw_pictures(folder / "pictures", train=count, valid=512, test=64)
     prepare(drawn, "folder", folder / "store")
-    return {"pictures": str(drawn), "store": str(folder / "store")}
+    return {"pictures": str(drawn), "store": str(folder / "store"), "faces": count}
 
 
 def describe(outcomes: Sequence[Outcome], rounds: int) -> str:
@@ -369,7 +373,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=15.0, help="of a turn, at least one batch")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a turn, at least one batch")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--faces", type=int, default=RAF_DB, help="training faces")
     parser.add_argument("--quick", action="store_true", help="narrow networks, batches of 32: shows that it works")
