@@ -158,9 +158,14 @@ def _needs(pair: Pair) -> str:
         return f"{count} repetitions" if count else "a larger corpus"
     verdict = pair.verdict
     thing = "subjects" if verdict.by_subject else "test faces"
-    ways = [f"{verdict.faces_needed:,} {thing}"] if verdict.faces_needed else []
-    ways += [f"{verdict.seeds_needed:,} seeds"] if verdict.seeds_needed else []
+    ways = [f"{_rounded(verdict.faces_needed)} {thing}"] if verdict.faces_needed else []
+    ways += [f"{_rounded(verdict.seeds_needed)} seeds"] if verdict.seeds_needed else []
     return " or ".join(ways) or f"neither more seeds nor more {thing} alone"
+
+
+def _rounded(count: int) -> str:
+    """Two digits that mean something: a plan is no measurement."""
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def _points(share: float) -> str:

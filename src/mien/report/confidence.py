@@ -12,13 +12,13 @@ __all__ = ["calibration_section"]
 
 DASH = "–"
 COLUMNS = (
-    ("ece", "ECE, 15 equal bins, %", 100.0, 1),
-    ("ece_mass", "ECE, equal mass, %", 100.0, 1),
-    ("brier", "Brier", 1.0, 3),
-    ("nll", "NLL, nats", 1.0, 3),
-    ("aurc", "AURC, %", 100.0, 1),
+    ("ece", "ECE, 15 equal bins, %", 100.0, 1, 1.0),
+    ("ece_mass", "ECE, equal mass, %", 100.0, 1, 1.0),
+    ("brier", "Brier", 1.0, 3, 2.0),
+    ("nll", "NLL, nats", 1.0, 3, math.inf),
+    ("aurc", "AURC, %", 100.0, 1, 1.0),
 )
-"""Score, head, scale, digits."""
+"""Score, head, scale, digits, and the largest value it can have."""
 
 
 def calibration_section(shown: Sequence[Shown]) -> Section:
@@ -43,7 +43,7 @@ def _lead(rows: Sequence[Calibrated]) -> str:
 
 
 def _scores(rows: Sequence[Calibrated]) -> Panel:
-    heads = ("Row", "T", *(head for _, head, _, _ in COLUMNS))
+    heads = ("Row", "T", *(column[1] for column in COLUMNS))
     table = SmallTable(name="calibration", heads=heads, rows=tuple(_lines(rows)))
     return Panel(
         title="Calibration before and after temperature scaling",
@@ -64,8 +64,8 @@ def _lines(rows: Sequence[Calibrated]) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(form: Probabilities) -> Iterator[str]:
-    for key, _, scale, digits in COLUMNS:
-        yield _figure(form.scores[key], scale, digits)
+    for key, _, scale, digits, most in COLUMNS:
+        yield _figure(form.scores[key], scale, digits, most)
 
 
 def _curve(rows: Sequence[Calibrated]) -> list[Drawing]:
@@ -94,9 +94,9 @@ def _uncertain(rows: Sequence[Calibrated]) -> Panel:
     )
 
 
-def _figure(estimate: Estimate, scale: float, digits: int) -> str:
-    """`4.1 [3.2–5.0]`, or a dash; a score is never below 0, so neither is its interval."""
+def _figure(estimate: Estimate, scale: float, digits: int, most: float = 1.0) -> str:
+    """`4.1 [3.2–5.0]`, or a dash; an interval ends where the score can go no further, 0 and `most`."""
     if not math.isfinite(estimate.value):
         return DASH
-    low, high = max(estimate.interval.low, 0.0), estimate.interval.high
+    low, high = max(estimate.interval.low, 0.0), min(estimate.interval.high, most)
     return f"{scale * estimate.value:.{digits}f} [{scale * low:.{digits}f}–{scale * high:.{digits}f}]"

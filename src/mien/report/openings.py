@@ -12,7 +12,7 @@ from ..data.store import Store
 from ..runs import Run
 from .spoken import many
 
-__all__ = ["Opening", "Openings", "count_openings"]
+__all__ = ["AGAIN", "PEEKING", "Opening", "Openings", "count_openings"]
 
 EVALUATION, PEEKING, AGAIN = "evaluation", "--teach peeking", "opened again"
 

@@ -106,5 +106,5 @@ def in_words(p: float, *, bare: bool = False) -> str:
     """`= .034` or `< .001`, as a p is printed after its letter; bare leaves the equals sign out."""
     if p < 0.001:
         return "< .001"
-    text = f"{p:.3f}".replace("0.", ".", 1)
+    text = f"{p:.3f}".replace("0.", ".", 1) if p < 0.9995 else "1"
     return text if bare else f"= {text}"

@@ -117,7 +117,7 @@ def _table(rows: Sequence[Peeked]) -> Panel:
     heads = ["Row", "Runs"]
     for name in METRIC_NAMES.values():
         head = name[0].upper() + name[1:]
-        heads += [f"{head}, honest, %", "peeking, %", "gap, points"]
+        heads += [f"{head}, honest → peeking, %", "gap, points"]
     lines = [(row.item.name, f"{len(row.gap('accuracy'))}", *_cells([row])) for row in rows]
     if len(rows) > 1:
         lines.append(("all rows", f"{sum(len(row.gap('accuracy')) for row in rows)}", *_cells(rows)))
@@ -134,8 +134,7 @@ def _cells(rows: Sequence[Peeked]) -> Iterator[str]:
     for metric in METRIC_NAMES:
         honest, claimed = (np.concatenate([form(row)[metric] for row in rows]) for form in (_honest, _claimed))
         interval = gap_interval(claimed - honest)
-        yield f"{100 * honest.mean():.1f}"
-        yield f"{100 * claimed.mean():.1f}"
+        yield f"{100 * honest.mean():.1f} → {100 * claimed.mean():.1f}"
         within = f" [{100 * interval.low:.1f}–{100 * interval.high:.1f}]" if math.isfinite(interval.low) else ""
         yield f"+{100 * (claimed - honest).mean():.1f}{within}"
 

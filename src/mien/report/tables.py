@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -338,14 +339,14 @@ def as_csv(table: Table) -> str:
     return text.getvalue()
 
 
-TERMINAL = ("accuracy", "uar", "macro_f1", "parameters", "train_peak_mb", "images_per_second")
+TERMINAL = ("accuracy", "uar", "macro_f1", "parameters", "train_peak_mb")
 
 
 def as_rich(table: Table) -> RichTable:
-    """The table for a terminal: the columns that fit beside one another, figures on one line."""
+    """The table for a terminal of 80 letters: the columns that fit beside one another, figures on one line."""
     columns = [c for c in table.columns if c.key in TERMINAL]
-    shown = RichTable(caption=Text(table.caption), caption_justify="left")
-    shown.add_column("Network")
+    shown = RichTable(caption=Text(table.caption), caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown.add_column("Network", min_width=14)
     for column in columns:
         shown.add_column(f"{column.title}\n{column.unit}", justify="right", no_wrap=True)
     shown.add_column("Seeds", justify="right")

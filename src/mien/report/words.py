@@ -10,6 +10,7 @@ from typing import Any
 from ..compare import Comparison, Row
 from .certainty import Certainty, size_of_test
 from .folds import resampled
+from .openings import AGAIN, count_openings
 from .pairs import Pair, in_words
 
 __all__ = ["Fact", "conditions", "differences", "duration", "finding", "progress_words"]
@@ -102,7 +103,7 @@ def differences(comparison: Comparison) -> list[str]:
         if len(seen) > 1:
             words = _listed(f"{value} ({count} runs)" for value, count in seen.items())
             found.append(f"The {name} was not the same for all runs: {words}. Mind this in time and memory.")
-    again = [run.id for run in comparison.runs if len(run.record.test_opened_at) > 1]
+    again = list(dict.fromkeys(one.run for one in count_openings(comparison, None).own if one.why == AGAIN))
     if again:
         found.append(f"The test part was opened more than once for {len(again)} runs: {_listed(again[:5])}.")
     return found

@@ -9,7 +9,7 @@ from .sheet import INK, Drawing, Look, Sheet, percent_axis
 
 __all__ = ["Dumbbell", "draw_peeking"]
 
-LINE = 0.34
+LINE = 0.38
 LETTER = 0.0635
 """Mean width of a letter at 8 points, in inches."""
 
@@ -38,8 +38,8 @@ def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
         for y, row in enumerate(rows):
             colour = row.look.colour
             for run, ends in enumerate(zip(row.honest, row.claimed, strict=True)):
-                below = y + 0.16 + 0.22 * (run + 0.5) / len(row.honest)
-                axes.plot(ends, [below, below], color=INK, alpha=0.35, linewidth=0.7)
+                below = y + 0.2 + 0.25 * (run + 0.5) / len(row.honest)
+                axes.plot(ends, [below, below], color=colour, alpha=0.55, linewidth=0.8)
             honest, claimed = float(np.mean(row.honest)), float(np.mean(row.claimed))
             axes.plot([honest, claimed], [y, y], color=colour, linewidth=2.2, alpha=0.55)
             axes.plot(honest, y, "o", ms=6, mec=colour, mfc=colour, zorder=3)

@@ -61,7 +61,7 @@ def _panel(axes: "Axes", row: "Calibrated") -> None:
         joined = curve.count[filled] >= FEWEST
         axes.plot(x[joined], y[joined], color=colour, alpha=alpha * 0.8, linewidth=0.8)
         for mark in zip(x, y, size, strict=True):
-            axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha)
+            axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha, clip_on=False)
     percent_axis(axes)
     percent_axis(axes, axis="x")
     axes.set_title(row.item.name, fontsize=8)
