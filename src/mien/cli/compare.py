@@ -111,7 +111,7 @@ def compare(
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
     planned = plan(chosen, _store(data, corpus, runs), runs)
-    given = beside(collect(planned, vary=stated(chosen)).rows, baseline, noise_runs, across_runs)
+    given = beside(collect(planned, vary=stated(chosen)), baseline, noise_runs, across_runs)
     others = [Store.open(path) for path in across or ()]
     command = shlex.join(["mien", *sys.argv[1:]])
     _note(runs, command)
@@ -152,7 +152,7 @@ def report(
         from mien.compare import collect
         from mien.runs import find_runs
     comparison = collect(find_runs(runs), vary=vary or ())
-    given = beside(comparison.rows, baseline, noise_runs, across_runs)
+    given = beside(comparison, baseline, noise_runs, across_runs)
     command = _noted(runs) or shlex.join(["mien", *sys.argv[1:]])
     _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 

@@ -24,7 +24,7 @@ from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
 if TYPE_CHECKING:
-    from mien.compare import Row
+    from mien.compare import Comparison
     from mien.examine.across import Matrix
     from mien.examine.examined import Beside
     from mien.examine.labelnoise import Agreement, NoisePoint
@@ -142,20 +142,19 @@ def noise(
 
 
 def beside(
-    rows: Sequence["Row"], baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None
+    comparison: "Comparison", baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None
 ) -> "Beside":
     """What a report is given beside its runs; raises at once where there is no such row or folder."""
-    from mien.examine.examined import Beside
-    from mien.examine.robustness import pick_baseline
+    from mien.examine.examined import Beside, check
     from mien.runs import find_runs
 
-    if baseline is not None:
-        pick_baseline([row.name for row in rows], baseline)
-    return Beside(
+    given = Beside(
         baseline=baseline,
         noise=tuple(find_runs(noise_runs)) if noise_runs else (),
         elsewhere=tuple(run for folder in across_runs or () for run in find_runs(folder)),
     )
+    check(comparison, given)
+    return given
 
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:

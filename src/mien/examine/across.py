@@ -31,7 +31,7 @@ from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
 from ..statistics.resampling import face_counts, replicate, units
 
-__all__ = ["Cell", "Matrix", "across", "keep_tests", "rows_by_store", "stored"]
+__all__ = ["Cell", "Matrix", "across", "has_travelled", "keep_tests", "rows_by_store", "stored"]
 
 PREFIX = "across-"
 DRAWS = 1000
@@ -178,6 +178,11 @@ def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: C
             if key in by_store
         ]
     return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
+
+
+def has_travelled(run: Run) -> bool:
+    """Whether a run was tested on another corpus than its own."""
+    return any(run.path.glob(f"{PREFIX}*.npz"))
 
 
 def _stored_tests(row: Row, only: Collection[str] | None) -> Tests:

@@ -11,16 +11,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..compare import Row, collect
+from ..compare import Comparison, Row, collect
 from ..data.store import Store
 from ..errors import CompareError
 from ..runs import Run
-from .across import Matrix, rows_by_store, stored
+from .across import Matrix, has_travelled, rows_by_store, stored
 from .groups import Groups, by_groups
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreement, find_issues, noise_curves, out_of_sample
 from .robustness import Damage, Replicate, Robustness, measured_rows, pick_baseline, summarise
 
-__all__ = ["MOST_JUDGED", "Beside", "Examined", "gather"]
+__all__ = ["MOST_JUDGED", "Beside", "Examined", "check", "gather"]
 
 MOST_JUDGED = 6
 """Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
@@ -58,22 +58,33 @@ class Examined:
     """What was left out and why, in sentences, by the name of the field above."""
 
 
+def check(comparison: Comparison, beside: Beside) -> None:
+    """Raise `CompareError`, before anything is trained or measured, where `beside` does not fit the comparison."""
+    if beside.baseline is not None:
+        pick_baseline([row.name for row in comparison.rows], beside.baseline)
+    _noisy(beside.noise)
+    for run in beside.elsewhere:
+        if run.data.fingerprint == comparison.data.fingerprint:
+            raise CompareError(f"{run.path.parent} holds runs of the same data; give those of other corpora.")
+
+
 def gather(
-    rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None, rest: Sequence[Row] = ()
+    comparison: Comparison, rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None
 ) -> Examined:
-    """What was examined of `rows`, those that a report shows.
+    """What was examined of `rows`, those of the comparison that a report shows.
 
     Args:
-        rows: with finished runs, all of one store.
+        comparison: of one store; the baseline may be any of its rows.
+        rows: some of its rows.
         store: theirs, where it is still there; annotators' votes are in it.
         beside: the baseline, and runs of other folders.
-        rest: the other rows of the comparison; the baseline may be one of them.
 
     Raises:
-        CompareError: the baseline is no row, or runs beside have nothing to add.
+        CompareError: as `check` does.
         RunError: a file in a run folder is damaged.
     """
     able, beside = [row for row in rows if row.tests], beside or Beside()
+    check(comparison, beside)
     if not able:
         return Examined()
     notes: dict[str, tuple[str, ...]] = {}
@@ -85,28 +96,23 @@ def gather(
             notes[part] = (str(error),)
             return nothing
 
-    measured = measured_rows([*able, *_baseline_row(able, rest, beside.baseline)])
-    noisy, others = _noisy(beside.noise) or able, _elsewhere(able, beside.elsewhere)
+    shown = {row.name for row in able}
+    baseline = [row for row in comparison.rows if row.name == beside.baseline and row.name not in shown]
+    measured = measured_rows([*able, *baseline])
+    others = _elsewhere(able, beside.elsewhere)
     judged = _most_accurate(able, MOST_JUDGED)
     found = Examined(
         damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
         groups=tried("groups", lambda: by_groups(judged, _rng(), draws=DRAWS), ()),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
         votes=tried("votes", lambda: _votes(able, store), ()),
-        noise=tried("noise", lambda: noise_curves(noisy, _rng()), ()),
-        matrix=_beyond_home(tried("matrix", lambda: stored([able, *others], _rng()), None)),
+        noise=tried("noise", lambda: noise_curves(_noisy(beside.noise) or able, _rng()), ()),
+        matrix=tried("matrix", lambda: _matrix([able, *others]), None),
         notes=notes,
     )
     for part, sentence in _left_out(able, judged, measured, found):
         notes[part] = (*notes.get(part, ()), sentence)
     return found
-
-
-def _baseline_row(rows: Sequence[Row], rest: Sequence[Row], name: str | None) -> list[Row]:
-    """The row of that name, where it is not shown anyway."""
-    if name is not None:
-        pick_baseline([row.name for row in (*rows, *rest)], name)
-    return [row for row in rest if row.name == name]
 
 
 def _damages(measured: Mapping[str, Mapping[Replicate, Robustness]], baseline: str | None) -> tuple[Damage, ...]:
@@ -142,14 +148,10 @@ def _noisy(runs: Sequence[Run]) -> list[Row]:
 
 def _elsewhere(rows: Sequence[Row], runs: Sequence[Run]) -> list[list[Row]]:
     """Rows of the same networks, trained on other stores."""
-    own, names = rows[0].runs[0].data.fingerprint, {row.name for row in rows}
     if not runs:
         return []
-    groups = rows_by_store(runs, vary=rows[0].factors)
-    for row in (group[0] for group in groups if group):
-        if row.runs and row.runs[0].data.fingerprint == own:
-            raise CompareError(f"{row.runs[0].path.parent} holds runs of the same data; give those of other corpora.")
-    return [[row for row in group if row.name in names] for group in groups]
+    names = {row.name for row in rows}
+    return [[row for row in group if row.name in names] for group in rows_by_store(runs, vary=rows[0].factors)]
 
 
 def _votes(rows: Sequence[Row], store: Store | None) -> tuple[Agreement, ...]:
@@ -159,8 +161,12 @@ def _votes(rows: Sequence[Row], store: Store | None) -> tuple[Agreement, ...]:
     return tuple(agreement(row.name, list(row.tests.values()), soft, _rng()) for row in rows)
 
 
-def _beyond_home(matrix: Matrix | None) -> Matrix | None:
-    return matrix if matrix and not all(cell.own for cell in matrix.cells) else None
+def _matrix(groups: Sequence[Sequence[Row]]) -> Matrix | None:
+    """The matrix, where it has more to say than every row's own test part."""
+    if not any(has_travelled(run) for rows in groups for run in _runs(rows)):
+        return None
+    matrix = stored(groups, _rng())
+    return None if all(cell.own for cell in matrix.cells) else matrix
 
 
 def _left_out(

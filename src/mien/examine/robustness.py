@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "measure",
     "measured_rows",
+    "save",
     "stratified_faces",
     "summarise",
 ]
@@ -181,7 +182,7 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
                 report(1)
         predicted = np.concatenate([measured.predicted, np.stack(said)[None]])
         measured = replace(measured, predicted=predicted, corruptions=(*measured.corruptions, name))
-        _save(run, measured)
+        save(run, measured)
     return measured
 
 
@@ -207,7 +208,8 @@ def _predictor(run: Run, ids: NDArray[np.int64]) -> tuple[Callable[[Images], Ima
     return predict, np.ascontiguousarray(store.images[ids])
 
 
-def _save(run: Run, measured: Robustness) -> None:
+def save(run: Run, measured: Robustness) -> None:
+    """Write `robustness.npz` into the run's folder."""
     arrays = {key: np.asarray(getattr(measured, key)) for key in KEYS}
     with new_file(run.path / FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, suite=np.array(SUITE), **arrays)
