@@ -271,7 +271,9 @@ def test_the_architecture_page_lists_the_rooms_that_are_held() -> None:
     rows = re.findall(r"^\| (\d) \| (.+?) \|", text_of("docs/architecture.md"), re.MULTILINE)
     listed = [re.findall(r"`([\w.]+)`", rooms) for _, rooms in rows]
     assert [number for number, _ in rows] == [str(n) for n in range(len(FLOORS))]
-    assert listed == [floor.split() for floor in FLOORS]
+    for number, (rooms, floor) in enumerate(zip(listed, FLOORS, strict=True)):
+        row = f"| {number} | {' '.join(f'`{name}`' for name in floor.split())} |"
+        assert rooms == floor.split(), f"The row of docs/architecture.md begins {row}"
 
 
 def test_every_corpus_is_described() -> None:
