@@ -158,6 +158,19 @@ def test_no_face_is_said_and_no_error(predict: Predict, tmp_path: Path, capsys: 
     assert "no face found" in capsys.readouterr().out
 
 
+def test_where_the_cascade_stands_in_for_a_better_detector_it_says_so(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "yuface.yuface", None)
+    save(tmp_path / "grey.png", GREY)
+    assert predict("grey.png", "--faces", "default") == 0
+    assert "Others find more: " in capsys.readouterr().err
+    save(tmp_path / "scene.png", SCENE)
+    assert predict("scene.png", "--faces", "default") == 0
+    assert predict("grey.png") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_ready_crops_need_no_detector(predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "face.png", GREY)
     assert predict("face.png", "--faces", "none", "--json") == 0

@@ -74,6 +74,8 @@ def predict(
         work.look_at(found)
         results.end()
         work.report(len(found), quietly=isinstance(results, Tables))
+        if work.faceless and faces == "default" and predictor.detector.name == "haar":
+            say(f"The cascade of OpenCV looked for faces. Others find more: {_better_detector()}.")
         _exit(stopped(), bool(work.failures))
 
 
@@ -89,7 +91,7 @@ class _Work:
         stopped: Callable[[], bool],
     ) -> None:
         self.failures: list[str] = []
-        self._faceless: list[str] = []
+        self.faceless: list[str] = []
         self._predictor, self._results, self._drawings = predictor, results, drawings
         self._smooth, self._stopped = smooth, stopped
         self._bars = not (isinstance(results, JsonLines) and sys.stdout.isatty())
@@ -108,9 +110,9 @@ class _Work:
 
     def report(self, total: int, *, quietly: bool) -> None:
         """Say on stderr what failed, and where no face was unless the results say that (`quietly`)."""
-        if self._faceless and not quietly:
-            some = len(self._faceless) <= NAMED
-            say(f"No face was found in {', '.join(self._faceless) if some else f'{len(self._faceless)} inputs'}.")
+        if self.faceless and not quietly:
+            some = len(self.faceless) <= NAMED
+            say(f"No face was found in {', '.join(self.faceless) if some else f'{len(self.faceless)} inputs'}.")
         if self.failures:
             say(f"{len(self.failures)} of {total} inputs could not be used:\n" + "\n".join(self.failures))
 
@@ -128,7 +130,7 @@ class _Work:
             self._fail(given.name, seen.failure)
             return
         if not seen.predictions:
-            self._faceless.append(given.name)
+            self.faceless.append(given.name)
         if self._drawings:
             self._drawings.picture(given, seen)
         self._results.add(seen)
@@ -145,7 +147,7 @@ class _Work:
         if timeline.frames:
             self._results.video(given.name, timeline)
         if timeline.frames and not timeline.tracks():
-            self._faceless.append(given.name)
+            self.faceless.append(given.name)
 
     def _frames(self, given: Input, video: Video, timeline: Timeline) -> None:
         drawn = self._drawings.video(given, video.fps, timeline) if self._drawings else nullcontext(_nothing)
@@ -174,6 +176,11 @@ class _Work:
 
     def _bar(self, what: str, total: int | None) -> AbstractContextManager[Callable[[int], None]]:
         return progress(what, total) if self._bars else nullcontext(_nothing)
+
+
+def _better_detector() -> str:
+    has_wheel = sys.version_info < (3, 12)
+    return "pip install 'mien[faces]'" if has_wheel else "--faces yunet=FILE with a face_detection_yunet_*.onnx"
 
 
 def _image(given: Input) -> Image:
