@@ -91,3 +91,23 @@ def bars(tmp_path: Path) -> Bars:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The usual store of bars; nobody writes into it but the log of openings."""
     return write_bars(tmp_path_factory.mktemp("data") / "bars")
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The engine without processes: what each would do is done here. Gives the list of what was done, by seed."""
+    from mien.engines import local, work
+
+    done: list[str] = []
+
+    def here(task: Callable[..., None], run: Run, report: Callable[..., None]) -> int:
+        done.append(f"{task.__name__} {run.settings.train.seed}")
+        if task is local._measure:
+            work.measure_prediction(run)
+        else:
+            work.finish_run(run, lambda p: report(run, p), teach_peeking=task is local._train_and_peek)
+        return 0
+
+    monkeypatch.setattr(work, "PREDICT_SECONDS", 0.01)
+    monkeypatch.setattr(local, "_in_fresh_process", here)
+    return done

@@ -1,0 +1,226 @@
+"""The engine of one machine: a process for each run, whose crash is the end of one run; a signal stops them all."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mortal
+from conftest import Bars, plan_run
+from mien.cli.watch import watch
+from mien.compare import collect
+from mien.data.store import Store
+from mien.engines import local, work
+from mien.engines.local import finish
+from mien.errors import RunError
+from mien.runs import Run
+from mien.train import Progress
+
+Told = list[tuple[str, Progress | None]]
+
+
+@pytest.fixture
+def quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes from a server that has torch loaded, in place of those that load it each time."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: mortal.SERVER)
+
+
+def runs_of(folder: Path, store: Store, seeds: int = 2, **changes: Any) -> list[Run]:
+    return [plan_run(folder, store, train__seed=seed, **changes) for seed in range(seeds)]
+
+
+def weights(run: Run) -> bytes:
+    return (run.path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("quick_processes")
+def test_a_run_is_finished_in_a_process_of_its_own(tmp_path: Path, store: Store) -> None:
+    told: Told = []
+    here = plan_run(tmp_path / "here", store)
+    work.finish_run(here)
+    (run,) = runs_of(tmp_path / "there", store, seeds=1)
+    finish([run], lambda run, progress: told.append((run.id, progress)))
+    assert run.finished
+    assert weights(run) == weights(here)
+    assert [progress.done if progress else None for _, progress in told] == [
+        *(pytest.approx(step / 15) for step in range(1, 16)), None,
+    ]  # fmt: skip
+    costs = run.record.costs
+    assert costs.predict_batch == 64
+    assert costs.predict_peak_mb > 0
+    assert costs.predict_images_per_second > 0
+    assert costs.train_peak_mb > 0
+
+
+def test_finished_runs_are_left_alone_and_told(tmp_path: Path, store: Store, inline: list[str]) -> None:
+    runs = runs_of(tmp_path, store)
+    finish(runs, lambda run, progress: None)
+    assert inline == ["_train 0", "_measure 0", "_train 1", "_measure 1"]
+    told: Told = []
+    finish(runs, lambda run, progress: told.append((run.id, progress)))
+    assert len(inline) == 4
+    assert told == [(run.id, None) for run in runs]
+
+
+def test_a_run_that_was_never_measured_is_measured_and_not_trained(
+    tmp_path: Path, store: Store, inline: list[str]
+) -> None:
+    (run,) = runs_of(tmp_path, store, seeds=1)
+    work.finish_run(run)
+    finish([run], lambda run, progress: None)
+    assert inline == ["_measure 0"]
+    assert run.record.costs.predict_batch == 64
+
+
+def test_a_crash_while_measuring_leaves_the_run_finished(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_of(tmp_path, store, seeds=1)
+    work.finish_run(run)
+    monkeypatch.setattr(local, "_in_fresh_process", lambda task, run, report: -signal.SIGKILL)
+    finish([run], lambda run, progress: None)
+    assert run.finished
+    assert run.record.costs.predict_batch == 0
+
+
+def test_peeking_is_taught_to_runs_that_are_finished(tmp_path: Path, store: Store, inline: list[str]) -> None:
+    runs = runs_of(tmp_path, store, seeds=1)
+    finish(runs, lambda run, progress: None)
+    before = weights(runs[0])
+    finish(runs, lambda run, progress: None, teach_peeking=True)
+    assert inline == ["_train 0", "_measure 0", "_train_and_peek 0"]
+    assert weights(runs[0]) == before
+    peeked = runs[0].peeking
+    assert peeked["epoch"].tolist() == [1, 2, 3]
+    assert not (runs[0].path / "epochs").exists()
+    finish(runs, lambda run, progress: None, teach_peeking=True)
+    assert len(inline) == 3
+
+
+def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
+    tmp_path: Path, store: Store, inline: list[str]
+) -> None:
+    runs = [
+        plan_run(tmp_path, store, train__lr=lr, train__optimizer="sgd", train__momentum=0.99) for lr in (100.0, 1e-3)
+    ]
+    finish(runs, lambda run, progress: None)
+    assert [run.record.status for run in runs] == ["failed", "finished"]
+    finish(runs, lambda run, progress: None)
+    assert inline == ["_train 0", "_train 0", "_measure 0"]
+    failed, fine = collect(runs, vary=["train.lr"]).rows[::-1]
+    assert len(fine.scores) == 1
+    assert failed.failures[0].startswith(f"{runs[0].id}: The ")
+    assert "Lower train.lr" in failed.failures[0]
+
+
+@pytest.mark.usefixtures("quick_processes")
+def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path: Path, store: Store) -> None:
+    runs = runs_of(tmp_path, store)
+
+    def murder(run: Run, progress: Progress | None) -> None:
+        if run.id == runs[0].id and progress and progress.done > 0.3:
+            for child in multiprocessing.active_children():
+                child.kill()
+
+    finish(runs, murder)
+    assert [run.record.status for run in runs] == ["crashed", "finished"]
+    assert runs[0].record.reason == (
+        "Its process was ended by SIGKILL; it may have run out of memory. The same command tries it again."
+    )
+    finish(runs, lambda run, progress: None)
+    assert [run.record.status for run in runs] == ["finished", "finished"]
+    assert runs[0].record.reason == ""
+    undisturbed = plan_run(tmp_path / "undisturbed", store)
+    work.finish_run(undisturbed)
+    assert weights(runs[0]) == weights(undisturbed)
+
+
+@pytest.mark.usefixtures("quick_processes")
+def test_a_refusal_in_the_process_is_its_sentence_here(tmp_path: Path, bars: Bars) -> None:
+    store = bars()
+    (run,) = runs_of(tmp_path / "runs", store, seeds=1)
+    store.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="is not a store"):
+        finish([run], lambda run, progress: None)
+    assert run.record.status == "running"
+
+
+@pytest.mark.usefixtures("quick_processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_run_under_way_and_starts_no_other(
+    tmp_path: Path, store: Store, number: signal.Signals
+) -> None:
+    runs = runs_of(tmp_path, store, train__epochs=400)
+    told: Told = []
+
+    def strike(run: Run, progress: Progress | None) -> None:
+        told.append((run.id, progress))
+        if len(told) == 7:
+            os.kill(os.getpid(), number)
+
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        finish(runs, strike)
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert {run for run, _ in told} == {runs[0].id}
+    assert (runs[0].path / "checkpoint.safetensors").exists()
+    assert not (runs[1].path / "env.json").exists()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("quick_processes")
+def test_a_signal_that_comes_while_the_process_starts_reaches_it(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_of(tmp_path, store, seeds=1, train__epochs=2000)
+    start = local._start
+
+    def struck(process: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        start(process)
+
+    monkeypatch.setattr(local, "_start", struck)
+    with pytest.raises(KeyboardInterrupt):
+        finish([run], lambda run, progress: None)
+    assert not multiprocessing.active_children()
+
+
+def test_progress_into_a_closed_pipe_is_nothing(tmp_path: Path) -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    receiver.close()
+    progress = Progress(epoch=1, epochs=2, done=0.1, loss=1.0, accuracy=0.5, images_per_second=10.0)
+    local._telling(sender)(progress)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(-9, "SIGKILL; it may have run out of memory"), (-11, "by SIGSEGV. The same"), (1, "code 1;")]
+)
+def test_a_crash_says_how_and_what_comes_next(code: int, says: str) -> None:
+    assert says in local._crash(code)
+    assert local._crash(code).endswith("The same command tries it again.")
+
+
+def test_the_device_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_DEVICE", "meta")
+    assert work.pick_device().type == "meta"
+
+
+def test_a_log_gets_a_line_a_run_and_one_now_and_then(
+    tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr("mien.cli.watch.time.monotonic", lambda: float(next(clock)))
+    run = plan_run(tmp_path, store)
+    progress = Progress(epoch=1, epochs=2, done=0.25, loss=1.234, accuracy=0.5, images_per_second=99.9)
+    with watch(3) as report:
+        for _ in range(4):
+            report(run, progress)
+        report(run, None)
+    assert capsys.readouterr().err.splitlines() == [
+        f"1 of 3 runs: {run.id} 25% epoch 1/2 loss 1.234 accuracy 0.500 100 images/s",
+        f"1 of 3 runs: {run.id} 25% epoch 1/2 loss 1.234 accuracy 0.500 100 images/s",
+        f"1 of 3 runs: {run.id} running",
+    ]

@@ -1,0 +1,344 @@
+"""Killed at any moment, a run ends with the bytes of one that never was; stopped or short of room, it goes on later."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import mortal
+from conftest import plan_run, write_bars
+from mien import checkpoint
+from mien import train as loop
+from mien.data.splits import divide
+from mien.data.store import Store
+from mien.engines.work import finish_run
+from mien.errors import RunBusy, RunError
+from mien.runs import Run
+from mien.train import train
+
+RESULTS = ("model.safetensors", "history.csv", "logits.npz")
+ALL: dict[str, Any] = {
+    "train__ema": 0.8,
+    "train__soft_labels": True,
+    "train__label_smoothing": 0.1,
+    "train__class_weights": "balanced",
+    "train__sizes": [12, 16],
+    "train__clip_norm": 2.0,
+    "train__weight_decay": 1e-3,
+    "train__schedule": "onecycle",
+    "train__warmup_epochs": 1.0,
+    "model__dropout": 0.3,
+    "model__block_dropout": 0.2,
+    "augment__flip": True,
+    "augment__shift": 2.0,
+    "augment__rotation": 10.0,
+    "augment__contrast": 0.2,
+    "augment__cutout": 3,
+}
+"""Everything that a resumed run could get wrong, together with micro-batches, which the tiny settings have."""
+STEPS = 15
+
+
+@pytest.fixture(scope="module")
+def soft(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return write_bars(tmp_path_factory.mktemp("soft") / "store", soft=True)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, soft: Store) -> dict[str, bytes]:
+    """What a run of all settings leaves when nobody disturbs it."""
+    return undisturbed(tmp_path_factory.mktemp("undisturbed"), soft, **ALL)
+
+
+def results(run: Run) -> dict[str, bytes]:
+    return {name: (run.path / name).read_bytes() for name in RESULTS}
+
+
+def undisturbed(folder: Path, store: Store, **changes: Any) -> dict[str, bytes]:
+    run = plan_run(folder, store, **changes)
+    assert mortal.live(run) == 0
+    assert mortal.steps(run) == STEPS
+    return results(run)
+
+
+def finish(run: Run) -> int:
+    """Finish the run in this process; returns how many steps were left."""
+    taken: list[loop.Progress] = []
+    finish_run(run, taken.append)
+    return len(taken)
+
+
+def left_behind(run: Run) -> list[str]:
+    return [path.name for path in run.path.rglob(".*")]
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(
+    tmp_path: Path, soft: Store, expected: dict[str, bytes]
+) -> None:
+    """One run dies between two checkpoints, in the middle of one, and of the history; then it is left in peace."""
+    run = plan_run(tmp_path, soft, **ALL)
+    for every, moment in ((3, 26), (1, 12), (1, 24)):
+        assert mortal.live(run, dies_at=moment, checkpoint_every=every) == -signal.SIGKILL
+        assert not run.finished
+        assert (run.path / "checkpoint.safetensors").exists()
+    assert mortal.live(run) == 0
+    assert results(run) == expected
+    assert STEPS <= mortal.steps(run) <= STEPS + 3 * 3, "it went on from its checkpoints, and did not start anew"
+    assert left_behind(run) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ALL,
+        ALL | {"train__optimizer": "sgd", "train__select": "last"},
+        ALL | {"train__optimizer": "adamw", "train__precision": "bfloat16"},
+        {"train__micro_batch": 0, "data__label_noise": 0.2, "data__train_limit": 60},
+    ],
+    ids=["adam", "sgd", "adamw-bfloat16", "plain"],
+)
+def test_killed_at_every_kind_of_moment(tmp_path: Path, soft: Store, changes: dict[str, Any]) -> None:
+    """Thirty deaths, each at a moment of the whole run drawn anew, each followed by a life in peace."""
+    expected = undisturbed(tmp_path / "undisturbed", soft, **changes)
+    chance = random.Random(1)
+    died = 0
+    for number, moment in enumerate(chance.sample(range(1, 140), 30)):
+        run = plan_run(tmp_path / f"killed{number}", soft, **changes)
+        died += mortal.live(run, dies_at=moment, checkpoint_every=chance.randint(1, 4)) == -signal.SIGKILL
+        assert mortal.live(run) == 0
+        assert results(run) == expected, f"killed at moment {moment}"
+        assert left_behind(run) == []
+    assert died > 20
+
+
+@pytest.mark.long
+def test_killed_by_the_clock(tmp_path: Path, soft: Store) -> None:
+    """The parent kills after a random time, wherever that is: until the run is finished."""
+    changes = ALL | {"train__epochs": 12}
+    run = plan_run(tmp_path / "undisturbed", soft, **changes)
+    started = time.monotonic()
+    assert mortal.live(run) == 0
+    seconds = time.monotonic() - started
+    expected = results(run)
+    chance = random.Random(2)
+    for number in range(6):
+        run = plan_run(tmp_path / f"killed{number}", soft, **changes)
+        for _ in range(40):
+            process = mortal.start(run)
+            process.join(chance.uniform(0.1, 0.7) * seconds)
+            process.kill()
+            process.join()
+            if run.finished:
+                break
+        assert mortal.live(run) == 0
+        assert results(run) == expected
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store, train__epochs=1)
+    assert finish(run) == 5
+    assert finish(run) == 0
+
+
+def test_each_opening_of_the_test_is_written_down(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends between the opening and the last word, so the test is opened twice, and the record says so."""
+    run = plan_run(tmp_path, store, train__epochs=1)
+
+    def fail(run: Run, parts: object) -> None:
+        raise RunError("no room")
+
+    monkeypatch.setattr(Run, "write_logits", fail)
+    with pytest.raises(RunError):
+        finish(run)
+    assert len(run.record.test_opened_at) == 1
+    monkeypatch.undo()
+    assert finish(run) == 0, "the weights were chosen before, and stay"
+    assert len(run.record.test_opened_at) == 2
+
+
+# Stopped
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_stops(
+    tmp_path: Path, soft: Store, expected: dict[str, bytes], number: signal.Signals
+) -> None:
+    run = plan_run(tmp_path, soft, **ALL)
+    seen = 0
+
+    def strike(_: loop.Progress) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 7:
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)  # at once, as from a service manager: it counts as the same
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        finish_run(run, strike)
+    assert seen == 7
+    assert signal.getsignal(number) is before
+    assert finish(run) == STEPS - 7
+    assert results(run) == expected
+
+
+def test_a_later_signal_does_not_wait(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 100_000, 10))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+    run = plan_run(tmp_path, store)
+    fold = divide(store, run.settings.data)
+
+    def strike(_: loop.Progress) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, fold.train, fold.valid, device=torch.device("cpu"), report=strike)
+    assert not (run.path / "checkpoint.safetensors").exists()
+
+
+def test_an_orphan_saves_and_stops(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent was killed with -9: another process has it now."""
+    run = plan_run(tmp_path, store)
+    taken: list[loop.Progress] = []
+    monkeypatch.setattr(os, "getppid", lambda: 10 if len(taken) < 3 else 1)
+    with pytest.raises(KeyboardInterrupt):
+        finish_run(run, taken.append)
+    monkeypatch.undo()
+    assert finish(run) == STEPS - 3
+
+
+# One process at a time
+
+
+def test_a_second_process_is_refused(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store)
+    with run.lock():
+        with pytest.raises(RunBusy, match=rf"Another process works in {run.path}\. Wait for it or stop it"):
+            finish_run(Run.open(run.path))
+        assert mortal.live(run) == 1, "nor is it let in from another process"
+    finish_run(run)
+    assert run.finished
+
+
+def test_the_dead_hold_no_lock(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store)
+    assert mortal.live(run, dies_at=5) == -signal.SIGKILL
+    with run.lock():
+        pass
+
+
+# No room
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_last_checkpoint(
+    tmp_path: Path, soft: Store, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = plan_run(tmp_path, soft, **ALL)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    plain, calls = checkpoint.save_file, 0
+
+    def full(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 8:
+            path.write_bytes(b"half of it")
+            raise OSError(28, "No space left on device")
+        plain(tensors, path, metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(RunError, match=r"Cannot write into .* \(No space left on device\)\. .* intact: make room"):
+        finish_run(run)
+    assert left_behind(run) == []
+    monkeypatch.undo()
+    assert finish(run) == STEPS - 8
+    assert results(run) == expected
+
+
+@pytest.mark.parametrize("name", ["record.json", "history.csv", "logits.npz", "env.json"])
+def test_no_room_for_any_other_file_is_one_sentence_too(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run = plan_run(tmp_path, store, train__epochs=1)
+    plain = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == name:
+            raise OSError(28, "No space left on device")
+        plain(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        finish_run(run)
+    monkeypatch.undo()
+    finish_run(run)
+    assert run.finished
+    assert left_behind(run) == []
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path, soft: Store, expected: dict[str, bytes]) -> None:
+    """On a file system of its own, where a ballast leaves no room for a second checkpoint beside the first."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        run = plan_run(disk, soft, **ALL)
+        assert mortal.live(run, dies_at=20) == -signal.SIGKILL
+        with run.lock():
+            assert left_behind(run) == []
+        whole = (run.path / "checkpoint.safetensors").read_bytes()
+        ballast = disk / "ballast"
+        fill(ballast, room=len(whole) // 2)
+        with pytest.raises(RunError, match="No space left on device"):
+            finish_run(run)
+        assert (run.path / "checkpoint.safetensors").read_bytes() == whole
+        ballast.unlink()
+        assert 0 < finish(run) < STEPS
+        assert results(run) == expected
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(ballast: Path, room: int) -> None:
+    """Leave so many bytes free."""
+    free = os.statvfs(ballast.parent)
+    ballast.write_bytes(b"\0" * (free.f_bavail * free.f_bsize - room))
+
+
+# Damage
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store)
+    path = run.path / "checkpoint.safetensors"
+    for content in (b"", b"\xff" * 100):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=r"checkpoint\.safetensors is damaged .*Remove it"):
+            finish_run(run)
+    path.unlink()
+    finish_run(run)
+    assert run.finished
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("record.json", "{"), ("record.json", '{"status": 1}'), ("data.json", "[]"), ("config.toml", "train = 3")],
+)
+def test_a_damaged_run_folder_is_said(tmp_path: Path, store: Store, name: str, content: str) -> None:
+    run = plan_run(tmp_path, store)
+    (run.path / name).write_text(content)
+    with pytest.raises(RunError, match="damaged"):
+        assert Run.open(run.path).record
