@@ -105,6 +105,7 @@ def compare(
         from mien.cli.watch import watch
         from mien.compare import collect, plan, stated
         from mien.engines.local import finish
+        from mien.examine.across import check_stores
     if teach not in (None, "peeking"):
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
@@ -113,6 +114,7 @@ def compare(
     planned = plan(chosen, _store(data, corpus, runs), runs)
     given = beside(collect(planned, vary=stated(chosen)), baseline, noise_runs, across_runs)
     others = [Store.open(path) for path in across or ()]
+    check_stores(planned[0].data, others)
     command = shlex.join(["mien", *sys.argv[1:]])
     _note(runs, command)
     with watch(len(planned)) as progress:

@@ -19,7 +19,7 @@ from rich.table import Table
 from mien.atomic import write_text
 from mien.cli.extras import needs
 from mien.data.store import Store
-from mien.errors import DataError
+from mien.errors import CompareError, DataError
 from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
@@ -76,7 +76,14 @@ def robustness(
 ) -> None:
     """Accuracy on damaged test faces: noise, blur, jpeg, light, occlusion, pose, resolution; five severities each.
 
-    What was measured is kept in the run folders, and the same command finishes at once.
+    What was measured is kept in the run folders: `mien report` shows it, the same
+    command finishes at once, and after Ctrl-C it goes on where it was. mCE sets a
+    network's errors against those of the baseline, which has 100 %.
+
+    Of what is in runs/:
+      mien robustness
+    Against a network by its name in the table, on all test faces:
+      mien robustness RUNS --baseline "vgg16, no dropout" --limit 100000
     """
     with needs("train", "robustness"):
         from mien.compare import collect
@@ -86,6 +93,8 @@ def robustness(
     if baseline is not None:
         pick_baseline([row.name for row in rows], baseline)
     finished = [run for row in rows for run in row.runs]
+    if not finished:
+        raise CompareError(f"No run in {runs} is finished, so there is nothing to test on damaged faces.")
     damage_runs(finished, limit)
     damages = summarise(measured_rows(rows), np.random.default_rng(SEED), baseline)
     _print({"robustness": damages}, [_damage_table(damages)], as_json)
@@ -97,7 +106,17 @@ def across(
     vary: Vary = None,
     as_json: Json = False,
 ) -> None:
-    """Test finished runs on the test parts of other stores, among the classes that both have."""
+    """Test finished runs on the test parts of other stores, among the classes that both have.
+
+    Classes are matched by name and pictures brought to the size and colours of
+    training. Each test part is opened once a run, and its log says so. What was
+    tested is kept in the run folders, where `mien report` finds it.
+
+    Runs on another corpus:
+      mien across RUNS --data STORE
+    The whole matrix of two corpora, from the runs of each:
+      mien across RUNS-A RUNS-B --data STORE-A --data STORE-B
+    """
     with needs("train", "across"):
         from mien.examine.across import across as test_across
         from mien.runs import find_runs
@@ -117,7 +136,16 @@ def noise(
     vary: Vary = None,
     as_json: Json = False,
 ) -> None:
-    """Find doubtful labels, hold networks against annotators' votes, and show what injected noise costs."""
+    """Find doubtful labels, hold networks against annotators' votes, and show what injected noise costs.
+
+    Labels are doubted by networks that were not trained on them, those of
+    validation and test; of a cross-validation that is every face.
+
+    Doubtful labels of the store that runs/ was trained on, as doubts.html:
+      mien noise
+    What injected noise costs, after `mien compare noise --runs NOISE`:
+      mien noise NOISE
+    """
     with needs("train", "noise"):
         from mien.compare import collect
         from mien.engines.work import open_fold
@@ -127,7 +155,7 @@ def noise(
     found = find_runs(runs)
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
     seen, rng = out_of_sample(found), np.random.default_rng(SEED)
-    issues, store = find_issues(seen, rng), open_fold(rows[0].runs[0]).train.store
+    issues, store = find_issues(seen, rng), open_fold(next(run for run in found if run.finished)).train.store
     try:
         write_text(page, doubts_page(store, issues, faces=not no_faces))
     except OSError as error:

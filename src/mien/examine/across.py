@@ -26,12 +26,12 @@ from ..crop import CropSpec, crop
 from ..data.store import Store
 from ..errors import CompareError, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
-from ..runs import Logits, Run
+from ..runs import DataFacts, Logits, Run
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
 from ..statistics.resampling import face_counts, replicate, units
 
-__all__ = ["Cell", "Matrix", "across", "has_travelled", "keep_tests", "rows_by_store", "stored"]
+__all__ = ["Cell", "Matrix", "across", "check_stores", "has_travelled", "keep_tests", "rows_by_store", "stored"]
 
 PREFIX = "across-"
 DRAWS = 1000
@@ -133,10 +133,19 @@ def across(
     return stored(groups, rng, only=[store.meta.sha256 for store in stores])
 
 
+def check_stores(data: DataFacts, stores: Sequence[Store]) -> None:
+    """Raise, as `across` does, where networks trained on `data` cannot be tested on one of the stores."""
+    for store in stores:
+        if store.meta.sha256 != data.fingerprint:
+            _test_rows(store, _mapping(data.labels, store.meta.labels, store.path))
+
+
 def keep_tests(
     runs: Sequence[Run], stores: Sequence[Store], report: Callable[[Run, Store], None] | None = None
 ) -> None:
     """Test finished runs on the stores that are not their own, and keep what they said; raises as `across` does."""
+    for data in {run.data.fingerprint: run.data for run in runs}.values():
+        check_stores(data, stores)
     for run in runs:
         for store in stores:
             if report:
@@ -374,20 +383,26 @@ def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logit
     from ..train import predict_logits
 
     network = load_network(run, pick_device())
-    mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
-    rows = np.intersect1d(store.rows("test"), np.flatnonzero(mapped >= 0))
-    if len(rows) == 0:
-        raise DataError(f"{store.path} has no test split with classes that {run.id} knows. Give it one.")
+    rows, labels = _test_rows(store, index)
     store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
     images = np.stack([crop(picture, run.data.crop) for picture in store.images[rows]])
     logits = Logits(
         ids=rows,
-        labels=mapped[rows],
+        labels=labels,
         logits=predict_logits(network, images),
         subjects=store.samples.subject[rows],
         groups={},
     )
     return logits, _copies(run, images)
+
+
+def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The test rows whose class is known, and their classes."""
+    mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
+    rows = np.intersect1d(store.rows("test"), np.flatnonzero(mapped >= 0))
+    if len(rows) == 0:
+        raise DataError(f"{store.path} has no test split with classes that the networks know. Give it one.")
+    return rows, mapped[rows]
 
 
 def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
