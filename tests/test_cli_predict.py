@@ -536,26 +536,36 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     assert process.returncode == 141
 
 
-def test_the_bar_is_on_stderr_and_the_lines_are_on_stdout(tmp_path: Path) -> None:
+def typed_into(terminal_for: tuple[str, ...], tmp_path: Path) -> tuple[str, str]:
+    """What a pipe and what a terminal got, where `terminal_for` of stdout and stderr go to the terminal."""
     model = write_bundle(tmp_path / "tiny.onnx")
     write_video(tmp_path / "film.avi", numbered(60))
     leader, follower = pty.openpty()
+    places = {name: follower if name in terminal_for else subprocess.PIPE for name in ("stdout", "stderr")}
     with subprocess.Popen(
-        command(model, "film.avi", "--faces", "none", "--jsonl"),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=follower, text=True,
-    ) as process:  # fmt: skip
+        command(model, "film.avi", "--faces", "none", "--jsonl"), cwd=tmp_path, text=True, **places
+    ) as process:
         os.close(follower)
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines()
-        seen = b""
+        piped = process.stdout.read() if process.stdout else ""
+        shown = b""
         try:
             while block := os.read(leader, 4096):
-                seen += block
+                shown += block
         except OSError:
             pass  # Linux says so when the other end of a terminal closes
-    assert [json.loads(line)["frame"] for line in lines] == list(range(60))
-    assert b"Looking at film.avi" in seen
     assert process.returncode == 0
+    return piped, shown.decode()
+
+
+def test_the_bar_is_on_stderr_and_the_lines_are_on_stdout(tmp_path: Path) -> None:
+    piped, shown = typed_into(("stderr",), tmp_path)
+    assert [json.loads(line)["frame"] for line in piped.splitlines()] == list(range(60))
+    assert "Looking at film.avi" in shown
+
+
+def test_where_lines_go_to_the_terminal_there_is_no_bar_among_them(tmp_path: Path) -> None:
+    _, shown = typed_into(("stdout", "stderr"), tmp_path)
+    assert [json.loads(line)["frame"] for line in shown.splitlines()] == list(range(60))
 
 
 # `mien info`

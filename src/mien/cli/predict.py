@@ -94,7 +94,7 @@ class _Work:
         self.faceless: list[str] = []
         self._predictor, self._results, self._drawings = predictor, results, drawings
         self._smooth, self._stopped = smooth, stopped
-        self._bars = not (isinstance(results, JsonLines) and sys.stdout.isatty())
+        self._bars = isinstance(results, Tables) or not sys.stdout.isatty()
 
     def look_at(self, found: list[Input]) -> None:
         """All inputs in their order, until stopped."""
