@@ -1,5 +1,6 @@
 """The pages keep their word: links lead somewhere, commands parse, examples run, tables are what the scripts print."""
 
+import ast
 import importlib
 import importlib.util
 import itertools
@@ -255,6 +256,18 @@ def module_names(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(importlib.import_module(package), last, module, raising=False)
     return vars(module)
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_python_is_python_and_imports_what_exists(page: str) -> None:
+    """All blocks, also those that need runs or models of the reader's own."""
+    for info, body in FENCE.findall(text_of(page)):
+        if info.split()[:1] != ["python"]:
+            continue
+        for node in ast.walk(ast.parse(body, page)):
+            if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").startswith("mien"):
+                wrong = [alias.name for alias in node.names if not found(f"{node.module}.{alias.name}")]
+                assert set(wrong) <= {"toy"}, f"{page} imports {wrong} from {node.module}"
 
 
 def test_the_papers_tables_are_what_the_script_prints() -> None:
