@@ -57,7 +57,7 @@ def explain(
     truth: Annotated[
         bool, typer.Option("--truth", help="Hold the explanations of finished runs on drawn faces against the truth.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = 210,
+    limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = 150,
     vary: Annotated[
         list[str] | None, typer.Option("--vary", help="With --truth: a setting that may differ between rows.")
     ] = None,

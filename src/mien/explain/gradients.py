@@ -27,7 +27,7 @@ Weights = Callable[[Tensor, Tensor], Tensor]
 
 CELLS = 6
 """The fewest cells a side of the map that Grad-CAM looks at."""
-STEPS = 32
+STEPS = 64
 """Points on the way from the flat face to the face."""
 BATCH = 32
 

@@ -79,7 +79,7 @@ def _row(one: Explanation, name: str, methods: Sequence[str], width: int, *, fir
 
 def _caption(one: Explanation) -> str:
     said = f"{one.label} {one.probs[one.label]:.0%}"
-    return said if one.face.label in ("", one.label) else f"{said}, is {one.face.label}"
+    return said if one.face.label in ("", one.label) else f"{said}, label {one.face.label}"
 
 
 def _heads(methods: Sequence[str], width: int) -> Picture:

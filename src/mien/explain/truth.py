@@ -33,7 +33,7 @@ from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks
 __all__ = ["CHANCES", "CONTROLS", "FILE", "LIMIT", "STEPS", "Grounding", "load", "measure", "measured_rows"]
 
 FILE = "explanations.npz"
-LIMIT = 210
+LIMIT = 150
 PARTS = 10
 STEPS = 2 * PARTS
 """Reports of progress a method: parts of the faces, for the trained network and for the untrained one."""
