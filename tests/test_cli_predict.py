@@ -455,7 +455,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half(tmp_path: Path, words
     write_video(tmp_path / "film.avi", noise)
     limit = 60_000  # bytes a file may have, as if the disk were full
     done = subprocess.run(
-        command(model, *words, "--draw", "out"),
+        command(model, *words, "--json", "--draw", "out"),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -467,6 +467,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_half(tmp_path: Path, words
     assert "annot write" in done.stderr or "is the disk full?" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
+    assert json.loads(done.stdout)["failures"] == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")

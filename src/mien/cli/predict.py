@@ -66,13 +66,15 @@ def predict(
         results: Results = Tables(top_k)
         if as_json:
             results = Json(predictor.bundle, predictor.detector.name, top_k)
-        elif as_jsonl:
+        if as_jsonl:
             results = JsonLines(top_k)
-        elif as_csv:
+        if as_csv:
             results = Csv(labels, top_k)
         work = _Work(predictor, results, drawings, smooth, stopped)
-        work.look_at(found)
-        results.end()
+        try:
+            work.look_at(found)
+        finally:
+            results.end()
         work.report(len(found), quietly=isinstance(results, Tables))
         if work.faceless and faces == "default" and predictor.detector.name == "haar":
             say(f"The cascade of OpenCV looked for faces. Others find more: {_better_detector()}.")
