@@ -68,7 +68,7 @@ def compare(
         str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
     ] = None,
     examine: Annotated[
-        bool, typer.Option("--examine", help="Also test on damaged faces, for the full report.")
+        bool, typer.Option("--examine", help="Also test on damaged faces, and explain drawn ones, for the full report.")
     ] = False,
     across: Annotated[
         list[Path] | None, typer.Option("--across", help="Also test on this store. May be repeated.")

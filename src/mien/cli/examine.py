@@ -186,12 +186,15 @@ def beside(
 
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:
-    """Measure what a report shows of finished runs: other corpora, and damage where it is wanted."""
+    """Measure what a report shows of finished runs: other corpora; damage and explanations where they are wanted."""
+    from mien.cli.explain import explain_runs
     from mien.examine.across import keep_tests
+    from mien.explain.truth import knows_truth
 
     finished = [run for run in runs if run.finished]
     if damage:
         damage_runs(finished)
+        explain_runs([run for run in finished if knows_truth(run)])
     if not stores:
         return
     with progress("Testing across corpora", len(finished) * len(stores)) as advance:

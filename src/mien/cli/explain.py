@@ -19,7 +19,7 @@ from mien.atomic import write_bytes
 from mien.cli.extras import needs
 from mien.errors import ConfigError, DataError
 from mien.examine.words import percent
-from mien.explain import METHODS
+from mien.explain import LIMIT, METHODS
 from mien.explain.explainer import Explainer, Explanation, faces_of, open_explainer, pick_methods
 from mien.explain.explainer import explain as explain_faces
 from mien.explain.picture import sheet
@@ -28,8 +28,9 @@ from mien.progress import progress, track
 
 if TYPE_CHECKING:
     from mien.explain.beside import Beside, Figure, Truth
+    from mien.runs import Run
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_runs"]
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
@@ -57,7 +58,7 @@ def explain(
     truth: Annotated[
         bool, typer.Option("--truth", help="Hold the explanations of finished runs on drawn faces against the truth.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = 150,
+    limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = LIMIT,
     vary: Annotated[
         list[str] | None, typer.Option("--vary", help="With --truth: a setting that may differ between rows.")
     ] = None,
@@ -156,16 +157,13 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
         from mien.cli.examine import plain
         from mien.compare import collect
         from mien.explain.beside import summarise
-        from mien.explain.truth import STEPS, measure, measured_rows
+        from mien.explain.truth import measured_rows
         from mien.runs import find_runs
     for method in methods:
         if method not in METHODS:
             raise ConfigError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
     rows = [row for row in collect([run for folder in inputs for run in find_runs(folder)], vary).rows if row.runs]
-    finished = [run for row in rows for run in row.runs]
-    with progress("Explaining drawn faces", STEPS * len(methods) * len(finished)) as advance:
-        for run in finished:
-            measure(run, methods, limit=limit, report=advance)
+    explain_runs([run for row in rows for run in row.runs], methods, limit)
     truths = summarise(measured_rows(rows), np.random.default_rng(SEED))
     if as_json:
         print(json.dumps(plain({"truth": truths}), indent=2, ensure_ascii=False))
@@ -175,6 +173,15 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
     console.print(f"{first.n} drawn test faces, {first.seeds} seed(s); 95 % intervals. See docs/explain.md.")
     console.print(_truth_table(truths, "pointing", "Largest pixel: how often it is one that moved"))
     console.print(_truth_table(truths, "energy", "Energy: how much of what speaks for the class lies on what moved"))
+
+
+def explain_runs(runs: Sequence["Run"], methods: Sequence[str] = METHODS, limit: int = LIMIT) -> None:
+    """Hold explanations of finished runs against the truth, with a bar; what was measured is not measured again."""
+    from mien.explain.truth import STEPS, measure
+
+    with progress("Explaining drawn faces", STEPS * len(methods) * len(runs)) as advance:
+        for run in runs:
+            measure(run, methods, limit=limit, report=advance)
 
 
 def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Table:

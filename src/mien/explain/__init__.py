@@ -13,7 +13,7 @@ class (above 0) and against it (below 0), in the logit's units for those methods
 A map shows what moved this network's answer. It is no proof that the answer is right, and no sign of a feeling.
 """
 
-__all__ = ["METHODS", "TITLES"]
+__all__ = ["LIMIT", "METHODS", "TITLES"]
 
 TITLES = {
     "grad-cam": "Grad-CAM",
@@ -24,3 +24,5 @@ TITLES = {
 """How each method is called in words."""
 METHODS = tuple(TITLES)
 """All there are, in the order in which they are shown."""
+LIMIT = 150
+"""Test faces of a run that are held against the truth, unless told otherwise."""

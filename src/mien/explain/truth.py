@@ -27,13 +27,12 @@ from ..errors import DataError, RunError
 from ..examine.robustness import Replicate, stratified_faces
 from ..models import Network
 from ..runs import Run
-from . import METHODS
+from . import LIMIT, METHODS
 from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks, pointing, positive, says_nothing
 
-__all__ = ["CHANCES", "CONTROLS", "FILE", "LIMIT", "STEPS", "Grounding", "load", "measure", "measured_rows"]
+__all__ = ["CHANCES", "CONTROLS", "FILE", "STEPS", "Grounding", "knows_truth", "load", "measure", "measured_rows"]
 
 FILE = "explanations.npz"
-LIMIT = 150
 PARTS = 10
 STEPS = 2 * PARTS
 """Reports of progress a method: parts of the faces, for the trained network and for the untrained one."""
@@ -79,6 +78,14 @@ class Grounding:
     action_units: tuple[int, ...]
     layer: str
     """What Grad-CAM looked at, such as 'layer2, 6×6 cells'."""
+
+
+def knows_truth(run: Run) -> bool:
+    """Whether the faces that a run was trained on are drawn ones, with masks of what moved."""
+    try:
+        return Store.open(run.data.store).au_masks is not None
+    except DataError:
+        return False
 
 
 def load(run: Run) -> Grounding | None:
