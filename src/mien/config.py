@@ -12,6 +12,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -310,7 +311,8 @@ def _flatten(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _types() -> dict[str, Any]:
+@cache
+def _types() -> Mapping[str, Any]:
     return {
         f"{table.name}.{key}": kind
         for table in fields(Settings)

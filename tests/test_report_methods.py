@@ -1,0 +1,214 @@
+"""The methods in words: every setting is said, every number is the runs' own, every source is listed."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_runs import finish, make_runs, make_store
+from mien.compare import Comparison, collect
+from mien.config import Settings, override
+from mien.crop import CropSpec
+from mien.data.splits import divide
+from mien.data.store import Sample, Store, create_store
+from mien.labels import SEVEN
+from mien.report.certainty import assess
+from mien.report.methods import describe_methods, methods_section
+from mien.report.protocol import protocol_section
+from mien.report.references import REFERENCES
+from mien.report.spoken import SpokenSettings
+from mien.runs import Run, resolve
+
+OTHER: dict[str, Any] = {
+    "data.valid_fraction": 0.2,
+    "data.split_seed": 3,
+    "data.train_limit": 60,
+    "data.label_noise": 0.3,
+    "model.dropout": 0.35,
+    "model.block_dropout": 0.15,
+    "model.width": 0.25,
+    "model.stem": "small",
+    "model.head": "flat",
+    "model.in_chans": 1,
+    "model.init": "dirac",
+    "model.mirror": True,
+    "train.epochs": 9,
+    "train.batch_size": 64,
+    "train.micro_batch": 0,
+    "train.optimizer": "sgd",
+    "train.lr": 0.02,
+    "train.momentum": 0.85,
+    "train.weight_decay": 0.0005,
+    "train.schedule": "cosine",
+    "train.warmup_epochs": 2.0,
+    "train.label_smoothing": 0.1,
+    "train.soft_labels": True,
+    "train.class_weights": "balanced",
+    "train.ema": 0.999,
+    "train.clip_norm": 1.0,
+    "train.sizes": (32, 48),
+    "train.precision": "bfloat16",
+    "train.select": "last",
+    "augment.flip": True,
+    "augment.shift": 4.0,
+    "augment.rotation": 10.0,
+    "augment.scale": 0.1,
+    "augment.contrast": 0.2,
+    "augment.cutout": 12,
+}
+NEEDS: dict[str, dict[str, Any]] = {
+    "data.folds": {"data.protocol": "kfold"},
+    "augment.alternate": {"augment.flip": True},
+}
+"""Settings that mean something only beside another one."""
+UNSAID = {"model.name", "data.fold", "data.repeat", "train.seed", "data.protocol"}
+"""Said by other tests: they name rows and replicates, or divide the data."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("methods")
+
+
+@pytest.fixture(scope="module")
+def store(place: Path) -> Store:
+    """No valid split, so that validation is carved; subjects, copies and notes."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    with create_store(place / "store", SEVEN, CropSpec(size=8, channels=3)) as writer:
+        for i in range(210):
+            image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            split = "test" if i >= 140 else "train"
+            writer.add(image, Sample(label=i % 7, split=split, source=f"{i}.png", subject=f"s{i // 14}"))
+        writer.finish(corpus="people", licence="For tests", notes=("Dropped 351 leaks (see dropped.csv)",), skipped=4)
+    return Store.open(place / "store")
+
+
+def run_of(folder: Path, store: Store, changes: dict[str, Any]) -> Run:
+    settings = resolve(override(Settings(), {"model.name": "vgg16", "train.epochs": 4, **changes}), store)
+    fold = divide(store, settings.data)
+    return finish(Run.create(folder, settings, store, fold), fold)
+
+
+def text_of(comparison: Comparison, store: Store | None) -> str:
+    found = describe_methods(comparison, assess(comparison), store)
+    assert found
+    body, _, references = found.markdown.partition("## References")
+    unlisted = [words for words in REFERENCES if (words in body) != (REFERENCES[words] in references)]
+    assert not unlisted
+    for place in re.findall(r"\(([^()]*\d{4}[^()]*)\)", body):
+        for part in re.split(r"; ", place):
+            if words := re.search(r"[A-ZŠ][^\d]* \d{4}", part):
+                assert words[0] in REFERENCES, part
+    return body
+
+
+def test_every_setting_is_said(place: Path, store: Store) -> None:
+    keys = set(Settings().flat()) - UNSAID
+    plain = {key: text_of(collect([run_of(place / "runs", store, needs)]), store) for key, needs in NEEDS.items()}
+    plain[""] = text_of(collect([run_of(place / "runs", store, {})]), store)
+    others = OTHER | {"data.folds": 3, "augment.alternate": False}
+    silent = []
+    for key in sorted(keys):
+        default = Settings().flat()[key]
+        other = others.get(key, not default if isinstance(default, bool) else default)
+        changed = collect([run_of(place / "runs", store, {**NEEDS.get(key, {}), key: other})])
+        if text_of(changed, store) == plain.get(key, plain[""]):
+            silent.append(key)
+    assert not silent, f"methods.md says nothing of {silent}. If a setting is new, give it a value in OTHER here."
+
+
+def test_a_setting_without_a_sentence_is_named(place: Path, store: Store) -> None:
+    comparison = collect([run_of(place / "runs", store, {"train.ema": 0.99})])
+    spoken = SpokenSettings(comparison)
+    assert "train.ema" in spoken.left()
+    spoken.values("train.ema")
+    assert "train.ema" not in spoken.left()
+
+
+def test_the_numbers_are_the_runs_own(place: Path, store: Store) -> None:
+    run = run_of(place / "runs", store, {})
+    comparison = collect([run])
+    text, counts = text_of(comparison, store), run.data.counts
+    for words in (
+        f"{counts['train']} faces trained the weights, {counts['valid']} chose the epoch",
+        store.meta.sha256,
+        "Dropped 351 leaks (see dropped.csv).",
+        "4 images that could not be used were left out",
+        "Licence: For tests.",
+        f"{run.record.costs.parameters / 1e6:.2f} M parameters",
+        "4 epochs of cross-entropy",
+        "8 × 8 pixels, RGB, 7 classes",
+        "anger 10",
+        "10\u00a0% of each class",
+        "torch 2.5.0",
+        "There was no augmentation.",
+        "are over test subjects",
+        "bootstrap draws (Field & Welsh 2007)",
+    ):
+        assert words in text, words
+
+
+def test_what_rows_differ_in_is_said_by_row_and_by_network(place: Path) -> None:
+    made = make_store(place / "made", test=140)
+    text = text_of(collect(make_runs(place / "grid", made, seeds=2)), made)
+    assert "Dropout before the classifier (Srivastava et al. 2014): 0 or 0.2, by row." in text
+    assert "for densenet121 and resnet34; 7 × 7 average pooling" in text
+    assert "2 seeds (0 and 1), the same for all rows." in text
+    assert "All 15 pairs were corrected together, within each metric (Holm 1979)" in text
+    assert "Validation was the corpus's own validation split." in text
+    assert "test faces and seeds" in text
+
+
+def test_one_seed_is_mcnemars(place: Path) -> None:
+    made = make_store(place / "single", test=140)
+    text = text_of(collect(make_runs(place / "single-runs", made, dropouts=(0.0,))), made)
+    assert "McNemar's exact test (McNemar 1947)" in text
+    assert "One seed (0)" in text
+    assert "sign-flip" not in text
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("kfold", "Cross-validation in 5 folds (stratified by class, exact copies of one image together"),
+        ("group-kfold", "Cross-validation in 5 folds (stratified by class, whole subjects together"),
+        ("loso", "Leave one subject out"),
+    ],
+)
+def test_cross_validation_is_said(place: Path, store: Store, protocol: str, words: str) -> None:
+    folds = 15 if protocol == "loso" else 5
+    changes = [{"data.protocol": protocol, "data.fold": fold, "model.name": name} for name in ("vgg16", "resnet34")
+               for fold in range(folds)]  # fmt: skip
+    comparison = collect([run_of(place / "runs", store, change) for change in changes])
+    text = text_of(comparison, store)
+    assert words in text
+    assert "in each fold; over all folds 210 faces were tested, each once" in text
+    assert ("corrected resampled t-test over 5 folds" in text) == (protocol != "loso")
+    points = " ".join(protocol_section(comparison, store).points)
+    assert words in points
+
+
+def test_without_the_store_nothing_is_made_up(place: Path, store: Store) -> None:
+    comparison = collect([run_of(place / "runs", store, {})])
+    text = text_of(comparison, None)
+    assert "351" not in text
+    assert "Validation was" not in text
+    assert "openings by other runs are not known" in text
+
+
+def test_nothing_finished_has_no_methods(place: Path, store: Store) -> None:
+    comparison = collect([run_of(place / "runs", store, {})])
+    nothing = replace(comparison, rows=(replace(comparison.rows[0], runs=()),))
+    assert methods_section(nothing, assess(nothing), store).files == {}
+    assert protocol_section(nothing, store).points == ()
+
+
+def test_the_page_folds_what_the_file_says(place: Path, store: Store) -> None:
+    comparison = collect([run_of(place / "runs", store, {})])
+    section = methods_section(comparison, assess(comparison), store)
+    for title, text in section.prose:
+        assert text in section.files["methods.md"], title
