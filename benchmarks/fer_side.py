@@ -14,6 +14,7 @@ from measure import Turns
 from prediction import serve
 
 KINDS = ("tflite", "keras")
+PACKAGES = ("fer", "tensorflow-cpu", "keras", "numpy")
 
 
 def classifier(kind: str, threads: int) -> tuple[Callable[[Any], Any], list[str]]:
@@ -65,7 +66,7 @@ def main() -> None:
     faces = np.load(options.faces, allow_pickle=False)
     grey = np.stack([cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in faces])
     classify, names = classifier(options.kind, options.threads)
-    serve(turns, classify, grey, names, options.answers)
+    serve(turns, classify, grey, names, options.answers, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,6 @@ T = TypeVar("T")
 
 DISTINCT = 1200
 """Faces that are drawn for a folder of pictures; a larger one holds copies of them."""
-LAST_WORDS = 3
-"""Lines of its error output that are told of a side that broke off."""
 
 
 class SideFailed(Exception):
@@ -128,7 +126,7 @@ class Side:
         self._process.communicate()
         self._said.seek(0)
         lines = [line.strip() for line in self._said if line.strip()]
-        return " / ".join(lines[-LAST_WORDS:]) or f"ended with code {self._process.returncode}"
+        return " ".join(lines[-1:]) or f"ended with code {self._process.returncode}"
 
 
 class Turns:

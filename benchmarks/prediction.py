@@ -22,6 +22,7 @@ import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,15 @@ from measure import Side, SideFailed, Slice, Turns, alternate, conditions, publi
 from mien.machine import peak_memory_mb
 
 FER = ("fer==25.10.3",)
-FER_NEEDS = ("tensorflow-cpu<2.22", "opencv-contrib-python-headless<5", "setuptools<81", "pandas", "requests", "tqdm")
+FER_NEEDS = (
+    "tensorflow-cpu<2.22",
+    "opencv-contrib-python-headless<5",
+    "setuptools<81",
+    "pandas",
+    "pillow",
+    "requests",
+    "tqdm",
+)
 FER_KINDS = ("tflite", "keras")
 FRESH = ("compact-s", "compact-m", "compact-l", "resnet34", "densenet121", "vgg16")
 BATCHES = (1, 64)
@@ -51,7 +60,14 @@ class Subject:
     """Whether its answers mean anything."""
 
 
-def serve(turns: Turns, classify: Callable[[Any], Any], faces: Any, names: Sequence[str], answers: str) -> None:
+def serve(
+    turns: Turns,
+    classify: Callable[[Any], Any],
+    faces: Any,
+    names: Sequence[str],
+    answers: str,
+    packages: Sequence[str] = (),
+) -> None:
     """A side's work: batches of the size that a turn's word says; at the end its answers to all faces, if asked for."""
 
     def batches() -> Iterator[Any]:
@@ -64,7 +80,8 @@ def serve(turns: Turns, classify: Callable[[Any], Any], faces: Any, names: Seque
     if answers:
         parts = np.split(faces, range(max(BATCHES), len(faces), max(BATCHES)))
         np.save(answers, np.concatenate([classify(part) for part in parts]))
-    turns.close(names=list(names), peak_mb=peak)
+    versions = [f"{package} {metadata.version(package)}" for package in packages]
+    turns.close(names=list(names), peak_mb=peak, versions=versions)
 
 
 def mien_side(model: str, faces: str, threads: int, answers: str) -> None:
@@ -282,17 +299,22 @@ def print_tables(options: argparse.Namespace, folder: Path) -> None:
         except SideFailed as failure:
             notes.append(f"fer could not be installed: {failure}")
     subjects += fresh_models(folder, options.fresh)
-    rows, judged = [], ""
+    rows, judged, versions = [], "", []
     for threads in THREADS:
         answers = folder if labels is not None and threads == THREADS[0] else None
         outcomes, failures = measure(subjects, faces, threads, options.rounds, options.seconds, answers)
         rows += [outcome.row(outcomes[0]) for outcome in outcomes]
         notes += failures
+        versions += [version for outcome in outcomes for version in outcome.facts["versions"]]
         if answers:
             judged = accuracies(outcomes, labels, names)
     n = f"n: {options.rounds} rounds of {options.seconds:g} s a classifier, batch and number of threads, in turns; "
-    n += f"median (least–most) of the rounds; ratios are to {subjects[0].name}, `{' '.join((*FER, *FER_NEEDS))}`."
-    told = "\n\n".join([table(HEADS, rows), *filter(None, [judged, "\n".join(notes)]), conditions(PACKAGES, n=n)])
+    n += f"median (least–most) of the rounds; ratios are to {rows[0][0]}."
+    if versions:
+        n += f" Installed for it: {', '.join(dict.fromkeys(versions))}."
+    told = "\n\n".join(
+        [table(HEADS, rows), *filter(None, [judged, "\n".join(dict.fromkeys(notes))]), conditions(PACKAGES, n=n)]
+    )
     publish("prediction", told, options.into)
 
 

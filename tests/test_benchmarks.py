@@ -54,8 +54,7 @@ def tables(text: str) -> list[list[list[str]]]:
     return found
 
 
-SLEEPER = """
-import sys, time
+COUNTER = """
 from measure import Turns
 turns = Turns()
 print("not an answer")
@@ -63,7 +62,6 @@ def work():
     while True:
         yield
 for _ in turns.over(work(), count=3):
-    time.sleep(float(sys.argv[1]))
     if turns.word == "break":
         raise ValueError("no more")
 turns.close(peak_mb=1.5)
@@ -71,38 +69,46 @@ turns.close(peak_mb=1.5)
 
 
 @pytest.fixture
-def sleeper(tmp_path: Path) -> Iterator[Any]:
-    """Start a side whose unit of work is a nap of so many seconds."""
-    measure = script("measure")
-    path = tmp_path / "sleeper.py"
-    path.write_text(SLEEPER)
+def counter(tmp_path: Path) -> Iterator[Any]:
+    """A side whose unit of work is three things."""
+    path = tmp_path / "counter.py"
+    path.write_text(COUNTER)
     environment = {"PYTHONPATH": os.pathsep.join([str(FOLDER), str(ROOT / "src")])}
-    sides: list[Any] = []
-
-    def start(seconds: float) -> Any:
-        sides.append(measure.Side(f"{seconds}", [sys.executable, str(path), str(seconds)], environment))
-        return sides[-1]
-
-    yield start
-    for side in sides:
-        side.__exit__()
+    with script("measure").Side("counter", [sys.executable, str(path)], environment) as side:
+        yield side
 
 
-def test_sides_take_turns_and_are_compared_round_by_round(sleeper: Any) -> None:
-    measure = script("measure")
-    sides = [sleeper(0.02), sleeper(0.2)]
-    fast, slow = measure.alternate(sides, 2, seconds=0.2, most=4)
-    assert [slice.count for slice in fast] == [12, 12], "four units, of three things each"
-    assert [slice.count for slice in slow] == [3, 3], "one unit takes the time of a turn"
-    assert all(slice.seconds >= 0.2 for slice in slow)
-    assert min(measure.ratios(fast, slow)) > 2
-    assert sides[0].finish() == {"peak_mb": 1.5}
+def test_a_side_works_when_it_is_told_to(counter: Any) -> None:
+    first, second = counter.turn(1), counter.turn(4, "word")
+    assert (first.count, second.count) == (3, 12)
+    assert first.seconds > 0
+    assert counter.finish() == {"peak_mb": 1.5}
 
 
-def test_a_side_that_breaks_off_says_why(sleeper: Any) -> None:
-    measure = script("measure")
-    with pytest.raises(measure.SideFailed, match="no more"):
-        sleeper(0).turn(1, "break")
+class Steady:
+    """In place of a process: a side whose unit of work takes the same time whenever it comes."""
+
+    def __init__(self, name: str, seconds: float, log: list[str]) -> None:
+        self.name, self.seconds, self.log = name, seconds, log
+
+    def turn(self, amount: int = 1, word: str = "") -> Any:
+        self.log.append(f"{self.name}{amount}{word}")
+        return script("measure").Slice(count=10 * amount, seconds=self.seconds * amount)
+
+
+def test_sides_take_turns_and_are_compared_round_by_round() -> None:
+    measure, log = script("measure"), []
+    sides = [Steady("a", 0.25, log), Steady("b", 8.0, log), Steady("c", 0.001, log)]
+    fast, slow, short = measure.alternate(sides, 2, seconds=2.0, most=100, word="x")
+    assert log == ["a1x", "b1x", "c1x", *["a8x", "b1x", "c100x"] * 2], "a unit each to warm up, then A B C A B C"
+    assert [slice.count for slice in (*fast, *slow)] == [80, 80, 10, 10]
+    assert measure.ratios(fast, slow) == [32, 32]
+    assert len(short) == 2
+
+
+def test_a_side_that_breaks_off_says_why(counter: Any) -> None:
+    with pytest.raises(script("measure").SideFailed, match=r"^ValueError: no more$"):
+        counter.turn(1, "break")
 
 
 def test_spread_shows_median_least_and_most() -> None:
