@@ -165,4 +165,4 @@ def npz(path: Path, **changes: object) -> Path:
 
 def hash_of(text: str) -> int:
     """A seed from a text, the same in every process."""
-    return int.from_bytes(text.encode(), "little") % (1 << 32)
+    return int.from_bytes(text.encode(), "big") % (1 << 32)
