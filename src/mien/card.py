@@ -69,7 +69,7 @@ class Card:
     precision: str = "float32"
     """Arithmetic of the network: float32 or int8."""
     test: Mapping[str, Figure] = field(default_factory=dict)
-    """Accuracy, UAR, macro F1 on the run's test part; of an int8 file: those of the float32 network."""
+    """Accuracy, UAR, macro F1, ECE at `temperature` on the test part; of an int8 file: those of the float32 network."""
     recall: Mapping[str, Figure] = field(default_factory=dict)
     """The share of each class's test faces that are found."""
     valid: Mapping[str, Figure] = field(default_factory=dict)

@@ -96,6 +96,8 @@ def describe(run: Run) -> Card:
     valid, test = run.logits("valid"), run.logits("test")
     names = run.data.labels
     confusion = confusion_matrix(test.labels, test.logits.argmax(axis=1), len(names))
+    temperature = fit_temperature(valid.logits, valid.labels)
+    calibrated = replace(test, logits=test.logits / np.float32(temperature))
     return Card(
         labels=names,
         crop=run.data.crop,
@@ -104,8 +106,8 @@ def describe(run: Run) -> Card:
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,
         licence=run.data.licence,
-        temperature=fit_temperature(valid.logits, valid.labels),
-        test={name: _figure(test, name) for name in ("accuracy", "uar", "macro_f1")},
+        temperature=temperature,
+        test={name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")},
         recall={
             name: _share(hits, n)
             for name, hits, n in zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
