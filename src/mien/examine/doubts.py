@@ -9,7 +9,6 @@ from html import escape
 from ..data.gallery import STYLE, picture
 from ..data.store import Store
 from .labelnoise import LabelIssues
-from .words import percent
 
 __all__ = ["doubts_page", "estimate"]
 
@@ -34,9 +33,10 @@ def estimate(issues: LabelIssues) -> str:
     interval = issues.share.interval
     return (
         f"Confident learning takes about {round(issues.n * issues.share.value):,} of {issues.n:,} labels to be wrong, "
-        f"{percent(issues.share)} % ({interval.level:.0%} interval over faces), and doubts {len(issues.ids):,} one by "
-        f"one. It rests on {len(issues.runs)} networks that agree with {100 * issues.accuracy:.1f} % of the labels and "
-        "takes part of their mistakes for mistakes of the corpus: look before you believe it."
+        f"{100 * issues.share.value:.1f} % ({100 * interval.level:.0f} % interval {100 * interval.low:.1f} to "
+        f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It rests on "
+        f"{len(issues.runs)} networks that agree with {100 * issues.accuracy:.1f} % of the labels, and takes "
+        "part of their mistakes for mistakes of the corpus: look before you believe it."
     )
 
 
