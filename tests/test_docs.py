@@ -39,7 +39,10 @@ FORBIDDEN = re.compile(
     r"(?<![\w.])/(?:work|home|root|tmp|mnt|Users)/\w|\bsessions?\b|\bagents?\b|\bhelpers?\b|noreply|localhost|\bsandbox\b"
     r"|\b[A-Z]{3,}_[A-Z_]{3,}\b"
 )
-"""Places and people of one workplace, and placeholders that nobody filled in; the class `Session` and its module are code, which is not looked at."""
+"""Places and people of one workplace, and placeholders that nobody filled in.
+
+The class `Session` and its module are code, which is not looked at.
+"""
 STOPS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 
 
