@@ -22,7 +22,7 @@ SIDE = 192
 """Pixels a tile's side."""
 GAP, MARGIN, LINE = 10, 16, 22
 FOR, AGAINST = (230, 97, 1), (30, 110, 210)
-INK, SOFT, PAPER = (35, 35, 35), (110, 110, 110), (255, 255, 255)
+INK, SOFT, PAPER, BAR = (35, 35, 35), (110, 110, 110), (255, 255, 255), (214, 214, 214)
 DEEPEST = 0.85
 """Cover of full colour, so that the face shines through."""
 FULL = 99
@@ -59,15 +59,16 @@ def _scaled(values: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def _block(one: Explanation, methods: Sequence[str], width: int) -> Picture:
     classes = list(dict.fromkeys(name for name, _ in one.maps))
-    rows = [_row(one, name, methods, width, first=name == classes[0]) for name in classes]
+    rows = [_row(one, name, methods, width) for name in classes]
+    _put(rows[0], _enlarged(one.face.image, SIDE), 0)
+    _write(rows[0], _caption(one), (MARGIN, LINE - 7), INK)
+    if len(rows) > 1:
+        _bars(rows[1], one)
     return np.concatenate(rows)
 
 
-def _row(one: Explanation, name: str, methods: Sequence[str], width: int, *, first: bool) -> Picture:
+def _row(one: Explanation, name: str, methods: Sequence[str], width: int) -> Picture:
     row = np.full((LINE + SIDE + GAP, width, 3), 255, np.uint8)
-    if first:
-        _put(row, _enlarged(one.face.image, SIDE), 0)
-        _write(row, _caption(one), (MARGIN, LINE - 7), INK)
     for place, method in enumerate(methods, start=1):
         tile = overlay(one.face.image, one.maps[name, method])
         _outline(tile, one.face)
@@ -75,6 +76,15 @@ def _row(one: Explanation, name: str, methods: Sequence[str], width: int, *, fir
     left = MARGIN + SIDE + GAP
     _write(row, f"what speaks for {name} ({one.probs[name]:.0%})", (left, LINE - 7), INK)
     return row
+
+
+def _bars(row: Picture, one: Explanation) -> None:
+    """The probability of each class at the left of a row, under the face."""
+    step = min(LINE, SIDE // len(one.probs))
+    for place, (name, share) in enumerate(one.probs.items()):
+        base = LINE + (place + 1) * step
+        cv2.rectangle(row, (MARGIN, base - step + 3), (MARGIN + round(SIDE * share), base - 1), BAR, -1)
+        _write(row, f"{name} {share:.0%}", (MARGIN + 3, base - step // 3), INK)
 
 
 def _caption(one: Explanation) -> str:

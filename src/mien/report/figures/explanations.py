@@ -49,7 +49,7 @@ def shown_methods(truths: Sequence[Truth]) -> list[str]:
 def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Drawing]:
     """A panel a method and figure, a line a network; looks by row name."""
     methods = shown_methods(truths)
-    height, left = 0.15 + ROW * len(truths), 0.07 * max(len(truth.name) for truth in truths) + 0.2
+    height, left = 0.15 + ROW * len(truths), 0.066 * max(len(truth.name) for truth in truths) + 0.2
     width = min(2.4, 6.3 / len(methods))
     with Sheet(2, len(methods), (width, height), left=left, gap=(0.2, 0.62), top=0.52, bottom=0.42) as sheet:
         panels = iter(sheet.axes)
@@ -73,7 +73,7 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
     units = sorted({unit for _, one in rows for unit in one.units})
     if not units:
         return []
-    side, left = 0.38, 0.07 * max(len(truth.name) for truth, _ in rows) + 0.2
+    side, left = 0.38, 0.066 * max(len(truth.name) for truth, _ in rows) + 0.2
     size = (side * len(units), 0.26 * len(rows))
     with Sheet(1, 1, size, left=left, top=0.1, bottom=1.6) as sheet:
         axes = sheet.axes[0]
@@ -83,6 +83,8 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
                     _cell(axes, column, line, one.units[unit].value, looks[truth.name])
         axes.set(xlim=(0, len(units)), ylim=(len(rows), 0))
         axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
         axes.set_yticks(np.arange(len(rows)) + 0.5, [truth.name for truth, _ in rows])
         names = [f"AU {unit}, {AU_NAMES.get(unit, '')}".rstrip(", ") for unit in units]
         axes.set_xticks(np.arange(len(units)) + 0.5, names, rotation=90, fontsize=7.5)
