@@ -37,6 +37,8 @@ RISK = 0.1
 """The risk that the threshold of "uncertain" is chosen for: one wrong answer in ten."""
 SCORES = ("ece", "ece_mass", "brier", "nll", "aurc")
 DRAWS, SLOW_DRAWS = 400, 200
+MOST_SLOW = 2000
+"""Draws of the area under the curve, over all seeds of a row; a row of many seeds takes fewer of each."""
 COVERAGES = np.arange(2, 101) / 100
 
 
@@ -143,14 +145,14 @@ def _probabilities(
     n = len(labels)
 
     def means(counts: NDArray[np.float32]) -> Floats:
-        draws = counts.astype(np.float64)
-        return np.stack([one.means(draws) for one in each], axis=1)
+        return np.stack([one.means(counts) for one in each], axis=1)
 
     def areas(counts: NDArray[np.float32]) -> Floats:
         return np.stack([one.area(counts) for one in each], axis=1)[:, :, None]
 
     found = [*spreads(means, n, np.random.default_rng(0), subjects=subjects, draws=DRAWS)]
-    found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=SLOW_DRAWS)
+    few = min(SLOW_DRAWS, max(MOST_SLOW // len(each), 80))
+    found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=few)
     conf = np.concatenate([one.confidence for one in each])
     right = np.concatenate([one.right for one in each])
     return Probabilities(
@@ -170,6 +172,7 @@ class _PerFace:
         binned = [self._one_hot(confidence_bins(self.confidence, BINS, by)) for by in ("width", "mass")]
         losses = [brier_of_each(probs, labels), nll_of_each(logits, labels)]
         self._columns = np.column_stack([*(table * gap[:, None] for table in binned), *losses])
+        self._short = self._columns.astype(np.float32)
         self._order = np.argsort(-self.confidence, kind="stable")
         curve = risk_coverage(self.confidence, self.right)
         self._aurc = curve.aurc
@@ -179,9 +182,15 @@ class _PerFace:
     def _one_hot(index: NDArray[np.int64]) -> Floats:
         return np.eye(BINS)[index]
 
-    def means(self, counts: Floats) -> Floats:
-        """Both calibration errors, Brier's score and the likelihood of each draw, `(B, 4)`."""
-        sums = counts @ self._columns / counts.sum(axis=1, keepdims=True)
+    def means(self, counts: NDArray[np.float32]) -> Floats:
+        """Both calibration errors, Brier's score and the likelihood of each draw, `(B, 4)`.
+
+        The faces as they are, one draw, are summed in float64; the many draws in float32, which is enough for a
+        variance.
+        """
+        one = len(counts) == 1
+        sums = (counts.astype(np.float64) @ self._columns if one else counts @ self._short).astype(np.float64)
+        sums /= counts.sum(axis=1, keepdims=True, dtype=np.float64)
         width, mass = (np.abs(sums[:, i * BINS : (i + 1) * BINS]).sum(axis=1) for i in (0, 1))
         return np.column_stack([width, mass, sums[:, -2:]])
 

@@ -81,10 +81,10 @@ def _lines(axes: "Axes", item: Shown, train: NDArray[np.float64], valid: NDArray
     axes.plot(epochs, valid.mean(axis=0), color=item.look.colour, linestyle=item.look.dash, linewidth=1.8)
     if len(valid) > 1:
         axes.fill_between(epochs, valid.min(axis=0), valid.max(axis=0), color=item.look.colour, alpha=0.25, lw=0)
-    for run, line in zip(item.row.runs, valid, strict=True):
-        kept = run.record.selected_epoch
-        if 1 <= kept <= len(line):
-            axes.plot(kept, line[kept - 1], marker="o", markersize=4, color=item.look.colour, zorder=3)
+    kept = [run.record.selected_epoch for run in item.row.runs]
+    dots = [(epoch, line[epoch - 1]) for epoch, line in zip(kept, valid, strict=True) if 1 <= epoch <= len(line)]
+    if dots:
+        axes.plot(*zip(*dots, strict=True), "o", markersize=4, color=item.look.colour, zorder=3)
     axes.set_xlim(1 if len(epochs) > 1 else 0, max(len(epochs), 2))
 
 
