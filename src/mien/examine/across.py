@@ -67,7 +67,7 @@ class Cell:
     change_uar: Estimate
     """UAR less that at home, seed by seed, over the faces of both; nan at home, and where folds were pooled."""
     copies: int | None
-    """Tested pictures that are, byte for byte, in the store of training; None where that cannot be looked up."""
+    """Tested pictures that are, byte for byte, among those trained or chosen on; None where that is not known."""
     notes: tuple[str, ...]
     """How the pictures were adapted, in sentences."""
 
@@ -406,14 +406,19 @@ def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.in
 
 
 def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
-    """How many pictures are also in the store of training; None where it is gone or has changed."""
+    """How many pictures the run may have learnt from: they are in its store too, and not in its own test part alone.
+
+    None where the store is gone or has changed.
+    """
     try:
         store = Store.open(run.data.store)
     except DataError:
         return None
     if store.meta.sha256 != run.data.fingerprint:
         return None
-    known = {_digest(image) for batch in store.iter_images() for image in batch}
+    pictures = (image for batch in store.iter_images() for image in batch)
+    own_test = (store.samples.split == "test") & (run.settings.data.protocol == "holdout")
+    known = {_digest(image) for image, hidden in zip(pictures, own_test, strict=True) if not hidden}
     return sum(_digest(image) in known for image in images)
 
 
