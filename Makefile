@@ -3,13 +3,17 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-long check fix bench bench-train clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check fix bench bench-train clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 demo: $(READY)  ## the paper's experiment on drawn faces: prints its table and where the report is
 	$(BIN)/mien compare demo --runs demo/runs --out demo/report
 
 test: $(READY)  ## the tests that a change must pass
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long

@@ -47,7 +47,7 @@ __all__ = [
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
-LIMIT = 2000
+LIMIT = 1000
 """Faces to damage, as `examine.robustness.LIMIT`."""
 LABEL_NOISE = "data.label_noise"
 

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 FILE = "robustness.npz"
-LIMIT = 2000
+LIMIT = 1000
 CLEAR = 4.0
 STEPS = len(CORRUPTIONS) * len(SEVERITIES)
 SUITE = 1
