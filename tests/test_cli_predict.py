@@ -161,7 +161,7 @@ def test_no_face_is_said_and_no_error(predict: Predict, tmp_path: Path, capsys: 
 def test_where_the_cascade_stands_in_for_a_better_detector_it_says_so(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "yuface.yuface", None)
+    monkeypatch.setitem(sys.modules, "yuface", None)
     save(tmp_path / "grey.png", GREY)
     assert predict("grey.png", "--faces", "default") == 0
     assert "Others find more: " in capsys.readouterr().err

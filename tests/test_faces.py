@@ -1,5 +1,6 @@
 """Detectors: one kind of box, each face once, from left to right, in pictures of any size."""
 
+import resource
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +37,34 @@ def test_finds_drawn_faces_with_square_boxes_in_order(name: str, least: int) -> 
     assert all(f.box[2] == f.box[3] and 0 <= f.score <= 1 for f in faces)
     centres = [f.box[0] + f.box[2] / 2 for f in faces]
     assert centres == sorted(centres)
+
+
+def test_yuface_says_what_its_own_binding_says() -> None:
+    detector = _detector("yuface")
+    from yuface.yuface import detect
+
+    rows = np.asarray(detect(np.ascontiguousarray(SCENE.image[..., ::-1]))).astype(float)
+    rows = sorted((row for row in rows.tolist() if row[0] >= 60), key=lambda row: row[1] + row[3] / 2)
+    found = detector.detect(SCENE.image)
+    assert [face.score for face in found] == pytest.approx([row[0] / 100 for row in rows])
+    assert [face.box[0] + face.box[2] / 2 for face in found] == pytest.approx([row[1] + row[3] / 2 for row in rows])
+    assert [face.landmarks.tolist() for face in found] == [np.reshape(row[5:15], (5, 2)).tolist() for row in rows]  # type: ignore[union-attr]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the resident set is read from /proc")
+@pytest.mark.parametrize("name", ["haar", "yuface"])
+def test_a_detector_keeps_no_memory(name: str) -> None:
+    detector, picture = _detector(name), np.full((48, 48, 3), 90, dtype=np.uint8)
+
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    for _ in range(50):
+        detector.detect(picture)
+    before = pages()
+    for _ in range(600):
+        detector.detect(picture)
+    assert (pages() - before) * resource.getpagesize() < 8 << 20
 
 
 def test_landmarks_of_yuface_fall_on_the_drawn_ones() -> None:
@@ -125,7 +154,7 @@ def test_shrinking_keeps_the_ratio_and_never_enlarges() -> None:
 def test_the_default_is_yuface_where_it_is_and_else_haar(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("yuface", reason="there is no wheel of yuface here")
     assert find_detector().name == "yuface"
-    monkeypatch.setitem(sys.modules, "yuface.yuface", None)
+    monkeypatch.setitem(sys.modules, "yuface", None)
     assert find_detector("default").name == "haar"
     with pytest.raises(MissingExtra, match=r"mien\[faces\]"):
         find_detector("yuface")
