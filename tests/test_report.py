@@ -201,16 +201,31 @@ def test_csv_holds_the_runs_numbers(report: Path, one_seed: Comparison) -> None:
         assert float(line["uar_low"]) < score.uar < float(line["uar_high"])
 
 
-def test_latex_is_booktabs_and_escaped(place: Path, one_seed: Comparison, report: Path) -> None:
-    text = (report.parent / "table.tex").read_text(encoding="utf-8")
-    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}", r"\end{table}"):
-        assert text.count(rule) == 1
-    widths = {len(re.findall(r"(?<!\\)&", line)) for line in text.splitlines() if line.endswith(r"\\")}
-    spec = re.search(r"\\begin\{tabular\}\{(l(r+))\}", text)
-    assert spec
-    assert widths == {len(spec[2])}
-    assert not re.search(r"(?<!\\)[%#_]", text.replace("$n$", "")), "unescaped signs"
+COMMANDS = "begin bottomrule caption centering end footnotesize medskip midrule par pm scriptsize setlength smallskip"
+COMMANDS += " tabcolsep textbf textit to toprule times"
+"""All that `table.tex` may say beside escaped signs: LaTeX itself and booktabs."""
+
+
+def test_latex_is_booktabs_and_escaped(place: Path, three_seeds: Comparison) -> None:
+    text = (write_report(three_seeds, place / "latex").parent / "table.tex").read_text(encoding="utf-8")
+    assert text.isascii()
+    assert set(re.findall(r"\\([A-Za-z]+)", text)) <= set(COMMANDS.split())
+    tabulars = re.findall(r"\\begin\{tabular\}\{l(r+)\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL)
+    assert len(tabulars) == 2
+    for columns, body in tabulars:
+        assert [body.count(rf"\{rule}rule") for rule in ("top", "mid", "bottom")] == [1, 1, 1]
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(columns)}
+    assert len(re.findall(r"\\scriptsize \[\d+\.\d--\d+\.\d\]", text)) == 3 * len(three_seeds.rows)
+    assert text.count(r"\textbf{") == sum(
+        cell.best for line in build_table(three_seeds, assess(three_seeds)).lines for cell in line.cells.values()
+    )
+    outside = re.sub(r"\\begin\{tabular\}.*?\\end\{tabular\}", "", text, flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)[%#_&]", outside), "unescaped signs"
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    for name in ("table", "tabular"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}")
+    assert len(re.findall(r"(?<!\\)\$", text)) % 2 == 0
 
 
 def test_markdown_has_equal_columns(report: Path) -> None:

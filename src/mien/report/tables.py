@@ -289,26 +289,39 @@ def _notes(comparison: Comparison) -> Iterable[str]:
 
 
 def as_latex(table: Table) -> str:
-    """A `booktabs` table; `\\usepackage{booktabs}` is all it needs."""
-    columns = table.wide
+    """Two `booktabs` tables in one float, scores and costs; `\\usepackage{booktabs}` is all it needs."""
+    scores = [c for c in table.wide if c.unit == "%"]
+    costs = [c for c in table.wide if c.unit != "%"]
+    notes = [*table.notes, *(f"{line.name}: {line.status}." for line in table.lines if line.status)]
     lines = [
         r"\begin{table}",
-        r"\centering\small",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{_tex(table.caption)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}",
-        r"\toprule",
-        " & ".join(["Network", *(_tex(c.title) for c in columns), "Seeds"]) + r" \\",
-        " & ".join(["", *(_tex(c.unit) for c in columns), "$n$"]) + r" \\",
-        r"\midrule",
+        *_tabular(table, scores),
+        r"\par\medskip",
+        *_tabular(table, costs),
+        *(rf"\par\smallskip {_tex(note)}" for note in notes),
+        r"\end{table}",
     ]
+    return "\n".join([*lines, ""])
+
+
+def _tabular(table: Table, columns: Sequence[Column]) -> Iterable[str]:
+    """Some columns, intervals on a line of their own below the figures."""
+    yield rf"\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}"
+    yield r"\toprule"
+    yield " & ".join(["Network", *(_tex(c.title) for c in columns), "Seeds"]) + r" \\"
+    yield " & ".join(["", *(_tex(c.unit) for c in columns), "$n$"]) + r" \\"
+    yield r"\midrule"
     for line in table.lines:
-        cells = [_tex_cell(line.cells[c.key], c) for c in columns]
         name = rf"\textit{{{_tex(line.name)}}}" if line.paper else _tex(line.name)
-        lines.append(" & ".join([name, *cells, str(line.seeds)]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [*table.notes, *(f"{line.name}: {line.status}." for line in table.lines if line.status)]
-    lines += [rf"\par\footnotesize {_tex(note)}" for note in notes]
-    return "\n".join([*lines, r"\end{table}", ""])
+        yield " & ".join([name, *(_tex_cell(line.cells[c.key], c) for c in columns), str(line.seeds)]) + r" \\"
+        intervals = [_tex(line.cells[c.key].interval(c)) for c in columns]
+        if any(intervals):
+            small = [rf"{{\scriptsize [{one}]}}" if one else "" for one in intervals]
+            yield " & ".join(["", *small, ""]) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
 
 
 def as_markdown(table: Table) -> str:
@@ -376,6 +389,9 @@ TEX = {
     "±": r"$\pm$",
     "–": "--",
     "×": r"$\times$",
+    "−": "$-$",
+    "→": r"$\to$",
+    "\u00a0": "~",
     "“": "``",
     "”": "''",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -388,9 +404,7 @@ def _tex(text: str) -> str:
 
 def _tex_cell(cell: Cell, column: Column) -> str:
     text = _tex(cell.text(column)).replace(" $\\pm$ ", "\\,$\\pm$\\,")
-    text = rf"\textbf{{{text}}}" if cell.best else text
-    interval = _tex(cell.interval(column))
-    return rf"{text} {{\scriptsize [{interval}]}}" if interval else text
+    return rf"\textbf{{{text}}}" if cell.best else text
 
 
 def _markdown(text: str) -> str:
