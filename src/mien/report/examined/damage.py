@@ -18,6 +18,8 @@ from .values import as_csv, three
 __all__ = ["damage_section"]
 
 ID, TITLE = "robustness", "What damage they withstand"
+MOST_SAID = 4
+"""Rows that are put into words, the lowest mCE first; the table has all."""
 
 
 def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:
@@ -53,8 +55,9 @@ def _lead(damages: Sequence[Damage]) -> str:
     told = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
     if not told:
         return f"{lead} No other row can be told from it." if others else lead
-    words = "; ".join(f"{one.name} {percent(one.mce)}" for one in told)
-    return f"{lead} Told from 100 by their own 95 % interval, which is not corrected for the number of rows: {words}."
+    words = "; ".join(f"{one.name} {percent(one.mce)}" for one in told[:MOST_SAID])
+    more = f"; and {len(told) - MOST_SAID} more in the table" if len(told) > MOST_SAID else ""
+    return f"{lead} Told from 100 by their own 95 % intervals, not corrected for the number of rows: {words}{more}."
 
 
 def _holds(figure: Estimate, value: float) -> bool:

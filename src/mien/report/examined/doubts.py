@@ -22,7 +22,7 @@ __all__ = ["doubts_section"]
 ID, TITLE = "labels", "Which labels are doubtful"
 DRAWN = "drawn"
 """The corpus that mien draws, whose labels are right by construction."""
-MOST_FACES = 36
+MOST_FACES = 27
 MOST_PAIRS = 10
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["dot", "draw_damage", "name_rows", "spoken"]
 
 COLUMNS = 4
-DODGE = 0.13
-"""Severities between the intervals of neighbouring rows, so that they stand beside one another."""
+DODGE, WIDEST = 0.13, 1.2
+"""Severities between the intervals of neighbouring rows, so that they stand beside one another, and of all of them."""
+CROWD = 8
+"""Rows from which the legend is set in smaller letters."""
 
 
 def spoken(corruption: str) -> str:
@@ -27,7 +29,7 @@ def spoken(corruption: str) -> str:
 def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Drawing]:
     """Small multiples of accuracy against severity, 0 being the face as it is; looks by row name."""
     kinds = damages[0].corruptions
-    lines = -(-(len(kinds) + 1) // COLUMNS)
+    lines, dodge = -(-(len(kinds) + 1) // COLUMNS), min(DODGE, WIDEST / len(damages))
     shown = [e.value for one in damages for e in (one.clean, *(cell for kind in one.accuracy for cell in kind))]
     ends = [e.interval for one in damages for e in (one.clean, *(kind[-1] for kind in one.accuracy))]
     low = np.floor(10 * min(*shown, *(end.low for end in ends))) / 10
@@ -40,11 +42,11 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
                 axes.plot(
                     range(len(cells)), [c.value for c in cells], color=look.colour, linestyle=look.dash, linewidth=1.3
                 )
-                end, x = cells[-1], SEVERITIES[-1] + DODGE * (1 + place)
+                end, x = cells[-1], SEVERITIES[-1] + dodge * (1 + place)
                 axes.plot([x, x], [end.interval.low, end.interval.high], color=look.colour, linewidth=1)
                 dot(axes, x, end.value, look, 3)
             percent_axis(axes, max(0.0, float(low)), min(1.0, float(high)))
-            axes.set_xlim(0, SEVERITIES[-1] + DODGE * (len(damages) + 1))
+            axes.set_xlim(0, SEVERITIES[-1] + dodge * (len(damages) + 1))
             axes.set_xticks([0, *SEVERITIES])
             axes.set_title(spoken(kind))
             axes.tick_params(labelleft=k % COLUMNS == 0, labelbottom=k + COLUMNS >= len(kinds))
@@ -52,7 +54,8 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
             axes.remove()
         sheet.axes[len(kinds)].set_axis_off()
         names = [one.name for one in damages]
-        name_rows(sheet.axes[len(kinds)], names, looks, loc="upper left", fontsize=7.5)
+        letters: dict[str, float] = {"fontsize": 6, "labelspacing": 0.3} if len(names) > CROWD else {"fontsize": 7.5}
+        name_rows(sheet.axes[len(kinds)], names, looks, loc="upper left", **letters)
         sheet.axes[0].set_ylabel("accuracy, %")
         sheet.axes[(lines - 1) * COLUMNS].set_xlabel("severity (0: as it is)")
         return [

@@ -100,6 +100,7 @@ def draw_subjects(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[D
     if not known:
         return []
     columns, lines = min(3, len(known)), -(-len(known) // 3)
+    lined = max(len(subjects.subject) for _, subjects in known) <= SUBJECTS_WITH_LINES
     with Sheet(lines, columns, (2.15, 1.6), gap=(0.3, 0.5), top=0.3) as sheet:
         for index, (axes, (one, subjects)) in enumerate(zip(sheet.axes, known, strict=False)):
             _subjects(axes, subjects, looks[one.name])
@@ -113,10 +114,11 @@ def draw_subjects(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[D
             sheet.finish(
                 "subjects",
                 "Accuracy of each subject",
-                "One dot a subject of the test, with Wilson's 95 % interval over that subject's faces. The grey line "
-                "is what luck alone would give, were all subjects equally easy: where the dots follow it, the range "
-                "says nothing of people; where they fall below it on the left, some subjects are served worse than "
-                "others.",
+                "One dot a subject of the test"
+                + (", with Wilson's 95 % interval over that subject's faces" if lined else "")
+                + ". The grey line is what luck alone would give, were all subjects equally easy: where the dots "
+                "follow it, the range says nothing of people; where they fall below it on the left, some subjects are "
+                "served worse than others.",
             )
         ]
 
