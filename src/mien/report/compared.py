@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from .certainty import METRIC_NAMES, Certainty
+from .examined.values import as_csv
 from .figures import Shown, draw_forest
 from .pairs import Pair, in_words
 from .parts import Panel, Section, SmallTable
@@ -10,6 +11,8 @@ from .parts import Panel, Section, SmallTable
 __all__ = ["differences_section"]
 
 DASH = "–"
+DIGITS = ("metric", "first", "second", "difference", "low", "high", "p", "p_holm", "better", "method")
+"""Heads of `differences.csv`."""
 
 
 def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section:
@@ -18,7 +21,14 @@ def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section
     if not certainty.pairs:
         return Section(id="differences", title=title, lead=certainty.why_untested)
     found = [panel for metric in METRIC_NAMES for panel in _panels(certainty.of(metric), shown)]
-    return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty))
+    files = {"differences.csv": as_csv(DIGITS, map(_digits, certainty.pairs))}
+    return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty), files=files)
+
+
+def _digits(pair: Pair) -> tuple[object, ...]:
+    interval = pair.interval
+    numbers = (pair.effect, interval.low, interval.high, pair.p, pair.p_corrected)
+    return pair.metric, pair.a, pair.b, *numbers, pair.better or "", pair.method
 
 
 def _lead(certainty: Certainty) -> str:

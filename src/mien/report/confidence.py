@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ..statistics.estimates import Estimate
 from .calibrated import COVERAGES, RISK, Calibrated, Probabilities, calibrate
+from .examined.values import as_csv, three
 from .figures import Drawing, Shown, draw_reliability, draw_risk_coverage
 from .parts import Panel, Section, SmallTable, panels
 
@@ -28,7 +29,17 @@ def calibration_section(shown: Sequence[Shown]) -> Section:
     if not rows:
         return Section(id="calibration", title=title)
     found = (*panels(draw_reliability(rows)), _scores(rows), *panels(_curve(rows)), _uncertain(rows))
-    return Section(id="calibration", title=title, panels=found, lead=_lead(rows))
+    files = {"calibration.csv": as_csv(("row", "logits", "score", "value", "low", "high"), _digits(rows))}
+    return Section(id="calibration", title=title, panels=found, lead=_lead(rows), files=files)
+
+
+def _digits(rows: Sequence[Calibrated]) -> Iterator[tuple[object, ...]]:
+    for row in rows:
+        for words, form in (("as trained", row.before), ("scaled", row.after)):
+            for key, *_ in COLUMNS:
+                yield row.item.name, words, key, *three(form.scores[key])
+        yield row.item.name, "scaled", "coverage", *three(row.coverage)
+        yield row.item.name, "scaled", "risk", *three(row.risk)
 
 
 def _lead(rows: Sequence[Calibrated]) -> str:

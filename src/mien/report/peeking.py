@@ -15,6 +15,7 @@ from ..calibration import Floats
 from ..metrics import scores
 from ..statistics import Interval
 from .certainty import METRIC_NAMES
+from .examined.values import as_csv
 from .figures import Shown, draw_peeking
 from .figures.peeking import Dumbbell
 from .parts import Panel, Section, SmallTable
@@ -34,6 +35,8 @@ class Peeked:
     """One row's runs that were also judged at every epoch; arrays `(R,)` by metric."""
 
     item: Shown
+    runs: tuple[str, ...]
+    """Their ids."""
     honest: Mapping[str, Floats]
     """On test, at the epoch that the run had chosen."""
     claimed: Mapping[str, Floats]
@@ -53,6 +56,7 @@ def peeked(item: Shown) -> Peeked | None:
     own = [scores(test.logits, test.labels) for test in tests]
     return Peeked(
         item=item,
+        runs=tuple(run.id for run, _ in runs),
         honest={metric: np.array([getattr(one, metric) for one in own]) for metric in METRIC_NAMES},
         claimed={metric: np.array([table[metric].max() for _, table in runs]) for metric in METRIC_NAMES},
     )
@@ -75,7 +79,16 @@ def peeking_section(shown: Sequence[Shown]) -> Section:
         return Section(id="peeking", title=title, lead=ABSENT)
     drawings = draw_peeking([_dumbbell(row) for row in rows])
     found = [Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings]
-    return Section(id="peeking", title=title, lead=_lead(rows), panels=(*found, _table(rows)))
+    files = {"peeking.csv": as_csv(("row", "metric", "run", "honest", "claimed"), _digits(rows))}
+    return Section(id="peeking", title=title, lead=_lead(rows), panels=(*found, _table(rows)), files=files)
+
+
+def _digits(rows: Sequence[Peeked]) -> Iterator[tuple[object, ...]]:
+    for row in rows:
+        for metric in METRIC_NAMES:
+            together = zip(row.runs, row.honest[metric].tolist(), row.claimed[metric].tolist(), strict=True)
+            for run, honest, claimed in together:
+                yield row.item.name, metric, run, honest, claimed
 
 
 def _lead(rows: Sequence[Peeked]) -> str:
