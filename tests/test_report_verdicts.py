@@ -206,7 +206,7 @@ def test_repetitions_to_tell_reach_the_power() -> None:
 
 
 def test_size_of_the_fold_test_on_correlated_folds() -> None:
-    """Five folds whose training parts share three quarters of their faces: the plain t-test claims more than twice too often."""
+    """Folds share three quarters of their training faces: the plain t-test claims more than twice too often."""
     rng, rho, told, plain = np.random.default_rng(6), 0.2, 0, 0
     for _ in range(2000):
         drawn = rng.normal(0, math.sqrt(rho)) + rng.normal(0, math.sqrt(1 - rho), 5)
