@@ -369,7 +369,7 @@ def made(rng: np.random.Generator, own: float, untrained: float, n: int = 300) -
         units=on_units,
         methods=("occlusion",),
         action_units=(4, 12),
-        layer="layer2, 6×6 cells",
+        layer="layer2 (6×6 cells)",
     )
 
 
@@ -548,6 +548,22 @@ def test_the_verb_holds_runs_against_the_truth(
     assert call(*words) == 0
     assert "Energy" in capsys.readouterr().out
     assert call("explain", tmp_path / "runs", "--truth", "--method", "lime") == 2
+
+
+def test_comparisons_that_examine_explain_drawn_faces(
+    tmp_path: Path, drawn: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.cli.explain import explain_drawn
+
+    monkeypatch.setattr("mien.cli.explain.LIMIT", 6)
+    monkeypatch.setattr("mien.cli.explain.METHODS", ("grad-cam",))
+    real = make_runs(
+        tmp_path / "real", make_store(tmp_path / "store", size=16), networks=("compact-s",), dropouts=(0.0,)
+    )
+    own = weighted_run(tmp_path / "runs", drawn)
+    explain_drawn([*real, own])
+    assert (own.path / FILE).exists()
+    assert not (real[0].path / FILE).exists()
 
 
 def test_the_report_shows_what_was_measured(tmp_path: Path, drawn: Store) -> None:

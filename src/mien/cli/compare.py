@@ -102,6 +102,7 @@ def compare(
     Every setting there is stands in the config.toml of each run.
     """
     with needs("train", "compare"):
+        from mien.cli.explain import explain_drawn
         from mien.cli.watch import watch
         from mien.compare import collect, plan, stated
         from mien.engines.local import finish
@@ -120,6 +121,8 @@ def compare(
     with watch(len(planned)) as progress:
         finish(planned, progress, teach_peeking=teach == "peeking")
     examine_runs(planned, others, damage=examine)
+    if examine:
+        explain_drawn(planned)
     comparison = collect(planned, vary=stated(chosen))
     _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 

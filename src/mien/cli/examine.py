@@ -6,7 +6,6 @@ needs `mien[train]` is imported when a verb is called, so that the command line 
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from mien.atomic import write_text
 from mien.cli.extras import needs
+from mien.cli.facts import plain
 from mien.data.store import Store
 from mien.errors import CompareError, DataError
 from mien.examine.words import number, p_words, percent, points, span
@@ -41,7 +41,6 @@ __all__ = [
     "damage_runs",
     "examine_runs",
     "noise",
-    "plain",
     "robustness",
 ]
 
@@ -186,15 +185,12 @@ def beside(
 
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:
-    """Measure what a report shows of finished runs: other corpora; damage and explanations where they are wanted."""
-    from mien.cli.explain import explain_runs
+    """Measure what a report shows of finished runs: other corpora, and damage where it is wanted."""
     from mien.examine.across import keep_tests
-    from mien.explain.truth import knows_truth
 
     finished = [run for run in runs if run.finished]
     if damage:
         damage_runs(finished)
-        explain_runs([run for run in finished if knows_truth(run)])
     if not stores:
         return
     with progress("Testing across corpora", len(finished) * len(stores)) as advance:
@@ -217,19 +213,6 @@ def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) 
     console = Console(highlight=False)
     for item in shown:
         console.print(escape(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
-
-
-def plain(value: Any) -> Any:
-    """Facts as JSON has them: nan is null, arrays are lists."""
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _damage_table(damages: Sequence["Damage"]) -> Table:

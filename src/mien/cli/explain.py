@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mien.explain.beside import Beside, Figure, Truth
     from mien.runs import Run
 
-__all__ = ["explain", "explain_runs"]
+__all__ = ["explain", "explain_drawn"]
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
@@ -154,7 +154,7 @@ def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> 
 
 def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
     with needs("train", "explain --truth"):
-        from mien.cli.examine import plain
+        from mien.cli.facts import plain
         from mien.compare import collect
         from mien.explain.beside import summarise
         from mien.explain.truth import measured_rows
@@ -163,7 +163,7 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
         if method not in METHODS:
             raise ConfigError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
     rows = [row for row in collect([run for folder in inputs for run in find_runs(folder)], vary).rows if row.runs]
-    explain_runs([run for row in rows for run in row.runs], methods, limit)
+    _measure([run for row in rows for run in row.runs], methods, limit)
     truths = summarise(measured_rows(rows), np.random.default_rng(SEED))
     if as_json:
         print(json.dumps(plain({"truth": truths}), indent=2, ensure_ascii=False))
@@ -175,8 +175,15 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
     console.print(_truth_table(truths, "energy", "Energy: how much of what speaks for the class lies on what moved"))
 
 
-def explain_runs(runs: Sequence["Run"], methods: Sequence[str] = METHODS, limit: int = LIMIT) -> None:
-    """Hold explanations of finished runs against the truth, with a bar; what was measured is not measured again."""
+def explain_drawn(runs: Sequence["Run"]) -> None:
+    """Hold explanations of those runs against the truth that are finished and know it, for the full report."""
+    from mien.explain.truth import knows_truth
+
+    _measure([run for run in runs if run.finished and knows_truth(run)], METHODS, LIMIT)
+
+
+def _measure(runs: Sequence["Run"], methods: Sequence[str], limit: int) -> None:
+    """With a bar; what was measured is not measured again."""
     from mien.explain.truth import STEPS, measure
 
     with progress("Explaining drawn faces", STEPS * len(methods) * len(runs)) as advance:

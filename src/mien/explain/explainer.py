@@ -141,11 +141,11 @@ def methods_of(network: "Network") -> dict[str, Method]:
 
 
 def layer_words(network: "Network", size: int) -> str:
-    """What Grad-CAM looks at in faces of `size` x `size` pixels: 'layer2, 6×6 cells'."""
+    """What Grad-CAM looks at in faces of `size` x `size` pixels: 'layer2 (6×6 cells)'."""
     from .gradients import last_map
 
     layer = last_map(network, size)
-    return f"{layer.name}, {layer.cells[0]}×{layer.cells[1]} cells"
+    return f"{layer.name} ({layer.cells[0]}×{layer.cells[1]} cells)"
 
 
 def faces_of(source: str, spec: CropSpec, detector: FaceDetector) -> list[Explained]:

@@ -77,7 +77,7 @@ class Grounding:
     methods: tuple[str, ...]
     action_units: tuple[int, ...]
     layer: str
-    """What Grad-CAM looked at, such as 'layer2, 6×6 cells'."""
+    """What Grad-CAM looked at, such as 'layer2 (6×6 cells)'."""
 
 
 def knows_truth(run: Run) -> bool:

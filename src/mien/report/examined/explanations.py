@@ -56,20 +56,21 @@ def _panels(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Panel]:
 
 
 def _lead(truths: Sequence[Truth]) -> str:
-    every = [one for truth in truths for one in truth.methods]
-    learned = sum(one.energy.above["untrained"].interval.low > 0 for one in every)
-    own = sum(one.energy.above["others"].interval.low > 0 for one in every)
+    every = [(truth, one) for truth in truths for one in truth.methods]
+    same = [pair for pair in every if pair[1].energy.above["untrained"].interval.low <= 0]
+    own = sum(one.energy.above["others"].interval.low > 0 for _, one in every)
+    words = "; ".join(f"{truth.name} by {TITLES[one.method]}" for truth, one in same)
+    rest = f" That was not told of {words}: such pictures need not show what was learned, however well they look."
     return (
         "In drawn faces it is known which pixels an expression moved, so an explanation can be held against the truth. "
-        f"Of {len(every)} pairs of network and method, {learned} put more of what speaks for the class on these pixels "
-        f"than the same network did before training, and {own} more than they do for faces of other expressions (by "
-        "their own 95 % intervals, in energy). A pair that is in neither count draws pictures that say little of why "
-        "the network answers as it does, however well they look."
+        f"Of {len(every)} pairs of network and method, {len(every) - len(same)} put more of what speaks for the class "
+        "on these pixels than the same network did before training (energy, by their own 95 % intervals), and "
+        f"{own} more than they do for faces of other expressions.{rest if same else ''}"
     )
 
 
 def _points(truths: Sequence[Truth]) -> list[str]:
-    layers = dict.fromkeys(f"{truth.name} at {truth.layer}" for truth in truths)
+    layers = dict.fromkeys(f"{truth.layer} of {truth.name}" for truth in truths)
     grads = any(one.method.startswith("grad-cam") for truth in truths for one in truth.methods)
     found = [f"Grad-CAM and Grad-CAM++ look at {'; '.join(layers)}."] if grads else []
     found += [

@@ -35,6 +35,8 @@ AU_NAMES: Mapping[int, str] = {
 WORDS: Mapping[Figure, str] = {"pointing": "largest pixel on what moved, %", "energy": "energy on what moved, %"}
 ROW = 0.19
 """Inches a network."""
+LEGEND = 0.3
+"""Inches from a panel to the legend, over its title."""
 LIFT = 3.0
 """Times chance at which a cell is full."""
 DEEPEST = 0.62
@@ -63,7 +65,7 @@ def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> lis
                 axes.tick_params(labelleft=place == 0)
                 if place == 0:
                     axes.set_xlabel(WORDS[figure], loc="left")
-        _name_marks(sheet.axes[0])
+        _name_marks(sheet.axes[0], 1 + LEGEND / height)
         return [sheet.finish("explanations", "How much of an explanation falls on what moved", _caption(truths))]
 
 
@@ -139,7 +141,8 @@ def _cell(axes: "Axes", column: int, line: int, lift: float, look: Look) -> None
     axes.text(column + 0.5, line + 0.52, f"{lift:.1f}", ha="center", va="center", fontsize=7)
 
 
-def _name_marks(axes: "Axes") -> None:
+def _name_marks(axes: "Axes", height: float) -> None:
+    """The legend of the marks that are no network's, from `height` axes up."""
     marks = (
         ("|", "", "maps of other expressions"),
         ("x", "", "untrained"),
@@ -149,7 +152,7 @@ def _name_marks(axes: "Axes") -> None:
     for marker, dash, words in marks:
         axes.plot([], [], marker=marker, ls=dash, color=INK, ms=5, mew=1, lw=0.8, label=words)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.2), ncols=4, borderaxespad=0, handlelength=1.6, columnspacing=1.4
+        loc="lower left", bbox_to_anchor=(0, height), ncols=4, borderaxespad=0, handlelength=1.6, columnspacing=1.4
     )
 
 
