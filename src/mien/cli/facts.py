@@ -1,0 +1,25 @@
+"""Facts for `--json`: what a verb found, as JSON has it.
+
+>>> plain({"share": float("nan"), "n": (1, 2)})
+{'share': None, 'n': [1, 2]}
+"""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["plain"]
+
+
+def plain(value: Any) -> Any:
+    """Facts as JSON has them: nan is null, arrays are lists."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
