@@ -22,9 +22,10 @@ from mien.compare import Comparison
 from mien.data import prepare
 from mien.data.store import Store
 from mien.engines.work import finish_run
+from mien.errors import RunBusy
 from mien.report.tables import as_markdown, build_table
 from mien.report.words import differences, progress_words
-from mien.runs import find_runs
+from mien.runs import Run, find_runs
 
 RECIPE = """
 [grid]
@@ -354,6 +355,17 @@ def mien(*arguments: object, **options: Any) -> subprocess.Popen[str]:
 LONG = ("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", "model.dropout=[0.2]", "-s", "train.ema=0.9")
 
 
+def wait_until_free(run: Run) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with run.lock():
+                return
+        except RunBusy:
+            assert time.monotonic() < deadline, "an orphan goes on training"
+            time.sleep(0.1)
+
+
 def stop_and_go_on(here: Path, number: signal.Signals, after: float, epochs: int, *, group: bool) -> None:
     """Signal `mien compare` a while after its training started, give the command again, look at the bytes."""
     command = (*LONG, "-s", f"train.epochs={epochs}")
@@ -365,10 +377,14 @@ def stop_and_go_on(here: Path, number: signal.Signals, after: float, epochs: int
     time.sleep(after)
     os.killpg(process.pid, number) if group else process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert out == ""
-    assert err == "mien: Interrupted. What was finished is kept; the same command goes on from there.\n"
     (stopped,) = find_runs("runs")
+    assert out == ""
+    if number == signal.SIGKILL:
+        assert (process.returncode, err) == (-signal.SIGKILL, "")
+        wait_until_free(stopped)
+    else:
+        assert process.returncode == 130
+        assert err == "mien: Interrupted. What was finished is kept; the same command goes on from there.\n"
     assert not stopped.finished
     assert (stopped.path / "checkpoint.safetensors").exists()
     process = mien(*command)
@@ -393,6 +409,11 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(here: Path) -> None:
 def test_any_signal_at_any_moment(here: Path, number: signal.Signals, group: bool) -> None:
     chance = random.Random(number + group)
     stop_and_go_on(here, number, chance.uniform(0, 1), 300, group=group)
+
+
+@pytest.mark.long
+def test_a_killed_command_leaves_no_orphan_that_trains(here: Path) -> None:
+    stop_and_go_on(here, signal.SIGKILL, 0.0, 200, group=False)
 
 
 @pytest.mark.long

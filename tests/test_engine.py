@@ -130,7 +130,9 @@ def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path
     assert runs[0].record.reason == (
         "Its process was ended by SIGKILL; it may have run out of memory. The same command tries it again."
     )
-    finish(runs, lambda run, progress: None)
+    meanwhile = set()
+    finish(runs, lambda run, progress: meanwhile.add((run.record.status, run.record.reason)) if progress else None)
+    assert meanwhile == {("running", "")}
     assert [run.record.status for run in runs] == ["finished", "finished"]
     assert runs[0].record.reason == ""
     undisturbed = plan_run(tmp_path / "undisturbed", store)

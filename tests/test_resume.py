@@ -1,11 +1,13 @@
 """Killed at any moment, a run ends with the bytes of one that never was; stopped or short of room, it goes on later."""
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,17 +107,17 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     ids=["adam", "sgd", "adamw-bfloat16", "plain"],
 )
 def test_killed_at_every_kind_of_moment(tmp_path: Path, soft: Store, changes: dict[str, Any]) -> None:
-    """Thirty deaths, each at a moment of the whole run drawn anew, each followed by a life in peace."""
+    """Twenty deaths, each at a moment of the whole run drawn anew, each followed by a life in peace."""
     expected = undisturbed(tmp_path / "undisturbed", soft, **changes)
     chance = random.Random(1)
     died = 0
-    for number, moment in enumerate(chance.sample(range(1, 140), 30)):
+    for number, moment in enumerate(chance.sample(range(1, 70), 20)):
         run = plan_run(tmp_path / f"killed{number}", soft, **changes)
         died += mortal.live(run, dies_at=moment, checkpoint_every=chance.randint(1, 4)) == -signal.SIGKILL
         assert mortal.live(run) == 0
         assert results(run) == expected, f"killed at moment {moment}"
         assert left_behind(run) == []
-    assert died > 20
+    assert died >= 15, "some moments come after the end, where checkpoints are rare"
 
 
 @pytest.mark.long
@@ -207,10 +209,11 @@ def test_a_later_signal_does_not_wait(tmp_path: Path, store: Store, monkeypatch:
 
 
 def test_an_orphan_saves_and_stops(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its parent was killed with -9: another process has it now."""
+    """Its parent was killed with -9, and nobody hears of it any more."""
     run = plan_run(tmp_path, store)
     taken: list[loop.Progress] = []
-    monkeypatch.setattr(os, "getppid", lambda: 10 if len(taken) < 3 else 1)
+    engine = SimpleNamespace(is_alive=lambda: len(taken) < 3)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: engine)
     with pytest.raises(KeyboardInterrupt):
         finish_run(run, taken.append)
     monkeypatch.undo()

@@ -6,7 +6,7 @@ and every random draw depends on (seed, epoch, step) alone.
 """
 
 import math
-import os
+import multiprocessing
 import signal
 import threading
 import time
@@ -338,8 +338,11 @@ def _progress(state: State, settings: Settings, batches: Batches) -> Progress:
 
 @contextmanager
 def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a question: has SIGINT or SIGTERM come, or has the parent process died? A later signal does not wait."""
-    parent = os.getppid()
+    """Yield a question: has SIGINT or SIGTERM come, or has the engine that started this process died?
+
+    A later signal does not wait for an answer.
+    """
+    parent = multiprocessing.parent_process()
     caught: list[float] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -352,7 +355,7 @@ def _stop_signal() -> Iterator[Callable[[], bool]]:
 
     before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(caught) or os.getppid() != parent
+        yield lambda: bool(caught) or (parent is not None and not parent.is_alive())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -35,6 +35,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
             return
         fold = open_fold(run)
         device = pick_device()
+        torch.backends.cudnn.deterministic = True
         if run.record.reason:
             run.update(status="running", reason="")
         with run.writing():
