@@ -30,6 +30,8 @@ from tiny_bundle import CARD, write_bundle
 SCENE = draw_scene(6, seed=3, height=480, width=640).image
 GREY = np.full((60, 80, 3), 128, np.uint8)
 
+DEFAULT = Path(__file__).parents[1] / "src" / "mien" / "weights" / "default.onnx"
+
 Predict = Callable[..., int]
 
 
@@ -176,6 +178,17 @@ def test_ready_crops_need_no_detector(predict: Predict, tmp_path: Path, capsys: 
     assert predict("face.png", "--faces", "none", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["results"][0]["faces"][0]["box"] == [0, 0, 80, 60]
+
+
+@pytest.mark.skipif(not DEFAULT.is_file(), reason="this copy has no default model yet")
+def test_a_fresh_process_needs_a_picture_and_nothing_else(tmp_path: Path) -> None:
+    save(tmp_path / "scene.png", SCENE)
+    words = [sys.executable, "-m", "mien", "predict", "scene.png", "--json"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert said["model"]["file"] == "default.onnx"
+    assert len(said["results"][0]["faces"]) >= 3
 
 
 # What is looked at

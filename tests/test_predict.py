@@ -461,7 +461,7 @@ def test_without_a_default_model_a_sentence_says_so() -> None:
 
 
 @pytest.mark.skipif(not DEFAULT.is_file(), reason="this copy has no default model yet")
-def test_the_default_model_opens_and_knows_drawn_happiness_from_anger() -> None:
+def test_the_default_model_opens_with_its_card_and_finds_expressions() -> None:
     predictor = Predictor()
     card = predictor.bundle.card
     assert card.labels == SEVEN.names
