@@ -39,7 +39,9 @@ HIDDEN = 4096
 class Network(nn.Module):
     """uint8 (B, H, W, C) -> logits (B, K). forward = classify(features(pixels(images))).
 
-    With `mirror`, in evaluation mode, the logits are the mean over each face and its mirror image. A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
+    With `mirror`, in evaluation mode, the logits are the mean over each face and its mirror image.
+
+    A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
     head from `head_layers`: `reduce` and `classifier`.
     """
 

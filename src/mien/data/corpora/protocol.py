@@ -27,7 +27,7 @@ class ReadOptions:
     public_test: str | None = None
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
     original_votes: int = 0
-    """FER+: keep FER2013's label, count it as so many votes beside the ten, and leave nobody out; 0: FER+'s own rule."""
+    """FER+: keep FER2013's label, count it as so many votes beside the ten, leave nobody out; 0: FER+'s rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
