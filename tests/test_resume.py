@@ -65,7 +65,6 @@ def results(run: Run) -> dict[str, bytes]:
 def undisturbed(folder: Path, store: Store, **changes: Any) -> dict[str, bytes]:
     run = plan_run(folder, store, **changes)
     assert mortal.live(run) == 0
-    assert mortal.steps(run) == STEPS
     return results(run)
 
 
