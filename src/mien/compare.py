@@ -63,19 +63,21 @@ class Row:
 
         A replicate whose folds are not all finished is left out.
         """
-        return {key: _pooled(runs, "test") for key, runs in self._replicates().items()}
+        return {key: _pooled(runs, "test") for key, runs in self.replicates.items()}
 
     @cached_property
     def valids(self) -> dict[tuple[Any, ...], tuple[Logits, ...]]:
         """Logits on valid by replicate, one a fold: the validation parts of two folds may overlap."""
-        return {key: tuple(run.logits("valid") for run in runs) for key, runs in self._replicates().items()}
+        return {key: tuple(run.logits("valid") for run in runs) for key, runs in self.replicates.items()}
 
     @cached_property
     def scores(self) -> tuple[Scores, ...]:
         """Scores on test, one a replicate."""
         return tuple(scores(test.logits, test.labels) for test in self.tests.values())
 
-    def _replicates(self) -> dict[tuple[Any, ...], list[Run]]:
+    @cached_property
+    def replicates(self) -> dict[tuple[Any, ...], list[Run]]:
+        """The runs of each replicate (seed, repetition), by fold; a replicate lacking a fold is left out."""
         grouped: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
         for run in self.runs:
             flat = run.settings.flat()

@@ -29,7 +29,7 @@ from ..labels import LabelSet, canonical_name
 from ..runs import DataFacts, Logits, Run
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
-from ..statistics.resampling import face_counts, replicate, units
+from ..statistics.resampling import face_counts, known, replicate, units
 
 __all__ = ["Cell", "Matrix", "across", "check_stores", "has_travelled", "keep_tests", "rows_by_store", "stored"]
 
@@ -323,8 +323,7 @@ def _redraw(tests: Sequence[Logits], common: tuple[int, ...], rng: np.random.Gen
     kept = np.isin(tests[0].labels, common)
     labels = np.searchsorted(common, tests[0].labels[kept])
     logits = np.stack([test.logits[kept][:, list(common)] for test in tests])
-    subjects = tests[0].subjects[kept]
-    clusters = subjects if (subjects != "").all() else None
+    clusters = known(tests[0].subjects[kept])
 
     def figures(counts: NDArray[np.float32]) -> Floats:
         return np.stack([replicate(logits, labels, metric, counts) for metric in ("accuracy", "uar")], axis=2)

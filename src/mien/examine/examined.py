@@ -17,8 +17,9 @@ from ..errors import CompareError
 from ..runs import Run
 from .across import Matrix, has_travelled, rows_by_store, stored
 from .groups import Groups, by_groups
+from .kept import Replicate
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreement, find_issues, noise_curves, out_of_sample
-from .robustness import Damage, Replicate, Robustness, measured_rows, pick_baseline, summarise
+from .robustness import Damage, Robustness, measured_rows, pick_baseline, summarise
 
 __all__ = ["MOST_JUDGED", "Beside", "Examined", "check", "gather"]
 

@@ -24,6 +24,7 @@ from ..metrics import ratio, weighted
 from ..runs import Logits
 from ..statistics import Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
+from ..statistics.resampling import known
 
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
 
@@ -208,7 +209,7 @@ def by_group(
     faces = _Faces(
         test=first,
         right=np.stack([test.logits.argmax(axis=1) == test.labels for test in tests]).astype(np.float32),
-        subjects=first.subjects if (first.subjects != "").all() else None,
+        subjects=known(first.subjects),
     )
     levels, left_out = _levels(faces, min_faces, min_subjects)
     size = 4 + len(classes)

@@ -24,7 +24,7 @@ from ..errors import CompareError, MissingExtra
 from ..runs import Logits, Run
 from ..statistics import Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
-from ..statistics.resampling import replicate
+from ..statistics.resampling import known, replicate
 from ..statistics.tests import paired_spread
 
 __all__ = [
@@ -227,7 +227,7 @@ def agreement(name: str, tests: Sequence[Logits], soft: NDArray[np.float32], rng
         raise CompareError(f"The seeds of {name} were tested on different samples, so votes cannot be averaged.")
     votes = soft[first.ids].astype(np.float64)
     n = len(votes)
-    subjects = first.subjects if (first.subjects != "").all() else None
+    subjects = known(first.subjects)
     majority, *others = spreads(_mean_of([_against(test, votes) for test in tests]), n, rng, subjects=subjects)
     mass, ceiling, cross_entropy, divergence, entropy = (mean(figure) for figure in others)
     return Agreement(
@@ -290,7 +290,7 @@ def _point(
 ) -> NoisePoint:
     row = rows[noise]
     tests = list(row.tests.values())
-    subjects = tests[0].subjects if (tests[0].subjects != "").all() else None
+    subjects = known(tests[0].subjects)
     labels, logits = tests[0].labels, np.stack([test.logits for test in tests])
 
     def statistic(counts: NDArray[np.float32]) -> Floats:

@@ -20,14 +20,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import new_file
 from ..calibration import Floats
 from ..compare import Row
-from ..errors import CompareError, RunError
+from ..errors import CompareError
 from ..metrics import ratio, weighted
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
+from ..statistics.resampling import known
 from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
+from .kept import Replicate, read_arrays, whole_rows, write_arrays
 
 __all__ = [
     "FILE",
@@ -81,8 +82,6 @@ class Robustness:
         return np.concatenate([(self.clean != self.labels)[None], flat]).T
 
 
-Replicate = tuple[int, int]
-"""Seed and repetition."""
 Named = tuple[str, Sequence[Robustness]]
 
 
@@ -135,16 +134,9 @@ def load(run: Run) -> Robustness | None:
 
 def _read(run: Run) -> Robustness | None:
     """The same, whole or not: the corruptions so far, in their order."""
-    path = run.path / FILE
-    if not path.exists():
+    content = read_arrays(run.path / FILE, SUITE, KEYS, "mien robustness")
+    if content is None:
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if int(file["suite"]) != SUITE:
-                return None
-            content = {key: file[key] for key in KEYS}
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien robustness` again.") from None
     return Robustness(**content | {"corruptions": tuple(content["corruptions"].tolist())})
 
 
@@ -210,27 +202,12 @@ def _predictor(run: Run, ids: NDArray[np.int64]) -> tuple[Callable[[Images], Ima
 
 def save(run: Run, measured: Robustness) -> None:
     """Write `robustness.npz` into the run's folder."""
-    arrays = {key: np.asarray(getattr(measured, key)) for key in KEYS}
-    with new_file(run.path / FILE) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, suite=np.array(SUITE), **arrays)
+    write_arrays(run.path / FILE, SUITE, {key: getattr(measured, key) for key in KEYS})
 
 
 def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Robustness]]:
-    """What was measured of each row, by its name and replicate (seed, repetition).
-
-    The folds of a cross-validation are pooled; rows and replicates that are not measured whole are left out.
-    """
-    found: dict[str, dict[Replicate, Robustness]] = {}
-    for row in rows:
-        folds: dict[Replicate, list[Robustness]] = {}
-        for run in row.runs:
-            measured = load(run)
-            if measured:
-                folds.setdefault((run.settings.train.seed, run.settings.data.repeat), []).append(measured)
-        whole = {replicate: _pooled(parts) for replicate, parts in folds.items() if len(parts) == row.folds}
-        if whole:
-            found[row.name] = whole
-    return found
+    """What was measured of each row, by its name and replicate; see `kept.whole_rows`."""
+    return whole_rows(rows, load, _pooled)
 
 
 def pick_baseline(names: Sequence[str], wanted: str | None) -> str:
@@ -290,19 +267,15 @@ def _clear_losses(runs: Sequence[Robustness], rng: np.random.Generator) -> NDArr
         means = [e[:, 1:].reshape(len(e), -1, len(SEVERITIES)).mean(axis=2) for e in errors]
         return np.concatenate([m - e[:, :1] for m, e in zip(means, errors, strict=True)], axis=1)[:, None]
 
-    each = spreads(losses, len(runs[0].ids), rng, subjects=_known(runs[0].subjects))
+    each = spreads(losses, len(runs[0].ids), rng, subjects=known(runs[0].subjects))
     clear = [loss.mean > CLEAR * np.sqrt(loss.faces) for loss in each]
     return np.asarray(np.array(clear).reshape(len(runs), -1).all(axis=0))
-
-
-def _known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
-    return subjects if (subjects != "").all() else None
 
 
 def _damage(own: Named, base: Named, clear: NDArray[np.bool_], rng: np.random.Generator, level: float) -> Damage:
     faces = base[1][0]
     n, kinds = len(faces.ids), len(faces.corruptions)
-    figures = spreads(_figures(own[1], base[1], clear), n, rng, subjects=_known(faces.subjects))
+    figures = spreads(_figures(own[1], base[1], clear), n, rng, subjects=known(faces.subjects))
     cells = 1 + kinds * len(SEVERITIES)
     shares = [share(figure, n, level) for figure in figures[:cells]]
     means = [mean(figure, level) for figure in figures[cells:]]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..calibration import Floats
 from ..errors import CompareError
-from ..examine.robustness import Replicate
+from ..examine.kept import Replicate
 from ..metrics import ratio
 from ..statistics import Spread
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
+from ..statistics.resampling import known
 from . import METHODS
 from .truth import CHANCES, CONTROLS, Grounding
 
@@ -96,7 +97,7 @@ def _truth(name: str, seeds: Sequence[Grounding], rng: np.random.Generator, leve
     if any(not np.array_equal(first.ids, other.ids) for other in seeds):
         raise CompareError(f"The seeds of {name} were measured on different faces. Measure all runs with one --limit.")
     methods = [method for method in METHODS if all(method in seed.methods for seed in seeds)]
-    subjects = first.subjects if (first.subjects != "").all() else None
+    subjects = known(first.subjects)
     figures = spreads(_statistic(seeds, methods), n, rng, subjects=subjects)
     size = 2 * COLUMNS + len(first.action_units)
     rows = [figures[size * place : size * (place + 1)] for place in range(len(methods))]

@@ -14,21 +14,23 @@ No figure means much alone, so each is kept beside what would be had for less:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import new_file
 from ..compare import Row
 from ..data.splits import Fold
 from ..data.store import Store
-from ..errors import DataError, RunError
-from ..examine.robustness import Replicate, stratified_faces
-from ..models import Network
+from ..errors import DataError
+from ..examine.kept import Replicate, read_arrays, whole_rows, write_arrays
+from ..examine.robustness import stratified_faces
 from ..runs import Run
 from . import LIMIT, METHODS
 from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks, pointing, positive, says_nothing
+
+if TYPE_CHECKING:
+    from ..models import Network
 
 __all__ = ["CHANCES", "CONTROLS", "FILE", "STEPS", "Grounding", "knows_truth", "load", "measure", "measured_rows"]
 
@@ -90,16 +92,9 @@ def knows_truth(run: Run) -> bool:
 
 def load(run: Run) -> Grounding | None:
     """What was measured of a run, or None where nothing was, or with another suite."""
-    path = run.path / FILE
-    if not path.exists():
+    content = read_arrays(run.path / FILE, SUITE, KEYS, "mien explain RUNS --truth")
+    if content is None:
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if int(file["suite"]) != SUITE:
-                return None
-            content = {key: file[key] for key in KEYS}
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien explain RUNS --truth` again.") from None
     names = {key: tuple(content[key].tolist()) for key in ("methods", "action_units")}
     return Grounding(**content | names | {"layer": str(content["layer"])})
 
@@ -135,20 +130,8 @@ def measure(
 
 
 def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Grounding]]:
-    """What was measured of each row, by its name and replicate (seed, repetition).
-
-    The folds of a cross-validation are pooled; rows and replicates that are not measured whole are left out.
-    """
-    found: dict[str, dict[Replicate, Grounding]] = {}
-    for row in rows:
-        folds: dict[Replicate, list[Grounding]] = {}
-        for run in row.runs:
-            if measured := load(run):
-                folds.setdefault((run.settings.train.seed, run.settings.data.repeat), []).append(measured)
-        whole = {replicate: _pooled(parts) for replicate, parts in folds.items() if len(parts) == row.folds}
-        if whole:
-            found[row.name] = whole
-    return found
+    """What was measured of each row, by its name and replicate; see `kept.whole_rows`."""
+    return whole_rows(rows, load, _pooled)
 
 
 def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
@@ -193,7 +176,7 @@ def _any(by_unit: Bools) -> Bools:
     return np.asarray(by_unit.any(axis=1))
 
 
-def _networks(run: Run, fold: Fold) -> tuple[Network, Network]:
+def _networks(run: Run, fold: Fold) -> tuple["Network", "Network"]:
     """The network as trained, and with the weights that the run began with."""
     from ..engines.work import pick_device
     from ..evaluate import load_network
@@ -203,7 +186,9 @@ def _networks(run: Run, fold: Fold) -> tuple[Network, Network]:
     return load_network(run, device), build_network(run.settings, fold.train, device)
 
 
-def _maps(network: Network, method: str, images: Images, labels: Labels, report: Report | None) -> NDArray[np.float32]:
+def _maps(
+    network: "Network", method: str, images: Images, labels: Labels, report: Report | None
+) -> NDArray[np.float32]:
     from .explainer import methods_of
 
     explain, found = methods_of(network)[method], []
@@ -253,6 +238,4 @@ def _only(part: Grounding, methods: tuple[str, ...]) -> Grounding:
 
 
 def _save(run: Run, found: Grounding) -> None:
-    arrays = {key: np.asarray(getattr(found, key)) for key in KEYS}
-    with new_file(run.path / FILE) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, suite=np.array(SUITE), **arrays)
+    write_arrays(run.path / FILE, SUITE, {key: getattr(found, key) for key in KEYS})

@@ -24,7 +24,6 @@ from ..calibration import (
     softmax,
     wilson,
 )
-from ..compare import REPLICATES
 from ..runs import Logits
 from ..statistics.estimates import Estimate, mean, share, spreads
 from .certainty import known_subjects
@@ -124,10 +123,8 @@ def _rows_of_folds(item: Shown, key: tuple[object, ...], test: Logits) -> Iterat
     if item.row.folds == 1:
         yield slice(None)
         return
-    for run in item.row.runs:
-        flat = run.settings.flat()
-        if tuple(flat[name] for name in REPLICATES) == key:
-            yield np.searchsorted(test.ids, run.logits("test").ids)
+    for run in item.row.replicates[key]:
+        yield np.searchsorted(test.ids, run.logits("test").ids)
 
 
 def _threshold(logits: Floats, labels: NDArray[np.int64]) -> float:

@@ -18,7 +18,7 @@ from ..metrics import class_scores, confusion_averages
 from ..runs import Logits
 from ..statistics import Interval, face_counts, mcnemar, spread
 from ..statistics.estimates import Estimate, one_spread, share
-from ..statistics.resampling import confusions, units
+from ..statistics.resampling import confusions, known, units
 from ..statistics.verdicts import corrected, right, verdict_of
 from .figures.evidence import Shown, select
 from .folds import fold_test, folds_of, resampled
@@ -138,7 +138,7 @@ def size_of_test(comparison: Comparison) -> int:
 
 def known_subjects(test: Logits) -> NDArray[np.str_] | None:
     """The subjects `(n,)` where all are known and there are several, else None."""
-    return test.subjects if (test.subjects != "").all() and len(np.unique(test.subjects)) > 1 else None
+    return known(test.subjects) if len(np.unique(test.subjects)) > 1 else None
 
 
 def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:

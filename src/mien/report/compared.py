@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
+from ..examine.words import DASH
 from .certainty import METRIC_NAMES, Certainty
-from .examined.values import as_csv
 from .figures import Shown, draw_forest
 from .pairs import Pair, in_words
 from .parts import Panel, Section, SmallTable
+from .values import as_csv
 
 __all__ = ["differences_section"]
 
-DASH = "–"
 DIGITS = ("metric", "first", "second", "difference", "low", "high", "p", "p_holm", "better", "method")
 """Heads of `differences.csv`."""
 

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from ..examine.words import DASH
 from ..statistics.estimates import Estimate
 from .calibrated import COVERAGES, RISK, Calibrated, Probabilities, calibrate
-from .examined.values import as_csv, three
 from .figures import Drawing, Shown, draw_reliability, draw_risk_coverage
 from .parts import Panel, Section, SmallTable, panels
+from .values import as_csv, three
 
 __all__ = ["calibration_section"]
 
-DASH = "–"
 COLUMNS = (
     ("ece", "ECE, 15 equal bins, %", 100.0, 1, 1.0),
     ("ece_mass", "ECE, equal mass, %", 100.0, 1, 1.0),

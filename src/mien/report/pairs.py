@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..examine.words import p_words
 from ..statistics import Interval, Verdict, holm
 from ..statistics.resampling import LOWER_IS_BETTER
 from .folds import FoldTest
@@ -104,7 +105,4 @@ def together(verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None]) -> l
 
 def in_words(p: float, *, bare: bool = False) -> str:
     """`= .034` or `< .001`, as a p is printed after its letter; bare leaves the equals sign out."""
-    if p < 0.001:
-        return "< .001"
-    text = f"{p:.3f}".replace("0.", ".", 1) if p < 0.9995 else "1"
-    return text if bare else f"= {text}"
+    return p_words(p).removeprefix("= ") if bare else p_words(p)

@@ -15,14 +15,13 @@ from ..calibration import Floats
 from ..metrics import scores
 from ..statistics import Interval
 from .certainty import METRIC_NAMES
-from .examined.values import as_csv
 from .figures import Shown, draw_peeking
 from .figures.peeking import Dumbbell
 from .parts import Panel, Section, SmallTable
+from .values import as_csv
 
 __all__ = ["Peeked", "gap_interval", "peeked", "peeking_section"]
 
-DASH = "–"
 ABSENT = (
     "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
     "would have claimed here is not known. To see it on your own runs: mien compare … --teach peeking --runs "

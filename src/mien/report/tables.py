@@ -16,13 +16,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..compare import Comparison, Row
+from ..examine.words import DASH
 from ..statistics import Interval
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 
 __all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
 
-DASH = "–"
 NAN = math.nan
 
 

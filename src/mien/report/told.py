@@ -1,17 +1,15 @@
 """The section of expressions: confusion, F1, recall with its intervals, ROC."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from ..examine.words import percent
 from .certainty import Certainty
 from .figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
 from .parts import Panel, Section, SmallTable, panels
 
 __all__ = ["classes_section"]
-
-DASH = "–"
 
 
 def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Section:
@@ -30,15 +28,10 @@ def _recalls(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty
     if not able:
         return ()
     support = np.bincount(able[0].tests[0].labels, minlength=len(labels)).tolist()
-    rows = [("faces", *(f"{n:,}" for n in support))]
-    for item in able:
-        cells = [
-            f"{100 * r.value:.1f} [{100 * r.interval.low:.1f}–{100 * r.interval.high:.1f}]"
-            if math.isfinite(r.value)
-            else DASH
-            for r in certainty.recalls[item.name]
-        ]
-        rows.append((item.name, *cells))
+    rows = [
+        ("faces", *(f"{n:,}" for n in support)),
+        *((item.name, *map(percent, certainty.recalls[item.name])) for item in able),
+    ]
     table = SmallTable(name="recalls", heads=("Recall, %", *labels), rows=tuple(rows))
     seeds = len(able[0].tests)
     method = (

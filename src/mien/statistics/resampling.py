@@ -14,7 +14,7 @@ from ..calibration import Floats, brier_of_each, check_logits, ece, nll_of_each,
 from ..errors import CompareError
 from ..metrics import auc_averages, confusion_averages
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "confusions", "face_counts", "replicate", "units"]
+__all__ = ["LOWER_IS_BETTER", "METRICS", "confusions", "face_counts", "known", "replicate", "units"]
 
 Counts = NDArray[np.float32]
 Each = Callable[[Floats, NDArray[np.int64]], Floats]
@@ -40,6 +40,11 @@ FAST_DRAWS, SLOW_DRAWS = 2000, 400
 def units(n: int, subjects: ArrayLike | None) -> int:
     """What is drawn independently: the subjects, or `n` faces where no subjects `(N,)` are known."""
     return n if subjects is None else len(np.unique(np.asarray(subjects)))
+
+
+def known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
+    """The subjects `(N,)` to draw whole, or None where one face has none and faces are drawn instead."""
+    return subjects if (subjects != "").all() else None
 
 
 def usual_draws(metric: str) -> int:

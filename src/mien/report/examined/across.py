@@ -11,7 +11,7 @@ from ..figures.across import draw_across
 from ..figures.ranks import draw_critical_difference
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from .values import as_csv, three
+from ..values import as_csv, three
 
 __all__ = ["across_section"]
 

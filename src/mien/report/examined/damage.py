@@ -13,7 +13,7 @@ from ..figures.damage import draw_damage, spoken
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
-from .values import as_csv, three
+from ..values import as_csv, three
 
 __all__ = ["damage_section"]
 

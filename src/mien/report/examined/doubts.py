@@ -15,7 +15,7 @@ from ..figures.doubts import draw_joint, draw_noise
 from ..figures.sheet import Look, looks
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
-from .values import as_csv, three
+from ..values import as_csv, three
 
 __all__ = ["doubts_section"]
 

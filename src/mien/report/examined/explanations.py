@@ -14,7 +14,7 @@ from ...explain.truth import CHANCES, CONTROLS, measured_rows
 from ..figures.explanations import draw_explanations, draw_units, shown_methods
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from .values import as_csv, three
+from ..values import as_csv, three
 
 __all__ = ["explanations_section"]
 

@@ -10,7 +10,7 @@ from ...examine.words import p_words, points
 from ..figures.groups import draw_groups, draw_subjects
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from .values import as_csv, three
+from ..values import as_csv, three
 
 __all__ = ["groups_section"]
 

@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
-from ...statistics.estimates import Estimate
+from ..statistics.estimates import Estimate
 
 __all__ = ["as_csv", "three"]
 
