@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "report"]
 
-DRAWN_FACES = 8000
+DRAWN_FACES = 10_000
 COMMANDS = "commands.txt"
 """In the folder of the runs: every command that planned some of them, a line each."""
 
