@@ -12,6 +12,7 @@ from mien.compare import collect
 from mien.data.corpora import ReadOptions, find_reader
 from mien.errors import BadSample, CompareError
 from mien.examine.groups import Groups, by_group, by_groups
+from mien.examine.tested import at_home
 from mien.runs import Logits
 from mien.statistics import holm
 from mien.statistics.estimates import hidden_variance, share, spreads
@@ -168,7 +169,7 @@ def test_all_gaps_of_all_rows_are_corrected_together(tmp_path: Path) -> None:
             ids=test.ids, labels=test.labels, logits=test.logits, subjects=test.subjects, groups={"g": column}
         )
         run.write_logits({"valid": run.logits("valid"), "test": grouped})
-    found = by_groups(collect(runs).rows, np.random.default_rng(0))
+    found = by_groups([at_home(row) for row in collect(runs).rows], np.random.default_rng(0))
     gaps = [gap for groups in found for gap in groups.gaps]
     assert sorted(groups.name for groups in found) == ["densenet121", "resnet34", "vgg16"]
     assert {groups.seeds for groups in found} == {2}
@@ -178,7 +179,7 @@ def test_all_gaps_of_all_rows_are_corrected_together(tmp_path: Path) -> None:
 
 def test_rows_without_attributes_give_nothing(tmp_path: Path) -> None:
     runs = make_runs(tmp_path / "runs", make_store(tmp_path / "store"), networks=("vgg16",))
-    assert by_groups(collect(runs).rows, np.random.default_rng(0)) == ()
+    assert by_groups([at_home(row) for row in collect(runs).rows], np.random.default_rng(0)) == ()
 
 
 def test_other_samples_are_refused() -> None:

@@ -19,7 +19,8 @@ from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError
-from mien.examine.across import across, has_travelled, stored
+from mien.examine.across import across, stored
+from mien.examine.away import has_travelled
 from mien.examine.corruptions import CORRUPTIONS
 from mien.examine.examined import MOST_JUDGED, Beside, gather
 from mien.examine.robustness import Robustness, save

@@ -106,7 +106,7 @@ def compare(
         from mien.cli.watch import watch
         from mien.compare import collect, plan, stated
         from mien.engines.local import finish
-        from mien.examine.across import check_stores
+        from mien.examine.away import check_stores
     if teach not in (None, "peeking"):
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))

@@ -149,7 +149,8 @@ def noise(
         from mien.compare import collect
         from mien.engines.work import open_fold
         from mien.examine.doubts import doubts_page, estimate
-        from mien.examine.labelnoise import agreement, find_issues, noise_curves, out_of_sample
+        from mien.examine.labelnoise import agreements, find_issues, noise_curves, out_of_sample
+        from mien.examine.tested import at_home
         from mien.runs import find_runs
     found = find_runs(runs)
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
@@ -159,8 +160,7 @@ def noise(
         write_text(page, doubts_page(store, issues, faces=not no_faces))
     except OSError as error:
         raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
-    soft = store.samples.soft
-    votes = [] if soft is None else [agreement(row.name, list(row.tests.values()), soft, rng) for row in rows]
+    votes = agreements([at_home(row, store) for row in rows], rng)
     curves = noise_curves(rows, rng)
     tables = [_votes_table(votes)] if votes else []
     tables += [_curves_table(curves)] if curves else []
@@ -186,7 +186,7 @@ def beside(
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:
     """Measure what a report shows of finished runs: other corpora, and damage where it is wanted."""
-    from mien.examine.across import keep_tests
+    from mien.examine.away import keep_tests
 
     finished = [run for run in runs if run.finished]
     if damage:

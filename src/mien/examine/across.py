@@ -4,40 +4,33 @@ In: finished runs and other stores. Out: a `Matrix`, one cell a network and stor
 mapped by name; a network answers among the classes that both sides have, and what is left out is said. Beside each
 cell stands the same networks' figure on their own test part, over the same classes, as the two are only then alike.
 
-The test part of a foreign store is opened once a run, written down in the store's log, and kept as
-`across-<store>.npz` in the run folder, with all that the matrix says of that store: `stored` makes the matrix again
-where the store is gone. Nothing is chosen by it.
+What the runs said there is kept in their folders (`away`): `stored` makes the matrix again where the store is gone.
+Nothing is chosen by it.
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import new_file
 from ..calibration import Floats
 from ..compare import Row, collect
-from ..crop import CropSpec, crop
+from ..crop import CropSpec
 from ..data.store import Store
-from ..errors import CompareError, DataError, LabelError, RunError
-from ..labels import LabelSet, canonical_name
-from ..runs import DataFacts, Logits, Run
+from ..errors import CompareError
+from ..runs import Logits, Run
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
 from ..statistics.resampling import face_counts, known, replicate, units
+from .away import Kept, class_index, keep_tests, kept_tests
+from .tested import among
 
-__all__ = ["Cell", "Matrix", "across", "check_stores", "has_travelled", "keep_tests", "rows_by_store", "stored"]
+__all__ = ["Cell", "Matrix", "across", "rows_by_store", "stored"]
 
-PREFIX = "across-"
 DRAWS = 1000
 NAN = float("nan")
 UNKNOWN = Estimate(value=NAN, interval=Interval(low=NAN, high=NAN, level=0.95, method="undefined"))
-KEYS = ("ids", "labels", "logits", "subjects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,22 +87,6 @@ class Matrix:
         raise KeyError((network, trained_on, tested_on))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Tested:
-    """Logits on a foreign test part, labels in the run's classes; the copies found; and what store it was."""
-
-    logits: Logits
-    copies: int | None
-    fingerprint: str
-    corpus: str
-    labels: tuple[str, ...]
-    crop: CropSpec
-
-
-Tests = Mapping[str, Sequence[_Tested]]
-"""By fingerprint of the tested store, one a run."""
-
-
 def across(
     runs: Sequence[Run],
     stores: Sequence[Store],
@@ -133,27 +110,6 @@ def across(
     return stored(groups, rng, only=[store.meta.sha256 for store in stores])
 
 
-def check_stores(data: DataFacts, stores: Sequence[Store]) -> None:
-    """Raise, as `across` does, where networks trained on `data` cannot be tested on one of the stores."""
-    for store in stores:
-        if store.meta.sha256 != data.fingerprint:
-            _test_rows(store, _mapping(data.labels, store.meta.labels, store.path))
-
-
-def keep_tests(
-    runs: Sequence[Run], stores: Sequence[Store], report: Callable[[Run, Store], None] | None = None
-) -> None:
-    """Test finished runs on the stores that are not their own, and keep what they said; raises as `across` does."""
-    for data in {run.data.fingerprint: run.data for run in runs}.values():
-        check_stores(data, stores)
-    for run in runs:
-        for store in stores:
-            if report:
-                report(run, store)
-            if store.meta.sha256 != run.data.fingerprint:
-                _test(run, store)
-
-
 def rows_by_store(runs: Sequence[Run], vary: Iterable[str] = ()) -> list[tuple[Row, ...]]:
     """The rows of finished runs, by the store they were trained on; raises `CompareError` as `across` does."""
     done: dict[str, list[Run]] = {}
@@ -172,7 +128,7 @@ def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: C
     own cell alone. Raises `RunError` where a file is damaged.
     """
     rows = [row for group in groups for row in group if row.tests]
-    tests = [_stored_tests(row, only) for row in rows]
+    tests = [kept_tests(row, only) for row in rows]
     corpora = {row.runs[0].data.fingerprint: row.runs[0].data.corpus for row in rows}
     corpora |= {key: one[0].corpus for by_store in tests for key, one in by_store.items() if key not in corpora}
     names = _names(corpora)
@@ -187,22 +143,6 @@ def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: C
             if key in by_store
         ]
     return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
-
-
-def has_travelled(run: Run) -> bool:
-    """Whether a run was tested on another corpus than its own."""
-    return any(run.path.glob(f"{PREFIX}*.npz"))
-
-
-def _stored_tests(row: Row, only: Collection[str] | None) -> Tests:
-    """What all runs of a row have been tested on."""
-    found: dict[str, list[_Tested]] = {}
-    for run in row.runs:
-        for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
-            tested = _load(path)
-            if only is None or tested.fingerprint in only:
-                found.setdefault(tested.fingerprint, []).append(tested)
-    return {key: tests for key, tests in found.items() if len(tests) == len(row.runs)}
 
 
 def _names(corpora: dict[str, str]) -> dict[str, str]:
@@ -234,9 +174,9 @@ def _own_cell(row: Row, name: str, home: "_Home") -> Cell:
     )
 
 
-def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], home: "_Home", rng: np.random.Generator) -> Cell:
+def _cell(row: Row, tested: Sequence[Kept], names: tuple[str, str], home: "_Home", rng: np.random.Generator) -> Cell:
     data, store = row.runs[0].data, tested[0]
-    index = _mapping(data.labels, store.labels, names[1])
+    index = class_index(data.labels, store.labels, names[1])
     common = tuple(sorted(i for i in index if i is not None))
     away, own = _redraw([one.logits for one in tested], common, rng), home.among(common)
     return Cell(
@@ -257,18 +197,6 @@ def _cell(row: Row, tested: Sequence[_Tested], names: tuple[str, str], home: "_H
         copies=store.copies,
         notes=tuple(_notes(data.crop, store.crop)),
     )
-
-
-def _mapping(labels: Sequence[str], others: Sequence[str], name: object) -> tuple[int | None, ...]:
-    """What each class of another store is to the network; None for one it does not know."""
-    known = LabelSet(tuple(canonical_name(label) for label in labels))
-    index = known.translate(tuple(others), drop=tuple(others)).index
-    if sum(i is not None for i in index) < 2:
-        raise LabelError(
-            f"{name} ({', '.join(others)}) shares fewer than two classes with the networks ({', '.join(labels)}), so "
-            "they cannot be tested on it."
-        )
-    return index
 
 
 def _notes(own: CropSpec, other: CropSpec) -> Iterable[str]:
@@ -320,10 +248,9 @@ class _Home:
 
 def _redraw(tests: Sequence[Logits], common: tuple[int, ...], rng: np.random.Generator) -> _Redrawn:
     """Figures among the `common` classes, over faces (subjects, where known)."""
-    kept = np.isin(tests[0].labels, common)
-    labels = np.searchsorted(common, tests[0].labels[kept])
-    logits = np.stack([test.logits[kept][:, list(common)] for test in tests])
-    clusters = known(tests[0].subjects[kept])
+    kept = [among(test, common) for test in tests]
+    labels, logits = kept[0].labels, np.stack([test.logits for test in kept])
+    clusters = known(kept[0].subjects)
 
     def figures(counts: NDArray[np.float32]) -> Floats:
         return np.stack([replicate(logits, labels, metric, counts) for metric in ("accuracy", "uar")], axis=2)
@@ -343,83 +270,3 @@ def _change(away: _Redrawn, own: _Redrawn) -> Estimate:
         return UNKNOWN
     values, draws = away.values[:, 1] - own.values[:, 1], away.draws[:, :, 1] - own.draws[:, :, 1]
     return mean(one_spread(values, draws, min(away.units, own.units)))
-
-
-def _test(run: Run, store: Store) -> None:
-    """Keep the run's logits on the store's test part, unless they are there."""
-    index = _mapping(run.data.labels, store.meta.labels, store.path)
-    path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
-    if path.exists():
-        return
-    logits, copies = _predict(run, store, index)
-    facts = {
-        "fingerprint": store.meta.sha256,
-        "corpus": store.meta.corpus,
-        "labels": store.meta.labels,
-        "crop": asdict(store.meta.crop),
-        "copies": copies,
-    }
-    arrays = {key: getattr(logits, key) for key in KEYS}
-    with new_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)
-
-
-def _load(path: Path) -> _Tested:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(str(file["store"]))
-            logits = Logits(groups={}, **{key: file[key] for key in KEYS})
-        facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
-        return _Tested(logits=logits, **facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
-
-
-def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
-    """Open the foreign test part, after that is written down."""
-    from ..engines.work import pick_device
-    from ..evaluate import load_network
-    from ..train import predict_logits
-
-    network = load_network(run, pick_device())
-    rows, labels = _test_rows(store, index)
-    store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
-    images = np.stack([crop(picture, run.data.crop) for picture in store.images[rows]])
-    logits = Logits(
-        ids=rows,
-        labels=labels,
-        logits=predict_logits(network, images),
-        subjects=store.samples.subject[rows],
-        groups={},
-    )
-    return logits, _copies(run, images)
-
-
-def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The test rows whose class is known, and their classes."""
-    mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
-    rows = np.intersect1d(store.rows("test"), np.flatnonzero(mapped >= 0))
-    if len(rows) == 0:
-        raise DataError(f"{store.path} has no test split with classes that the networks know. Give it one.")
-    return rows, mapped[rows]
-
-
-def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
-    """How many pictures the run may have learnt from: they are in its store too, and not in its own test part alone.
-
-    None where the store is gone or has changed.
-    """
-    try:
-        store = Store.open(run.data.store)
-    except DataError:
-        return None
-    if store.meta.sha256 != run.data.fingerprint:
-        return None
-    pictures = (image for batch in store.iter_images() for image in batch)
-    own_test = (store.samples.split == "test") & (run.settings.data.protocol == "holdout")
-    known = {_digest(image) for image, hidden in zip(pictures, own_test, strict=True) if not hidden}
-    return sum(_digest(image) in known for image in images)
-
-
-def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()

@@ -15,11 +15,13 @@ from ..compare import Comparison, Row, collect
 from ..data.store import Store
 from ..errors import CompareError
 from ..runs import Run
-from .across import Matrix, has_travelled, rows_by_store, stored
+from .across import Matrix, rows_by_store, stored
+from .away import has_travelled
 from .groups import Groups, by_groups
 from .kept import Replicate
-from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreement, find_issues, noise_curves, out_of_sample
+from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreements, find_issues, noise_curves, out_of_sample
 from .robustness import Damage, Robustness, measured_rows, pick_baseline, summarise
+from .tested import at_home
 
 __all__ = ["MOST_JUDGED", "Beside", "Examined", "check", "gather"]
 
@@ -104,9 +106,9 @@ def gather(
     judged = _most_accurate(able, MOST_JUDGED)
     found = Examined(
         damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
-        groups=tried("groups", lambda: by_groups(judged, _rng(), draws=DRAWS), ()),
+        groups=tried("groups", lambda: by_groups([at_home(row) for row in judged], _rng(), draws=DRAWS), ()),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
-        votes=tried("votes", lambda: _votes(able, store), ()),
+        votes=tried("votes", lambda: agreements([at_home(row, store) for row in able], _rng()), ()),
         noise=tried("noise", lambda: noise_curves(_noisy(beside.noise) or able, _rng()), ()),
         matrix=tried("matrix", lambda: _matrix([able, *others]), None),
         notes=notes,
@@ -153,13 +155,6 @@ def _elsewhere(rows: Sequence[Row], runs: Sequence[Run]) -> list[list[Row]]:
         return []
     names = {row.name for row in rows}
     return [[row for row in group if row.name in names] for group in rows_by_store(runs, vary=rows[0].factors)]
-
-
-def _votes(rows: Sequence[Row], store: Store | None) -> tuple[Agreement, ...]:
-    soft = store.samples.soft if store else None
-    if soft is None:
-        return ()
-    return tuple(agreement(row.name, list(row.tests.values()), soft, _rng()) for row in rows)
 
 
 def _matrix(groups: Sequence[Sequence[Row]]) -> Matrix | None:

@@ -1,7 +1,7 @@
 r"""Who a network fails on: accuracy, UAR and recalls a group, and the gap of each group to all others.
 
-In: the rows of a comparison whose test samples carry attributes (drawn faces: skin, glasses, age lines, pose;
-corpora: what they annotate). Out: `Groups`, one a row. No gap goes without its interval, its p corrected (Holm)
+In: rows tested on faces that carry attributes (drawn faces: skin, glasses, age lines, pose; corpora: what they
+annotate), at home or away. Out: `Groups`, one a row. No gap goes without its interval, its p corrected (Holm)
 for all gaps of all rows looked at together, and the number of faces behind it.
 
 The gap of a group is its figure less that of all other faces whose attribute is known. Intervals and p are from
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Floats, wilson
-from ..compare import Row
 from ..errors import CompareError
 from ..metrics import ratio, weighted
 from ..runs import Logits
 from ..statistics import Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
 from ..statistics.resampling import known
+from .tested import Tested
 
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
 
@@ -165,17 +165,13 @@ class _Faces:
         return float(sum(each) / max(len(each), 1) ** 2)
 
 
-def by_groups(rows: Sequence[Row], rng: np.random.Generator, **options: int) -> tuple[Groups, ...]:
-    """`by_group` for each row with results whose test samples carry attributes or subjects.
+def by_groups(rows: Sequence[Tested], rng: np.random.Generator, **options: int) -> tuple[Groups, ...]:
+    """`by_group` for each row, all of one corpus, whose test samples carry attributes or subjects.
 
     All gaps of all rows are corrected together. Options are those of `by_group`. Empty where nothing is known.
     """
     state = int(rng.integers(2**63))
-    found = [
-        by_group(row.name, list(row.tests.values()), row.runs[0].data.labels, np.random.default_rng(state), **options)
-        for row in rows
-        if row.tests
-    ]
+    found = [by_group(row.name, row.tests, row.classes, np.random.default_rng(state), **options) for row in rows]
     return _corrected([groups for groups in found if groups.groups or groups.subjects or groups.left_out])
 
 

@@ -26,6 +26,7 @@ from ..statistics import Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from ..statistics.resampling import known, replicate
 from ..statistics.tests import paired_spread
+from .tested import Tested
 
 __all__ = [
     "Agreement",
@@ -33,6 +34,7 @@ __all__ = [
     "NoisePoint",
     "OutOfSample",
     "agreement",
+    "agreements",
     "find_issues",
     "noise_curves",
     "out_of_sample",
@@ -210,13 +212,21 @@ def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> Floats:
     return np.stack(drawn)
 
 
-def agreement(name: str, tests: Sequence[Logits], soft: NDArray[np.float32], rng: np.random.Generator) -> Agreement:
+def agreements(rows: Sequence[Tested], rng: np.random.Generator) -> tuple[Agreement, ...]:
+    """`agreement` for each row that was tested on faces with votes, all on the same draws."""
+    state = int(rng.integers(2**63))
+    return tuple(
+        agreement(row.name, row.tests, row.votes, np.random.default_rng(state)) for row in rows if row.votes is not None
+    )
+
+
+def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.Generator) -> Agreement:
     """A network against the votes.
 
     Args:
         name: of the network.
         tests: its logits on test, one a seed, all of the same samples.
-        soft: `(N, K)` distributions of the whole store (`Store.samples.soft`); `ids` are its rows.
+        votes: `(n, K)` shares of the votes for each class, of these samples.
         rng: of the bootstrap.
 
     Raises:
@@ -225,7 +235,6 @@ def agreement(name: str, tests: Sequence[Logits], soft: NDArray[np.float32], rng
     first = tests[0]
     if any(not np.array_equal(first.ids, test.ids) for test in tests):
         raise CompareError(f"The seeds of {name} were tested on different samples, so votes cannot be averaged.")
-    votes = soft[first.ids].astype(np.float64)
     n = len(votes)
     subjects = known(first.subjects)
     majority, *others = spreads(_mean_of([_against(test, votes) for test in tests]), n, rng, subjects=subjects)

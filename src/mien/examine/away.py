@@ -1,0 +1,174 @@
+"""What runs said of the test parts of other corpora than their own, kept in the run folders.
+
+In: finished runs and other stores. Out: `across-<store>.npz` a run and store, and what stands in it, `Kept`. A
+foreign test part is opened once a run and written down in that store's log. With the logits is kept what the store
+says of these faces (subjects, groups, votes), so that nothing needs the store again. Labels are in the run's classes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..atomic import new_file
+from ..compare import Row
+from ..crop import CropSpec, crop
+from ..data.store import Store
+from ..errors import DataError, LabelError, RunError
+from ..labels import LabelSet, canonical_name
+from ..runs import DataFacts, Logits, Run
+
+__all__ = ["Kept", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
+
+PREFIX = "across-"
+KEYS = ("ids", "labels", "logits", "subjects")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One run on the test part of another store."""
+
+    logits: Logits
+    copies: int | None
+    fingerprint: str
+    corpus: str
+    labels: tuple[str, ...]
+    crop: CropSpec
+
+
+Tests = Mapping[str, Sequence[Kept]]
+"""By fingerprint of the tested store, one a run."""
+
+
+def check_stores(data: DataFacts, stores: Sequence[Store]) -> None:
+    """Raise, as `across` does, where networks trained on `data` cannot be tested on one of the stores."""
+    for store in stores:
+        if store.meta.sha256 != data.fingerprint:
+            _test_rows(store, class_index(data.labels, store.meta.labels, store.path))
+
+
+def keep_tests(
+    runs: Sequence[Run], stores: Sequence[Store], report: Callable[[Run, Store], None] | None = None
+) -> None:
+    """Test finished runs on the stores that are not their own, and keep what they said; raises as `across` does."""
+    for data in {run.data.fingerprint: run.data for run in runs}.values():
+        check_stores(data, stores)
+    for run in runs:
+        for store in stores:
+            if report:
+                report(run, store)
+            if store.meta.sha256 != run.data.fingerprint:
+                _test(run, store)
+
+
+def has_travelled(run: Run) -> bool:
+    """Whether a run was tested on another corpus than its own."""
+    return any(run.path.glob(f"{PREFIX}*.npz"))
+
+
+def kept_tests(row: Row, only: Collection[str] | None) -> Tests:
+    """What all runs of a row have been tested on."""
+    found: dict[str, list[Kept]] = {}
+    for run in row.runs:
+        for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
+            tested = _load(path)
+            if only is None or tested.fingerprint in only:
+                found.setdefault(tested.fingerprint, []).append(tested)
+    return {key: tests for key, tests in found.items() if len(tests) == len(row.runs)}
+
+
+def class_index(labels: Sequence[str], others: Sequence[str], name: object) -> tuple[int | None, ...]:
+    """What each class of another store is to the network; None for one it does not know."""
+    known = LabelSet(tuple(canonical_name(label) for label in labels))
+    index = known.translate(tuple(others), drop=tuple(others)).index
+    if sum(i is not None for i in index) < 2:
+        raise LabelError(
+            f"{name} ({', '.join(others)}) shares fewer than two classes with the networks ({', '.join(labels)}), so "
+            "they cannot be tested on it."
+        )
+    return index
+
+
+def _test(run: Run, store: Store) -> None:
+    """Keep the run's logits on the store's test part, unless they are there."""
+    index = class_index(run.data.labels, store.meta.labels, store.path)
+    path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
+    if path.exists():
+        return
+    logits, copies = _predict(run, store, index)
+    facts = {
+        "fingerprint": store.meta.sha256,
+        "corpus": store.meta.corpus,
+        "labels": store.meta.labels,
+        "crop": asdict(store.meta.crop),
+        "copies": copies,
+    }
+    arrays = {key: getattr(logits, key) for key in KEYS}
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)
+
+
+def _load(path: Path) -> Kept:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            facts = json.loads(str(file["store"]))
+            logits = Logits(groups={}, **{key: file[key] for key in KEYS})
+        facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
+        return Kept(logits=logits, **facts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
+
+
+def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
+    """Open the foreign test part, after that is written down."""
+    from ..engines.work import pick_device
+    from ..evaluate import load_network
+    from ..train import predict_logits
+
+    network = load_network(run, pick_device())
+    rows, labels = _test_rows(store, index)
+    store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
+    images = np.stack([crop(picture, run.data.crop) for picture in store.images[rows]])
+    logits = Logits(
+        ids=rows,
+        labels=labels,
+        logits=predict_logits(network, images),
+        subjects=store.samples.subject[rows],
+        groups={},
+    )
+    return logits, _copies(run, images)
+
+
+def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The test rows whose class is known, and their classes."""
+    mapped = np.array([-1 if i is None else i for i in index], dtype=np.int64)[store.samples.label]
+    rows = np.intersect1d(store.rows("test"), np.flatnonzero(mapped >= 0))
+    if len(rows) == 0:
+        raise DataError(f"{store.path} has no test split with classes that the networks know. Give it one.")
+    return rows, mapped[rows]
+
+
+def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
+    """How many pictures the run may have learnt from: they are in its store too, and not in its own test part alone.
+
+    None where the store is gone or has changed.
+    """
+    try:
+        store = Store.open(run.data.store)
+    except DataError:
+        return None
+    if store.meta.sha256 != run.data.fingerprint:
+        return None
+    pictures = (image for batch in store.iter_images() for image in batch)
+    own_test = (store.samples.split == "test") & (run.settings.data.protocol == "holdout")
+    known = {_digest(image) for image, hidden in zip(pictures, own_test, strict=True) if not hidden}
+    return sum(_digest(image) in known for image in images)
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()

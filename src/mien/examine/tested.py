@@ -1,0 +1,55 @@
+"""One row of a comparison on the test part of one corpus: its own, or another that it was tested on.
+
+What is asked of people and of votes is asked of a `Tested`, wherever its faces come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..calibration import Floats
+from ..compare import Row
+from ..data.store import Store
+from ..runs import Logits
+
+__all__ = ["Tested", "among", "at_home"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The answers of a row's runs on one test part."""
+
+    name: str
+    """Of the row."""
+    classes: tuple[str, ...]
+    """Those that labels and answers are among."""
+    tests: tuple[Logits, ...]
+    """One a seed (at home, a replicate; elsewhere, a run), all of the same faces."""
+    votes: Floats | None
+    """`(n, K)`, shares of annotators' votes for each class, where the corpus has them; rows sum to 1."""
+
+
+def at_home(row: Row, store: Store | None = None) -> Tested:
+    """A row with results on its own test part; votes are in its `store`."""
+    tests = tuple(row.tests.values())
+    soft = store.samples.soft if store else None
+    return Tested(
+        name=row.name,
+        classes=row.runs[0].data.labels,
+        tests=tests,
+        votes=None if soft is None else soft[tests[0].ids].astype(np.float64),
+    )
+
+
+def among(test: Logits, common: Sequence[int]) -> Logits:
+    """The faces whose label is one of the classes `common`, ascending, with answers among these alone."""
+    kept = np.isin(test.labels, common)
+    return replace(
+        test,
+        ids=test.ids[kept],
+        labels=np.searchsorted(common, test.labels[kept]),
+        logits=test.logits[kept][:, list(common)],
+        subjects=test.subjects[kept],
+        groups={name: column[kept] for name, column in test.groups.items()},
+    )
