@@ -473,7 +473,7 @@ def test_a_loss_that_is_not_finite_on_valid_stops_it_too(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        module, "predict_logits", lambda network, images: np.full((len(images), 3), np.nan, dtype=np.float32)
+        module, "predict_logits", lambda network, images, weights: np.full((len(images), 3), np.nan, dtype=np.float32)
     )
     with pytest.raises(NonFinite, match="validation loss became nan after epoch 1"):
         trained(plan_run(tmp_path, store))

@@ -1,7 +1,9 @@
 """The state of a training run, and the one file it is saved in.
 
 A checkpoint is written under a temporary name and renamed, so there is always a whole one, of one moment:
-weights, averaged and best weights, the optimizer's moments, the history, and where in which epoch it stands.
+weights, averaged weights, the optimizer's moments, the history, and where in which epoch it stands. The weights of the
+best epoch so far lie beside it, in the file that the run will end with: not needed to train on, they would only fill
+memory. A run killed between the two files comes to the same epoch again, and writes the same bytes.
 """
 
 import json
@@ -12,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .atomic import new_file
@@ -20,9 +22,11 @@ from .errors import RunError
 from .models import Network
 from .runs import Epoch, Run
 
-__all__ = ["CHECKPOINT", "State", "load", "save", "save_tensors"]
+__all__ = ["CHECKPOINT", "WEIGHTS", "State", "load", "load_weights", "save", "save_tensors"]
 
 CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "model.safetensors"
+"""Of the best epoch so far; in a finished run, of the chosen one."""
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
 
 
@@ -34,8 +38,6 @@ class State:
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor]
     """Averaged weights (EMA) by name; empty where `train.ema` is 0."""
-    best: dict[str, Tensor]
-    """The weights of the best epoch so far."""
     history: list[Epoch]
     epoch: int = 0
     step: int = 0
@@ -52,12 +54,11 @@ def save(run: Run, state: State) -> None:
     """Write the checkpoint: one file, so that it is always of one moment."""
     tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
     for number, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
     scalars = {name: getattr(state, name) for name in SCALARS}
     text = json.dumps(scalars | {"history": [asdict(line) for line in state.history]})
-    save_tensors(run, CHECKPOINT, tensors, {"state": text})
+    save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -71,13 +72,24 @@ def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: M
             raise OSError(str(error)) from None
 
 
+def load_weights(run: Run) -> dict[str, Tensor]:
+    """The run's `model.safetensors` by name; raises `RunError` where it is missing or damaged."""
+    path = run.path / WEIGHTS
+    if not path.exists():
+        raise RunError(f"{run.path} has no weights ({WEIGHTS}). Train it again.")
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is damaged ({error}). Train it again.") from None
+
+
 def load(run: Run, state: State) -> None:
     """Bring `state` to the moment of the run's checkpoint; raises `RunError` where the file is damaged."""
     path = run.path / CHECKPOINT
     try:
         with safe_open(path, "pt") as file:
             saved: dict[str, Any] = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: _as_it_lay(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
         _restore(state, saved, tensors)
     except Exception as error:
         raise RunError(f"{path} is damaged ({error}). Remove it: the run then starts from its first epoch.") from None
@@ -86,24 +98,24 @@ def load(run: Run, state: State) -> None:
 def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     state.network.load_state_dict(_under(tensors, "network"))
     state.average = _under(tensors, "average")
-    state.best = _under(tensors, "best")
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(tensors, "optimizer").items():
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = tensor
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
-    _align(state.optimizer)
     state.history = [Epoch(**line) for line in saved["history"]]
     for name in SCALARS:
         setattr(state, name, saved[name])
 
 
-def _align(optimizer: torch.optim.Optimizer) -> None:
-    """Lay the moments out in memory as their weights are: the fused optimizers pair them by address."""
-    for weight, values in optimizer.state.items():
-        for key, value in values.items():
-            if value.shape == weight.shape:
-                values[key] = torch.empty_like(weight).copy_(value)
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """Weights of convolutions lie channels-last: turned like this, they are written without a copy."""
+    return tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
+
+
+def _as_it_lay(tensor: Tensor) -> Tensor:
+    """The inverse. Weights, averages and moments must lie alike: the fused optimizers pair them by address."""
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 
 def _under(tensors: Mapping[str, Tensor], word: str) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from .atomic import write_text
-from .checkpoint import save_tensors
+from .checkpoint import load_weights
 from .data.splits import Fold, Part
 from .errors import RunError
 from .metrics import scores
@@ -19,11 +19,10 @@ __all__ = ["evaluate", "load_network", "peek"]
 
 
 def evaluate(run: Run, network: Network, fold: Fold) -> None:
-    """Save the chosen weights, then the logits of valid and test.
+    """Save the logits of valid and test.
 
     Opening the test is written down before it happens, so a second opening cannot go unseen.
     """
-    save_tensors(run, "model.safetensors", network.state_dict(), {"run": run.id})
     valid = _logits(network, fold.valid)
     test = _logits(network, _open(run, fold))
     run.write_logits({"valid": valid, "test": test})
@@ -46,12 +45,11 @@ def peek(run: Run, network: Network, fold: Fold) -> None:
 
 
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
-    """The network of a finished run, in evaluation mode; raises `RunError` where its weights are missing."""
-    path = run.path / "model.safetensors"
-    if not path.exists():
-        raise RunError(f"{run.path} has no weights yet. Finish the run first.")
+    """The network of a run, in evaluation mode; raises `RunError` where it is not finished, or has no weights."""
+    if not run.finished:
+        raise RunError(f"{run.path} is not finished: the command that started it goes on with it.")
     network = build(run.settings.model, classes=len(run.data.labels), size=run.data.crop.size)
-    network.load_state_dict(load_file(path))
+    network.load_state_dict(load_weights(run))
     return placed(network, device).eval()
 
 

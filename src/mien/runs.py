@@ -5,7 +5,7 @@
     data.json            corpus, fingerprint, label set, licence, crop, counts
     history.csv          one line an epoch; equal bytes for equal settings, so it holds no times
     checkpoint.safetensors   weights, optimizer and history at a step; removed when the run has ended
-    model.safetensors    the weights of the chosen epoch
+    model.safetensors    the weights of the chosen epoch (of the best so far, while it trains)
     logits.npz           ids, labels, logits (and subjects, groups) of valid and test
     peeking.csv          every epoch on the test, only after `--teach peeking`
     record.json          status, chosen epoch, costs, when the test was opened; written last

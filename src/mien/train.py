@@ -10,7 +10,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import CHECKPOINT, State, load, save, save_tensors
+from .checkpoint import CHECKPOINT, WEIGHTS, State, load, load_weights, save, save_tensors
 from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -74,7 +74,8 @@ def train(
         keep_epochs: also save the weights of every epoch, in `epochs/`, for `mien.evaluate.peek`.
 
     Returns:
-        The network with the weights of the chosen epoch, in evaluation mode, and the final state.
+        The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
+        the final state.
 
     Raises:
         NonFinite: the loss became NaN or infinite, in training or on valid.
@@ -102,11 +103,13 @@ def train(
                     raise KeyboardInterrupt
             judged = _end_epoch(state, settings, valid)
             run.write_history(state.history)
+            if selected_epoch(state.history, settings.train.select) == state.epoch:
+                save_tensors(run, WEIGHTS, judged, {"run": run.id})
             if keep_epochs:
                 save_tensors(run, _epoch_file(state.epoch), judged, {})
     save(run, state)
     network = state.network
-    network.load_state_dict(state.best)
+    network.load_state_dict(load_weights(run))
     return network.eval(), state
 
 
@@ -115,8 +118,11 @@ def build_network(settings: Settings, training: Part, device: torch.device) -> N
     store = training.store
     torch.manual_seed(stream(settings.train.seed, "weights"))
     network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    sample = store.images[training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)]] / np.float32(255)
-    mean, std = sample.mean((0, 1, 2), dtype=np.float64), sample.std((0, 1, 2), dtype=np.float64)
+    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])
+    shares = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(sample, -1, 0)])
+    shares, levels = shares / shares.sum(1, keepdims=True), np.arange(256) / 255
+    mean = shares @ levels
+    std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
     network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
     return placed(network, device)
 
@@ -158,12 +164,21 @@ def placed(network: Network, device: torch.device | str) -> Network:
 
 
 @torch.inference_mode()
-def predict_logits(network: Network, images: NDArray[np.uint8], batch_size: int = PREDICT_BATCH) -> NDArray[np.float32]:
-    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode."""
+def predict_logits(
+    network: Network,
+    images: NDArray[np.uint8],
+    batch_size: int = PREDICT_BATCH,
+    weights: Mapping[str, Tensor] | None = None,
+) -> NDArray[np.float32]:
+    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode.
+
+    `weights`, by name, are used in place of the network's own, which stay as they are.
+    """
     network.eval()
     device = network.pixel_mean.device
     chunks = [
-        network(torch.from_numpy(c).to(device)) for c in np.split(images, range(batch_size, len(images), batch_size))
+        torch.func.functional_call(network, dict(weights or {}), torch.from_numpy(chunk).to(device))
+        for chunk in np.split(images, range(batch_size, len(images), batch_size))
     ]
     return torch.cat(chunks).float().cpu().numpy()
 
@@ -188,8 +203,7 @@ def _new_state(run: Run, training: Part, device: torch.device) -> State:
     return State(
         network=network,
         optimizer=_optimizer(network, run.settings.train),
-        average=_weights(network) if run.settings.train.ema else {},
-        best={},
+        average={n: t.clone() for n, t in network.state_dict().items()} if run.settings.train.ema else {},
         history=[],
     )
 
@@ -203,7 +217,6 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(options, state.epoch + state.step / batches.steps)
     state.network.train()
-    state.optimizer.zero_grad(set_to_none=True)
     weights = _class_weights(options, batches)
     for chunk in _chunks(rows, options.micro_batch):
         images = _augmented(settings, batches, chunk, draws, state.epoch)
@@ -218,6 +231,7 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
     if options.clip_norm:
         nn.utils.clip_grad_norm_(state.network.parameters(), options.clip_norm)
     state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
     _average(state, options.ema)
     state.step += 1
     state.seen += len(rows)
@@ -258,12 +272,9 @@ def learning_rate(options: TrainSettings, epoch: float) -> float:
 
 
 def _end_epoch(state: State, settings: Settings, valid: Part) -> dict[str, Tensor]:
-    """Judge the epoch on valid, write its line, keep its weights if they are the best; returns what was judged."""
-    trained = _weights(state.network)
-    if state.average:
-        state.network.load_state_dict(state.average)
-    judged = _weights(state.network)
-    logits = torch.from_numpy(predict_logits(state.network, valid.images())).double()
+    """Judge the epoch on valid and write its line; returns the weights that were judged."""
+    judged = state.average or state.network.state_dict()
+    logits = torch.from_numpy(predict_logits(state.network, valid.images(), weights=judged)).double()
     labels = torch.from_numpy(valid.labels)
     valid_loss = functional.cross_entropy(logits, labels).item()
     _check_finite("validation", valid_loss, f"after epoch {state.epoch + 1}")
@@ -277,9 +288,6 @@ def _end_epoch(state: State, settings: Settings, valid: Part) -> dict[str, Tenso
             valid_accuracy=(logits.argmax(1) == labels).double().mean().item(),
         )
     )
-    if selected_epoch(state.history, settings.train.select) == state.epoch + 1:
-        state.best = judged
-    state.network.load_state_dict(trained)
     state.epoch, state.step, state.loss_sum, state.correct, state.seen = state.epoch + 1, 0, 0.0, 0, 0
     return judged
 
@@ -308,10 +316,6 @@ def _class_weights(options: TrainSettings, batches: Batches) -> Tensor | None:
         return None
     counts = torch.bincount(batches.labels, minlength=batches.targets.shape[1]).float()
     return len(batches) / (counts.clamp(min=1) * (counts > 0).sum())
-
-
-def _weights(network: Network) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def _average(state: State, decay: float) -> None:

@@ -58,7 +58,7 @@ class Part:
 
     def images(self) -> NDArray[np.uint8]:
         """`(n, H, W, C)` uint8, read into memory."""
-        return np.ascontiguousarray(self.store.images[self.rows])
+        return self.store.read(self.rows)
 
 
 class SealedPart:

@@ -134,6 +134,16 @@ class Store:
                 count = min(batch, len(self) - start)
                 yield np.fromfile(file, np.uint8, count * item).reshape(count, *self.images.shape[1:])
 
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of ascending `rows`, `(n, H, W, C)`, in memory of their own."""
+        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
+        start = 0
+        for batch in self.iter_images():
+            first, last = np.searchsorted(rows, (start, start + len(batch)))
+            images[first:last] = batch[rows[first:last] - start]
+            start += len(batch)
+        return images
+
     def iter_samples(self) -> Iterator[Sample]:
         """Stream the samples in order, in flat memory; raises `DataError` at a row that is damaged."""
         path = self.path / "samples.csv"
