@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never
 
 import cv2
 import numpy as np
@@ -78,6 +79,15 @@ def link_out(path: Path) -> None:
 def link_to_nothing(path: Path) -> None:
     path.unlink()
     path.symlink_to(path.parent / "gone.png")
+
+
+def link_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def gif() -> bytes:
+    return cv2.imencode(".gif", cv2.cvtColor(made.picture(5), cv2.COLOR_GRAY2BGR))[1].tobytes()
 
 
 def pipe(path: Path) -> None:
@@ -244,6 +254,12 @@ CASES = [
         says=f"{PICTURE}.pgm: truncated or damaged",
     ),
     Case(
+        name="truncated GIF",
+        corpus="folder",
+        build=in_folder(write(gif()[:600])),
+        says=f"{PICTURE}.png: a damaged picture that cannot be decoded",
+    ),
+    Case(
         name="empty file",
         corpus="folder",
         build=in_folder(write(b"")),
@@ -284,6 +300,12 @@ CASES = [
         corpus="folder",
         build=in_folder(link_to_nothing),
         says=f"{PICTURE}.png: cannot be read (No such file or directory)",
+    ),
+    Case(
+        name="link to itself",
+        corpus="folder",
+        build=in_folder(link_to_itself),
+        says=f"{PICTURE}.png: ",
     ),
     Case(name="pipe named .png", corpus="folder", build=in_folder(pipe), says=f"{PICTURE}.png: not a file"),
     Case(
@@ -444,6 +466,18 @@ CASES = [
         says="labels.csv:16: the path '/etc/passwd' is not a path inside the corpus",
     ),
     Case(
+        name="path of 5,000 letters",
+        corpus="csv",
+        build=row_of_table(f"{'x' * 5000}.png,happy,s0,train,"),
+        says="labels.csv:16: ",
+    ),
+    Case(
+        name="path with a NUL",
+        corpus="csv",
+        build=row_of_table("pictures/\0.png,happy,s0,train,"),
+        says="labels.csv:16: ",
+    ),
+    Case(
         name="box outside the picture",
         corpus="csv",
         build=row_of_table("pictures/train_happy.png,happy,s0,train,200 0 48 48"),
@@ -570,6 +604,20 @@ def test_unreadable_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     code, _, err = run(["data", "prepare", str(root), "-c", "folder", "-o", str(tmp_path / "s")], capfd)
     assert code == 2
     assert f"{PICTURE}.png: cannot be read (Permission denied)" in err
+
+
+def test_a_folder_that_the_system_refuses(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class folder without permission is named; also for root, who may read every folder."""
+    root = made.folders(tmp_path / "c")
+
+    def refuse(folder: Path) -> Never:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("mien.data.corpora.folder.os.scandir", refuse)
+    code, _, err = run(["data", "prepare", str(root), "-c", "folder", "-o", str(tmp_path / "s")], capfd)
+    assert (code, err) == (2, f"mien: {root}/test/angry cannot be read (Permission denied).\n")
 
 
 def test_unreadable_as_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

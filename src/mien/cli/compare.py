@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import cv2
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -192,6 +193,7 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _import(data: Path, corpus: str, path: Path) -> None:
+    cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
     try:
         meta = prepare(data, corpus, path, PrepareOptions())
     except BadSample as error:

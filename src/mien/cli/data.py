@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -68,6 +69,7 @@ def prepare(
         licence=licence,
         read=ReadOptions(public_test=public_test, original_votes=original_votes),
     )
+    cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
     prepare_store(path, corpus, out, options)
     _show_new(Store.open(out), as_json)
 

@@ -80,7 +80,10 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
     reader = find_reader(corpus)
     if not root.exists():
         raise DataError(f"{root} does not exist.")
-    found = reader(root, options.read)
+    try:
+        found = reader(root, options.read)
+    except OSError as error:
+        raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error}).") from None
     labels, translation = _mapping(found, options.labels)
     try:
         with create_store(out, labels, options.crop, replace=options.force) as writer:

@@ -5,6 +5,7 @@ OpenCV decodes a truncated JPEG into a picture with a grey lower half and only w
 the end of the file is looked for. Of an animation the first picture counts.
 """
 
+import errno
 import os
 import re
 import stat
@@ -37,9 +38,24 @@ def inside(root: Path, relative: str, where: str) -> Path:
     if not relative or pure.is_absolute() or ".." in pure.parts:
         raise BadSample(where, f"the path {relative!r} is not a path inside the corpus")
     path = root / pure
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        stays = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, a link to itself (3.11, 3.12), a NUL
+        raise BadSample(where, f"the path {_shortened(relative)} leads nowhere ({_reason(error)})") from None
+    if not stays:
         raise BadSample(where, f"{relative!r} is a link that leaves the corpus; copy the file into it")
     return path
+
+
+def _shortened(name: str) -> str:
+    return repr(name if len(name) <= 80 else f"{name[:79]}…")
+
+
+def _reason(error: Exception) -> str:
+    """What the system said; a loop of links is a `RuntimeError` before Python 3.13 and an `OSError` from there on."""
+    if isinstance(error, RuntimeError):
+        return os.strerror(errno.ELOOP)
+    return getattr(error, "strerror", None) or str(error)
 
 
 def load_picture(path: Path, where: str) -> NDArray[np.uint8]:
