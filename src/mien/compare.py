@@ -20,7 +20,7 @@ from .errors import CompareError
 from .metrics import Scores, scores
 from .runs import DataFacts, Logits, Run, resolve
 
-__all__ = ["Comparison", "Row", "collect", "plan", "stated"]
+__all__ = ["ALWAYS_VARIES", "Comparison", "Row", "collect", "plan", "stated"]
 
 NAME = "model.name"
 REPLICATES = ("train.seed", "data.repeat")

@@ -76,6 +76,8 @@ class Matrix:
 
     corpora: tuple[str, ...]
     """Names of all stores, those trained on first; with some digits of the hash where two share a name."""
+    fingerprints: tuple[str, ...]
+    """Of the stores, as many."""
     cells: tuple[Cell, ...]
     """Network by network, in the order of `corpora`."""
 
@@ -142,7 +144,7 @@ def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: C
             for key, name in names.items()
             if key in by_store
         ]
-    return Matrix(corpora=tuple(names.values()), cells=tuple(cells))
+    return Matrix(corpora=tuple(names.values()), fingerprints=tuple(names), cells=tuple(cells))
 
 
 def _names(corpora: dict[str, str]) -> dict[str, str]:

@@ -16,17 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import new_file
+from ..calibration import Floats
 from ..compare import Row
 from ..crop import CropSpec, crop
 from ..data.store import Store
 from ..errors import DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
+from ..metrics import ratio
 from ..runs import DataFacts, Logits, Run
+from .tested import Tested, among
 
-__all__ = ["Kept", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
+__all__ = ["Kept", "as_tested", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
 
 PREFIX = "across-"
 KEYS = ("ids", "labels", "logits", "subjects")
+GROUP, VOTES = "group:", "votes"
+"""Names of what else is kept: a column an attribute, and the votes, `(n, 0)` where the store has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +39,18 @@ class Kept:
     """One run on the test part of another store."""
 
     logits: Logits
+    """With the subjects and groups of that store; labels in the run's classes."""
+    votes: Floats | None
+    """`(n, K)`, shares of annotators' votes for each class of that store, where it has them."""
     copies: int | None
+    """Pictures that the run may have learnt from; None where that is not known."""
     fingerprint: str
     corpus: str
     labels: tuple[str, ...]
+    """The store's classes, all of them."""
     crop: CropSpec
+    described: bool
+    """Whether groups and votes were kept, if there are any: the first versions kept logits alone."""
 
 
 Tests = Mapping[str, Sequence[Kept]]
@@ -71,7 +83,7 @@ def has_travelled(run: Run) -> bool:
     return any(run.path.glob(f"{PREFIX}*.npz"))
 
 
-def kept_tests(row: Row, only: Collection[str] | None) -> Tests:
+def kept_tests(row: Row, only: Collection[str] | None = None) -> Tests:
     """What all runs of a row have been tested on."""
     found: dict[str, list[Kept]] = {}
     for run in row.runs:
@@ -94,13 +106,40 @@ def class_index(labels: Sequence[str], others: Sequence[str], name: object) -> t
     return index
 
 
+def as_tested(row: Row, kept: Sequence[Kept]) -> Tested:
+    """A row on another store's test part, by what each of its runs said: among the classes that both have.
+
+    Votes for other classes are taken away, and the rest divided by their sum; a face without a vote left has 0s.
+    """
+    data, first = row.runs[0].data, kept[0]
+    index = class_index(data.labels, first.labels, first.corpus)
+    common = tuple(sorted(i for i in index if i is not None))
+    votes = None
+    if first.votes is not None:
+        chosen = first.votes[:, [index.index(i) for i in common]]
+        votes = np.nan_to_num(ratio(chosen, chosen.sum(axis=1, keepdims=True)))
+    return Tested(
+        name=row.name,
+        classes=tuple(data.labels[i] for i in common),
+        tests=tuple(among(one.logits, common) for one in kept),
+        votes=votes,
+    )
+
+
 def _test(run: Run, store: Store) -> None:
-    """Keep the run's logits on the store's test part, unless they are there."""
+    """Keep the run's logits on the store's test part, unless they are there with all that the store says of it."""
     index = class_index(run.data.labels, store.meta.labels, store.path)
     path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
     if path.exists():
+        kept = _load(path)
+        if not kept.described:
+            _write(path, store, kept.logits, kept.copies)
         return
-    logits, copies = _predict(run, store, index)
+    _write(path, store, *_predict(run, store, index))
+
+
+def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None:
+    samples, rows = store.samples, logits.ids
     facts = {
         "fingerprint": store.meta.sha256,
         "corpus": store.meta.corpus,
@@ -109,6 +148,8 @@ def _test(run: Run, store: Store) -> None:
         "copies": copies,
     }
     arrays = {key: getattr(logits, key) for key in KEYS}
+    arrays |= {f"{GROUP}{name}": column[rows] for name, column in samples.groups.items()}
+    arrays[VOTES] = np.empty((len(rows), 0)) if samples.soft is None else samples.soft[rows].astype(np.float64)
     with new_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)
 
@@ -117,9 +158,12 @@ def _load(path: Path) -> Kept:
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = json.loads(str(file["store"]))
-            logits = Logits(groups={}, **{key: file[key] for key in KEYS})
+            groups = {key.removeprefix(GROUP): file[key] for key in file if key.startswith(GROUP)}
+            logits = Logits(groups=groups, **{key: file[key] for key in KEYS})
+            described = VOTES in file
+            votes = file[VOTES] if described and file[VOTES].size else None
         facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
-        return Kept(logits=logits, **facts)
+        return Kept(logits=logits, votes=votes, described=described, **facts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
 

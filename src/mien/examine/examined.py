@@ -2,28 +2,31 @@
 
 In: the rows of a comparison, and runs of other folders where there are any. Out: `Examined`. No network runs here:
 damage and other corpora are read from what `mien robustness` and `mien across` kept; groups, doubtful labels, votes
-and curves follow from saved logits. What cannot be said is told in a sentence and stops nothing else.
+and curves follow from saved logits. Groups and votes are asked for at home, and on every other corpus that rows were
+tested on. What cannot be said is told in a sentence and stops nothing else.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
-from ..compare import Comparison, Row, collect
+from ..compare import ALWAYS_VARIES, Comparison, Row, collect
 from ..data.store import Store
 from ..errors import CompareError
 from ..runs import Run
 from .across import Matrix, rows_by_store, stored
-from .away import has_travelled
+from .away import as_tested, has_travelled, kept_tests
 from .groups import Groups, by_groups
 from .kept import Replicate
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreements, find_issues, noise_curves, out_of_sample
 from .robustness import Damage, Robustness, measured_rows, pick_baseline, summarise
-from .tested import at_home
+from .tested import Tested, at_home
+from .words import faces_of
 
-__all__ = ["MOST_JUDGED", "Beside", "Examined", "check", "gather"]
+__all__ = ["MOST_JUDGED", "Beside", "Examined", "Place", "check", "gather"]
 
 MOST_JUDGED = 6
 """Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
@@ -47,13 +50,44 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """What the test faces of one corpus say of the rows: groups of people, and annotators' votes."""
+
+    corpus: str
+    """Elsewhere, its name as in `Matrix.corpora`."""
+    home: str
+    """The corpus that the rows were trained on and are compared by."""
+    groups: tuple[Groups, ...]
+    """Of at most `MOST_JUDGED` rows; empty where nothing is known of these people."""
+    votes: tuple[Agreement, ...]
+    """Empty where the corpus has no votes."""
+    notes: tuple[str, ...]
+    """What was left out of the groups and why, in sentences."""
+
+    @property
+    def away(self) -> bool:
+        """Whether it is another corpus than that of training."""
+        return self.corpus != self.home
+
+    @property
+    def where(self) -> str:
+        """What a title says of it: nothing at home, `on drawn faces, not on fer2013` elsewhere."""
+        return f"on {faces_of(self.corpus)}, not on {faces_of(self.home)}" if self.away else ""
+
+    @property
+    def suffix(self) -> str:
+        """What names of its files and figures end in: nothing at home, `-drawn` elsewhere."""
+        return f"-{re.sub(r'[^a-z0-9]+', '-', self.corpus.lower()).strip('-')}" if self.away else ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examined:
     """Findings, each empty or None where nothing was measured, or nothing can be said."""
 
     damages: tuple[Damage, ...] = ()
-    groups: tuple[Groups, ...] = ()
+    places: tuple[Place, ...] = ()
+    """Home first, then the other corpora that rows were tested on."""
     issues: LabelIssues | None = None
-    votes: tuple[Agreement, ...] = ()
     noise: tuple[NoisePoint, ...] = ()
     matrix: Matrix | None = None
     """None where no network was tested on another corpus than its own."""
@@ -102,18 +136,17 @@ def gather(
     shown = {row.name for row in able}
     baseline = [row for row in comparison.rows if row.name == beside.baseline and row.name not in shown]
     measured = measured_rows([*able, *baseline])
-    others = _elsewhere(able, beside.elsewhere)
-    judged = _most_accurate(able, MOST_JUDGED)
+    others = _elsewhere(beside.elsewhere, {row.name for row in able})
+    matrix = tried("matrix", lambda: _matrix([able, *others]), None)
     found = Examined(
         damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
-        groups=tried("groups", lambda: by_groups([at_home(row) for row in judged], _rng(), draws=DRAWS), ()),
+        places=tuple(_places(able, store, matrix)),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
-        votes=tried("votes", lambda: agreements([at_home(row, store) for row in able], _rng()), ()),
         noise=tried("noise", lambda: noise_curves(_noisy(beside.noise) or able, _rng()), ()),
-        matrix=tried("matrix", lambda: _matrix([able, *others]), None),
+        matrix=matrix,
         notes=notes,
     )
-    for part, sentence in _left_out(able, judged, measured, found):
+    for part, sentence in (*_left_out(able, measured, found), *_trained_apart(able, others, found)):
         notes[part] = (*notes.get(part, ()), sentence)
     return found
 
@@ -149,12 +182,63 @@ def _noisy(runs: Sequence[Run]) -> list[Row]:
     return rows
 
 
-def _elsewhere(rows: Sequence[Row], runs: Sequence[Run]) -> list[list[Row]]:
-    """Rows of the same networks, trained on other stores."""
+def _elsewhere(runs: Sequence[Run], names: Collection[str]) -> list[list[Row]]:
+    """Rows of these names, trained on other stores: there, any setting may differ from network to network."""
     if not runs:
         return []
-    names = {row.name for row in rows}
-    return [[row for row in group if row.name in names] for group in rows_by_store(runs, vary=rows[0].factors)]
+    every = list(runs[0].settings.flat())
+    return [[row for row in group if row.name in names] for group in rows_by_store(runs, vary=every)]
+
+
+def _trained_apart(rows: Sequence[Row], others: Sequence[Sequence[Row]], found: Examined) -> Iterator[tuple[str, str]]:
+    """In what the training on other stores was not the same."""
+    if found.matrix is None:
+        return
+    here, home = {row.name: row.runs[0] for row in rows}, rows[0].runs[0].data.corpus
+    for group in others:
+        away = [(row.runs[0].settings.flat(), here[row.name].settings.flat()) for row in group if row.runs]
+        said = [
+            f"{key} {_values(there[key] for there, _ in away)} (on {home} {_values(own[key] for _, own in away)})"
+            for key in (away[0][0] if away else ())
+            if key not in ALWAYS_VARIES and any(there[key] != own[key] for there, own in away)
+        ]
+        if said:
+            corpus = group[0].runs[0].data.corpus
+            yield "matrix", f"Networks were trained on {corpus} under settings of its own: {'; '.join(said)}."
+
+
+def _values(values: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))
+
+
+def _places(rows: Sequence[Row], store: Store | None, matrix: Matrix | None) -> Iterator[Place]:
+    """What groups and votes say at home, then wherever else rows were tested with all of their runs."""
+    home = rows[0].runs[0].data.corpus
+    yield _place(home, home, _most_accurate(rows, MOST_JUDGED), {row.name: at_home(row, store) for row in rows})
+    if matrix is None:
+        return
+    kept = [(row, kept_tests(row)) for row in rows]
+    for fingerprint, corpus in zip(matrix.fingerprints, matrix.corpora, strict=True):
+        there = [(row, as_tested(row, tests[fingerprint])) for row, tests in kept if fingerprint in tests]
+        judged = _most_accurate([row for row, _ in there], MOST_JUDGED)
+        if there:
+            yield _place(corpus, home, judged, {row.name: tested for row, tested in there})
+
+
+def _place(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str, Tested]) -> Place:
+    """The findings of the rows that were tested there; groups of those `judged` alone."""
+    notes: list[str] = []
+    groups: tuple[Groups, ...] = ()
+    votes: tuple[Agreement, ...] = ()
+    try:
+        groups = by_groups([tested[row.name] for row in judged], _rng(), draws=DRAWS)
+        votes = agreements(list(tested.values()), _rng())
+    except CompareError as error:
+        notes.append(str(error))
+    if groups and len(judged) < len(tested):
+        at_home = "" if corpus == home else " at home"
+        notes.append(f"Judged are the {len(judged)} most accurate rows{at_home} of {len(tested)}.")
+    return Place(corpus=corpus, home=home, groups=groups, votes=votes, notes=tuple(notes))
 
 
 def _matrix(groups: Sequence[Sequence[Row]]) -> Matrix | None:
@@ -165,9 +249,7 @@ def _matrix(groups: Sequence[Sequence[Row]]) -> Matrix | None:
     return None if all(cell.own for cell in matrix.cells) else matrix
 
 
-def _left_out(
-    rows: Sequence[Row], judged: Sequence[Row], measured: Mapping[str, object], found: Examined
-) -> Iterator[tuple[str, str]]:
+def _left_out(rows: Sequence[Row], measured: Mapping[str, object], found: Examined) -> Iterator[tuple[str, str]]:
     """What the findings do not cover, by part."""
     missing = [row.name for row in rows if row.name not in measured]
     if found.damages and missing:
@@ -178,8 +260,6 @@ def _left_out(
             "damages",
             f"Means are over the {found.damages[0].seeds} of {seeds} seeds that all rows were measured with.",
         )
-    if found.groups and len(judged) < len(rows):
-        yield "groups", f"Judged are the {len(judged)} most accurate rows of {len(rows)}."
     tested = {cell.network for cell in found.matrix.cells if not cell.own} if found.matrix else set()
     untested = [row.name for row in rows if row.name not in tested]
     if found.matrix and untested:

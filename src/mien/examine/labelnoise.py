@@ -226,7 +226,7 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
     Args:
         name: of the network.
         tests: its logits on test, one a seed, all of the same samples.
-        votes: `(n, K)` shares of the votes for each class, of these samples.
+        votes: `(n, K)` shares of the votes for each class, of these samples; those with 0s alone are left out.
         rng: of the bootstrap.
 
     Raises:
@@ -235,10 +235,10 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
     first = tests[0]
     if any(not np.array_equal(first.ids, test.ids) for test in tests):
         raise CompareError(f"The seeds of {name} were tested on different samples, so votes cannot be averaged.")
-    n = len(votes)
-    subjects = known(first.subjects)
-    majority, *others = spreads(_mean_of([_against(test, votes) for test in tests]), n, rng, subjects=subjects)
-    mass, ceiling, cross_entropy, divergence, entropy = (mean(figure) for figure in others)
+    seen = votes.sum(axis=1) > 0
+    n, each = int(seen.sum()), [_against(test, votes)[seen] for test in tests]
+    majority, *others = spreads(_mean_of(each), n, rng, subjects=known(first.subjects[seen]))
+    mass, ceiling, cross_entropy, divergence, entropy = (_from_0(mean(figure)) for figure in others)
     return Agreement(
         name=name,
         n=n,
@@ -250,6 +250,11 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
         divergence=divergence,
         entropy=entropy,
     )
+
+
+def _from_0(figure: Estimate) -> Estimate:
+    """With an interval that ends at 0, below which the figure cannot be."""
+    return replace(figure, interval=replace(figure.interval, low=max(figure.interval.low, 0.0)))
 
 
 def _against(test: Logits, votes: Floats) -> Floats:

@@ -11,9 +11,21 @@ if TYPE_CHECKING:
     from ..statistics import Interval
     from ..statistics.estimates import Estimate
 
-__all__ = ["DASH", "number", "p_words", "percent", "points", "span"]
+__all__ = ["DASH", "faces_of", "is_drawn", "number", "p_words", "percent", "points", "span"]
 
 DASH = "–"
+DRAWN = "drawn"
+"""The corpus that mien draws."""
+
+
+def faces_of(corpus: str) -> str:
+    """Whose faces these are: `drawn faces`, `ferplus`."""
+    return "drawn faces" if is_drawn(corpus) else corpus
+
+
+def is_drawn(corpus: str) -> bool:
+    """Whether a corpus is of drawn faces, by its name, after which digits of its hash may stand."""
+    return corpus.split(" ")[0] == DRAWN
 
 
 def percent(figure: "Estimate") -> str:

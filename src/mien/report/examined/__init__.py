@@ -18,7 +18,7 @@ from .across import across_section
 from .damage import damage_section
 from .doubts import doubts_section
 from .explanations import explanations_section
-from .groups import groups_section
+from .groups import groups_sections
 
 __all__ = ["examined_sections"]
 
@@ -39,7 +39,7 @@ def examined_sections(
     rest = [row for row in comparison.rows if row.name not in looks]
     examined = gather(comparison, rows, store, beside)
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
-    yield groups_section(examined, looks)
+    yield from groups_sections(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
     yield across_section(examined, looks, folder)
     yield explanations_section(rows, looks, store, folder)

@@ -6,9 +6,9 @@ import numpy as np
 
 from ...data.store import Store
 from ...examine.doubts import estimate
-from ...examine.examined import Examined
+from ...examine.examined import Examined, Place
 from ...examine.labelnoise import Agreement, LabelIssues, NoisePoint
-from ...examine.words import number, p_words, percent, points, span
+from ...examine.words import faces_of, is_drawn, number, p_words, percent, points, span
 from ...statistics import Interval
 from ..figures import Shown
 from ..figures.doubts import draw_joint, draw_noise
@@ -20,8 +20,6 @@ from ..values import as_csv, three
 __all__ = ["doubts_section"]
 
 ID, TITLE = "labels", "Which labels are doubtful"
-DRAWN = "drawn"
-"""The corpus that mien draws, whose labels are right by construction."""
 MOST_FACES = 27
 MOST_PAIRS = 10
 
@@ -30,7 +28,7 @@ def doubts_section(
     examined: Examined, shown: Sequence[Shown], store: Store | None, folder: str, *, faces: bool
 ) -> Section:
     """The section: what can be said of labels, votes and noise, and a sentence for what was not trained."""
-    notes = [sentence for part in ("issues", "votes", "noise") for sentence in examined.notes.get(part, ())]
+    notes = [sentence for part in ("issues", "noise") for sentence in examined.notes.get(part, ())]
     panels: list[Panel] = []
     files: dict[str, str | bytes] = {}
     issues, lead = examined.issues, ""
@@ -38,9 +36,10 @@ def doubts_section(
         lead = _lead(issues, shown[0].first.data.corpus)
         panels += [*_joint(issues), *(_gallery(issues, store) if store and faces else ())]
         files["doubts.csv"] = _doubts_csv(issues, store)
-    if examined.votes:
-        panels.append(_votes(examined.votes))
-        files["votes.csv"] = _votes_csv(examined.votes)
+    for place in examined.places:
+        if place.votes:
+            panels.append(_votes(place))
+            files[f"votes{place.suffix}.csv"] = _votes_csv(place.votes)
     if examined.noise:
         panels += _noise(examined.noise, {item.name: item.look for item in shown})
         files["label-noise.csv"] = _noise_csv(examined.noise)
@@ -54,7 +53,7 @@ def doubts_section(
 
 def _lead(issues: LabelIssues, corpus: str) -> str:
     lead = f"{estimate(issues)} Looked at are the faces of validation and test; doubts.csv names every doubted one."
-    if corpus == DRAWN:
+    if is_drawn(corpus):
         lead += " Drawn faces have no wrong labels, so here all of it is the method's own error, with such networks."
     return lead
 
@@ -113,20 +112,26 @@ def _gallery(issues: LabelIssues, store: Store) -> Iterator[Panel]:
         )
 
 
-def _votes(votes: Sequence[Agreement]) -> Panel:
-    first = votes[0]
+def _votes(place: Place) -> Panel:
+    first = place.votes[0]
+    away = (
+        f" The faces are the test part of {faces_of(place.corpus)}, those whose class the networks know; votes are "
+        f"among these classes. The networks were trained on {faces_of(place.home)}."
+        if place.away
+        else ""
+    )
     return Panel(
-        title="Agreement with annotators' votes",
-        caption="Where annotators disagree, one label is not the truth. Majority: no answer has more votes. "
-        " Share of votes: how many annotators would have said the same. Cross-entropy and divergence "
+        title=f"Agreement with annotators' votes {place.where}".strip(),
+        caption=f"Where annotators disagree, one label is not the truth.{away} Majority: no answer has more votes. "
+        "Share of votes: how many annotators would have said the same. Cross-entropy and divergence "
         "(nats) hold the probabilities against the votes; lower is better, and a divergence of 0 is to be as unsure "
         "as people.",
         table=SmallTable(
-            name="votes",
+            name=f"votes{place.suffix}",
             heads=("Network", "Majority, %", "Share of votes, %", "Cross-entropy", "Divergence"),
             rows=tuple(
                 (one.name, percent(one.majority), percent(one.mass), number(one.cross_entropy), number(one.divergence))
-                for one in votes
+                for one in place.votes
             ),
             notes=(
                 f"{first.n:,} test faces; 95 % intervals. No answer could have more than {percent(first.ceiling)} % of "

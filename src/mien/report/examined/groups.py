@@ -1,18 +1,23 @@
-"""Groups of people on the page: figures a group, gaps with corrected p, the range over subjects."""
+"""Groups of people on the page: figures a group, gaps with corrected p, the range over subjects.
+
+A section a corpus: that of training, and every other that rows were tested on, which its title, its files and its
+figures name.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ...examine.examined import Examined
+from ...examine.across import Matrix
+from ...examine.examined import Examined, Place
 from ...examine.groups import MIN_FACES, MIN_SUBJECTS, Gap, Groups, mirror
-from ...examine.words import p_words, points
+from ...examine.words import faces_of, is_drawn, p_words, points
 from ..figures.groups import draw_groups, draw_subjects
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
 from ..values import as_csv, three
 
-__all__ = ["groups_section"]
+__all__ = ["groups_sections"]
 
 ID, TITLE = "groups", "Whom they fail"
 LEVEL = 0.05
@@ -20,28 +25,55 @@ MOST_SAID = 8
 """Gaps that are put into words; the table has all."""
 
 
-def groups_section(examined: Examined, looks: Mapping[str, Look]) -> Section:
-    """The section; empty where neither attributes nor subjects of the test faces are known."""
-    judged, notes = examined.groups, examined.notes.get("groups", ())
-    if not judged:
-        return Section(id=ID, title=TITLE, lead=" ".join(notes))
+def groups_sections(examined: Examined, looks: Mapping[str, Look]) -> Iterator[Section]:
+    """A section for each corpus of whose test faces attributes or subjects are known, that of training first."""
+    for place in examined.places:
+        if place.groups:
+            yield _section(place, examined.matrix, looks)
+        elif place.notes:
+            yield Section(id=f"{ID}{place.suffix}", title=_title(place), lead=" ".join(place.notes))
+
+
+def _title(place: Place) -> str:
+    return f"{TITLE} {place.where}".strip()
+
+
+def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> Section:
+    judged, tail = place.groups, place.suffix
     panels, files = [], {}
-    if any(one.groups for one in judged):
-        drawing = draw_groups(judged, looks)[0]
-        panels.append(Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_gaps_table(judged)))
-        files = {"groups.csv": _groups_csv(judged), "gaps.csv": _gaps_csv(judged)}
-    for drawing in draw_subjects(judged, looks):
+    for drawing in draw_groups(place, looks):
         panels.append(
-            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_subjects_table(judged))
+            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_gaps_table(judged, tail))
         )
-        files["subjects.csv"] = _subjects_csv(judged)
+        files = {f"groups{tail}.csv": _groups_csv(judged), f"gaps{tail}.csv": _gaps_csv(judged)}
+    for drawing in draw_subjects(place, looks):
+        panels.append(
+            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_subjects_table(judged, tail))
+        )
+        files[f"subjects{tail}.csv"] = _subjects_csv(judged)
+    away = f"{_away(place, matrix)} " if place.away and matrix else ""
     return Section(
-        id=ID,
-        title=TITLE,
-        lead=_lead(judged),
-        points=(*_told(judged), *notes, *_small(judged)),
+        id=f"{ID}{tail}",
+        title=_title(place),
+        lead=away + _lead(judged),
+        points=(*_told(judged), *place.notes, *_small(judged)),
         panels=tuple(panels),
         files=files,
+    )
+
+
+def _away(place: Place, matrix: Matrix) -> str:
+    """What faces of another corpus can say: of them, and of networks as good as these are there."""
+    names = {one.name for one in place.groups}
+    cells = [cell for cell in matrix.cells if cell.network in names and cell.tested_on == place.corpus]
+    uar = [100 * cell.uar.value for cell in cells if cell.n and not cell.own]
+    faces, classes = faces_of(place.corpus), len(place.groups[0].classes)
+    drawn = " Drawn faces are not photographs of people." if is_drawn(place.corpus) else ""
+    return (
+        f"These rows were trained on {faces_of(place.home)} and tested here on {faces}: what follows is whom they fail "
+        f"there, and need not hold at home.{drawn} Their UAR over all of these {place.groups[0].n:,} faces is "
+        f"{min(uar):.1f} to {max(uar):.1f} % (chance: {100 / classes:.1f} %); where networks do little better than "
+        "chance, groups can hardly differ."
     )
 
 
@@ -88,12 +120,12 @@ def _small(judged: Sequence[Groups]) -> Iterator[str]:
         yield f"Too small to judge (fewer than {few}): {'; '.join(small)}."
 
 
-def _gaps_table(judged: Sequence[Groups]) -> SmallTable:
+def _gaps_table(judged: Sequence[Groups], tail: str) -> SmallTable:
     gaps = {(one.name, g.attribute, g.level): g for one in judged for g in _once(one) if g.metric == "uar"}
     levels = list(dict.fromkeys(key[1:] for key in gaps))
     cells = [[gaps.get((one.name, *level)) for one in judged] for level in levels]
     return SmallTable(
-        name="gaps",
+        name=f"gaps{tail}",
         heads=("UAR gap, points", *(one.name for one in judged)),
         rows=tuple(
             (f"{attribute.replace('_', ' ')} {level}", *(_gap(gap) for gap in line))
@@ -106,7 +138,8 @@ def _gaps_table(judged: Sequence[Groups]) -> SmallTable:
             "A gap is the group's UAR less that of all other faces whose attribute is known, over the expressions that "
             "both have: below 0, the group is served worse. In brackets its 95 % interval, then p after Holm's "
             "correction for all gaps tested; bold where p < .05. Of two groups that make up an attribute, the smaller "
-            "is shown. Gaps of accuracy, and recalls of each group, are in gaps.csv and groups.csv.",
+            "is shown. Gaps of accuracy, and recalls of each group, "
+            f"are in gaps{tail}.csv and groups{tail}.csv.",
         ),
     )
 
@@ -117,7 +150,7 @@ def _gap(gap: Gap | None) -> str:
     return f"{points(gap.value, gap.interval)}, p {p_words(gap.p_corrected)}"
 
 
-def _subjects_table(judged: Sequence[Groups]) -> SmallTable:
+def _subjects_table(judged: Sequence[Groups], tail: str) -> SmallTable:
     found = [(one.name, one.subjects) for one in judged if one.subjects is not None]
     rows = []
     for name, subjects in found:
@@ -128,7 +161,7 @@ def _subjects_table(judged: Sequence[Groups]) -> SmallTable:
         ]
         rows.append((name, str(len(subjects.n)), *ends))
     return SmallTable(
-        name="subjects",
+        name=f"subjects{tail}",
         heads=("Network", "Subjects", "Worst, %", "Middle, %", "Best, %"),
         rows=tuple(rows),
         notes=(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...calibration import Floats
+from ...examine.examined import Place
 from ...examine.groups import BySubject, Groups
 from .damage import dot, name_rows
 from .sheet import INK, Drawing, Look, Sheet, percent_axis
@@ -24,8 +25,9 @@ SUBJECTS_WITH_LINES = 120
 LUCKY_DRAWS = 200
 
 
-def draw_groups(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[Drawing]:
+def draw_groups(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Accuracy and UAR of each level, attribute by attribute; none where no level is large enough."""
+    judged = place.groups
     levels = list(dict.fromkeys((group.attribute, group.level) for one in judged for group in one.groups))
     if not levels:
         return []
@@ -43,8 +45,8 @@ def draw_groups(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[Dra
         name_rows(sheet.axes[0], names, looks, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
         return [
             sheet.finish(
-                "groups",
-                "Accuracy and UAR of each group",
+                f"groups{place.suffix}",
+                f"Accuracy and UAR of each group {place.where}".strip(),
                 "One line a group with the number of its test faces, one dot a row with its 95 % interval over "
                 + ("subjects" if judged[0].groups[0].subjects else "faces")
                 + (" and seeds" if judged[0].seeds > 1 else "")
@@ -94,9 +96,9 @@ def _dots(
     axes.set_xlabel("accuracy, %" if metric == "accuracy" else "UAR, %")
 
 
-def draw_subjects(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[Drawing]:
+def draw_subjects(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Every subject's accuracy, the worst first, one panel a row; none where no subject is known."""
-    known = [(one, one.subjects) for one in judged if one.subjects is not None and len(one.subjects.subject) > 1]
+    known = [(one, one.subjects) for one in place.groups if one.subjects is not None and len(one.subjects.subject) > 1]
     if not known:
         return []
     columns, lines = min(3, len(known)), -(-len(known) // 3)
@@ -112,8 +114,8 @@ def draw_subjects(judged: Sequence[Groups], looks: Mapping[str, Look]) -> list[D
         sheet.axes[(lines - 1) * columns].set_xlabel("subjects, the worst first")
         return [
             sheet.finish(
-                "subjects",
-                "Accuracy of each subject",
+                f"subjects{place.suffix}",
+                f"Accuracy of each subject {place.where}".strip(),
                 "One dot a subject of the test"
                 + (", with Wilson's 95 % interval over that subject's faces" if lined else "")
                 + ". The grey line is what luck alone would give, were all subjects equally easy: where the dots "
