@@ -1,6 +1,7 @@
 """The model file: opens whole, is refused in a sentence when it is anything else, and needs no torch."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -187,3 +188,14 @@ def test_opens_and_predicts_without_torch_and_onnx(path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "(2, 7)\n"
     assert done.stderr == ""
+
+
+def test_the_runtime_tells_nobody(path: Path, tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry would leave an identifier of the device and a queue of reports in the home folder."""
+    code = f"from mien import Bundle; Bundle.open({str(path)!r}).load()"
+    home = tmp_path / "home"
+    home.mkdir()
+    wanted = {"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT"}
+    env = {name: value for name, value in os.environ.items() if name in wanted} | {"HOME": str(home)}
+    subprocess.run([sys.executable, "-B", "-c", code], check=True, env=env)
+    assert not list(home.rglob("*"))

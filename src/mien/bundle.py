@@ -7,10 +7,12 @@ exporter wrote; any ONNX tool still opens the file. The hash finds accidents and
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,7 @@ from .errors import BundleError, DataError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BATCH", "Bundle", "find_model", "seal"]
+__all__ = ["BATCH", "Bundle", "find_model", "runtime", "seal"]
 
 BATCH = 64
 """Faces in one pass of the network; more are split, so that memory does not grow with their number."""
@@ -34,6 +36,8 @@ CARD, HASH = b"mien", b"mien.sha256"
 METADATA_PROPS = 14
 """Number of the field `ModelProto.metadata_props`; its entries have fields 1, the key, and 2, the value."""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""ONNX Runtime 1.29 and later tell their maker of every model that is loaded, unless this is set before they load."""
 
 
 class Bundle:
@@ -104,8 +108,7 @@ class Bundle:
             return self._opened
 
     def _open_network(self) -> "onnxruntime.InferenceSession":
-        import onnxruntime
-
+        onnxruntime = runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 4
@@ -115,6 +118,15 @@ class Bundle:
             raise BundleError(f"{self.path}: ONNX Runtime cannot load the network ({_first_line(error)}).") from None
         _check_network(network, self.card, self.path)
         return network
+
+
+def runtime() -> ModuleType:
+    """ONNX Runtime, loaded without its telemetry; who wants that sets `ORT_DISABLE_TELEMETRY=0`."""
+    unwanted = os.environ.setdefault(TELEMETRY, "1") != "0"
+    onnxruntime = import_module("onnxruntime")
+    if unwanted:
+        onnxruntime.disable_telemetry_events()  # for Windows, and where it was loaded before mien
+    return onnxruntime
 
 
 def find_model(path: Path | str) -> Path:

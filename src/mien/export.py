@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import write_bytes
-from .bundle import BATCH, Bundle, seal
+from .bundle import BATCH, Bundle, runtime, seal
 from .calibration import fit_temperature, wilson
 from .card import Card, Figure
 from .data.splits import Fold, divide
@@ -166,6 +166,7 @@ def _open_fold(run: Run) -> Fold:
 def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
     """The model with int8 convolutions and matrix products, ranges taken from `faces (n, H, W, C)`."""
     _require_exporter()
+    runtime()
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
