@@ -215,7 +215,9 @@ def test_kept_files_are_read_without_unpickling(runs: list[Run]) -> None:
 def test_sections_name_the_corpus_and_its_files(runs: list[Run]) -> None:
     comparison = collect(runs)
     shown = select(comparison.rows)
-    sections = {one.id: one for one in examined_sections(comparison, shown, Beside(), faces=False)}
+    sections = {
+        one.id: one for one in examined_sections(comparison, shown, gather(comparison, comparison.rows), faces=False)
+    }
     groups, labels = sections["groups-drawn"], sections["labels"]
     assert "groups" not in sections, "of the corpus of training nothing is known"
     assert groups.title == "Whom they fail on drawn faces, not on made"

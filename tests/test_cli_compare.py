@@ -23,6 +23,7 @@ from mien.data import prepare
 from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import RunBusy
+from mien.report import as_json
 from mien.report.tables import as_markdown, build_table
 from mien.report.words import differences, progress_words
 from mien.runs import Run, find_runs
@@ -66,6 +67,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         (out / "table.md").write_text(as_markdown(build_table(comparison)))
         sentences = [command, progress_words(comparison), *differences(comparison)]
         (out / "report.html").write_text("\n".join(sentences))
+        (out / "report.json").write_text(json.dumps(as_json(comparison)))
         return out / "report.html"
 
     monkeypatch.setattr("mien.report.write_report", write)

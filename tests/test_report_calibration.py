@@ -11,7 +11,7 @@ from mien.compare import Row, collect
 from mien.config import Settings, override
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.report.calibrated import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate
+from mien.report.calibrated import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate, calibrate_rows
 from mien.report.confidence import calibration_section
 from mien.report.figures import Shown, select
 from mien.runs import Run, resolve
@@ -137,14 +137,14 @@ def test_no_answer_is_sure_enough(place: Path, store: Store) -> None:
     assert found
     assert found.coverage.value == 0
     assert np.isnan(found.risk.value)
-    table = calibration_section(shown).panels[-1].table
+    table = calibration_section(calibrate_rows(shown)).panels[-1].table
     assert table
     assert "none is enough" in table.rows[0]
     assert "–" in table.rows[0]
 
 
 def test_the_section_has_its_figures_and_tables(shown: list[Shown]) -> None:
-    section = calibration_section(shown)
+    section = calibration_section(calibrate_rows(shown))
     names = [panel.drawing.name if panel.drawing else panel.table.name for panel in section.panels]
     assert names == ["reliability", "calibration", "risk-coverage", "uncertain"]
     reliability = section.panels[0].drawing.svg

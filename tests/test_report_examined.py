@@ -1,6 +1,7 @@
 """The sections of what was examined: what they say, what they do not, and that no figure goes without its interval."""
 
 import csv
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -25,9 +26,10 @@ from mien.examine.corruptions import CORRUPTIONS
 from mien.examine.examined import MOST_JUDGED, Beside, gather
 from mien.examine.robustness import Robustness, save
 from mien.labels import SEVEN, LabelSet
-from mien.report import write_report
+from mien.report import as_json, write_report
 from mien.report.examined import examined_sections
 from mien.report.figures import select
+from mien.report.findings import find
 from mien.report.parts import Section, SmallTable
 from mien.runs import Run, find_runs, resolve
 from mien.train import build_network
@@ -87,7 +89,8 @@ def weigh(runs: Sequence[Run], store: Store) -> None:
 
 def sections(comparison: Comparison, beside: Beside | None = None, *, faces: bool = False) -> dict[str, Section]:
     shown = select(comparison.rows)
-    found = examined_sections(comparison, shown, beside or Beside(), faces=faces)
+    examined = find(comparison, beside).examined
+    found = examined_sections(comparison, shown, examined, faces=faces)
     return {section.id: section for section in found}
 
 
@@ -398,6 +401,31 @@ def test_runs_trained_elsewhere_make_the_matrix_square(place: Path, travelled: C
     assert "resnet34" not in {row[0] for row in lines}
     with pytest.raises(CompareError, match="runs of the same data"):
         sections(travelled, Beside(elsewhere=travelled.runs))
+
+
+def test_json_holds_what_was_examined(place: Path, compared: Comparison, travelled: Comparison) -> None:
+    path = write_report(compared, place / "json", faces=False).with_name("report.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content == json.loads(json.dumps(as_json(compared), allow_nan=False))
+    found = find(compared)
+    examined = content["examined"]
+    assert [one["name"] for one in examined["damages"]] == ["densenet121", "resnet34", "vgg16"]
+    assert examined["damages"][2]["mce"]["value"] == found.examined.damages[2].mce.value
+    home = examined["places"][0]
+    gap, own = home["groups"][0]["gaps"][0], found.examined.places[0].groups[0].gaps[0]
+    assert (gap["interval"]["low"], gap["p_corrected"]) == (own.interval.low, own.p_corrected)
+    assert home["votes"][0]["divergence"]["interval"]["high"] > home["votes"][0]["divergence"]["value"]
+    assert examined["issues"]["share"]["value"] == found.examined.issues.share.value  # type: ignore[union-attr]
+    assert examined["matrix"] is None
+    assert content["peeking"] == []
+    assert str(place) not in path.read_text(encoding="utf-8"), "a report is passed on, paths of this machine are not"
+    calibrated = {one["name"]: one for one in content["calibration"]}["vgg16"]
+    assert len(calibrated["temperatures"]) == 2
+    assert calibrated["after"]["ece"]["value"] == found.calibrated[2].after.scores["ece"].value
+    assert set(content["recalls"]["vgg16"]) == set(SEVEN.names)
+    away = as_json(travelled)["examined"]["matrix"]
+    assert {cell["tested_on"] for cell in away["cells"]} == {"made", "few", "all"}
+    assert away["cells"][0]["change_uar"]["value"] is None, "undefined is null"
 
 
 def test_the_page_holds_all_of_it(place: Path, compared: Comparison) -> None:

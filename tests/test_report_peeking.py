@@ -1,5 +1,6 @@
 """The price of peeking, and who opened the test: counted from what runs and store wrote down."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from mien.metrics import scores
 from mien.report import write_report
 from mien.report.figures import select
 from mien.report.openings import AGAIN, PEEKING, count_openings
-from mien.report.peeking import gap_interval, peeked, peeking_section
+from mien.report.peeking import gap_interval, peeked, peeked_rows, peeking_section
 from mien.report.words import differences
 from mien.runs import Run
 
@@ -70,18 +71,22 @@ def test_the_page_shows_both_figures(tmp_path: Path, store: Store) -> None:
     text = path.read_text(encoding="utf-8")
     assert "would have claimed 1.9 points of accuracy more" in text
     assert (path.parent / "figures" / "peeking.pdf").read_bytes().startswith(b"%PDF")
+    told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["peeking"]
+    assert sum(len(row["runs"]) for row in told) == 4
+    gaps = [np.subtract(row["claimed"]["accuracy"], row["honest"]["accuracy"]) for row in told]
+    assert np.mean(gaps) == pytest.approx(np.mean([0.01, 0.03, 0.02, 0.015]), abs=1e-9)
     assert comparison.rows[0].scores == collect(comparison.runs).rows[0].scores, "no other figure moves"
 
 
 def test_another_winner_is_named(tmp_path: Path, store: Store) -> None:
     runs = make_runs(tmp_path / "runs", store, networks=("vgg16", "resnet34"), dropouts=(0.0,))
     comparison = collect([peek(runs[0], 0.0), peek(runs[1], 0.5)])
-    assert "It would also have named resnet34 as the best" in peeking_section(select(comparison.rows)).lead
+    assert "It would also have named resnet34 as the best" in peeking_section(peeked_rows(select(comparison.rows))).lead
 
 
 def test_nobody_peeked(tmp_path: Path, store: Store) -> None:
     comparison = collect(make_runs(tmp_path / "runs", store, networks=("vgg16",), dropouts=(0.0,)))
-    section = peeking_section(select(comparison.rows))
+    section = peeking_section(peeked_rows(select(comparison.rows)))
     assert "--teach peeking" in section.lead
     assert not section.panels
 

@@ -223,14 +223,15 @@ def _noted(runs: Path) -> str:
 def _present(
     comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool, command: str
 ) -> None:
-    from mien.report import as_json, terminal_table, write_report
+    from mien.report import terminal_table, write_report
 
     try:
         page = write_report(comparison, out, faces=faces, command=command, beside=given)
     except OSError as error:
         raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
     if json_wanted:
-        print(json.dumps(as_json(comparison) | {"report": str(page)}, indent=2))
+        said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+        print(json.dumps(said | {"report": str(page)}, indent=2))
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))

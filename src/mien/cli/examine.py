@@ -17,10 +17,10 @@ from rich.table import Table
 
 from mien.atomic import write_text
 from mien.cli.extras import needs
-from mien.cli.facts import plain
 from mien.data.store import Store
 from mien.errors import CompareError, DataError
 from mien.examine.words import number, p_words, percent, points, span
+from mien.facts import plain
 from mien.progress import progress
 
 if TYPE_CHECKING:

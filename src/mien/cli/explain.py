@@ -154,10 +154,10 @@ def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> 
 
 def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
     with needs("train", "explain --truth"):
-        from mien.cli.facts import plain
         from mien.compare import collect
         from mien.explain.beside import summarise
         from mien.explain.truth import measured_rows
+        from mien.facts import plain
         from mien.runs import find_runs
     for method in methods:
         if method not in METHODS:

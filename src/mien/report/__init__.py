@@ -3,6 +3,7 @@
 In: a `Comparison`, of any number of finished runs, so that a long grid shows its report as it grows. Out:
 
     OUT/report.html                     opens offline, prints, follows the reader's light or dark
+    OUT/report.json                     all its figures with their intervals, for programs
     OUT/table.tex  table.md  table.csv
     OUT/figures/NAME.svg  NAME.pdf      no pictures of the corpus among them
     OUT/tables/NAME.csv                 the smaller tables of the page
@@ -10,6 +11,7 @@ In: a `Comparison`, of any number of finished runs, so that a long grid shows it
 matplotlib, jinja2, scipy and statsmodels come with `mien[train]` and are imported when a report is made.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,22 +45,23 @@ def write_report(
     Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[train]` is missing.
     """
     with _needs_train():
-        from ..examine.examined import Beside
         from . import page, tables
-        from .certainty import assess
-    certainty = assess(comparison)
-    table = tables.build_table(comparison, certainty)
-    sections = page.compose(comparison, certainty, beside or Beside(), faces=faces)
+        from .findings import find
+        from .machine_readable import as_dict
+    found = find(comparison, beside)
+    table = tables.build_table(comparison, found.certainty)
+    sections = page.compose(found, faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in (
         ("table.tex", tables.as_latex(table)),
         ("table.md", tables.as_markdown(table)),
         ("table.csv", tables.as_csv(table)),
+        ("report.json", json.dumps(as_dict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
     ):
         write_text(out / name, content)
     for section in sections:
         _write_files(section, out)
-    write_text(out / "report.html", page.render(comparison, table, certainty, sections, command))
+    write_text(out / "report.html", page.render(found, table, sections, command))
     return out / "report.html"
 
 
@@ -88,12 +91,12 @@ def terminal_table(comparison: Comparison) -> "Table":
     return as_rich(build_table(comparison))
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain values for JSON: rows with their figures, intervals and runs; None where undefined."""
+def as_json(comparison: Comparison, beside: "Beside | None" = None) -> dict[str, Any]:
+    """What stands in `report.json`: all figures of the report as plain values, None where undefined."""
     with _needs_train():
-        from .certainty import assess
+        from .findings import find
         from .machine_readable import as_dict
-    return as_dict(comparison, assess(comparison))
+    return as_dict(find(comparison, beside))
 
 
 @contextmanager

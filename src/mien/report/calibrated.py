@@ -29,7 +29,7 @@ from ..statistics.estimates import Estimate, mean, share, spreads
 from .certainty import known_subjects
 from .figures.evidence import Shown
 
-__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate"]
+__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate", "calibrate_rows"]
 
 BINS = 15
 RISK = 0.1
@@ -78,6 +78,11 @@ class _Replicate:
     scaled: Floats
     labels: NDArray[np.int64]
     threshold: Floats
+
+
+def calibrate_rows(shown: Sequence[Shown]) -> tuple[Calibrated, ...]:
+    """The calibration of all rows that have one."""
+    return tuple(row for row in map(calibrate, shown) if row)
 
 
 def calibrate(item: Shown) -> Calibrated | None:

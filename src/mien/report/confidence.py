@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from ..examine.words import DASH
 from ..statistics.estimates import Estimate
-from .calibrated import COVERAGES, RISK, Calibrated, Probabilities, calibrate
-from .figures import Drawing, Shown, draw_reliability, draw_risk_coverage
+from .calibrated import COVERAGES, RISK, Calibrated, Probabilities
+from .figures import Drawing, draw_reliability, draw_risk_coverage
 from .parts import Panel, Section, SmallTable, panels
 from .values import as_csv, three
 
@@ -22,9 +22,8 @@ COLUMNS = (
 """Score, head, scale, digits, and the largest value it can have."""
 
 
-def calibration_section(shown: Sequence[Shown]) -> Section:
+def calibration_section(rows: Sequence[Calibrated]) -> Section:
     """Calibration of the rows that get figures."""
-    rows = [row for row in map(calibrate, shown) if row]
     title = "Whether their probabilities can be believed"
     if not rows:
         return Section(id="calibration", title=title)

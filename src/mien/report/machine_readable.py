@@ -1,29 +1,65 @@
-"""The comparison as plain values, for `--json`."""
+"""All findings of a report as plain values: `report.json`, and what `--json` prints."""
 
 import math
 from dataclasses import asdict
 from typing import Any
 
-from ..compare import Comparison, Row
-from .certainty import Certainty
+from ..compare import Row
+from ..facts import plain
+from .calibrated import Calibrated, Probabilities
+from .findings import Findings
 from .pairs import Pair
+from .peeking import Peeked
 from .tables import COLUMNS, Cell, Line, build_table
 
 __all__ = ["as_dict"]
 
 
-def as_dict(comparison: Comparison, certainty: Certainty) -> dict[str, Any]:
-    """Every value is a text, a number, a boolean, None, or a list or dict of these."""
+def as_dict(found: Findings) -> dict[str, Any]:
+    """Every value is a text, a number, a boolean, None, or a list or dict of these; names are those of the classes.
+
+    An estimate is its value with its interval, a share of 1 where it is a share. The path of the store is left out:
+    it says something of a machine, and nothing of the figures.
+    """
+    comparison, certainty = found.comparison, found.certainty
     lines = {line.name: line for line in build_table(comparison, certainty).lines if not line.paper}
     return {
-        "data": asdict(comparison.data),
+        "data": {key: value for key, value in asdict(comparison.data).items() if key != "store"},
         "factors": list(comparison.factors),
         "seeds": list(comparison.seeds),
         "equal": dict(comparison.equal),
         "own": {key: dict(value) for key, value in comparison.own.items()},
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
         "verdicts": [_pair(pair) for pair in certainty.pairs],
+        "recalls": {
+            name: dict(zip(comparison.data.labels, plain(recalls), strict=True))
+            for name, recalls in certainty.recalls.items()
+        },
+        "calibration": [_calibrated(row) for row in found.calibrated],
+        "peeking": [_peeked(row) for row in found.peeked],
+        "examined": plain(found.examined),
     }
+
+
+def _calibrated(row: Calibrated) -> dict[str, Any]:
+    facts = {
+        "name": row.item.name,
+        "temperatures": row.temperatures,
+        "before": _probabilities(row.before),
+        "after": _probabilities(row.after),
+        "threshold": row.threshold,
+        "coverage": row.coverage,
+        "risk": row.risk,
+    }
+    return {key: plain(value) for key, value in facts.items()}
+
+
+def _probabilities(form: Probabilities) -> dict[str, Any]:
+    return {**form.scores, "reliability": form.curve}
+
+
+def _peeked(row: Peeked) -> dict[str, Any]:
+    return {"name": row.item.name, "runs": list(row.runs), "honest": plain(row.honest), "claimed": plain(row.claimed)}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -11,20 +11,16 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..compare import Comparison
-from ..examine.examined import Beside
-from .certainty import Certainty
 from .compared import differences_section
 from .confidence import calibration_section
 from .examined import examined_sections
 from .figures import (
     MOST_ROWS,
     Drawing,
-    Shown,
     draw_costs,
     draw_curves,
-    select,
 )
+from .findings import Findings
 from .methods import methods_section
 from .parts import Panel, Section, panels
 from .peeking import peeking_section
@@ -37,18 +33,18 @@ from .words import conditions, differences, finding, progress_words
 __all__ = ["compose", "render"]
 
 
-def compose(comparison: Comparison, certainty: Certainty, beside: Beside, *, faces: bool) -> list[Section]:
+def compose(found: Findings, *, faces: bool) -> list[Section]:
     """The sections of figures, in the paper's order; those with nothing to show are left out."""
-    shown = select(comparison.rows)
     sections = (
-        _sections(comparison, certainty, shown, faces),
-        examined_sections(comparison, shown, beside, faces=faces),
-        _judging(comparison, certainty, shown),
+        _sections(found, faces),
+        examined_sections(found.comparison, found.shown, found.examined, faces=faces),
+        _judging(found),
     )
     return [section for section in itertools.chain(*sections) if section.panels or section.lead or section.points]
 
 
-def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Shown], faces: bool) -> Iterator[Section]:
+def _sections(found: Findings, faces: bool) -> Iterator[Section]:
+    comparison, certainty, shown = found.comparison, found.certainty, found.shown
     store = open_store(comparison.data) if faces else "Pictures are left out, as this page was made with --no-faces."
     absent = store if isinstance(store, str) else ""
     first = () if isinstance(store, str) else (_examples(examples(store)),)
@@ -64,20 +60,20 @@ def _sections(comparison: Comparison, certainty: Certainty, shown: Sequence[Show
     yield differences_section(certainty, shown)
     yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
     yield classes_section(shown, comparison.data.labels, certainty)
-    yield calibration_section(shown)
+    yield calibration_section(found.calibrated)
     yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
     if not isinstance(store, str):
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))
 
 
-def _judging(comparison: Comparison, certainty: Certainty, shown: Sequence[Shown]) -> Iterator[Section]:
+def _judging(found: Findings) -> Iterator[Section]:
     """How it was judged, which needs no picture: the store is read for its notes and its log."""
-    store = open_store(comparison.data)
+    store = open_store(found.comparison.data)
     known = None if isinstance(store, str) else store
-    if shown:
-        yield peeking_section(shown)
-    yield protocol_section(comparison, known)
-    yield methods_section(comparison, certainty, known)
+    if found.shown:
+        yield peeking_section(found.peeked)
+    yield protocol_section(found.comparison, known)
+    yield methods_section(found.comparison, found.certainty, known)
 
 
 def _examples(rows: Sequence[PictureRow]) -> Panel:
@@ -99,10 +95,9 @@ def _mistakes(rows: Sequence[PictureRow]) -> tuple[Panel, ...]:
     return (Panel(title="The most confident mistakes", caption=caption, pictures=tuple(rows), folded=True),)
 
 
-def render(
-    comparison: Comparison, table: Table, certainty: Certainty, sections: Sequence[Section], command: str
-) -> str:
+def render(found: Findings, table: Table, sections: Sequence[Section], command: str) -> str:
     """The page as one HTML text."""
+    comparison, certainty = found.comparison, found.certainty
     environment = Environment(
         loader=PackageLoader("mien.report", "."),
         autoescape=True,

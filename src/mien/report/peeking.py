@@ -20,7 +20,7 @@ from .figures.peeking import Dumbbell
 from .parts import Panel, Section, SmallTable
 from .values import as_csv
 
-__all__ = ["Peeked", "gap_interval", "peeked", "peeking_section"]
+__all__ = ["Peeked", "gap_interval", "peeked", "peeked_rows", "peeking_section"]
 
 ABSENT = (
     "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
@@ -61,6 +61,11 @@ def peeked(item: Shown) -> Peeked | None:
     )
 
 
+def peeked_rows(shown: Sequence[Shown]) -> tuple[Peeked, ...]:
+    """All rows that somebody peeked at."""
+    return tuple(row for row in map(peeked, shown) if row)
+
+
 def gap_interval(gaps: Floats, level: float = 0.95) -> Interval:
     """The t interval of a mean gap over runs `(R,)`, cut at 0, below which no gap can be; nan for one run."""
     if len(gaps) < 2:
@@ -70,10 +75,9 @@ def gap_interval(gaps: Floats, level: float = 0.95) -> Interval:
     return Interval(low=max(centre - half, 0.0), high=centre + half, level=level, method=f"t over {len(gaps)} runs")
 
 
-def peeking_section(shown: Sequence[Shown]) -> Section:
+def peeking_section(rows: Sequence[Peeked]) -> Section:
     """Honest beside claimed, where runs were peeked at; else how to get it."""
     title = "The price of peeking"
-    rows = [row for row in map(peeked, shown) if row]
     if not rows:
         return Section(id="peeking", title=title, lead=ABSENT)
     drawings = draw_peeking([_dumbbell(row) for row in rows])

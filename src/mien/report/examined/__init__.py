@@ -1,6 +1,6 @@
 """The sections of what was examined: damage, groups of people, doubtful labels, other corpora, explanations.
 
-In: the rows that a page shows, and what lies beside them. Out: a section each, with figures, a small table, words
+In: the rows that a page shows, and what was found of them. Out: a section each, with figures, a small table, words
 on how to read it, and CSV files with every digit. A section with nothing measured says in a sentence how to get it.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ...compare import Comparison
 from ...data.store import Store
-from ...examine.examined import Beside, gather
+from ...examine.examined import Examined
 from ..figures import Shown
 from ..figures.sheet import Look
 from ..parts import Section
@@ -27,7 +27,7 @@ NOT_SHOWN = Look(colour="#808080", marker="X", dash=(0, (1, 1.3)), hatch="", sol
 
 
 def examined_sections(
-    comparison: Comparison, shown: Sequence[Shown], beside: Beside, *, faces: bool
+    comparison: Comparison, shown: Sequence[Shown], examined: Examined, *, faces: bool
 ) -> Iterator[Section]:
     """The sections in their order; pictures of the corpus among them only with `faces`."""
     if not shown:
@@ -37,7 +37,6 @@ def examined_sections(
     store = kept if isinstance(kept, Store) else None
     rows, looks = [item.row for item in shown], {item.name: item.look for item in shown}
     rest = [row for row in comparison.rows if row.name not in looks]
-    examined = gather(comparison, rows, store, beside)
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield from groups_sections(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)

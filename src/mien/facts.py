@@ -1,9 +1,10 @@
-"""Facts for `--json`: what a verb found, as JSON has it.
+"""Facts for JSON: what a verb or a report found, as plain values.
 
 >>> plain({"share": float("nan"), "n": (1, 2)})
 {'share': None, 'n': [1, 2]}
 """
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -16,9 +17,9 @@ def plain(value: Any) -> Any:
     """Facts as JSON has them: nan is null, arrays are lists."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]

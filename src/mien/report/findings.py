@@ -1,0 +1,42 @@
+"""All that a report says of a comparison, worked out once: the page and the JSON are two ways to write it down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..compare import Comparison
+from ..data.store import Store
+from ..examine.examined import Beside, Examined, gather
+from .calibrated import Calibrated, calibrate_rows
+from .certainty import Certainty, assess
+from .figures import Shown, select
+from .peeking import Peeked, peeked_rows
+from .pictures import open_store
+
+__all__ = ["Findings", "find"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A comparison with its intervals, its verdicts and what was examined of its runs."""
+
+    comparison: Comparison
+    certainty: Certainty
+    shown: Sequence[Shown]
+    """The rows that get figures; what follows is of these."""
+    calibrated: tuple[Calibrated, ...]
+    peeked: tuple[Peeked, ...]
+    examined: Examined
+
+
+def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
+    """Work it out; raises `CompareError` where `beside` does not fit, `RunError` where a run folder is damaged."""
+    shown, store = select(comparison.rows), open_store(comparison.data)
+    rows, known = [item.row for item in shown], store if isinstance(store, Store) else None
+    return Findings(
+        comparison=comparison,
+        certainty=assess(comparison),
+        shown=shown,
+        calibrated=calibrate_rows(shown),
+        peeked=peeked_rows(shown),
+        examined=gather(comparison, rows, known, beside) if shown else Examined(),
+    )
