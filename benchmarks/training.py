@@ -20,7 +20,6 @@ beside it.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -101,7 +100,7 @@ def mien_side(turns: Turns, task: Task) -> None:
     from mien.data.splits import divide
     from mien.data.store import Store
     from mien.engines.work import pick_device
-    from mien.machine import peak_memory_mb
+    from mien.machine import allocator, peak_memory_mb
     from mien.runs import Run, resolve
 
     train.CHECKPOINT_SECONDS = float("inf")  # none in a turn, where waiting for it would count; one stands at the end
@@ -118,16 +117,9 @@ def mien_side(turns: Turns, task: Task) -> None:
     fold = divide(store, settings.data)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), settings, store, fold)
-        network, state = train.train(run, fold.train, fold.valid, device=pick_device())
-        weights = [weight for weight in network.parameters() if weight.ndim == 4]
-        options = {
-            "layout": "channels last" if weights[0].is_contiguous(memory_format=torch.channels_last) else "NCHW",
-            "chunks of": min(settings.train.micro_batch or task.batch, task.batch),
-            "precision": settings.train.precision,
-            "optimizer": f"{'fused ' * bool(state.optimizer.defaults.get('fused'))}{settings.train.optimizer}",
-            "threads": torch.get_num_threads(),
-            "allocator": allocator(),
-        }
+        train.train(run, fold.train, fold.valid, device=pick_device())
+        options |= train.means(settings.train)
+        options |= {"threads": torch.get_num_threads(), "allocator": allocator()}
     turns.close(peak_mb=peak_memory_mb(), workers_mb=0.0, options=options)
 
 
@@ -137,7 +129,7 @@ def hand_side(turns: Turns, task: Task) -> None:
     from torch.nn.functional import cross_entropy
     from torch.utils.data import DataLoader
 
-    from mien.machine import peak_memory_mb
+    from mien.machine import allocator, peak_memory_mb
 
     torch.manual_seed(0)
     network = plain_network(task)
@@ -278,13 +270,6 @@ class Products:
             torch.autograd.grad(layer(inner), weights, gradient)
 
         return product
-
-
-def allocator() -> str:
-    """What was asked of the allocator through the environment."""
-    names = ("LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES")
-    asked = {k: v for k, v in os.environ.items() if (k.startswith("MALLOC_") and k.endswith("_")) or k in names}
-    return ", ".join(f"{k}={Path(v).name}" for k, v in sorted(asked.items())) or "as the system has it"
 
 
 SIDES = {"mien": mien_side, "hand": hand_side, "alone": alone_side}

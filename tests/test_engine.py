@@ -1,5 +1,6 @@
 """The engine of one machine: a process for each run, whose crash is the end of one run; a signal stops them all."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -53,6 +54,18 @@ def test_a_run_is_finished_in_a_process_of_its_own(tmp_path: Path, store: Store)
     assert costs.predict_peak_mb > 0
     assert costs.predict_images_per_second > 0
     assert costs.train_peak_mb > 0
+
+
+def test_the_record_says_how_it_was_computed(tmp_path: Path, store: Store) -> None:
+    chunked, whole = (plan_run(tmp_path, store, train__micro_batch=size) for size in (4, 0))
+    told = []
+    for run in (chunked, whole):
+        work.finish_run(run)
+        told.append(json.loads((run.path / "env.json").read_text(encoding="utf-8"))["training"])
+    assert told[0]["passes"] == "chunks of at most 4, gradients add up"
+    assert told[0]["batch norm"] == "statistics of a chunk"
+    assert told[1]["passes"] == "whole batches"
+    assert told[1]["batch norm"] == "statistics of the batch"
 
 
 def test_finished_runs_are_left_alone_and_told(tmp_path: Path, store: Store, inline: list[str]) -> None:

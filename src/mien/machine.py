@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["describe", "peak_memory_mb", "versions"]
+__all__ = ["allocator", "describe", "peak_memory_mb", "versions"]
 
 PACKAGES = ("mien", "numpy", "torch", "opencv-python-headless", "onnxruntime", "scikit-learn", "scipy")
 
@@ -34,6 +34,13 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def allocator() -> str:
+    """What was asked of the memory allocator through the environment."""
+    names = ("LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES")
+    asked = {k: v for k, v in os.environ.items() if (k.startswith("MALLOC_") and k.endswith("_")) or k in names}
+    return ", ".join(f"{k}={Path(v).name}" for k, v in sorted(asked.items())) or "as the system has it"
 
 
 def describe() -> dict[str, str]:

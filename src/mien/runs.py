@@ -1,7 +1,7 @@
 """The run folder: all that a trained network leaves behind, written whole or not at all.
 
     config.toml          every setting, nothing implicit
-    env.json             versions, machine, device, threads, allocator
+    env.json             versions, machine, device, threads, allocator, and how the loop computed
     data.json            corpus, fingerprint, label set, licence, crop, counts
     history.csv          one line an epoch; equal bytes for equal settings, so it holds no times
     checkpoint.safetensors   weights, optimizer and history at a step; removed when the run has ended

@@ -29,13 +29,13 @@ from .errors import ConfigError, NonFinite
 from .models import Network, build
 from .runs import Epoch, Run
 
-__all__ = ["EPOCHS", "Progress", "build_network", "placed", "predict_logits", "rehearse", "train"]
+__all__ = ["EPOCHS", "Progress", "build_network", "means", "placed", "predict_logits", "rehearse", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
 EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
-PREDICT_BATCH = 128
+PREDICT_BATCH = 64
 NORMALISATION_SAMPLES = 4096
 ONE_SIGNAL_SECONDS = 1.0
 """Signals closer together are one: a service manager and the parent process may both send it."""
@@ -111,6 +111,22 @@ def train(
     network = state.network
     network.load_state_dict(load_weights(run))
     return network.eval(), state
+
+
+def means(options: TrainSettings) -> dict[str, str]:
+    """How the loop computes, in words: what figures of speed and memory depend on beside the settings' numbers."""
+    chunk = min(options.micro_batch or options.batch_size, options.batch_size)
+    whole = chunk == options.batch_size
+    return {
+        "layout": "channels last",
+        "precision": options.precision,
+        "optimizer": f"fused {options.optimizer}",
+        "passes": "whole batches" if whole else f"chunks of at most {chunk}, gradients add up",
+        "batch norm": f"statistics of {'the batch' if whole else 'a chunk'}",
+        "judging": f"batches of {PREDICT_BATCH} in inference mode"
+        + (", averaged weights in place" if options.ema else ""),
+        "best weights": "on disk",
+    }
 
 
 def build_network(settings: Settings, training: Part, device: torch.device) -> Network:

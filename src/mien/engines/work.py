@@ -10,14 +10,15 @@ import torch
 
 from ..atomic import write_json
 from ..checkpoint import CHECKPOINT, WEIGHTS
+from ..config import TrainSettings
 from ..data.splits import Fold, divide
 from ..data.store import Store
 from ..errors import DataError, NonFinite
 from ..evaluate import evaluate, load_network, peek
-from ..machine import describe, peak_memory_mb, versions
+from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
 from ..runs import Run
-from ..train import Progress, predict_logits, selected_epoch, train
+from ..train import Progress, means, predict_logits, selected_epoch, train
 
 __all__ = ["finish_run", "measure_prediction", "pick_device"]
 
@@ -39,7 +40,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
         if run.record.reason:
             run.update(status="running", reason="")
         with run.writing():
-            write_json(run.path / "env.json", _environment(device))
+            write_json(run.path / "env.json", _environment(device, run.settings.train))
         try:
             network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
@@ -109,10 +110,12 @@ def _peak_mb(device: torch.device) -> float:
     return peak_memory_mb()
 
 
-def _environment(device: torch.device) -> dict[str, object]:
+def _environment(device: torch.device, options: TrainSettings) -> dict[str, object]:
     return {
         "versions": versions(),
         "machine": describe(),
         "device": str(device),
         "threads": torch.get_num_threads(),
+        "allocator": allocator(),
+        "training": means(options),
     }
