@@ -230,3 +230,14 @@ def test_rafdb_attributes_become_groups(tmp_path: Path) -> None:
     assert "race is '7', expected 0 to 2" in str(bad)
     short, _ = rafdb(tmp_path / "short", {"train_00001": marks})
     assert "0 lines after the landmarks" in str(short)
+
+
+def test_an_interval_of_a_gap_never_says_more_than_100_points() -> None:
+    """Few seeds that differ much have hardly a degree of freedom, and t then reaches beyond what shares can be."""
+    rng = np.random.default_rng(12)
+    column = np.array(["x", "y"])[np.arange(80) % 2]
+    tests = [made(rng, np.where(column == "x", level, 0.5), {"g": column})[0] for level in (0.05, 0.95)]
+    assert judged(tests).gaps
+    for gap in judged(tests).gaps:
+        assert -1 <= gap.interval.low < gap.value < gap.interval.high <= 1
+    assert any(gap.spread.interval().high > 1 for gap in judged(tests).gaps), "the case is one that needs it"

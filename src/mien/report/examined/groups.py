@@ -89,10 +89,11 @@ def _lead(judged: Sequence[Groups]) -> str:
     count = f"Of {gaps[0].tests} gaps tested (accuracy and UAR of each group against all other faces, each row)"
     if told:
         return f"{count}, those below hold after correction for all of them (Holm, 5 %)."
-    widest = max(max(abs(gap.interval.low), abs(gap.interval.high)) for gap in gaps if np.isfinite(gap.value))
+    reach = [100 * max(abs(gap.interval.low), abs(gap.interval.high)) for gap in gaps if np.isfinite(gap.value)]
     return (
         f"{count}, none can be told from luck after correction for all of them (Holm, 5 %). That does not make the "
-        f"groups equal: by their intervals, gaps of up to {100 * widest:.0f} points may still be there."
+        f"groups equal: by their intervals, gaps of up to {max(reach):.0f} points may still be there "
+        f"({np.median(reach):.0f} by the interval in the middle)."
     )
 
 
