@@ -144,7 +144,7 @@ def test_a_network_that_does_not_load_is_refused(tmp_path: Path) -> None:
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="does not exist"):
+    with pytest.raises(BundleError, match=r"does not exist; .* come with mien: .*default"):
         Bundle.open(tmp_path / "absent.onnx")
     with pytest.raises(BundleError, match="is not a file"):
         Bundle.open(tmp_path)

@@ -53,7 +53,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path | str = "default", *, threads: int = 0) -> "Bundle":
-        """Open a model file, or "default", the one that comes with mien.
+        """Open a model file, or one that comes with mien, by its name: "default" or "ferplus".
 
         Args:
             path: a file that `mien export` wrote.
@@ -130,13 +130,13 @@ def runtime() -> ModuleType:
 
 
 def find_model(path: Path | str) -> Path:
-    """The file of a model: `path` itself, or the one inside the package where it is "default"."""
-    if str(path) != "default":
-        return Path(path)
-    place = resources.files("mien") / "weights" / "default.onnx"
-    if not place.is_file():
+    """The file of a model: `path` itself, or the one inside the package that it names ("default", "ferplus")."""
+    inside = resources.files("mien") / "weights" / f"{path}.onnx"
+    if Path(path).name == str(path) and inside.is_file():
+        return Path(str(inside))
+    if str(path) == "default":
         raise BundleError("This copy of mien comes without a default model. Train one and pass it with --model.")
-    return Path(str(place))
+    return Path(path)
 
 
 def seal(model: bytes, card: Card) -> bytes:
@@ -231,7 +231,10 @@ def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
             seen = "is not a file" if path.exists() else "does not exist"
-            raise BundleError(f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it.")
+            raise BundleError(
+                f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of those that come "
+                f"with mien: {', '.join(_inside())}."
+            )
         if path.stat().st_size > MAX_BYTES:
             raise BundleError(f"{path} has {path.stat().st_size >> 20} MB; a model has at most {MAX_BYTES >> 20}.")
         content = path.read_bytes()
@@ -240,6 +243,12 @@ def _read(path: Path) -> bytes:
     if not content:
         raise BundleError(f"{path} is empty; a model is one file, NAME.onnx, as `mien export` writes it.")
     return content
+
+
+def _inside() -> list[str]:
+    """The names of the models that come with mien."""
+    files = (file.name for file in (resources.files("mien") / "weights").iterdir())
+    return sorted(name.removesuffix(".onnx") for name in files if name.endswith(".onnx"))
 
 
 def _check_network(session: "onnxruntime.InferenceSession", card: Card, path: Path) -> None:

@@ -32,7 +32,7 @@ from .runs import Logits, Run
 from .statistics.intervals import bootstrap
 from .version import __version__
 
-__all__ = ["export", "onnx_bytes"]
+__all__ = ["export", "judge", "onnx_bytes"]
 
 OPSET, IR_VERSION = 18, 8
 """Old enough for every ONNX Runtime since 1.14."""
@@ -95,9 +95,8 @@ def describe(run: Run) -> Card:
     """The card of a finished run's float32 network, from what the run saved."""
     valid, test = run.logits("valid"), run.logits("test")
     names = run.data.labels
-    confusion = confusion_matrix(test.labels, test.logits.argmax(axis=1), len(names))
     temperature = fit_temperature(valid.logits, valid.labels)
-    calibrated = replace(test, logits=test.logits / np.float32(temperature))
+    figures, recall = judge(test, names, temperature)
     return Card(
         labels=names,
         crop=run.data.crop,
@@ -107,16 +106,28 @@ def describe(run: Run) -> Card:
         fingerprint=run.data.fingerprint,
         licence=run.data.licence,
         temperature=temperature,
-        test={name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")},
-        recall={
-            name: _share(hits, n)
-            for name, hits, n in zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
-            if n
-        },
+        test=figures,
+        recall=recall,
         valid={"accuracy": _figure(valid, "accuracy")},
-        known_failures=_failures(confusion, names),
+        known_failures=_failures(_confusion(test, names), names),
         mien=__version__,
     )
+
+
+def judge(part: Logits, names: tuple[str, ...], temperature: float) -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Accuracy, UAR, macro F1 and ECE of a part at a temperature; and the share of each class's faces that is found."""
+    confusion = _confusion(part, names)
+    calibrated = replace(part, logits=part.logits / np.float32(temperature))
+    recall = {
+        name: _share(hits, n)
+        for name, hits, n in zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
+        if n
+    }
+    return {name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")}, recall
+
+
+def _confusion(part: Logits, names: tuple[str, ...]) -> NDArray[np.int64]:
+    return confusion_matrix(part.labels, part.logits.argmax(axis=1), len(names))
 
 
 def _figure(part: Logits, metric: str) -> Figure:

@@ -42,7 +42,7 @@ def explain(
         list[str], typer.Argument(help="Pictures, or STORE:ROW for rows of a store; with --truth, the folder of runs.")
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A run folder (all methods), or a model file (occlusion).")
+        str, typer.Option("--model", "-m", help="A run folder (all methods), or a model (occlusion).")
     ] = "default",
     classes: Annotated[
         list[str] | None, typer.Option("--class", "-c", help="Explain this class beside the winner. May be repeated.")

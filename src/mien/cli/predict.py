@@ -34,7 +34,9 @@ def predict(
     inputs: Annotated[
         list[str], typer.Argument(help="Pictures, folders, globs, videos, camera:0, or - for a picture on stdin.")
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="A file that `mien export` wrote.")] = "default",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A file that `mien export` wrote; or default, or ferplus.")
+    ] = "default",
     faces: Annotated[
         str, typer.Option(help="default, haar, yuface, yunet=FILE, or none: the pictures are faces cut out.")
     ] = "default",
