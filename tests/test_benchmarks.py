@@ -176,7 +176,7 @@ def test_miens_side_trains_in_its_turns_and_goes_on_after_them(task: Any, monkey
     assert turns.counts == [16, 16]
     assert saved == [3 * 16], "two batches in turns, one in the second epoch; saved once, at the end"
     assert turns.facts["peak_mb"] > 50
-    assert turns.facts["options"]["chunks of"] == 8
+    assert turns.facts["options"]["passes"] == "chunks of at most 8, gradients add up"
 
 
 def test_the_convolutions_alone_are_all_of_them(task: Any) -> None:

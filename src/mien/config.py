@@ -88,7 +88,7 @@ class TrainSettings:
     """Passes over the training part."""
     batch_size: int = 512
     """Samples per optimizer step."""
-    micro_batch: int = 128
+    micro_batch: int = 64
     """Samples per forward pass; gradients accumulate over a batch, and batch norm sees one chunk. 0: the batch."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """`sgd` is with Nesterov momentum."""

@@ -35,7 +35,7 @@ CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
 EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
-PREDICT_BATCH = 64
+PREDICT_BATCH = 32
 NORMALISATION_SAMPLES = 4096
 ONE_SIGNAL_SECONDS = 1.0
 """Signals closer together are one: a service manager and the parent process may both send it."""
@@ -135,12 +135,20 @@ def build_network(settings: Settings, training: Part, device: torch.device) -> N
     torch.manual_seed(stream(settings.train.seed, "weights"))
     network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
     sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])
-    shares = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(sample, -1, 0)])
-    shares, levels = shares / shares.sum(1, keepdims=True), np.arange(256) / 255
+    shares = _levels(sample) / sample[..., 0].size
+    levels = np.arange(256) / 255
     mean = shares @ levels
     std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
     network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
     return placed(network, device)
+
+
+def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each channel of images `(n, H, W, C)` has each level: `(C, 256)`, without a larger copy of them."""
+    counts = np.zeros((images.shape[-1], 256), np.int64)
+    for image in images:
+        counts += [np.bincount(channel, minlength=256) for channel in image.reshape(-1, len(counts)).T]
+    return counts
 
 
 @torch.no_grad()
