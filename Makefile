@@ -31,6 +31,7 @@ fix: $(READY)  ## let ruff repair what it can
 bench: $(READY)  ## Markdown tables of speed and memory, in 20 minutes; make bench BENCH=--quick tries it in two
 	$(BIN)/python benchmarks/training.py $(BENCH)
 	$(BIN)/python benchmarks/prediction.py $(BENCH)
+	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)
 
 bench-train: $(READY)  ## time to accuracy, in hours: make bench-train DATA=STORE
