@@ -30,6 +30,7 @@ fix: $(READY)  ## let ruff repair what it can
 
 bench: $(READY)  ## Markdown tables of speed and memory, in 20 minutes; make bench BENCH=--quick tries it in two
 	$(BIN)/python benchmarks/training.py $(BENCH)
+	$(BIN)/python benchmarks/family.py $(BENCH)
 	$(BIN)/python benchmarks/prediction.py $(BENCH)
 	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)

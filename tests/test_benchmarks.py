@@ -272,6 +272,7 @@ SMALLEST = {
     "training.py": (["--quick", "--networks", "resnet34"], [1]),
     "prediction.py": (["--quick", "--fresh", "compact-s"], [4]),
     "first_use.py": (["--quick"], [1]),
+    "family.py": (["--quick"], [6]),
     "growth.py": (["--sizes", "60", "120", "--rounds", "1"], [8]),
     "memory.py": (["--quick"], [2, 2]),
     "accuracy.py": (["--quick"], [6, 2]),

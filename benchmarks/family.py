@@ -1,0 +1,101 @@
+"""The compact family and the paper's networks on this machine: parameters, FLOPs, and how near they come to its limit.
+
+    python benchmarks/family.py [--runs FOLDER] [--into docs/benchmarks.md]
+
+A network's forward pass over 128 faces of 48 px takes turns with one large matrix product, 18,432 × 512 by 512 × 512,
+in one process with all threads; the share is the network's arithmetic a second over the product's. The product is
+computed as a 1×1 convolution, by the library that computes the networks' own: `torch.mm` goes to another one, which on
+some processors is slower than any of these networks. FLOPs count a multiplication and an addition as two. With --runs,
+the accuracy of finished runs of these networks on their test part stands beside.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import conditions, publish, spread, table
+
+from mien.calibration import wilson
+from mien.config import ModelSettings
+from mien.models import build
+from mien.models.cost import count
+from mien.runs import find_runs
+from mien.train import placed
+
+NETWORKS = ("compact-s", "compact-m", "compact-l", "resnet34", "densenet121", "vgg16")
+FACES, SIDE = 128, 48
+CHANNELS, CELLS = 512, 12
+HEADS = ("network", "parameters, M", "MFLOP a face", "faces/s", "GFLOP/s", "share of a matrix product", "accuracy")
+
+
+def rate(work: Callable[[], object], seconds: float) -> float:
+    """How often a second, over at least so many seconds."""
+    started, times = time.monotonic(), 0
+    while time.monotonic() - started < seconds:
+        work()
+        times += 1
+    return times / (time.monotonic() - started)
+
+
+def rows(rounds: int, seconds: float, accuracy: dict[str, str]) -> Iterator[list[str]]:
+    """A line a network."""
+    left = torch.rand(FACES, CHANNELS, CELLS, CELLS).to(memory_format=torch.channels_last)
+    right = torch.rand(CHANNELS, CHANNELS, 1, 1).to(memory_format=torch.channels_last)
+    flops = 2 * FACES * CELLS**2 * CHANNELS**2
+    faces = torch.randint(0, 256, (FACES, SIDE, SIDE, 3), dtype=torch.uint8)
+    for name in NETWORKS:
+        settings = ModelSettings(name=name, in_chans=3, head="flat" if name == "vgg16" else "published")
+        network = placed(build(settings, classes=7, size=SIDE), "cpu").eval()
+        cost = count(network, SIDE)
+        network(faces)
+        passes, products = [], []
+        for _ in range(rounds):
+            passes.append(rate(lambda network=network: network(faces), seconds) * FACES)  # type: ignore[misc]
+            products.append(rate(lambda: torch.conv2d(left, right), seconds / 2) * flops)
+        work = np.array(passes) * cost.flops
+        yield [
+            name,
+            f"{cost.parameters / 1e6:.2f}",
+            f"{cost.flops / 1e6:.0f}",
+            spread(passes, 0),
+            spread(work / 1e9, 0),
+            spread(work / np.array(products)),
+            accuracy.get(name, ""),
+        ]
+
+
+def accuracies(folder: Path | None) -> dict[str, str]:
+    """`0.612 [0.596, 0.628]` on the test part, of the first finished run of each network."""
+    found: dict[str, str] = {}
+    for run in find_runs(folder) if folder else ():
+        if run.finished:
+            test = run.logits("test")
+            right, n = int((test.logits.argmax(1) == test.labels).sum()), len(test.labels)
+            low, high = wilson(right, n)
+            found.setdefault(run.settings.model.name, f"{right / n:.3f} [{float(low):.3f}, {float(high):.3f}]")
+    return found
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, help="finished runs of the networks")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
+    parser.add_argument("--quick", action="store_true", help="one short round: shows that it works")
+    parser.add_argument("--into", type=Path, help="a page to put the table into")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 0.05
+    text = table(HEADS, rows(options.rounds, options.seconds, accuracies(options.runs)))
+    n = f"n: {options.rounds} rounds of {options.seconds:g} s, in turns; median (least–most); "
+    n += f"{torch.get_num_threads()} threads."
+    publish("family", f"{text}\n\n{conditions(('mien', 'torch'), n=n)}", options.into)
+
+
+if __name__ == "__main__":
+    main()
