@@ -143,6 +143,16 @@ def test_a_network_that_does_not_load_is_refused(tmp_path: Path) -> None:
         Bundle.open(path).logits(faces(1))
 
 
+def test_a_model_that_comes_with_mien_is_opened_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = {name: Bundle.open(name).card.run for name in ("default", "ferplus")}
+    assert len(set(runs.values())) == 2
+    Path("ferplus").write_bytes(b"no model")
+    assert Bundle.open("ferplus").card.run == runs["ferplus"], "a name is a name; a file of that name is ./ferplus"
+    with pytest.raises(BundleError, match="is not an ONNX model"):
+        Bundle.open("./ferplus")
+
+
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"does not exist; .* come with mien: .*default"):
         Bundle.open(tmp_path / "absent.onnx")
