@@ -14,8 +14,7 @@ sides take turns, each in a fresh process:
   speed a training reaches says how near it is to what this machine can do.
 
 Peak memory is `VmHWM` of a process that has trained, judged an epoch on the validation part and kept its weights on
-disk (mien also trains on, with the weights of the best epoch in memory); that of the two loading processes is told
-beside it.
+disk (mien also trains on into a second epoch); that of the two loading processes is told beside it.
 """
 
 import argparse
