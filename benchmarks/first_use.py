@@ -119,7 +119,7 @@ def main() -> None:
         text = measure(options, folder, photo)
     drawn = "a photograph" if options.photo else "a drawn scene of 640×480"
     n = f"n: {options.rounds} processes each, in turns; median (least–most). The picture is {drawn}."
-    publish("first use", f"{text}\n\n{conditions(('mien', 'onnxruntime'), n=n)}", options.into)
+    publish("first_use", f"{text}\n\n{conditions(('mien', 'onnxruntime'), n=n)}", options.into)
 
 
 def measure(options: argparse.Namespace, folder: Path, photo: Path) -> str:
