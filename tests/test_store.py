@@ -61,6 +61,10 @@ def test_streams_agree_with_the_arrays(tmp_path: Path) -> None:
     write(tmp_path / "s", 11)
     store = Store.open(tmp_path / "s")
     np.testing.assert_array_equal(np.concatenate(list(store.iter_images(4))), store.images)
+    last = len(store) - 1
+    for rows in ([], [0], [last], [0, 1, 2], [1, 3, 4, last], [last, 0, 2, 1, 1]):
+        index = np.array(rows, dtype=np.int64)
+        np.testing.assert_array_equal(store.read(index), store.images[index])
     streamed = list(store.iter_samples())
     assert [s.source for s in streamed] == store.samples.source.tolist()
     assert streamed[3].groups == {"skin": "3"}
