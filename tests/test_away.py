@@ -24,7 +24,7 @@ from mien.examine.examined import Beside, Examined, Place, gather
 from mien.examine.labelnoise import agreement
 from mien.labels import LabelSet
 from mien.report.examined import examined_sections
-from mien.report.figures import select
+from mien.report.findings import find
 from mien.runs import Run, resolve
 from mien.train import build_network
 
@@ -213,11 +213,7 @@ def test_kept_files_are_read_without_unpickling(runs: list[Run]) -> None:
 
 
 def test_sections_name_the_corpus_and_its_files(runs: list[Run]) -> None:
-    comparison = collect(runs)
-    shown = select(comparison.rows)
-    sections = {
-        one.id: one for one in examined_sections(comparison, shown, gather(comparison, comparison.rows), faces=False)
-    }
+    sections = {one.id: one for one in examined_sections(find(collect(runs)), faces=False)}
     groups, labels = sections["groups-drawn"], sections["labels"]
     assert "groups" not in sections, "of the corpus of training nothing is known"
     assert groups.title == "Whom they fail on drawn faces, not on made"

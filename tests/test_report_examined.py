@@ -28,7 +28,6 @@ from mien.examine.robustness import Robustness, save
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, write_report
 from mien.report.examined import examined_sections
-from mien.report.figures import select
 from mien.report.findings import find
 from mien.report.parts import Section, SmallTable
 from mien.runs import Run, find_runs, resolve
@@ -88,10 +87,7 @@ def weigh(runs: Sequence[Run], store: Store) -> None:
 
 
 def sections(comparison: Comparison, beside: Beside | None = None, *, faces: bool = False) -> dict[str, Section]:
-    shown = select(comparison.rows)
-    examined = find(comparison, beside).examined
-    found = examined_sections(comparison, shown, examined, faces=faces)
-    return {section.id: section for section in found}
+    return {section.id: section for section in examined_sections(find(comparison, beside), faces=faces)}
 
 
 def table(section: Section, name: str) -> SmallTable:

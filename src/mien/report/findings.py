@@ -20,6 +20,8 @@ class Findings:
     """A comparison with its intervals, its verdicts and what was examined of its runs."""
 
     comparison: Comparison
+    store: Store | str
+    """That of the comparison, or the sentence that says why its pictures cannot be shown."""
     certainty: Certainty
     shown: Sequence[Shown]
     """The rows that get figures; what follows is of these."""
@@ -34,6 +36,7 @@ def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
     rows, known = [item.row for item in shown], store if isinstance(store, Store) else None
     return Findings(
         comparison=comparison,
+        store=store,
         certainty=assess(comparison),
         shown=shown,
         calibrated=calibrate_rows(shown),

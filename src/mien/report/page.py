@@ -24,7 +24,7 @@ from .findings import Findings
 from .methods import methods_section
 from .parts import Panel, Section, panels
 from .peeking import peeking_section
-from .pictures import PictureRow, examples, mistakes, open_store
+from .pictures import PictureRow, examples, mistakes
 from .protocol import protocol_section
 from .tables import Table
 from .told import classes_section
@@ -37,7 +37,7 @@ def compose(found: Findings, *, faces: bool) -> list[Section]:
     """The sections of figures, in the paper's order; those with nothing to show are left out."""
     sections = (
         _sections(found, faces),
-        examined_sections(found.comparison, found.shown, found.examined, faces=faces),
+        examined_sections(found, faces=faces),
         _judging(found),
     )
     return [section for section in itertools.chain(*sections) if section.panels or section.lead or section.points]
@@ -45,7 +45,7 @@ def compose(found: Findings, *, faces: bool) -> list[Section]:
 
 def _sections(found: Findings, faces: bool) -> Iterator[Section]:
     comparison, certainty, shown = found.comparison, found.certainty, found.shown
-    store = open_store(comparison.data) if faces else "Pictures are left out, as this page was made with --no-faces."
+    store = found.store if faces else "Pictures are left out, as this page was made with --no-faces."
     absent = store if isinstance(store, str) else ""
     first = () if isinstance(store, str) else (_examples(examples(store)),)
     yield Section(id="faces", title="The faces", panels=first, lead=absent)
@@ -68,8 +68,7 @@ def _sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 def _judging(found: Findings) -> Iterator[Section]:
     """How it was judged, which needs no picture: the store is read for its notes and its log."""
-    store = open_store(found.comparison.data)
-    known = None if isinstance(store, str) else store
+    known = None if isinstance(found.store, str) else found.store
     if found.shown:
         yield peeking_section(found.peeked)
     yield protocol_section(found.comparison, known)

@@ -5,15 +5,12 @@ on how to read it, and CSV files with every digit. A section with nothing measur
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ...compare import Comparison
 from ...data.store import Store
-from ...examine.examined import Examined
-from ..figures import Shown
 from ..figures.sheet import Look
+from ..findings import Findings
 from ..parts import Section
-from ..pictures import open_store
 from .across import across_section
 from .damage import damage_section
 from .doubts import doubts_section
@@ -26,17 +23,15 @@ NOT_SHOWN = Look(colour="#808080", marker="X", dash=(0, (1, 1.3)), hatch="", sol
 """Of a baseline that has no other figures."""
 
 
-def examined_sections(
-    comparison: Comparison, shown: Sequence[Shown], examined: Examined, *, faces: bool
-) -> Iterator[Section]:
+def examined_sections(found: Findings, *, faces: bool) -> Iterator[Section]:
     """The sections in their order; pictures of the corpus among them only with `faces`."""
+    shown, examined = found.shown, found.examined
     if not shown:
         return
-    data, folder = comparison.data, shlex.quote(str(shown[0].first.path.parent))
-    kept = open_store(data)
-    store = kept if isinstance(kept, Store) else None
+    folder = shlex.quote(str(shown[0].first.path.parent))
+    store = found.store if isinstance(found.store, Store) else None
     rows, looks = [item.row for item in shown], {item.name: item.look for item in shown}
-    rest = [row for row in comparison.rows if row.name not in looks]
+    rest = [row for row in found.comparison.rows if row.name not in looks]
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield from groups_sections(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
