@@ -47,7 +47,7 @@ class Program:
 
     @property
     def megabytes(self) -> float:
-        """What its files hold, in 10^6 bytes, without pip and setuptools."""
+        """What its files hold, in 10^6 bytes, without pip."""
         files = (path for path in self.packages.rglob("*") if path.is_file() and not path.is_symlink())
         return sum(f.stat().st_size for f in files if not f.relative_to(self.packages).parts[0].startswith("pip")) / 1e6
 

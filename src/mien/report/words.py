@@ -122,11 +122,7 @@ def conditions(comparison: Comparison) -> list[Fact]:
         Fact(name="Seeds", value=_listed(comparison.seeds)),
         Fact(name="Machine", value=_seen(environments, ("processor", "cores", "system"))),
         Fact(name="Device and threads", value=_seen(environments, ("device", "threads"))),
-        *(
-            [Fact(name="Computed by", value=_seen(environments, ("training", "allocator")))]
-            if any("training" in environment for environment in environments)
-            else []
-        ),
+        Fact(name="Computed by", value=_seen([e for e in environments if "training" in e], ("training", "allocator"))),
         Fact(name="Versions", value=_seen(environments, ("versions",))),
         Fact(name="Total training time", value=f"{duration(seconds)} over {len(comparison.runs)} runs"),
     ]
