@@ -63,7 +63,7 @@ def rows(rounds: int, seconds: float, accuracy: dict[str, str]) -> Iterator[list
             spread(passes, 0),
             spread(work / 1e9, 0),
             spread(work / np.array(products)),
-            accuracy.get(name, ""),
+            accuracy.get(name, "–"),
         ]
 
 
