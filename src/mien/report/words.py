@@ -154,6 +154,8 @@ def _seen(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> str:
 def _said(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {version}" for name, version in value.items())
+    if key == "allocator":
+        return f"{key} {value}"
     return f"{value} {key}" if key in ("cores", "threads") else str(value)
 
 
