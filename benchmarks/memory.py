@@ -24,7 +24,8 @@ from typing import Any
 from measure import alternate, conditions, publish, ratios, spread, table
 from training import PACKAGES, RAF_DB, TARGETS, Task, make_data, start
 
-KEEP = {"MALLOC_MMAP_THRESHOLD_": str(1 << 36), "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
+from mien.machine import KEEP_PAGES
+
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 NEVER_BACK = "dirty_decay_ms:-1,muzzy_decay_ms:-1"
 CHUNKS = (128, 32, 64, 256, 512)
@@ -43,8 +44,8 @@ def allocators(preload: Path | None) -> list[Variant]:
     """Those that there are on this machine."""
     found = [
         Variant(name="glibc"),
-        Variant(name="glibc, keeps pages", environment=KEEP),
-        Variant(name="glibc, keeps pages, one arena", environment=KEEP | {"MALLOC_ARENA_MAX": "1"}),
+        Variant(name="glibc, keeps pages", environment=KEEP_PAGES),
+        Variant(name="glibc, keeps pages, one arena", environment=KEEP_PAGES | {"MALLOC_ARENA_MAX": "1"}),
         Variant(name="glibc, huge pages", environment=HUGE),
     ]
     if preload:

@@ -5,13 +5,13 @@
 The three networks of the paper at its batch of 512 faces of 48 px, on drawn faces, as many as RAF-DB trains on. Three
 sides take turns, each in a fresh process:
 
-- mien: `mien.train.train` as `mien compare` calls it, with its defaults;
+- mien: `mien.train.train` as `mien compare` calls it, with its defaults and the allocator that its engine asks for;
 - by hand: a folder of PNG files, opened one at a time with Pillow, each turned into a float tensor and normalised,
   `DataLoader` with two workers, NCHW, `torch.optim.Adam` as it comes, the whole batch at once. The network's layers
   and head are the same (VGG-16's head is `flat` on both sides);
 - the convolutions alone: each convolution and matrix product of the network, forward and backward, in the chunks and
   the memory layout that mien uses, and nothing else: no norm, no activation, no data, no optimizer. What share of its
-  speed a training reaches says how near it is to what this machine can do.
+  speed a training reaches says how near it is to what this machine can do. The allocator is mien's.
 
 Peak memory is `VmHWM` of a process that has trained, judged an epoch on the validation part and kept its weights on
 disk (mien also trains on into a second epoch); that of the two loading processes is told beside it.
@@ -41,6 +41,8 @@ from measure import (
     spread,
     table,
 )
+
+from mien.machine import keeping_pages
 
 PAPER_MB = {"vgg16": 1243, "densenet121": 1323, "resnet34": 1443}
 """Memory that the paper reports; it does not say which."""
@@ -325,7 +327,8 @@ def compare(task: Task, rounds: int, seconds: float) -> Outcome:
     """Let the three sides of a network take turns."""
     kinds = tuple(SIDES)
     with ExitStack() as stack:
-        sides = [stack.enter_context(start(kind, task)) for kind in kinds]
+        own = keeping_pages()
+        sides = [stack.enter_context(start(kind, task, {} if kind == "hand" else own)) for kind in kinds]
         slices = alternate(sides, rounds, seconds=seconds, most=task.most(rounds))
         facts = [side.finish() for side in sides]
     return Outcome(task=task, slices=dict(zip(kinds, slices, strict=True)), facts=dict(zip(kinds, facts, strict=True)))

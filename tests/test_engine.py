@@ -4,8 +4,9 @@ import json
 import multiprocessing
 import os
 import signal
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,7 @@ from mien.data.store import Store
 from mien.engines import local, work
 from mien.engines.local import finish
 from mien.errors import RunError
+from mien.machine import KEEP_PAGES, allocator
 from mien.runs import Run
 from mien.train import Progress
 
@@ -201,6 +203,27 @@ def test_a_signal_that_comes_while_the_process_starts_reaches_it(
     with pytest.raises(KeyboardInterrupt):
         finish([run], lambda run, progress: None)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("chosen", [{}, {"MALLOC_TRIM_THRESHOLD_": "1"}, {"LD_PRELOAD": "libjemalloc.so.2"}])
+def test_a_process_starts_with_pages_to_keep_unless_somebody_chose(
+    chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*KEEP_PAGES, "LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    seen: list[str] = []
+    before = dict(os.environ)
+
+    class Started:
+        def start(self) -> None:
+            seen.append(allocator())
+
+    local._start(cast(BaseProcess, Started()))
+    said = ", ".join(f"{name}={value}" for name, value in chosen.items())
+    assert seen == [said or "keeps its pages"]
+    assert dict(os.environ) == before
 
 
 def test_progress_into_a_closed_pipe_is_nothing(tmp_path: Path) -> None:

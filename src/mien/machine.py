@@ -7,8 +7,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["allocator", "describe", "peak_memory_mb", "versions"]
+__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "peak_memory_mb", "versions"]
 
+KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
+"""Asks glibc to keep the pages of dead tensors for the next ones; other C libraries do not look at it."""
 PACKAGES = ("mien", "numpy", "torch", "opencv-python-headless", "onnxruntime", "scikit-learn", "scipy")
 
 
@@ -38,9 +40,24 @@ def versions() -> dict[str, str]:
 
 def allocator() -> str:
     """What was asked of the memory allocator through the environment."""
-    names = ("LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES")
-    asked = {k: v for k, v in os.environ.items() if (k.startswith("MALLOC_") and k.endswith("_")) or k in names}
+    asked = _asked()
+    if asked == KEEP_PAGES:
+        return "keeps its pages"
     return ", ".join(f"{k}={Path(v).name}" for k, v in sorted(asked.items())) or "as the system has it"
+
+
+def keeping_pages() -> dict[str, str]:
+    """What a process that trains should have in its environment besides; nothing where somebody chose an allocator.
+
+    A network gives back and takes gigabytes at each step. From the kernel they come zeroed, a fault for 4 kB: kept,
+    they are there at once (`benchmarks/memory.py`). It is read when a process starts, so it has to be there before.
+    """
+    return {} if _asked() else dict(KEEP_PAGES)
+
+
+def _asked() -> dict[str, str]:
+    names = ("LD_PRELOAD", "MALLOC_CONF", "GLIBC_TUNABLES")
+    return {k: v for k, v in os.environ.items() if (k.startswith("MALLOC_") and k.endswith("_")) or k in names}
 
 
 def describe() -> dict[str, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..errors import MienError, RunError
+from ..machine import keeping_pages
 from ..runs import Run
 from ..train import Progress
 from .work import finish_run, measure_prediction
@@ -105,13 +106,20 @@ def _in_fresh_process(work: Callable[[Path, Connection], None], run: Run, report
 
 
 def _start(process: BaseProcess) -> None:
-    """Start the process with SIGINT blocked: while it loads its libraries it is still in the terminal's group."""
+    """Start the process with an allocator that keeps its pages, and with SIGINT blocked.
+
+    While it loads its libraries it is still in the terminal's group.
+    """
     resource_tracker.ensure_running()  # it unblocks the signals when it starts
+    added = keeping_pages()
+    os.environ.update(added)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for name in added:
+            del os.environ[name]
 
 
 def _listen(receiver: Connection, run: Run, report: Report) -> str:
