@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cleanlab.count import estimate_joint
 from scipy import stats
 
 from made_runs import finish, make_runs, make_store
@@ -89,6 +90,28 @@ def test_whole_subjects_are_redrawn() -> None:
     assert by_subject.high - by_subject.low > 2 * (by_face.high - by_face.low)
 
 
+def said_of_all(skill: float, noise: float) -> float:
+    """The share of wrong labels that confident learning finds in very many faces."""
+    many, _ = planted(np.random.default_rng(20), 200_000, noise, skill)
+    return float(1 - np.trace(estimate_joint(many.labels, many.probs)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("skill", "noise"), [(6.0, 0.02), (4.0, 0.1), (2.0, 0.3)])
+def test_the_share_holds_what_the_networks_would_say_of_all_faces(skill: float, noise: float) -> None:
+    rng, truth, hits = np.random.default_rng(21), said_of_all(skill, noise), 0
+    for _ in range(200):
+        interval = find_issues(planted(rng, 400, noise, skill)[0], rng).share.interval
+        hits += interval.low <= truth <= interval.high
+    assert hits / 200 > 0.90
+
+
+def test_what_poor_networks_say_is_not_the_true_share() -> None:
+    assert said_of_all(4.0, 0.1) == pytest.approx(0.1, abs=0.005)  # they agree with 89 % of the labels
+    assert said_of_all(2.0, 0.1) > 0.15  # with 75 %
+    assert said_of_all(1.2, 0.1) > 0.35  # with 56 %
+
+
 def test_a_class_without_faces_is_refused() -> None:
     seen, _ = planted(np.random.default_rng(7), 100, 0.0)
     with pytest.raises(CompareError, match="no face outside the training part"):
@@ -161,6 +184,33 @@ def test_divergence_interval_holds_the_truth_19_times_in_20() -> None:
         interval = agreement("net", [sample], votes[rows], _rng(trial)).divergence.interval
         hits += interval.low <= each.mean() <= interval.high
     assert 0.89 <= hits / 120 <= 0.99
+
+
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.3)])
+def test_agreement_holds_the_truth_over_faces_and_seeds(seeds: int, seed_sd: float) -> None:
+    """A network sees the votes through noise, some faces more clearly than others, and some seeds than others."""
+
+    def seen(count: int, trained: int) -> tuple[np.ndarray, np.ndarray]:
+        votes = rng.multinomial(10, [0.4, 0.3, 0.2, 0.1], count) / 10
+        clear, skill = rng.normal(3, 1, (count, 1)), rng.normal(0, seed_sd, (trained, 1, 1))
+        return (skill + clear) * votes + rng.normal(0, 1, (trained, count, 4)), votes
+
+    rng = _rng(30)
+    logits, votes = seen(4000, 200)
+    mass = np.take_along_axis(np.broadcast_to(votes, logits.shape), logits.argmax(-1)[..., None], -1)[..., 0]
+    cross = np.mean([-(votes * log_softmax(z)).sum(1) for z in logits])
+    truth = {"majority": (mass >= votes.max(1)).mean(), "mass": mass.mean(), "cross_entropy": cross}
+    hits = dict.fromkeys(truth, 0)
+    for _ in range(200):
+        logits, votes = seen(150, seeds)
+        like = Logits(
+            ids=np.arange(150), labels=votes.argmax(1), logits=logits[0], subjects=np.full(150, ""), groups={}
+        )
+        found = agreement("net", [replace(like, logits=z) for z in logits], votes, rng)
+        for name in truth:
+            interval = getattr(found, name).interval
+            hits[name] += interval.low <= truth[name] <= interval.high
+    assert all(hit / 200 > 0.90 for hit in hits.values()), hits
 
 
 def _rng(seed: int) -> np.random.Generator:

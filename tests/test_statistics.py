@@ -154,6 +154,27 @@ def test_coverage_over_faces_and_seeds(seeds, least):
     assert covered(seeds, 0.4, "both", "t", 300) > least
 
 
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(2, 0.0), (3, 0.0), (3, 0.3), (5, 0.3), (10, 0.3)])
+def test_few_seeds_have_their_degrees_of_freedom_and_hold_the_truth(seeds, seed_sd):
+    """Paired differences often have no variance between faces of their own, only faces times seeds."""
+    generator, faces, held = rng(13), 60, []
+    for _ in range(1000):
+        table = generator.normal(0, seed_sd, (seeds, 1)) + generator.normal(0, 1, (seeds, faces))
+        of_mean, of_one = table.mean(0).var() / faces, table.var(1).mean() / faces
+        found = st.Spread(
+            mean=table.mean(),
+            faces=of_mean,
+            seeds=table.mean(1).var(ddof=1) / seeds,
+            interplay=max(of_one - of_mean, 0) / (seeds - 1),
+            n_seeds=seeds,
+            n_units=faces,
+        )
+        assert found.df >= seeds - 1
+        interval = found.interval()
+        held.append(interval.low <= 0 <= interval.high)
+    assert np.mean(held) > 0.925
+
+
 @pytest.mark.long
 def test_coverage_is_close_to_the_level_and_percentiles_over_few_seeds_are_not():
     for seeds in (3, 5, 10):

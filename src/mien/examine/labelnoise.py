@@ -23,6 +23,7 @@ from ..compare import Row
 from ..errors import CompareError, MissingExtra
 from ..runs import Logits, Run
 from ..statistics import Interval, Spread, holm
+from ..statistics import spread as one_spread
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from ..statistics.resampling import known, replicate
 from ..statistics.tests import paired_spread
@@ -76,11 +77,12 @@ class LabelIssues:
     """Faces that were looked at."""
     classes: tuple[str, ...]
     share: Estimate
-    """Estimated share of wrong labels; the interval is over faces (subjects), the networks taken as they are."""
+    """Estimated share of wrong labels. The interval is over faces (subjects): it holds what these networks would say of
+    all faces, which is the true share only where they hardly err themselves (`docs/protocols.md`)."""
     joint: Floats
     """`(K, K)`, sums to 1: row is the given label, column the estimated true one."""
     joint_low: Floats
-    """`(K, K)`, the lower end of each cell's interval, of the same kind as that of `share`."""
+    """`(K, K)`, the lower end of each cell's percentile interval over the same draws."""
     joint_high: Floats
     accuracy: float
     """Of these probabilities against the given labels: how much the estimate can be worth."""
@@ -172,10 +174,9 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     suggested = seen.probs.argmax(axis=1)
     order = order[suggested[order] != seen.labels[order]]
     joint = np.asarray(estimate_joint(seen.labels, seen.probs))
-    redrawn, tails = _redrawn_joints(seen, rng), ((1 - level) / 2, (1 + level) / 2)
-    low, high = np.quantile(1 - np.trace(redrawn, axis1=1, axis2=2), tails)
-    method = f"percentile bootstrap, {len(redrawn)} draws"
-    joint_low, joint_high = np.quantile(redrawn, tails, axis=0)
+    redrawn, units = _redrawn_joints(seen, rng)
+    wrong = one_spread([1 - np.trace(joint)], 1 - np.trace(redrawn, axis1=1, axis2=2)[:, None], units)
+    joint_low, joint_high = np.quantile(redrawn, ((1 - level) / 2, (1 + level) / 2), axis=0)
     return LabelIssues(
         ids=seen.ids[order],
         given=seen.labels[order],
@@ -184,10 +185,7 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
         suggested_probability=seen.probs[order, suggested[order]],
         n=len(seen.ids),
         classes=seen.classes,
-        share=Estimate(
-            value=1 - float(np.trace(joint)),
-            interval=Interval(low=float(low), high=float(high), level=level, method=method),
-        ),
+        share=share(wrong, len(seen.ids), level),
         joint=joint,
         joint_low=joint_low,
         joint_high=joint_high,
@@ -196,8 +194,8 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     )
 
 
-def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> Floats:
-    """The joint `(B, K, K)` over redrawn faces, or subjects where all are known."""
+def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> tuple[Floats, int]:
+    """The joint `(B, K, K)` over redrawn faces, or subjects where all are known, and how many of these there are."""
     from cleanlab.count import estimate_joint
 
     index = (
@@ -209,7 +207,7 @@ def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> Floats:
         rows = np.concatenate([members[unit] for unit in rng.integers(len(members), size=len(members))])
         if len(np.unique(seen.labels[rows])) == len(seen.classes):
             drawn.append(np.asarray(estimate_joint(seen.labels[rows], seen.probs[rows])))
-    return np.stack(drawn)
+    return np.stack(drawn), len(members)
 
 
 def agreements(rows: Sequence[Tested], rng: np.random.Generator) -> tuple[Agreement, ...]:

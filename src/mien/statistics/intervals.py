@@ -1,4 +1,4 @@
-r"""Where a figure's uncertainty comes from, and its interval (Efron 1987; Gallas 2006; Satterthwaite 1946).
+r"""Where a figure's uncertainty comes from, and its interval (Efron 1987; Gallas 2006; Hillis 2007).
 
 A test figure varies because other faces could have been drawn, and because another seed trains another network.
 For S seeds tested on the same N faces, the mean over seeds has the variance
@@ -64,9 +64,13 @@ class Spread:
 
     @property
     def df(self) -> float:
-        """Satterthwaite's degrees of freedom of V, with the seeds' share before the interplay is taken off."""
+        """Satterthwaite's degrees of freedom of V, with the seeds' share before the interplay is taken off.
+
+        Never fewer than those of the seeds: the interplay that is taken off is an estimate too, and where it happens
+        to be large the formula gave a fraction of one degree, and an interval of any width (Hillis 2007).
+        """
         below = self.faces**2 / max(self.n_units - 1, 1) + self.seeds**2 / max(self.n_seeds - 1, 1)
-        return self.variance**2 / below if below > 0 else math.inf
+        return max(self.variance**2 / below, self.n_seeds - 1) if below > 0 else math.inf
 
     def at(self, n_seeds: int, n_units: int) -> "Spread":
         """What the formula expects of the same networks with another number of seeds and of faces (units)."""
