@@ -569,16 +569,23 @@ def test_comparisons_that_examine_explain_drawn_faces(
 def test_the_report_shows_what_was_measured(tmp_path: Path, drawn: Store) -> None:
     from mien.report.examined.explanations import explanations_section
     from mien.report.figures.sheet import looks
+    from mien.report.findings import find
+    from mien.report.machine_readable import as_dict
 
     run = weighted_run(tmp_path / "runs", drawn)
     rows = collect([run]).rows
     look = dict(zip([row.name for row in rows], looks([("compact-s", 0.0)]), strict=True))
-    empty = explanations_section(rows, look, drawn, "runs")
+    empty = explanations_section((), look, "runs", drawn=True)
     assert "mien explain runs --truth" in empty.lead
     assert not empty.panels
-    assert not explanations_section(rows, look, None, "runs").lead
+    assert not explanations_section((), look, "runs", drawn=False).lead
+    assert explanations_section("Why not.", look, "runs", drawn=True).lead == "Why not."
     measure(run, ["occlusion", "grad-cam"], limit=12)
-    section = explanations_section(rows, look, drawn, "runs")
+    found = find(collect([run]))
+    told = as_dict(found)["explained"]
+    assert [one["method"] for one in told[0]["methods"]] == ["grad-cam", "occlusion"]
+    assert set(told[0]["methods"][0]["energy"]) == {"value", "controls", "above"}
+    section = explanations_section(found.explained, look, "runs", drawn=True)
     first, units = section.panels
     assert first.table is not None
     assert len(first.table.rows) == 2

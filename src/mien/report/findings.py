@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..compare import Comparison
+import numpy as np
+
+from ..compare import Comparison, Row
 from ..data.store import Store
+from ..errors import CompareError
 from ..examine.examined import Beside, Examined, gather
+from ..explain.beside import Truth, summarise
+from ..explain.truth import measured_rows
 from .calibrated import Calibrated, calibrate_rows
 from .certainty import Certainty, assess
 from .figures import Shown, select
@@ -13,6 +18,9 @@ from .peeking import Peeked, peeked_rows
 from .pictures import open_store
 
 __all__ = ["Findings", "find"]
+
+SEED = 0
+"""Of the bootstrap: the same runs give the same page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,9 @@ class Findings:
     calibrated: tuple[Calibrated, ...]
     peeked: tuple[Peeked, ...]
     examined: Examined
+    explained: tuple[Truth, ...] | str
+    """Empty where no explanation was held against the truth, which drawn faces alone know; the sentence that says why,
+    where those that were do not fit together."""
 
 
 def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
@@ -42,4 +53,15 @@ def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
         calibrated=calibrate_rows(shown),
         peeked=peeked_rows(shown),
         examined=gather(comparison, rows, known, beside) if shown else Examined(),
+        explained=_explained(rows),
     )
+
+
+def _explained(rows: Sequence[Row]) -> tuple[Truth, ...] | str:
+    measured = measured_rows(rows)
+    if not measured:
+        return ()
+    try:
+        return summarise(measured, np.random.default_rng(SEED))
+    except CompareError as error:
+        return str(error)

@@ -9,7 +9,7 @@ from ..facts import plain
 from .calibrated import Calibrated, Probabilities
 from .findings import Findings
 from .pairs import Pair
-from .peeking import Peeked
+from .peeking import Peeked, gap_interval
 from .tables import COLUMNS, Cell, Line, build_table
 
 __all__ = ["as_dict"]
@@ -38,6 +38,7 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "calibration": [_calibrated(row) for row in found.calibrated],
         "peeking": [_peeked(row) for row in found.peeked],
         "examined": plain(found.examined),
+        "explained": plain(found.explained),
     }
 
 
@@ -59,7 +60,9 @@ def _probabilities(form: Probabilities) -> dict[str, Any]:
 
 
 def _peeked(row: Peeked) -> dict[str, Any]:
-    return {"name": row.item.name, "runs": list(row.runs), "honest": plain(row.honest), "claimed": plain(row.claimed)}
+    gaps = {metric: gap_interval(row.gap(metric)) for metric in row.honest}
+    facts = {"name": row.item.name, "runs": row.runs, "honest": row.honest, "claimed": row.claimed, "gap": gaps}
+    return {key: plain(value) for key, value in facts.items()}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

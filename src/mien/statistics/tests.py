@@ -196,6 +196,7 @@ def friedman_nemenyi(table: ArrayLike, level: float = 0.95) -> Friedman:
     r"""Compare M ≥ 3 networks over D ≥ 2 corpora by rank, `table (D, M)`, higher is better (Demšar 2006).
 
     \(CD = q_\alpha\sqrt{M(M+1)/6D}\). Rows must be different corpora: folds or seeds of one are not independent.
+    Pairs and CD come from scipy's studentized range, as those of scikit-posthocs do, which has no CD.
     """
     scores = np.asarray(table, np.float64)
     if scores.ndim != 2 or scores.shape[0] < 2 or scores.shape[1] < 3:

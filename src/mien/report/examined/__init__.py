@@ -30,10 +30,11 @@ def examined_sections(found: Findings, *, faces: bool) -> Iterator[Section]:
         return
     folder = shlex.quote(str(shown[0].first.path.parent))
     store = found.store if isinstance(found.store, Store) else None
-    rows, looks = [item.row for item in shown], {item.name: item.look for item in shown}
+    looks = {item.name: item.look for item in shown}
     rest = [row for row in found.comparison.rows if row.name not in looks]
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield from groups_sections(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
     yield across_section(examined, looks, folder)
-    yield explanations_section(rows, looks, store, folder)
+    drawn = store is not None and store.au_masks is not None
+    yield explanations_section(found.explained, looks, folder, drawn=drawn)

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...compare import Row
-from ...data.store import Store
-from ...errors import CompareError
 from ...examine.words import percent, points
 from ...explain import TITLES
-from ...explain.beside import FIGURES, Beside, Grounded, Truth, summarise
-from ...explain.truth import CHANCES, CONTROLS, measured_rows
+from ...explain.beside import FIGURES, Beside, Grounded, Truth
+from ...explain.truth import CHANCES, CONTROLS
 from ..figures.explanations import draw_explanations, draw_units, shown_methods
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
@@ -19,25 +16,22 @@ from ..values import as_csv, three
 __all__ = ["explanations_section"]
 
 ID, TITLE = "explanations", "Where they look"
-SEED = 0
-"""Of the bootstrap: the same runs give the same page."""
 
 
-def explanations_section(rows: Sequence[Row], looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:
-    """The section; empty where the faces are not drawn, the sentence that says how to measure where nothing was."""
-    if store is None or store.au_masks is None:
+def explanations_section(
+    truths: tuple[Truth, ...] | str, looks: Mapping[str, Look], folder: str, *, drawn: bool
+) -> Section:
+    """The section; empty where the faces are not `drawn`, the sentence that says how to measure where nothing was."""
+    if not drawn:
         return Section(id=ID, title=TITLE)
-    measured = measured_rows(rows)
-    if not measured:
+    if isinstance(truths, str):
+        return Section(id=ID, title=TITLE, lead=truths)
+    if not truths:
         how = (
             f"Not measured yet: `mien explain {folder} --truth` holds explanations of finished runs against the pixels "
             "that action units moved, which drawn faces know, for this section."
         )
         return Section(id=ID, title=TITLE, lead=how)
-    try:
-        truths = summarise(measured, np.random.default_rng(SEED))
-    except CompareError as error:
-        return Section(id=ID, title=TITLE, lead=str(error))
     return Section(
         id=ID,
         title=TITLE,
