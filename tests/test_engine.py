@@ -18,7 +18,7 @@ from mien.data.store import Store
 from mien.engines import local, work
 from mien.engines.local import finish
 from mien.errors import RunError
-from mien.machine import KEEP_PAGES, allocator
+from mien.machine import KEEP_PAGES, allocator, keeping_pages
 from mien.runs import Run
 from mien.train import Progress
 
@@ -213,6 +213,7 @@ def test_a_process_starts_with_pages_to_keep_unless_somebody_chose(
         monkeypatch.delenv(name, raising=False)
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.39"))
     seen: list[str] = []
     before = dict(os.environ)
 
@@ -224,6 +225,12 @@ def test_a_process_starts_with_pages_to_keep_unless_somebody_chose(
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
     assert seen == [said or "keeps its pages"]
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("library", [("glibc", "2.31"), ("musl", "1.2.4"), ("", "")])
+def test_other_c_libraries_are_asked_for_nothing(library: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: library)
+    assert keeping_pages() == {}
 
 
 def test_progress_into_a_closed_pipe_is_nothing(tmp_path: Path) -> None:

@@ -154,12 +154,24 @@ def test_coverage_over_faces_and_seeds(seeds, least):
     assert covered(seeds, 0.4, "both", "t", 300) > least
 
 
-@pytest.mark.parametrize(("seeds", "seed_sd"), [(2, 0.0), (3, 0.0), (3, 0.3), (5, 0.3), (10, 0.3)])
-def test_few_seeds_have_their_degrees_of_freedom_and_hold_the_truth(seeds, seed_sd):
-    """Paired differences often have no variance between faces of their own, only faces times seeds."""
-    generator, faces, held = rng(13), 60, []
-    for _ in range(1000):
-        table = generator.normal(0, seed_sd, (seeds, 1)) + generator.normal(0, 1, (seeds, faces))
+@pytest.mark.parametrize(
+    ("seeds", "faces", "seed_sd", "face_sd"),
+    [
+        (2, 60, 0, 0),
+        (3, 60, 0, 0),
+        (3, 60, 0.3, 0),
+        (5, 60, 0.3, 0),
+        (10, 60, 0.3, 0),
+        (10, 6, 0.05, 1),
+        (5, 5, 0.05, 1),
+    ],
+)
+def test_few_seeds_have_their_degrees_of_freedom_and_hold_the_truth(seeds, faces, seed_sd, face_sd):
+    """Paired differences often have no variance between faces of their own; five people have little else."""
+    generator, held = rng(13), []
+    for _ in range(1500):
+        table = generator.normal(0, seed_sd, (seeds, 1)) + generator.normal(0, face_sd, faces)
+        table += generator.normal(0, 1 - 0.9 * face_sd, (seeds, faces))
         of_mean, of_one = table.mean(0).var() / faces, table.var(1).mean() / faces
         found = st.Spread(
             mean=table.mean(),
@@ -169,10 +181,10 @@ def test_few_seeds_have_their_degrees_of_freedom_and_hold_the_truth(seeds, seed_
             n_seeds=seeds,
             n_units=faces,
         )
-        assert found.df >= seeds - 1
+        assert found.df >= min(seeds, faces) - 1
         interval = found.interval()
         held.append(interval.low <= 0 <= interval.high)
-    assert np.mean(held) > 0.925
+    assert np.mean(held) > (0.925 if faces > 6 else 0.89)  # the bootstrap's variance of six is a sixth too small
 
 
 @pytest.mark.long

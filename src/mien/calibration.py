@@ -20,6 +20,7 @@ __all__ = [
     "Binning",
     "Reliability",
     "RiskCoverage",
+    "binned_gaps",
     "brier",
     "brier_of_each",
     "check_logits",
@@ -32,6 +33,7 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "softmax",
+    "upward_bias",
     "wilson",
 ]
 
@@ -138,7 +140,16 @@ class Reliability:
     """Upper end of it."""
 
     @property
-    def ece(self) -> float:
+    def binned_gaps(confidence: ArrayLike, right: ArrayLike, bins: int = 15, by: Binning = "width") -> Floats:
+    """Confidence less rightness of each sample, in the column of its bin, `(N, bins)`.
+
+    The absolute sums of the columns, over N, add up to the calibration error.
+    """
+    gap = np.asarray(confidence, np.float64) - np.asarray(right)
+    return np.eye(bins)[confidence_bins(confidence, bins, by)] * gap[:, None]
+
+
+def ece(self) -> float:
         r"""Expected calibration error, \(\sum_b \frac{n_b}{N}|\mathrm{acc}_b-\mathrm{conf}_b|\); nan if empty."""
         filled = self.count > 0
         if not filled.any():
@@ -182,6 +193,27 @@ def ece(probs: ArrayLike, labels: ArrayLike, bins: int = 15, by: Binning = "widt
     """
     p, y = check_logits(probs, labels)
     return reliability(p.max(axis=1), p.argmax(axis=1) == y, bins, by).ece
+
+
+def upward_bias(gaps: ArrayLike, errors: ArrayLike) -> float:
+    r"""How much a calibration error may be too high because its bins hold few samples.
+
+    A calibration error adds up \(|g_b|\), gaps that are 0 in a perfect network and not quite 0 on any sample. With
+    standard error s, \(E|\hat g| - |g| = s\sqrt{2/\pi}\,e^{-g^2/2s^2} - |g|\,\mathrm{erfc}(|g|/s\sqrt2)\), the less the
+    larger the gap (a folded normal). Each bin counts with the smallest gap that its own 95 % interval allows.
+
+    Args:
+        gaps: `(bins,)` signed, weighted by the share of samples in the bin: their absolute sum is the error.
+        errors: `(bins,)` their standard errors.
+
+    >>> round(upward_bias([0.0], [1.0]), 3), round(upward_bias([9.0], [1.0]), 3)
+    (0.798, 0.0)
+    """
+    s = np.asarray(errors, np.float64)
+    least = np.maximum(np.abs(gaps) - 1.96 * s, 0)[s > 0]
+    z = least / s[s > 0]
+    tail = np.array([math.erfc(one / math.sqrt(2)) for one in z])
+    return float((s[s > 0] * math.sqrt(2 / math.pi) * np.exp(-z * z / 2) - least * tail).sum())
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

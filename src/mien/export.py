@@ -6,6 +6,7 @@ a statically quantised one (Jacob 2018, arXiv:1712.05877) and measures what that
 """
 
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from .atomic import write_bytes
 from .bundle import BATCH, Bundle, runtime, seal
-from .calibration import fit_temperature, wilson
+from .calibration import binned_gaps, fit_temperature, softmax, upward_bias, wilson
 from .card import Card, Figure
 from .data.splits import Fold, divide
 from .data.store import Store
@@ -133,9 +134,20 @@ def _confusion(part: Logits, names: tuple[str, ...]) -> NDArray[np.int64]:
 def _figure(part: Logits, metric: str) -> Figure:
     if metric == "accuracy":
         return _share((part.logits.argmax(axis=1) == part.labels).sum(), len(part.labels))
-    value = getattr(scores(part.logits, part.labels), metric)
-    interval = bootstrap(part.logits[None], part.labels, metric, np.random.default_rng(0))
-    return Figure(value=value, n=len(part.labels), low=interval.low, high=interval.high)
+    value, rng = getattr(scores(part.logits, part.labels), metric), np.random.default_rng(0)
+    if metric == "ece":
+        interval = bootstrap(part.logits[None], part.labels, metric, rng, method="t")
+        low = max(interval.low - _upward_bias(part), 0.0)
+    else:
+        interval = bootstrap(part.logits[None], part.labels, metric, rng)
+        low = interval.low
+    return Figure(value=value, n=len(part.labels), low=low, high=interval.high)
+
+
+def _upward_bias(part: Logits) -> float:
+    probs = softmax(part.logits)
+    gaps = binned_gaps(probs.max(axis=1), probs.argmax(axis=1) == part.labels)
+    return upward_bias(gaps.mean(axis=0), gaps.std(axis=0, ddof=1) / math.sqrt(len(gaps)))
 
 
 def _share(hits: Any, n: Any) -> Figure:

@@ -10,7 +10,9 @@ from pathlib import Path
 __all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "peak_memory_mb", "versions"]
 
 KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
-"""Asks glibc to keep the pages of dead tensors for the next ones; other C libraries do not look at it."""
+"""Asks glibc to keep the pages of dead tensors for the next ones."""
+GLIBC = (2, 36)
+"""The earliest that this was tried with. Much older ones refuse the first of the two and then map every tensor anew."""
 PACKAGES = ("mien", "numpy", "torch", "opencv-python-headless", "onnxruntime", "scikit-learn", "scipy")
 
 
@@ -47,12 +49,16 @@ def allocator() -> str:
 
 
 def keeping_pages() -> dict[str, str]:
-    """What a process that trains should have in its environment besides; nothing where somebody chose an allocator.
+    """What a process that trains should have in its environment besides.
+
+    Nothing where somebody chose an allocator, or where the C library is not a glibc that it was tried with.
 
     A network gives back and takes gigabytes at each step. From the kernel they come zeroed, a fault for 4 kB: kept,
     they are there at once (`benchmarks/memory.py`). It is read when a process starts, so it has to be there before.
     """
-    return {} if _asked() else dict(KEEP_PAGES)
+    name, version = platform.libc_ver()
+    known = name == "glibc" and tuple(map(int, version.split(".")[:2])) >= GLIBC
+    return dict(KEEP_PAGES) if known and not _asked() else {}
 
 
 def _asked() -> dict[str, str]:

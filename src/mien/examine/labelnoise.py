@@ -82,7 +82,7 @@ class LabelIssues:
     joint: Floats
     """`(K, K)`, sums to 1: row is the given label, column the estimated true one."""
     joint_low: Floats
-    """`(K, K)`, the lower end of each cell's percentile interval over the same draws."""
+    """`(K, K)`, the lower end of each cell's interval, of the same kind as that of `share`."""
     joint_high: Floats
     accuracy: float
     """Of these probabilities against the given labels: how much the estimate can be worth."""
@@ -175,20 +175,26 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     order = order[suggested[order] != seen.labels[order]]
     joint = np.asarray(estimate_joint(seen.labels, seen.probs))
     redrawn, units = _redrawn_joints(seen, rng)
-    wrong = one_spread([1 - np.trace(joint)], 1 - np.trace(redrawn, axis1=1, axis2=2)[:, None], units)
-    joint_low, joint_high = np.quantile(redrawn, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    n = len(seen.ids)
+
+    def shared(value: float, draws: Floats) -> Estimate:
+        return share(one_spread([value], draws[:, None], units), n, level)
+
+    cells = [
+        shared(value, draws) for value, draws in zip(joint.ravel(), redrawn.reshape(len(redrawn), -1).T, strict=True)
+    ]
     return LabelIssues(
         ids=seen.ids[order],
         given=seen.labels[order],
         suggested=suggested[order],
         given_probability=seen.probs[order, seen.labels[order]],
         suggested_probability=seen.probs[order, suggested[order]],
-        n=len(seen.ids),
+        n=n,
         classes=seen.classes,
-        share=share(wrong, len(seen.ids), level),
+        share=shared(1 - float(np.trace(joint)), 1 - np.trace(redrawn, axis1=1, axis2=2)),
         joint=joint,
-        joint_low=joint_low,
-        joint_high=joint_high,
+        joint_low=np.reshape([cell.interval.low for cell in cells], joint.shape),
+        joint_high=np.reshape([cell.interval.high for cell in cells], joint.shape),
         accuracy=float((suggested == seen.labels).mean()),
         runs=seen.runs,
     )

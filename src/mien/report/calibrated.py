@@ -1,13 +1,14 @@
 r"""Do a row's probabilities mean what they say, as trained and after one temperature; what "uncertain" buys.
 
 The temperature (Guo 2017) of every run is fitted on its validation part and applied to its test part, fold by fold
-in a cross-validation. Calibration error on redrawn faces keeps the bins of the faces as they are. The threshold of
+in a cross-validation. Calibration error on redrawn faces keeps the bins of the faces as they are, and since few faces
+in a bin make it too high, the lower end of its interval is moved down by as much (`upward_bias`). The threshold of
 "uncertain" is chosen on valid as well, so the coverage and risk on test are what a user would get.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from ..calibration import (
     Floats,
     Reliability,
+    binned_gaps,
     brier_of_each,
-    confidence_bins,
     fit_temperature,
     nll_of_each,
     reliability,
     risk_coverage,
     softmax,
+    upward_bias,
     wilson,
 )
 from ..runs import Logits
@@ -157,11 +159,21 @@ def _probabilities(
     found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=few)
     conf = np.concatenate([one.confidence for one in each])
     right = np.concatenate([one.right for one in each])
+    scores = dict(zip(SCORES, map(mean, found), strict=True))
+    biases = np.mean([one.upward_biases(subjects) for one in each], axis=0).tolist()
+    for name, bias in zip(("ece", "ece_mass"), biases, strict=True):
+        scores[name] = _lowered(scores[name], bias)
     return Probabilities(
-        scores=dict(zip(SCORES, map(mean, found), strict=True)),
+        scores=scores,
         curve=_each_face_once(reliability(conf, right, BINS), len(each)),
         risk=np.mean([one.risk for one in each], axis=0),
     )
+
+
+def _lowered(figure: Estimate, bias: float) -> Estimate:
+    """The figure with the lower end of its interval moved down by what it may be too high, to 0 at most."""
+    low = max(figure.interval.low - bias, 0.0)
+    return replace(figure, interval=replace(figure.interval, low=low))
 
 
 class _PerFace:
@@ -170,19 +182,14 @@ class _PerFace:
     def __init__(self, logits: Floats, labels: NDArray[np.int64]) -> None:
         probs = softmax(logits)
         self.confidence, self.right = probs.max(axis=1), probs.argmax(axis=1) == labels
-        gap = self.confidence - self.right
-        binned = [self._one_hot(confidence_bins(self.confidence, BINS, by)) for by in ("width", "mass")]
+        by_width, by_mass = (binned_gaps(self.confidence, self.right, BINS, by) for by in ("width", "mass"))
         losses = [brier_of_each(probs, labels), nll_of_each(logits, labels)]
-        self._columns = np.column_stack([*(table * gap[:, None] for table in binned), *losses])
+        self._columns = np.column_stack([by_width, by_mass, *losses])
         self._short = self._columns.astype(np.float32)
         self._order = np.argsort(-self.confidence, kind="stable")
         curve = risk_coverage(self.confidence, self.right)
         self._aurc = curve.aurc
         self.risk = np.interp(COVERAGES, curve.coverage, curve.risk)
-
-    @staticmethod
-    def _one_hot(index: NDArray[np.int64]) -> Floats:
-        return np.eye(BINS)[index]
 
     def means(self, counts: NDArray[np.float32]) -> Floats:
         """Both calibration errors, Brier's score and the likelihood of each draw, `(B, 4)`.
@@ -195,6 +202,16 @@ class _PerFace:
         sums /= counts.sum(axis=1, keepdims=True, dtype=np.float64)
         width, mass = (np.abs(sums[:, i * BINS : (i + 1) * BINS]).sum(axis=1) for i in (0, 1))
         return np.column_stack([width, mass, sums[:, -2:]])
+
+    def upward_biases(self, subjects: NDArray[np.str_] | None) -> Floats:
+        """How much both calibration errors may be too high, `(2,)`."""
+        table, n = self._columns[:, : 2 * BINS], len(self._columns)
+        index = np.arange(n) if subjects is None else np.unique(subjects, return_inverse=True)[1]
+        sums = np.zeros((index.max() + 1, 2 * BINS))
+        np.add.at(sums, index, table)
+        errors = sums.std(axis=0, ddof=1) * math.sqrt(len(sums)) / n
+        parts = zip(np.split(table.mean(axis=0), 2), np.split(errors, 2), strict=True)
+        return np.array([upward_bias(gaps, error) for gaps, error in parts])
 
     def area(self, counts: NDArray[np.float32]) -> Floats:
         """The area under the risk-coverage curve of each draw, `(B,)`; copies of one face come together."""

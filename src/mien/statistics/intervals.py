@@ -66,11 +66,12 @@ class Spread:
     def df(self) -> float:
         """Satterthwaite's degrees of freedom of V, with the seeds' share before the interplay is taken off.
 
-        Never fewer than those of the seeds: the interplay that is taken off is an estimate too, and where it happens
-        to be large the formula gave a fraction of one degree, and an interval of any width (Hillis 2007).
+        Never fewer than those of the seeds, or of the units where these are fewer: the interplay that is taken off is
+        an estimate too, and where it happens to be large the formula gave a fraction of one degree, and an interval
+        of any width (after Hillis 2007).
         """
         below = self.faces**2 / max(self.n_units - 1, 1) + self.seeds**2 / max(self.n_seeds - 1, 1)
-        return max(self.variance**2 / below, self.n_seeds - 1) if below > 0 else math.inf
+        return max(self.variance**2 / below, min(self.n_seeds, self.n_units) - 1) if below > 0 else math.inf
 
     def at(self, n_seeds: int, n_units: int) -> "Spread":
         """What the formula expects of the same networks with another number of seeds and of faces (units)."""
