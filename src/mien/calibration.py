@@ -140,16 +140,7 @@ class Reliability:
     """Upper end of it."""
 
     @property
-    def binned_gaps(confidence: ArrayLike, right: ArrayLike, bins: int = 15, by: Binning = "width") -> Floats:
-    """Confidence less rightness of each sample, in the column of its bin, `(N, bins)`.
-
-    The absolute sums of the columns, over N, add up to the calibration error.
-    """
-    gap = np.asarray(confidence, np.float64) - np.asarray(right)
-    return np.eye(bins)[confidence_bins(confidence, bins, by)] * gap[:, None]
-
-
-def ece(self) -> float:
+    def ece(self) -> float:
         r"""Expected calibration error, \(\sum_b \frac{n_b}{N}|\mathrm{acc}_b-\mathrm{conf}_b|\); nan if empty."""
         filled = self.count > 0
         if not filled.any():
@@ -183,6 +174,15 @@ def confidence_bins(confidence: ArrayLike, bins: int = 15, by: Binning = "width"
     conf, inner = np.asarray(confidence, np.float64), np.arange(1, bins) / bins
     edges = np.quantile(conf, inner) if by == "mass" and conf.size else inner
     return np.searchsorted(edges, conf, side="left").astype(np.int64)
+
+
+def binned_gaps(confidence: ArrayLike, right: ArrayLike, bins: int = 15, by: Binning = "width") -> Floats:
+    """Confidence less rightness of each sample, in the column of its bin, `(N, bins)`.
+
+    The absolute sums of the columns, over N, add up to the calibration error.
+    """
+    gap = np.asarray(confidence, np.float64) - np.asarray(right)
+    return np.eye(bins)[confidence_bins(confidence, bins, by)] * gap[:, None]
 
 
 def ece(probs: ArrayLike, labels: ArrayLike, bins: int = 15, by: Binning = "width") -> float:
