@@ -182,7 +182,7 @@ def binned_gaps(confidence: ArrayLike, right: ArrayLike, bins: int = 15, by: Bin
     The absolute sums of the columns, over N, add up to the calibration error.
     """
     gap = np.asarray(confidence, np.float64) - np.asarray(right)
-    return np.eye(bins)[confidence_bins(confidence, bins, by)] * gap[:, None]
+    return np.asarray(np.eye(bins)[confidence_bins(confidence, bins, by)] * gap[:, None])
 
 
 def ece(probs: ArrayLike, labels: ArrayLike, bins: int = 15, by: Binning = "width") -> float:

@@ -13,7 +13,17 @@ KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"),
 """Asks glibc to keep the pages of dead tensors for the next ones."""
 GLIBC = (2, 36)
 """The earliest that this was tried with. Much older ones refuse the first of the two and then map every tensor anew."""
-PACKAGES = ("mien", "numpy", "torch", "opencv-python-headless", "onnxruntime", "scikit-learn", "scipy")
+PACKAGES = (
+    "mien",
+    "numpy",
+    "torch",
+    "opencv-python-headless",
+    "onnxruntime",
+    "scikit-learn",
+    "scipy",
+    "statsmodels",
+    "cleanlab",
+)
 
 
 def peak_memory_mb() -> float:

@@ -6,11 +6,12 @@ default, is named at the end, so that nothing is left out when mien learns a new
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..compare import Comparison
 from ..data.store import Store
+from ..machine import versions as installed
 from .calibrated import BINS, RISK
 from .certainty import DRAWS, METRIC_NAMES, Certainty
 from .openings import count_openings
@@ -21,6 +22,9 @@ from .spoken import SpokenSettings, ended, listed, many, percent
 from .trained import networks_words, training_words
 
 __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section"]
+
+STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
+"""Packages that the tests and intervals come from; their versions are those that made the page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +51,11 @@ class Methods:
         return "\n\n".join(parts) + "\n"
 
 
-def methods_section(comparison: Comparison, certainty: Certainty, store: Store | None) -> Section:
-    """The methods, folded away; `methods.md` beside the page."""
-    found = describe_methods(comparison, certainty, store)
+def methods_section(
+    comparison: Comparison, certainty: Certainty, store: Store | None, examined: Iterable[str] = ()
+) -> Section:
+    """The methods, folded away; `methods.md` beside the page. `examined` says what was done beside the comparison."""
+    found = describe_methods(comparison, certainty, store, examined)
     title = "Methods, in words"
     if found is None:
         return Section(id="methods", title=title)
@@ -64,7 +70,9 @@ def methods_section(comparison: Comparison, certainty: Certainty, store: Store |
     )
 
 
-def describe_methods(comparison: Comparison, certainty: Certainty, store: Store | None) -> Methods | None:
+def describe_methods(
+    comparison: Comparison, certainty: Certainty, store: Store | None, examined: Iterable[str] = ()
+) -> Methods | None:
     """The methods of the finished runs; None where there is none. `store` is theirs, where it is still there."""
     if not comparison.runs:
         return None
@@ -78,6 +86,7 @@ def describe_methods(comparison: Comparison, certainty: Certainty, store: Store 
         ("Figures of merit", _figures(comparison)),
         ("Statistics", _statistics(comparison, certainty)),
         ("Calibration", _calibration()),
+        ("Examined besides", examined),
         ("Software and machine", _software(comparison)),
         ("Further settings", _further(settings)),
     )
@@ -168,7 +177,7 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
             f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, whose square joins "
             f"the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, their "
             "interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
-            "Satterthwaite 1946."
+            "Satterthwaite 1946, and never fewer than the seeds have (Hillis 2007)."
         )
     else:
         yield (
@@ -224,7 +233,8 @@ def _calibration() -> Iterator[str]:
         "Each run's logits were divided by one temperature that minimises the negative log-likelihood on validation "
         f"(Guo et al. 2017). Calibration error is over {BINS} bins of equal width, and over as many of equal mass; "
         "beside it stand the Brier score over all classes (Brier 1950), the negative log-likelihood and the area "
-        "under the risk–coverage curve (Geifman & El-Yaniv 2017), all on test with intervals as above. The threshold "
+        "under the risk–coverage curve (Geifman & El-Yaniv 2017), all on test with intervals as above; those of the "
+        "calibration error reach down by as much as few faces in a bin may raise it. The threshold "
         f"of “uncertain” is the lowest confidence at which at most {percent(RISK)} of validation answers were wrong."
     )
 
@@ -243,7 +253,8 @@ def _software(comparison: Comparison) -> Iterator[str]:
     )
     if found:
         yield f"Software: {'; or '.join(versions)}. Machine: {'; or '.join(machines)}."
-    yield "The tests use scipy and statsmodels."
+    here = installed()
+    yield f"The statistics use {listed(f'{name} {here[name]}' for name in STATISTICS if name in here)}."
 
 
 def _further(settings: SpokenSettings) -> Iterator[str]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from .compared import differences_section
 from .confidence import calibration_section
 from .examined import examined_sections
+from .examined_methods import examined_words
 from .figures import (
     MOST_ROWS,
     Drawing,
@@ -72,7 +73,7 @@ def _judging(found: Findings) -> Iterator[Section]:
     if found.shown:
         yield peeking_section(found.peeked)
     yield protocol_section(found.comparison, known)
-    yield methods_section(found.comparison, found.certainty, known)
+    yield methods_section(found.comparison, found.certainty, known, examined_words(found))
 
 
 def _examples(rows: Sequence[PictureRow]) -> Panel:

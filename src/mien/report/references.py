@@ -24,6 +24,10 @@ REFERENCES = {
     "2017. arXiv:1706.04599.",
     "He et al. 2016": "He K., Zhang X., Ren S., Sun J. Deep residual learning for image recognition. CVPR 2016. "
     "arXiv:1512.03385.",
+    "Hendrycks & Dietterich 2019": "Hendrycks D., Dietterich T. Benchmarking neural network robustness to common "
+    "corruptions and perturbations. ICLR 2019. arXiv:1903.12261.",
+    "Hillis 2007": "Hillis S. L. A comparison of denominator degrees of freedom methods for multiple observer ROC "
+    "analysis. Statistics in Medicine 26 (2007), 596–619.",
     "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
     "Statistics 6 (1979), 65–70.",
     "Huang et al. 2017": "Huang G., Liu Z., van der Maaten L., Weinberger K. Q. Densely connected convolutional "
@@ -41,6 +45,8 @@ REFERENCES = {
     "percentages. Psychometrika 12 (1947), 153–157.",
     "Nadeau & Bengio 2003": "Nadeau C., Bengio Y. Inference for the generalization error. Machine Learning 52 (2003), "
     "239–281.",
+    "Northcutt et al. 2021": "Northcutt C. G., Jiang L., Chuang I. L. Confident learning: estimating uncertainty in "
+    "dataset labels. Journal of Artificial Intelligence Research 70 (2021), 1373–1411. arXiv:1911.00068.",
     "Obuchowski & Rockette 1995": "Obuchowski N. A., Rockette H. E. Hypothesis testing of diagnostic accuracy for "
     "multiple readers and multiple tests. Communications in Statistics 24 (1995), 285–308.",
     "Satterthwaite 1946": "Satterthwaite F. E. An approximate distribution of estimates of variance components. "
@@ -54,6 +60,8 @@ REFERENCES = {
     "1929–1958.",
     "Szegedy et al. 2016": "Szegedy C., Vanhoucke V., Ioffe S., Shlens J., Wojna Z. Rethinking the Inception "
     "architecture for computer vision. CVPR 2016. arXiv:1512.00567.",
+    "Weerahandi 1993": "Weerahandi S. Generalized confidence intervals. Journal of the American Statistical "
+    "Association 88 (1993), 899–905.",
     "Wilson 1927": "Wilson E. B. Probable inference, the law of succession, and statistical inference. Journal of the "
     "American Statistical Association 22 (1927), 209–212.",
     "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "
