@@ -216,7 +216,7 @@ def test_latex_is_booktabs_and_escaped(place: Path, three_seeds: Comparison) -> 
         assert [body.count(rf"\{rule}rule") for rule in ("top", "mid", "bottom")] == [1, 1, 1]
         rows = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(columns)}
-    assert len(re.findall(r"\\scriptsize \[\d+\.\d--\d+\.\d\]", text)) == 3 * len(three_seeds.rows)
+    assert len(re.findall(r"\\scriptsize \[\d+\.\d--\d+\.\d\]", text)) == 7 * len(three_seeds.rows)
     assert text.count(r"\textbf{") == sum(
         cell.best for line in build_table(three_seeds, assess(three_seeds)).lines for cell in line.cells.values()
     )

@@ -17,6 +17,7 @@ from mien import statistics as st
 from mien.errors import CompareError
 from mien.statistics import resampling
 from mien.statistics import tests as paired
+from mien.statistics.influence import AUCS, auc_draws
 
 
 def rng(seed=0):
@@ -71,6 +72,18 @@ def test_each_draw_is_the_metric_of_the_redrawn_faces(metric):
         index = np.repeat(np.arange(80), counts[draw].astype(int))
         theirs = getattr(metrics.scores(logits[run][index], labels[index]), metric)
         assert ours[draw, run] == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("metric", AUCS)
+def test_an_auc_is_redrawn_by_its_influences(metric):
+    logits, labels = drawn(seeds=1, faces=600)
+    (counts,) = st.face_counts(rng(2), 600, 200)
+    ranked = st.replicate(logits, labels, metric, counts)[:, 0]
+    moved = auc_draws(logits[0], labels, counts)[metric]
+    assert np.std(moved) == pytest.approx(np.std(ranked), rel=0.05)
+    assert np.corrcoef(moved, ranked)[0, 1] > 0.99
+    plain = auc_draws(logits[0], labels, np.ones((1, 600), np.float32))[metric]
+    assert plain[0] == pytest.approx(getattr(metrics.scores(logits[0], labels), metric), abs=1e-9)
 
 
 def test_every_score_can_be_compared_by():

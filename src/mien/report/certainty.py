@@ -18,6 +18,7 @@ from ..metrics import class_scores, confusion_averages
 from ..runs import Logits
 from ..statistics import Interval, face_counts, mcnemar, spread
 from ..statistics.estimates import Estimate, one_spread, share
+from ..statistics.influence import AUCS, auc_draws
 from ..statistics.resampling import confusions, known, units
 from ..statistics.verdicts import corrected, right, verdict_of
 from .figures.evidence import Shown, select
@@ -37,7 +38,9 @@ __all__ = [
 
 METRIC_NAMES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
 INTERVAL_METRICS = tuple(METRIC_NAMES)
-"""The metrics with intervals and verdicts; Holm's correction is within each."""
+"""The metrics with verdicts; Holm's correction is within each."""
+CONFUSED = (*INTERVAL_METRICS, "weighted_precision", "weighted_recall", "weighted_f1")
+"""Those of the table that follow from the confusion matrix; they have intervals, and so have the AUCs."""
 MOST_TESTED = 8
 """Rows up to which all pairs are tested."""
 DRAWS = 1000
@@ -111,7 +114,7 @@ def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_
     return [
         _Redrawn(
             item=item,
-            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in INTERVAL_METRICS},
+            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in (*CONFUSED, *AUCS)},
             recalls=np.concatenate([part[i][1] for part in parts]),
         )
         for i, item in enumerate(shown)
@@ -119,11 +122,11 @@ def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_
 
 
 def _on_draws(item: Shown, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats]:
-    metrics: dict[str, list[Floats]] = {metric: [] for metric in INTERVAL_METRICS}
+    metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
     recalls = []
     for test in item.tests:
         matrices = confusions(*check_logits(test.logits, test.labels), counts)
-        averages = confusion_averages(matrices)
+        averages = confusion_averages(matrices) | auc_draws(test.logits, test.labels, counts)
         recalls.append(class_scores(matrices).recall)
         for metric, column in metrics.items():
             column.append(averages[metric])

@@ -125,7 +125,7 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     return Panel(
         title=f"Verdicts on {name}",
         caption=f"“To tell” is how many {ways} it would take to find a true difference as large as the one seen, at "
-        "80 % power and the level that Holm leaves to a pair.",
+        "80 % power and the strictest level that Holm asks of a pair.",
         table=table,
     )
 

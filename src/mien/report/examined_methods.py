@@ -58,7 +58,7 @@ def _place(place: Place) -> Iterator[str]:
         first = place.groups[0]
         people = f" of {many(len(first.subjects.subject), 'subject')}" if first.subjects else ""
         attributes = dict.fromkeys(group.attribute for group in first.groups)
-        gaps = sum(len(groups.gaps) for groups in place.groups)
+        gaps = next((gap.tests for groups in place.groups for gap in groups.gaps), 0)
         yield (
             f"Groups{where} ({listed(attributes)}) were judged for {many(len(place.groups), 'row')} on "
             f"{many(first.n, 'face')}{people}; each gap is that of a group to all other faces, and all {gaps} were "

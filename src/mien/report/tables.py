@@ -248,7 +248,7 @@ def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
     if certainty and certainty.intervals:
         over = "test subjects" if certainty.by_subject else "test faces"
         over += f" and {replicates(comparison)}" if most > 1 else ""
-        parts.append(f"Below accuracy, UAR and macro F1: 95 % intervals over {over} (bootstrap).")
+        parts.append(f"Below the scores: 95 % intervals over {over} (bootstrap).")
         if folds > 1 and most == 1:
             parts.append("They take the folds' networks as they are: training anew would vary more.")
         if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
