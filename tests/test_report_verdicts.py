@@ -18,7 +18,7 @@ from mien.data.store import Sample, Store, create_store
 from mien.labels import SEVEN
 from mien.metrics import class_scores, confusion_matrix, scores
 from mien.report import as_json, write_report
-from mien.report.certainty import INTERVAL_METRICS, assess
+from mien.report.certainty import TESTED, assess
 from mien.report.figures import draw_critical_difference, draw_forest, select
 from mien.report.figures.ranks import joined
 from mien.report.folds import Folds, fold_test, folds_of, resampled
@@ -70,7 +70,7 @@ def people(path: Path) -> Store:
 def test_every_pair_by_every_metric_is_that_of_the_statistics(three_seeds: Comparison) -> None:
     certainty = assess(three_seeds)
     names = [row.name for row in three_seeds.rows]
-    for metric in INTERVAL_METRICS:
+    for metric in TESTED:
         pairs = certainty.of(metric)
         assert [(pair.a, pair.b) for pair in pairs] == list(itertools.combinations(names, 2))
         np.testing.assert_allclose([pair.p_corrected for pair in pairs], holm([pair.p for pair in pairs]))

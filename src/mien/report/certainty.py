@@ -27,9 +27,9 @@ from .pairs import Pair, together
 
 __all__ = [
     "DRAWS",
-    "INTERVAL_METRICS",
     "METRIC_NAMES",
     "MOST_TESTED",
+    "TESTED",
     "Certainty",
     "assess",
     "known_subjects",
@@ -37,9 +37,9 @@ __all__ = [
 ]
 
 METRIC_NAMES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
-INTERVAL_METRICS = tuple(METRIC_NAMES)
+TESTED = tuple(METRIC_NAMES)
 """The metrics with verdicts; Holm's correction is within each."""
-CONFUSED = (*INTERVAL_METRICS, "weighted_precision", "weighted_recall", "weighted_f1")
+CONFUSED = (*TESTED, "weighted_precision", "weighted_recall", "weighted_f1")
 """Those of the table that follow from the confusion matrix; they have intervals, and so have the AUCs."""
 MOST_TESTED = 8
 """Rows up to which all pairs are tested."""
@@ -55,7 +55,7 @@ class Certainty:
     recalls: Mapping[str, tuple[Estimate, ...]]
     """One a class; nan for a class without test faces."""
     pairs: tuple[Pair, ...]
-    """All pairs by each metric of `INTERVAL_METRICS` in turn."""
+    """All pairs by each metric of `TESTED` in turn."""
     by_subject: bool
     """Whether whole subjects were drawn, as all are known."""
     why_untested: str
@@ -100,7 +100,7 @@ def assess(comparison: Comparison) -> Certainty:
     return Certainty(
         intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
         recalls={row.item.name: _recalls(row, total) for row in alike},
-        pairs=() if why else tuple(pair for metric in INTERVAL_METRICS for pair in _pairs(alike, metric, total)),
+        pairs=() if why else tuple(pair for metric in TESTED for pair in _pairs(alike, metric, total)),
         by_subject=subjects is not None,
         why_untested=why,
     )
