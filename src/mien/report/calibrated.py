@@ -70,6 +70,8 @@ class Calibrated:
     """Share of test faces answered at that threshold."""
     risk: Estimate
     """Share of wrong answers among those; nan where none is answered."""
+    risk_of_all: Estimate
+    """Share of wrong answers where every face is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ def calibrate(item: Shown) -> Calibrated | None:
         return None
     subjects = known_subjects(item.tests[0])
     finite = [t for t in thresholds if math.isfinite(t)]
-    coverage, risk = _answered(replicates, subjects)
+    coverage, risk, risk_of_all = _answered(replicates, subjects)
     return Calibrated(
         item=item,
         temperatures=tuple(temperatures),
@@ -105,6 +107,7 @@ def calibrate(item: Shown) -> Calibrated | None:
         threshold=float(np.mean(finite)) if finite else math.nan,
         coverage=coverage,
         risk=risk,
+        risk_of_all=risk_of_all,
     )
 
 
@@ -229,21 +232,24 @@ def _each_face_once(curve: Reliability, seeds: int) -> Reliability:
     return Reliability(confidence=curve.confidence, accuracy=curve.accuracy, count=curve.count, low=low, high=high)
 
 
-def _answered(replicates: Sequence[_Replicate], subjects: NDArray[np.str_] | None) -> tuple[Estimate, Estimate]:
-    """Coverage and risk at the thresholds."""
+def _answered(
+    replicates: Sequence[_Replicate], subjects: NDArray[np.str_] | None
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Coverage and risk at the thresholds, and the risk of answering all."""
     n = len(replicates[0].labels)
     columns = []
     for one in replicates:
         probs = softmax(one.scaled)
-        answered = probs.max(axis=1) >= one.threshold
-        columns.append(np.column_stack([answered, answered & (probs.argmax(axis=1) != one.labels)]).astype(np.float32))
+        answered, wrong = probs.max(axis=1) >= one.threshold, probs.argmax(axis=1) != one.labels
+        columns.append(np.column_stack([answered, answered & wrong, wrong]).astype(np.float32))
 
     def statistic(counts: NDArray[np.float32]) -> Floats:
         sums = np.stack([counts @ column for column in columns], axis=1).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             risk = sums[:, :, 1] / sums[:, :, 0]
-        return np.stack([sums[:, :, 0] / counts.sum(axis=1)[:, None], risk], axis=2)
+        size = counts.sum(axis=1)[:, None]
+        return np.stack([sums[:, :, 0] / size, risk, sums[:, :, 2] / size], axis=2)
 
-    coverage, risk = spreads(statistic, n, np.random.default_rng(0), subjects=subjects, draws=DRAWS)
+    coverage, risk, of_all = spreads(statistic, n, np.random.default_rng(0), subjects=subjects, draws=DRAWS)
     many = round(float(np.mean([column[:, 0].sum() for column in columns])))
-    return share(coverage, n), share(risk, max(many, 1))
+    return share(coverage, n), share(risk, max(many, 1)), share(of_all, n)

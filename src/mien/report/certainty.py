@@ -54,6 +54,8 @@ class Certainty:
     intervals: Mapping[tuple[str, str], Interval]
     recalls: Mapping[str, tuple[Estimate, ...]]
     """One a class; nan for a class without test faces."""
+    f1: Mapping[str, tuple[Estimate, ...]]
+    """The same of F1."""
     pairs: tuple[Pair, ...]
     """All pairs by each metric of `TESTED` in turn."""
     by_subject: bool
@@ -84,6 +86,8 @@ class _Redrawn:
     """`(1 + B, S)` each."""
     recalls: Floats
     """`(1 + B, S, K)`."""
+    f1: Floats
+    """`(1 + B, S, K)`."""
 
 
 def assess(comparison: Comparison) -> Certainty:
@@ -91,7 +95,7 @@ def assess(comparison: Comparison) -> Certainty:
     shown = select(comparison.rows)
     if not shown:
         why = "No run is finished."
-        return Certainty(intervals={}, recalls={}, pairs=(), by_subject=False, why_untested=why)
+        return Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False, why_untested=why)
     test = shown[0].tests[0]
     subjects = known_subjects(test)
     alike = _redraw([item for item in shown if _same_faces(item, shown[0])], subjects)
@@ -100,6 +104,7 @@ def assess(comparison: Comparison) -> Certainty:
     return Certainty(
         intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
         recalls={row.item.name: _recalls(row, total) for row in alike},
+        f1={row.item.name: _by_class(row.f1, row.item.tests[0], total) for row in alike},
         pairs=() if why else tuple(pair for metric in TESTED for pair in _pairs(alike, metric, total)),
         by_subject=subjects is not None,
         why_untested=why,
@@ -116,21 +121,23 @@ def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_
             item=item,
             metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in (*CONFUSED, *AUCS)},
             recalls=np.concatenate([part[i][1] for part in parts]),
+            f1=np.concatenate([part[i][2] for part in parts]),
         )
         for i, item in enumerate(shown)
     ]
 
 
-def _on_draws(item: Shown, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats]:
+def _on_draws(item: Shown, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats, Floats]:
     metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
-    recalls = []
+    each = []
     for test in item.tests:
         matrices = confusions(*check_logits(test.logits, test.labels), counts)
         averages = confusion_averages(matrices) | auc_draws(test.logits, test.labels, counts)
-        recalls.append(class_scores(matrices).recall)
+        each.append(class_scores(matrices))
         for metric, column in metrics.items():
             column.append(averages[metric])
-    return {metric: np.stack(column, axis=1) for metric, column in metrics.items()}, np.stack(recalls, axis=1)
+    joined = {metric: np.stack(column, axis=1) for metric, column in metrics.items()}
+    return joined, np.stack([one.recall for one in each], axis=1), np.stack([one.f1 for one in each], axis=1)
 
 
 def size_of_test(comparison: Comparison) -> int:
@@ -167,18 +174,23 @@ def _intervals(row: _Redrawn, total: int) -> list[tuple[tuple[str, str], Interva
 
 def _recalls(row: _Redrawn, total: int) -> tuple[Estimate, ...]:
     """Wilson's interval of each class's recall: the plain one for one seed, else with effective numbers."""
-    table, test = row.recalls, row.item.tests[0]
-    support = np.bincount(test.labels, minlength=table.shape[2])
-    found = []
-    for k, n in enumerate(support.tolist()):
-        value = float(table[0, :, k].mean())
-        if n and table.shape[1] == 1 and known_subjects(test) is None:
-            low, high = wilson(value * n, n, LEVEL)
-            interval = Interval(low=float(low), high=float(high), level=LEVEL, method="Wilson")
-            found.append(Estimate(value=value, interval=interval))
-        else:
-            found.append(share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL))
-    return tuple(found)
+    test = row.item.tests[0]
+    if row.recalls.shape[1] > 1 or known_subjects(test) is not None:
+        return _by_class(row.recalls, test, total)
+    support = np.bincount(test.labels, minlength=row.recalls.shape[2])
+    low, high = wilson(row.recalls[0, 0] * support, support, LEVEL)
+    return tuple(
+        Estimate(value=value, interval=Interval(low=a, high=b, level=LEVEL, method="Wilson"))
+        for value, a, b in zip(row.recalls[0, 0].tolist(), low.tolist(), high.tolist(), strict=True)
+    )
+
+
+def _by_class(table: Floats, test: Logits, total: int) -> tuple[Estimate, ...]:
+    """Wilson's interval at the effective number of the class's faces, for each column of a table as in `_Redrawn`."""
+    support = np.bincount(test.labels, minlength=table.shape[2]).tolist()
+    return tuple(
+        share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL) for k, n in enumerate(support)
+    )
 
 
 def _pairs(rows: Sequence[_Redrawn], metric: str, total: int) -> list[Pair]:

@@ -90,7 +90,7 @@ def _uncertain(rows: Sequence[Calibrated]) -> Panel:
             f"{row.threshold:.2f}" if math.isfinite(row.threshold) else "none is enough",
             _figure(row.coverage, 100, 1),
             _figure(row.risk, 100, 1),
-            f"{100 * (1 - row.item.accuracy):.1f}",
+            _figure(row.risk_of_all, 100, 1),
         )
         for row in rows
     )

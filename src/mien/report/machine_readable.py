@@ -1,11 +1,13 @@
 """All findings of a report as plain values: `report.json`, and what `--json` prints."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ..compare import Row
 from ..facts import plain
+from ..statistics.estimates import Estimate
 from .calibrated import Calibrated, Probabilities
 from .findings import Findings
 from .pairs import Pair
@@ -31,15 +33,17 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "own": {key: dict(value) for key, value in comparison.own.items()},
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
         "verdicts": [_pair(pair) for pair in certainty.pairs],
-        "recalls": {
-            name: dict(zip(comparison.data.labels, plain(recalls), strict=True))
-            for name, recalls in certainty.recalls.items()
-        },
+        "recalls": _by_class(comparison.data.labels, certainty.recalls),
+        "f1": _by_class(comparison.data.labels, certainty.f1),
         "calibration": [_calibrated(row) for row in found.calibrated],
         "peeking": [_peeked(row) for row in found.peeked],
         "examined": plain(found.examined),
         "explained": plain(found.explained),
     }
+
+
+def _by_class(labels: Sequence[str], figures: Mapping[str, Sequence[Estimate]]) -> dict[str, Any]:
+    return {name: dict(zip(labels, plain(each), strict=True)) for name, each in figures.items()}
 
 
 def _calibrated(row: Calibrated) -> dict[str, Any]:

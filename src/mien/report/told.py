@@ -16,7 +16,7 @@ def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Ce
     """Which expressions are told apart."""
     drawings = [
         *draw_confusions(shown, labels),
-        *draw_bars(shown, labels),
+        *draw_bars(shown, labels, certainty.f1),
         *draw_recalls(shown, labels, certainty.recalls),
     ]
     found = [*panels(drawings), *_recalls(shown, labels, certainty), *panels(draw_roc(shown, labels))]

@@ -62,8 +62,8 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     axes.set_title(item.name, fontsize=8.5)
 
 
-def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
-    """F1 of each class, one bar a row; with several seeds a line from the lowest to the highest."""
+def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Sequence[Estimate]]) -> list[Drawing]:
+    """F1 of each class, one bar a row, with its interval where it has one."""
     with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(shown) // 3), bottom=0.3) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
@@ -71,11 +71,10 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
         for index, item in enumerate(shown):
             each = class_scores(np.array(item.confusions)).f1
             x = np.arange(len(labels)) + (index - (len(shown) - 1) / 2) * width
-            f1 = np.nan_to_num(each.mean(axis=0))
             face = item.look.colour if item.look.solid else "none"
             axes.bar(
                 x,
-                f1,
+                np.nan_to_num(each.mean(axis=0)),
                 width * 0.86,
                 facecolor=face,
                 edgecolor=item.look.colour,
@@ -83,8 +82,9 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
                 linewidth=0.7,
                 label=item.name,
             )
-            if len(each) > 1:
-                axes.vlines(x, np.nan_to_num(each.min(axis=0)), np.nan_to_num(each.max(axis=0)), color=INK, lw=0.9)
+            if item.name in f1:
+                ends = np.array([(one.interval.low, one.interval.high) for one in f1[item.name]]).T
+                axes.vlines(x, *ends, color=INK, lw=0.9)
         axes.set_xticks(range(len(labels)), labels)
         axes.set_ylabel("F1, %")
         axes.tick_params(axis="x", length=0)
@@ -96,9 +96,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
                 "F1 of each class on test",
                 "Colour is the network; a hatched bar is its variant with dropout. F1 joins precision and recall: it "
                 "is high only where a class is both found and not said too often. Where bars of one class are low "
-                "throughout, the class is hard or rare, whatever the network."
-                + " The upright line runs over the seeds."
-                * any(len(item.tests) > 1 for item in shown),
+                "throughout, the class is hard or rare, whatever the network. The upright line is the 95 % interval.",
             )
         ]
 
