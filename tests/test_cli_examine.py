@@ -77,7 +77,7 @@ def test_robustness_measures_once_and_speaks_json(
     for one in runs:
         (one.path / "model.safetensors").unlink()
     assert run("robustness", tmp_path / "runs", "--limit", 14) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "occluded_eyes" in shown
     assert "95 % intervals" in shown
 

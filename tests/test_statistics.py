@@ -14,9 +14,11 @@ from statsmodels.stats import contingency_tables, power, proportion
 
 from mien import metrics
 from mien import statistics as st
+from mien.calibration import check_logits
 from mien.errors import CompareError
 from mien.statistics import resampling
 from mien.statistics import tests as paired
+from mien.statistics.estimates import one_spread, share
 from mien.statistics.influence import AUCS, auc_draws
 
 
@@ -219,6 +221,34 @@ def test_coverage_of_subjects_needs_subjects():
             held[known] += got.low <= 0.5 <= got.high
     assert held[True] > 0.89 * 200
     assert held[False] < 0.85 * 200
+
+
+def test_coverage_of_the_f1_of_a_class():
+    """Wilson's interval at the effective number of the class's faces, the rarest class of nine faces among 600."""
+    generator, prior, held = rng(23), np.array([0.13, 0.015, 0.14, 0.25, 0.17, 0.18, 0.115]), []
+
+    def seen(n, seeds):
+        labels, shared = generator.choice(7, n, p=prior), generator.normal(0, 0.8, (n, 7))
+        logits = [shared + generator.normal(0, 0.8, (n, 7)) for _ in range(seeds)]
+        for z in logits:
+            z[np.arange(n), labels] += 1.6 + generator.normal(0, 0.2)
+        return labels, logits
+
+    def f1(labels, logits, counts):
+        drawn = [resampling.confusions(*check_logits(z, labels), counts) for z in logits]
+        return np.stack([metrics.class_scores(one).f1 for one in drawn], axis=1)
+
+    labels, logits = seen(8000, 60)
+    truth = f1(labels, logits, np.ones((1, 8000), np.float32))[0].mean(axis=0)
+    for _ in range(60):
+        labels, logits = seen(600, 3)
+        counts = itertools.chain([np.ones((1, 600), np.float32)], st.face_counts(generator, 600, 200))
+        table = np.concatenate([f1(labels, logits, block) for block in counts])
+        for k, n in enumerate(np.bincount(labels, minlength=7).tolist()):
+            if n:
+                one = share(one_spread(table[0, :, k], table[1:, :, k], n), n).interval
+                held.append(one.low <= truth[k] <= one.high)
+    assert np.mean(held) > 0.92
 
 
 def test_coverage_of_wilson():
