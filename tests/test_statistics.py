@@ -19,7 +19,7 @@ from mien.errors import CompareError
 from mien.statistics import resampling
 from mien.statistics import tests as paired
 from mien.statistics.estimates import one_spread, share
-from mien.statistics.influence import AUCS, auc_draws
+from mien.statistics.influence import AUCS, AucDraws
 
 
 def rng(seed=0):
@@ -81,10 +81,11 @@ def test_an_auc_is_redrawn_by_its_influences(metric):
     logits, labels = drawn(seeds=1, faces=600)
     (counts,) = st.face_counts(rng(2), 600, 200)
     ranked = st.replicate(logits, labels, metric, counts)[:, 0]
-    moved = auc_draws(logits[0], labels, counts)[metric]
+    aucs = AucDraws.of(logits[0], labels)
+    moved = aucs.on(counts)[metric]
     assert np.std(moved) == pytest.approx(np.std(ranked), rel=0.05)
     assert np.corrcoef(moved, ranked)[0, 1] > 0.99
-    plain = auc_draws(logits[0], labels, np.ones((1, 600), np.float32))[metric]
+    plain = aucs.on(np.ones((1, 600), np.float32))[metric]
     assert plain[0] == pytest.approx(getattr(metrics.scores(logits[0], labels), metric), abs=1e-9)
 
 

@@ -23,9 +23,8 @@ from ..compare import Row
 from ..errors import CompareError, MissingExtra
 from ..runs import Logits, Run
 from ..statistics import Interval, Spread, holm
-from ..statistics import spread as one_spread
-from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
-from ..statistics.resampling import known, replicate
+from ..statistics.estimates import Estimate, Statistic, mean, one_spread, share, spreads
+from ..statistics.resampling import known, replicate, units
 from ..statistics.tests import paired_spread
 from .tested import Tested
 
@@ -174,11 +173,11 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     suggested = seen.probs.argmax(axis=1)
     order = order[suggested[order] != seen.labels[order]]
     joint = np.asarray(estimate_joint(seen.labels, seen.probs))
-    redrawn, units = _redrawn_joints(seen, rng)
-    n = len(seen.ids)
+    redrawn, n = _redrawn_joints(seen, rng), len(seen.ids)
+    drawn_units = units(n, known(seen.subjects))
 
     def shared(value: float, draws: Floats) -> Estimate:
-        return share(one_spread([value], draws[:, None], units), n, level)
+        return share(one_spread(np.array([value]), draws[:, None], drawn_units), n, level)
 
     cells = [
         shared(value, draws) for value, draws in zip(joint.ravel(), redrawn.reshape(len(redrawn), -1).T, strict=True)
@@ -200,8 +199,8 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     )
 
 
-def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> tuple[Floats, int]:
-    """The joint `(B, K, K)` over redrawn faces, or subjects where all are known, and how many of these there are."""
+def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> Floats:
+    """The joint `(B, K, K)` over redrawn faces, or subjects where all are known."""
     from cleanlab.count import estimate_joint
 
     index = (
@@ -213,7 +212,7 @@ def _redrawn_joints(seen: OutOfSample, rng: np.random.Generator) -> tuple[Floats
         rows = np.concatenate([members[unit] for unit in rng.integers(len(members), size=len(members))])
         if len(np.unique(seen.labels[rows])) == len(seen.classes):
             drawn.append(np.asarray(estimate_joint(seen.labels[rows], seen.probs[rows])))
-    return np.stack(drawn), len(members)
+    return np.stack(drawn)
 
 
 def agreements(rows: Sequence[Tested], rng: np.random.Generator) -> tuple[Agreement, ...]:

@@ -18,7 +18,7 @@ from ..metrics import class_scores, confusion_averages
 from ..runs import Logits
 from ..statistics import Interval, face_counts, mcnemar, spread
 from ..statistics.estimates import Estimate, one_spread, share
-from ..statistics.influence import AUCS, auc_draws
+from ..statistics.influence import AUCS, AucDraws
 from ..statistics.resampling import confusions, known, units
 from ..statistics.verdicts import corrected, right, verdict_of
 from .figures.evidence import Shown, select
@@ -115,7 +115,8 @@ def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_
     """All rows on the same draws, block by block, so that memory stays flat."""
     n = len(shown[0].tests[0].labels)
     blocks = itertools.chain([np.ones((1, n), np.float32)], face_counts(np.random.default_rng(0), n, DRAWS, subjects))
-    parts = [[_on_draws(item, counts) for item in shown] for counts in blocks]
+    aucs = [[AucDraws.of(test.logits, test.labels) for test in item.tests] for item in shown]
+    parts = [[_on_draws(*row, counts) for row in zip(shown, aucs, strict=True)] for counts in blocks]
     return [
         _Redrawn(
             item=item,
@@ -127,12 +128,14 @@ def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_
     ]
 
 
-def _on_draws(item: Shown, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats, Floats]:
+def _on_draws(
+    item: Shown, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
+) -> tuple[dict[str, Floats], Floats, Floats]:
     metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
     each = []
-    for test in item.tests:
+    for test, auc in zip(item.tests, aucs, strict=True):
         matrices = confusions(*check_logits(test.logits, test.labels), counts)
-        averages = confusion_averages(matrices) | auc_draws(test.logits, test.labels, counts)
+        averages = confusion_averages(matrices) | auc.on(counts)
         each.append(class_scores(matrices))
         for metric, column in metrics.items():
             column.append(averages[metric])

@@ -173,11 +173,12 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     most = max((len(row.scores) for row in comparison.rows), default=0)
     names = listed(METRIC_NAMES.values())
     if most > 1:
+        fewest = "the seeds or the subjects have, whichever are fewer" if certainty.by_subject else "the seeds have"
         yield (
             f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, whose square joins "
             f"the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, their "
             "interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
-            "Satterthwaite 1946, and never fewer than the seeds have (Hillis 2007)."
+            f"Satterthwaite 1946, and never fewer than {fewest} (Hillis 2007)."
         )
     else:
         yield (

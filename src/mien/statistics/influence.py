@@ -5,6 +5,9 @@ that face i is on the right side of, its influence is \((V_i - AUC)\,n/n_\mathrm
 is, to first order, itself plus the mean of the influences: one matrix product, where ranking all draws takes seconds.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
@@ -12,7 +15,7 @@ from scipy import stats
 from ..calibration import Floats, check_logits, softmax
 from ..metrics import auc_averages
 
-__all__ = ["AUCS", "auc_draws", "auc_influences"]
+__all__ = ["AUCS", "AucDraws", "auc_influences"]
 
 AUCS = ("macro_auc", "weighted_auc")
 
@@ -35,12 +38,27 @@ def auc_influences(probs: ArrayLike, labels: ArrayLike) -> dict[str, Floats]:
     return {"macro_auc": macro, "weighted_auc": each @ shares + aucs[y] - aucs @ shares}
 
 
-def auc_draws(logits: ArrayLike, labels: ArrayLike, counts: NDArray[np.float32]) -> dict[str, Floats]:
-    """Both averages `(B,)` on draws of the faces, `counts (B, N)`: the plain value, moved by the influences."""
-    probs = softmax(logits)
-    values, drawn = auc_averages(probs, labels), counts.astype(np.float64)
-    moves = {name: drawn @ influence / drawn.sum(axis=1) for name, influence in auc_influences(probs, labels).items()}
-    return {name: values[name] + move for name, move in moves.items()}
+@dataclass(frozen=True, kw_only=True)
+class AucDraws:
+    """Both averages of one network on one test part, ready for any draw of its faces."""
+
+    values: Mapping[str, float]
+    """On the faces as they are."""
+    influences: Mapping[str, Floats]
+    """`(N,)` each."""
+
+    @classmethod
+    def of(cls, logits: ArrayLike, labels: ArrayLike) -> "AucDraws":
+        """From logits `(N, K)` and labels `(N,)`."""
+        probs = softmax(logits)
+        values = auc_averages(probs, labels)
+        return cls(values={name: values[name] for name in AUCS}, influences=auc_influences(probs, labels))
+
+    def on(self, counts: NDArray[np.float32]) -> dict[str, Floats]:
+        """`(B,)` each on draws `counts (B, N)`: the plain value, moved by the influences."""
+        drawn = counts.astype(np.float64)
+        size = drawn.sum(axis=1)
+        return {name: self.values[name] + drawn @ self.influences[name] / size for name in AUCS}
 
 
 def _one_against_rest(scores: Floats, inside: NDArray[np.bool_]) -> tuple[float, Floats]:
