@@ -171,7 +171,7 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     unit = "test subjects" if certainty.by_subject else "test faces"
     source = "Field & Welsh 2007" if certainty.by_subject else "Efron 1979"
     most = max((len(row.scores) for row in comparison.rows), default=0)
-    names = listed(METRIC_NAMES.values())
+    names = listed((*METRIC_NAMES.values(), "the weighted scores", "AUC"))
     if most > 1:
         fewest = "the seeds or the subjects have, whichever are fewer" if certainty.by_subject else "the seeds have"
         yield (
@@ -188,6 +188,10 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     plain = most <= 1 and not certainty.by_subject
     yield "Recalls of single classes have Wilson's intervals (Wilson 1927)" + (
         "." if plain else " at the number of faces that the variance seen amounts to (Korn & Graubard 1998)."
+    )
+    yield (
+        "F1 of a class has Wilson's interval at the number of its faces that the variance seen amounts to. Draws of AUC "
+        "are the value moved by each face's influence, to first order (DeLong et al. 1988)."
     )
     yield from _tests(certainty, unit)
 

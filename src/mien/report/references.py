@@ -11,6 +11,8 @@ REFERENCES = {
     "Biometrics 43 (1987), 207–211.",
     "DeVries & Taylor 2017": "DeVries T., Taylor G. W. Improved regularization of convolutional neural networks with "
     "cutout. arXiv:1708.04552 (2017).",
+    "DeLong et al. 1988": "DeLong E. R., DeLong D. M., Clarke-Pearson D. L. Comparing the areas under two or more "
+    "correlated receiver operating characteristic curves. Biometrics 44 (1988), 837–845.",
     "Demšar 2006": "Demšar J. Statistical comparisons of classifiers over multiple data sets. Journal of Machine "
     "Learning Research 7 (2006), 1–30.",
     "Efron 1979": "Efron B. Bootstrap methods: another look at the jackknife. Annals of Statistics 7 (1979), 1–26.",
