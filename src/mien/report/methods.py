@@ -190,8 +190,8 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
         "." if plain else " at the number of faces that the variance seen amounts to (Korn & Graubard 1998)."
     )
     yield (
-        "F1 of a class has Wilson's interval at the number of its faces that the variance seen amounts to. Draws of AUC "
-        "are the value moved by each face's influence, to first order (DeLong et al. 1988)."
+        "F1 of a class has Wilson's interval at the number of its faces that the variance seen amounts to. Draws of "
+        "AUC are the value moved by each face's influence, to first order (DeLong et al. 1988)."
     )
     yield from _tests(certainty, unit)
 
