@@ -112,7 +112,7 @@ def options_of(words: list[str]) -> set[str]:
 
 
 def all_options() -> set[str]:
-    verbs = [[verb] for verb in cli.VERBS] + [["data", verb] for verb in ("prepare", "draw", "audit", "info")]
+    verbs = [[verb] for verb in cli.VERBS] + [["data", verb] for verb in ("prepare", "draw", "audit", "teach", "info")]
     return set().union(*(options_of(verb) for verb in verbs), {"--version"})
 
 

@@ -1,4 +1,4 @@
-"""`mien data`: a corpus becomes a store (prepare, draw), a store is looked through (info, audit)."""
+"""`mien data`: a corpus becomes a store (prepare, draw), a store is looked through (info, audit), a store is taught."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..atomic import write_text
+from ..bundle import Bundle
 from ..crop import CropSpec
 from ..data.audit import Audit, class_counts
 from ..data.audit import audit as audit_store
@@ -22,6 +23,7 @@ from ..data.gallery import gallery_page
 from ..data.prepare import PrepareOptions, draw_store
 from ..data.prepare import prepare as prepare_store
 from ..data.store import Meta, Store
+from ..data.teach import teach as teach_store
 from ..errors import ConfigError, DataError
 
 __all__ = ["app"]
@@ -122,6 +124,26 @@ def audit(
     console.print(f"Gallery: {escape(str(page))}", soft_wrap=True)
     if cleaned and out:
         console.print(f"Cleaned: {escape(str(out))}. {escape(cleaned.notes[-1])}", soft_wrap=True)
+
+
+@app.command()
+def teach(
+    store: Annotated[Path, typer.Argument(help="A store.")],
+    model: Annotated[
+        list[str], typer.Option("--model", "-m", help="Who teaches: a file of `mien export`, or default; repeatable.")
+    ],
+    out: Out,
+    share: Annotated[float, typer.Option(help="The teachers' part of each training distribution, above 0 to 1.")] = 0.5,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a store whose training faces carry what models say of them: distillation, with train.soft_labels."""
+    teachers = [Bundle.open(name) for name in model]
+    meta = teach_store(Store.open(store), teachers, share, out, force=force)
+    if as_json:
+        print(json.dumps({"meta": asdict(meta)}, indent=2, ensure_ascii=False))
+        return
+    Console(highlight=False).print(_facts(out, meta))
 
 
 @app.command()

@@ -46,13 +46,7 @@ def clean(store: Store, found: Audit, drop: Sequence[str], out: Path, *, force: 
                         table.writerow([row, sample.source, sample.split, reasons[row]])
                     else:
                         writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
-            return writer.finish(
-                corpus=store.meta.corpus,
-                licence=store.meta.licence,
-                notes=(*store.meta.notes, _note(store, reasons)),
-                skipped=store.meta.skipped,
-                skipped_examples=store.meta.skipped_examples,
-            )
+            return writer.finish_from(store, _note(store, reasons))
     except OSError as error:
         raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
 

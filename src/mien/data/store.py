@@ -70,6 +70,12 @@ class Samples:
     groups: Mapping[str, NDArray[np.str_]]
     aus: Mapping[int, NDArray[np.float32]]
 
+    def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """The distributions `(n, K)` of `rows`; None where there are none, or each is but its label's one class."""
+        if self.soft is None or (self.soft[rows].max(axis=1) == 1).all():
+            return None
+        return self.soft[rows].astype(np.float64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
@@ -251,6 +257,16 @@ class StoreWriter:
         )
         write_json(self.folder / "meta.json", asdict(meta))
         return meta
+
+    def finish_from(self, store: "Store", note: str) -> Meta:
+        """Write the `meta.json` of a store that was made from another, with a sentence that says how."""
+        return self.finish(
+            corpus=store.meta.corpus,
+            licence=store.meta.licence,
+            notes=(*store.meta.notes, note),
+            skipped=store.meta.skipped,
+            skipped_examples=store.meta.skipped_examples,
+        )
 
 
 @contextmanager

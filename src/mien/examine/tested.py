@@ -33,12 +33,11 @@ class Tested:
 def at_home(row: Row, store: Store | None = None) -> Tested:
     """A row with results on its own test part; votes are in its `store`."""
     tests = tuple(row.tests.values())
-    soft = store.samples.soft if store else None
     return Tested(
         name=row.name,
         classes=row.runs[0].data.labels,
         tests=tests,
-        votes=None if soft is None else soft[tests[0].ids].astype(np.float64),
+        votes=store.samples.votes(tests[0].ids) if store else None,
     )
 
 

@@ -1,0 +1,121 @@
+"""A store that models have taught: what changes, what stays, and who may not teach."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Bars
+from mien.bundle import Bundle
+from mien.cli import main
+from mien.config import Settings
+from mien.crop import CropSpec
+from mien.data.batches import Batches
+from mien.data.splits import divide
+from mien.data.store import Store
+from mien.data.teach import teach
+from mien.errors import ConfigError, DataError
+from tiny_bundle import write_bundle
+
+Teachers = list[Bundle]
+
+
+def teachers_of(store: Store, folder: Path, names: str = "ab") -> Teachers:
+    """Linear teachers that differ in their temperature."""
+    facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
+    paths = [write_bundle(folder / f"{n}.onnx", temperature=1.0 + i, run=n, **facts) for i, n in enumerate(names)]
+    return [Bundle.open(path) for path in paths]
+
+
+@pytest.fixture(params=[False, True], ids=["labels", "votes"])
+def plain(request: pytest.FixtureRequest, bars: Bars) -> Store:
+    return bars(soft=request.param)
+
+
+def own(store: Store) -> np.ndarray:
+    return np.eye(3)[store.samples.label] if store.samples.soft is None else store.samples.soft
+
+
+def test_training_faces_carry_the_mean_of_their_teachers(plain: Store, tmp_path: Path) -> None:
+    teachers = teachers_of(plain, tmp_path)
+    teach(plain, teachers, 0.25, tmp_path / "taught")
+    taught, train = Store.open(tmp_path / "taught"), plain.rows("train")
+    said = (teachers[0].probs(plain.read(train)) + teachers[1].probs(plain.read(train))) / 2
+    assert taught.samples.soft is not None
+    np.testing.assert_allclose(taught.samples.soft[train], 0.75 * own(plain)[train] + 0.25 * said, atol=2e-6)
+
+
+def test_all_else_stays(plain: Store, tmp_path: Path) -> None:
+    meta = teach(plain, teachers_of(plain, tmp_path), 1.0, tmp_path / "taught")
+    taught = Store.open(tmp_path / "taught")
+    judged = np.concatenate([plain.rows("valid"), plain.rows("test")])
+    assert taught.samples.soft is not None
+    np.testing.assert_array_equal(taught.samples.soft[judged], own(plain)[judged])
+    np.testing.assert_array_equal(taught.images, plain.images)
+    for column in ("label", "split", "source", "subject"):
+        np.testing.assert_array_equal(getattr(taught.samples, column), getattr(plain.samples, column))
+    assert taught.samples.groups.keys() == plain.samples.groups.keys()
+    assert meta.sha256 != plain.meta.sha256
+    assert "100% of each training distribution is the mean probability of a (" in meta.notes[-1]
+    assert plain.meta.sha256[:16] in meta.notes[-1]
+
+
+def test_a_carved_validation_part_is_the_same_and_the_student_gets_the_mix(bars: Bars, tmp_path: Path) -> None:
+    store = bars(splits=(("train", 90), ("test", 30)))
+    teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
+    taught, settings = Store.open(tmp_path / "taught"), Settings()
+    before, after = divide(store, settings.data), divide(taught, settings.data)
+    np.testing.assert_array_equal(before.valid.rows, after.valid.rows)
+    np.testing.assert_array_equal(before.valid.labels, after.valid.labels)
+    targets = Batches(after.train, replace(settings.train, soft_labels=True), "cpu").targets.numpy()
+    assert (targets.max(axis=1) < 1).all()
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
+
+
+def test_labels_written_as_distributions_are_no_votes(bars: Bars, tmp_path: Path) -> None:
+    store = bars()
+    teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
+    samples = Store.open(tmp_path / "taught").samples
+    assert samples.votes(store.rows("test")) is None
+    assert samples.votes(store.rows("train")) is not None
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_shares_that_are_none(store: Store, tmp_path: Path, share: float) -> None:
+    with pytest.raises(ConfigError, match="above 0 and at most 1"):
+        teach(store, teachers_of(store, tmp_path), share, tmp_path / "taught")
+    assert not (tmp_path / "taught").exists()
+
+
+def test_without_a_teacher(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one model or more"):
+        teach(store, [], 0.5, tmp_path / "taught")
+
+
+@pytest.mark.parametrize("changed", [{"crop": CropSpec(size=16, channels=1)}, {"labels": ("anger", "fear", "joy")}])
+def test_a_teacher_of_other_faces_or_classes(store: Store, tmp_path: Path, changed: dict[str, object]) -> None:
+    facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
+    stranger = Bundle.open(write_bundle(tmp_path / "s.onnx", **(facts | changed)))
+    with pytest.raises(ConfigError, match="A teacher has the store's crops and classes"):
+        teach(store, [stranger], 0.5, tmp_path / "taught")
+
+
+def test_it_does_not_overwrite_what_it_reads(bars: Bars, tmp_path: Path) -> None:
+    store = bars()
+    with pytest.raises(DataError, match="being taught"):
+        teach(store, teachers_of(store, tmp_path), 0.5, store.path, force=True)
+    assert len(Store.open(store.path)) == 117
+
+
+def test_the_command_line(bars: Bars, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, teachers = bars(), teachers_of(bars("other"), tmp_path)
+    words = ["data", "teach", store.path, "--share", 0.3, "--out", tmp_path / "taught", "--json"]
+    words += [word for teacher in teachers for word in ("--model", teacher.path)]
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    assert not end.value.code
+    said = json.loads(capsys.readouterr().out)
+    assert "30% of each training distribution" in said["meta"]["notes"][-1]
+    assert said["meta"]["sha256"] == Store.open(tmp_path / "taught").meta.sha256
