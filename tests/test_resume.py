@@ -101,9 +101,10 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
         ALL,
         ALL | {"train__optimizer": "sgd", "train__select": "last"},
         ALL | {"train__optimizer": "adamw", "train__precision": "bfloat16"},
+        ALL | {"train__precision": "float16"},
         {"train__micro_batch": 0, "data__label_noise": 0.2, "data__train_limit": 60},
     ],
-    ids=["adam", "sgd", "adamw-bfloat16", "plain"],
+    ids=["adam", "sgd", "adamw-bfloat16", "adam-float16", "plain"],
 )
 def test_killed_at_every_kind_of_moment(tmp_path: Path, soft: Store, changes: dict[str, Any]) -> None:
     """Twenty deaths, each at a moment of the whole run drawn anew, each followed by a life in peace."""

@@ -387,6 +387,42 @@ def test_half_precision_works_on_a_processor(tmp_path: Path, store: Store, preci
     assert state.history[-1].train_loss < state.history[0].train_loss
 
 
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_float16_feels_gradients_that_it_cannot_hold(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, clip: float
+) -> None:
+    """Losses of a millionth have gradients below 6e-8, the least of float16: unscaled, no weight would move."""
+    loss = module.functional.cross_entropy
+    monkeypatch.setattr(module.functional, "cross_entropy", lambda *a, **k: loss(*a, **k) * 1e-7)
+    changes = {"train__precision": "float16", "train__epochs": 1, "train__clip_norm": clip}
+    run = plan_run(tmp_path, store, **changes)
+    start = module.build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
+    end, state = trained(run)
+    first = next(name for name, tensor in start.items() if tensor.ndim == 4)
+    assert not torch.equal(start[first], end[first])
+    assert state.scaler.get_scale() == 65536.0
+
+
+def test_a_gradient_too_large_for_float16_is_no_step_and_halves_the_scale(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = module.functional.cross_entropy
+    monkeypatch.setattr(module.functional, "cross_entropy", lambda *a, **k: loss(*a, **k) * 64)
+    _, state = trained(plan_run(tmp_path, store, train__precision="float16", train__epochs=1))
+    assert 1.0 < state.scaler.get_scale() < 65536.0
+    assert all(parameter.isfinite().all() for parameter in state.network.parameters())
+
+
+def test_a_checkpoint_keeps_the_scale_of_float16(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store, train__precision="float16")
+    before, after = (module._new_state(run, divide(store, run.settings.data).train, CPU) for _ in range(2))
+    before.scaler.load_state_dict(before.scaler.state_dict() | {"scale": 1024.0})
+    module.save(run, before)
+    module.load(run, after)
+    assert after.scaler.state_dict() == before.scaler.state_dict()
+    assert after.scaler.get_scale() == 1024.0
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_weight_decay_spares_biases_and_norms(store: Store, optimizer: Any) -> None:
     options = TrainSettings(optimizer=optimizer, weight_decay=0.1)

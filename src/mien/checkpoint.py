@@ -36,6 +36,8 @@ class State:
 
     network: Network
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Scales losses up under float16, whose small gradients would be 0 (Micikevicius 2018); else passes them on."""
     average: dict[str, Tensor]
     """Averaged weights (EMA) by name; empty where `train.ema` is 0."""
     history: list[Epoch]
@@ -57,7 +59,8 @@ def save(run: Run, state: State) -> None:
     for number, values in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
     scalars = {name: getattr(state, name) for name in SCALARS}
-    text = json.dumps(scalars | {"history": [asdict(line) for line in state.history]})
+    scaler, history = state.scaler.state_dict(), [asdict(line) for line in state.history]
+    text = json.dumps(scalars | {"scaler": scaler, "history": history})
     save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
 
 
@@ -103,6 +106,7 @@ def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tenso
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = tensor
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
+    state.scaler.load_state_dict(saved["scaler"])
     state.history = [Epoch(**line) for line in saved["history"]]
     for name in SCALARS:
         setattr(state, name, saved[name])

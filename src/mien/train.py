@@ -119,7 +119,7 @@ def means(options: TrainSettings) -> dict[str, str]:
     whole = chunk == options.batch_size
     return {
         "layout": "channels last",
-        "precision": options.precision,
+        "precision": options.precision + ", losses scaled up" * (options.precision == "float16"),
         "optimizer": f"fused {options.optimizer}",
         "passes": "whole batches" if whole else f"chunks of at most {chunk}, gradients add up",
         "batch norm": f"statistics of {'the batch' if whole else 'a chunk'}",
@@ -227,6 +227,7 @@ def _new_state(run: Run, training: Part, device: torch.device) -> State:
     return State(
         network=network,
         optimizer=_optimizer(network, run.settings.train),
+        scaler=torch.amp.GradScaler(device.type, enabled=run.settings.train.precision == "float16"),
         average={n: t.clone() for n, t in network.state_dict().items()} if run.settings.train.ema else {},
         history=[],
     )
@@ -248,13 +249,15 @@ def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> N
         with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
             logits = state.network(images)
         losses = functional.cross_entropy(logits.float(), targets, weight=weights, reduction="sum")
-        torch.autograd.backward(losses / len(rows))
+        torch.autograd.backward(state.scaler.scale(losses / len(rows)))
         state.loss_sum += losses.item()
         state.correct += int((logits.argmax(1) == batches.labels[chunk]).sum())
     _check_finite("training", state.loss_sum, f"in epoch {state.epoch + 1}, step {state.step + 1}")
     if options.clip_norm:
+        state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.network.parameters(), options.clip_norm)
-    state.optimizer.step()
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
     _average(state, options.ema)
     state.step += 1
