@@ -15,9 +15,10 @@ from mien.metrics import scores
 from mien.report import write_report
 from mien.report.figures import select
 from mien.report.openings import AGAIN, PEEKING, count_openings
-from mien.report.peeking import gap_interval, peeked, peeked_rows, peeking_section
+from mien.report.peeking import peeked, peeked_rows, peeking_section
 from mien.report.words import differences
 from mien.runs import Run
+from mien.statistics import gap_interval
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from typing import Any
 
 from ..compare import Row
 from ..facts import plain
+from ..statistics import gap_interval
 from ..statistics.estimates import Estimate
 from .calibrated import Calibrated, Probabilities
 from .findings import Findings
 from .pairs import Pair
-from .peeking import Peeked, gap_interval
+from .peeking import Peeked
 from .tables import COLUMNS, Cell, Line, build_table
 
 __all__ = ["as_dict"]

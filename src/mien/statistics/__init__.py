@@ -4,12 +4,15 @@ Reads logits and labels as plain arrays; knows no run folders. Needs scipy and s
 
     resampling   redraw the test faces (or subjects), and any metric on thousands of draws
     intervals    what varies (faces, seeds, both), and the intervals that follow
+    influence    an AUC on thousands of draws, by how much each face moves it
+    gaps         the mean of gains that are 0 or exponential: the price of peeking
     tests        McNemar, sign flips, corrected resampled t, Friedman with Nemenyi, Holm
     power        how many faces or seeds it would take to tell; what bare accuracies can say
     verdicts     "A is better", "B is better", or "this data cannot tell"
 """
 
 from ..calibration import wilson
+from .gaps import gap_interval
 from .intervals import Interval, Over, Spread, bootstrap, spread
 from .power import (
     PairedBounds,
@@ -54,6 +57,7 @@ __all__ = [
     "face_counts",
     "faces_needed",
     "friedman_nemenyi",
+    "gap_interval",
     "holm",
     "mcnemar",
     "mcnemar_bounds",
