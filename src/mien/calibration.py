@@ -195,7 +195,7 @@ def ece(probs: ArrayLike, labels: ArrayLike, bins: int = 15, by: Binning = "widt
     return reliability(p.max(axis=1), p.argmax(axis=1) == y, bins, by).ece
 
 
-def upward_bias(gaps: ArrayLike, errors: ArrayLike) -> float:
+def upward_bias(gaps: ArrayLike, subjects: ArrayLike | None = None) -> float:
     r"""How much a calibration error may be too high because its bins hold few samples.
 
     A calibration error adds up \(|g_b|\), gaps that are 0 in a perfect network and not quite 0 on any sample. With
@@ -203,17 +203,31 @@ def upward_bias(gaps: ArrayLike, errors: ArrayLike) -> float:
     larger the gap (a folded normal). Each bin counts with the smallest gap that its own 95 % interval allows.
 
     Args:
-        gaps: `(bins,)` signed, weighted by the share of samples in the bin: their absolute sum is the error.
-        errors: `(bins,)` their standard errors.
+        gaps: `(N, bins)` of each sample, as `binned_gaps` gives them.
+        subjects: `(N,)` whose samples vary together; each alone unless given.
+    """
+    table = np.asarray(gaps, np.float64)
+    sums = table
+    if subjects is not None:
+        names, index = np.unique(subjects, return_inverse=True)
+        sums = np.zeros((len(names), table.shape[1]))
+        np.add.at(sums, index, table)
+    errors = sums.std(axis=0, ddof=1) * math.sqrt(len(sums)) / len(table)
+    return _folded_bias(table.mean(axis=0), errors)
 
-    >>> round(upward_bias([0.0], [1.0]), 3), round(upward_bias([9.0], [1.0]), 3)
+
+def _folded_bias(gaps: Floats, errors: Floats) -> float:
+    """The sum over bins `(bins,)` of the bias above, for signed gaps and their standard errors.
+
+    >>> one, nothing = np.array([1.0]), np.array([0.0])
+    >>> round(_folded_bias(nothing, one), 3), round(_folded_bias(9 * one, one), 3)
     (0.798, 0.0)
     """
-    s = np.asarray(errors, np.float64)
-    least = np.maximum(np.abs(gaps) - 1.96 * s, 0)[s > 0]
-    z = least / s[s > 0]
+    s = errors[errors > 0]
+    least = np.maximum(np.abs(gaps[errors > 0]) - 1.96 * s, 0)
+    z = least / s
     tail = np.array([math.erfc(one / math.sqrt(2)) for one in z])
-    return float((s[s > 0] * math.sqrt(2 / math.pi) * np.exp(-z * z / 2) - least * tail).sum())
+    return float((s * math.sqrt(2 / math.pi) * np.exp(-z * z / 2) - least * tail).sum())
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:

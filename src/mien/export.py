@@ -6,7 +6,6 @@ a statically quantised one (Jacob 2018, arXiv:1712.05877) and measures what that
 """
 
 import logging
-import math
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -136,18 +135,13 @@ def _figure(part: Logits, metric: str) -> Figure:
         return _share((part.logits.argmax(axis=1) == part.labels).sum(), len(part.labels))
     value, rng = getattr(scores(part.logits, part.labels), metric), np.random.default_rng(0)
     if metric == "ece":
-        interval = bootstrap(part.logits[None], part.labels, metric, rng, method="t")
-        low = max(interval.low - _upward_bias(part), 0.0)
+        interval, probs = bootstrap(part.logits[None], part.labels, metric, rng, method="t"), softmax(part.logits)
+        gaps = binned_gaps(probs.max(axis=1), probs.argmax(axis=1) == part.labels)
+        low = max(interval.low - upward_bias(gaps), 0.0)
     else:
         interval = bootstrap(part.logits[None], part.labels, metric, rng)
         low = interval.low
     return Figure(value=value, n=len(part.labels), low=low, high=interval.high)
-
-
-def _upward_bias(part: Logits) -> float:
-    probs = softmax(part.logits)
-    gaps = binned_gaps(probs.max(axis=1), probs.argmax(axis=1) == part.labels)
-    return upward_bias(gaps.mean(axis=0), gaps.std(axis=0, ddof=1) / math.sqrt(len(gaps)))
 
 
 def _share(hits: Any, n: Any) -> Figure:

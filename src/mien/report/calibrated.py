@@ -208,13 +208,7 @@ class _PerFace:
 
     def upward_biases(self, subjects: NDArray[np.str_] | None) -> Floats:
         """How much both calibration errors may be too high, `(2,)`."""
-        table, n = self._columns[:, : 2 * BINS], len(self._columns)
-        index = np.arange(n) if subjects is None else np.unique(subjects, return_inverse=True)[1]
-        sums = np.zeros((index.max() + 1, 2 * BINS))
-        np.add.at(sums, index, table)
-        errors = sums.std(axis=0, ddof=1) * math.sqrt(len(sums)) / n
-        parts = zip(np.split(table.mean(axis=0), 2), np.split(errors, 2), strict=True)
-        return np.array([upward_bias(gaps, error) for gaps, error in parts])
+        return np.array([upward_bias(self._columns[:, i * BINS : (i + 1) * BINS], subjects) for i in (0, 1)])
 
     def area(self, counts: NDArray[np.float32]) -> Floats:
         """The area under the risk-coverage curve of each draw, `(B,)`; copies of one face come together."""
