@@ -120,7 +120,7 @@ def means(options: TrainSettings) -> dict[str, str]:
     return {
         "layout": "channels last",
         "precision": options.precision + ", losses scaled up" * (options.precision == "float16"),
-        "optimizer": f"fused {options.optimizer}",
+        "optimizer": "fused " * _fuses(options) + options.optimizer,
         "passes": "whole batches" if whole else f"chunks of at most {chunk}, gradients add up",
         "batch norm": f"statistics of {'the batch' if whole else 'a chunk'}",
         "judging": f"batches of {PREDICT_BATCH} in inference mode"
@@ -330,11 +330,17 @@ def _optimizer(network: Network, options: TrainSettings) -> torch.optim.Optimize
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    fused = _fuses(options)
     if options.optimizer == "sgd":
         nesterov = options.momentum > 0
-        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov, fused=True)
+        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov, fused=fused)
     kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=True)
+    return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=fused)
+
+
+def _fuses(options: TrainSettings) -> bool:
+    """Fused optimizers run into a step that float16 cannot take; SGD's (torch 2.13) then keeps an unset momentum."""
+    return options.precision != "float16"
 
 
 def _class_weights(options: TrainSettings, batches: Batches) -> Tensor | None:
