@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import Bars
+from conftest import LABELS, SIZE, Bars
 from mien.bundle import Bundle
 from mien.cli import main
 from mien.config import Settings
 from mien.crop import CropSpec
 from mien.data.batches import Batches
 from mien.data.splits import divide
-from mien.data.store import Store
+from mien.data.store import Sample, Store, create_store
 from mien.data.teach import teach
 from mien.errors import ConfigError, DataError
 from tiny_bundle import write_bundle
@@ -27,6 +27,19 @@ def teachers_of(store: Store, folder: Path, names: str = "ab") -> Teachers:
     facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
     paths = [write_bundle(folder / f"{n}.onnx", temperature=1.0 + i, run=n, **facts) for i, n in enumerate(names)]
     return [Bundle.open(path) for path in paths]
+
+
+def write_votes(path: Path) -> Store:
+    """Bars that two annotators of three agree on, with a mask each."""
+    with create_store(path, LABELS, CropSpec(size=SIZE)) as writer:
+        for i in range(60):
+            soft = tuple((np.eye(3)[i % 3] * 2 + np.eye(3)[(i + 1) % 3]) / 3)
+            split = "train" if i < 30 else "test"
+            image = np.full((SIZE, SIZE, 3), i, np.uint8)
+            mask = np.full((SIZE, SIZE), i, np.uint16)
+            writer.add(image, Sample(label=i % 3, split=split, source=str(i), soft=soft), mask)
+        writer.finish(corpus="votes", licence="made for tests")
+    return Store.open(path)
 
 
 @pytest.fixture(params=[False, True], ids=["labels", "votes"])
@@ -58,7 +71,7 @@ def test_all_else_stays(plain: Store, tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(taught.samples, column), getattr(plain.samples, column))
     assert taught.samples.groups.keys() == plain.samples.groups.keys()
     assert meta.sha256 != plain.meta.sha256
-    assert "100% of each training distribution is the mean probability of a (" in meta.notes[-1]
+    assert "100 % of each training distribution is the mean probability of a (" in meta.notes[-1]
     assert plain.meta.sha256[:16] in meta.notes[-1]
 
 
@@ -74,12 +87,33 @@ def test_a_carved_validation_part_is_the_same_and_the_student_gets_the_mix(bars:
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
 
 
-def test_labels_written_as_distributions_are_no_votes(bars: Bars, tmp_path: Path) -> None:
-    store = bars()
+def test_the_word_of_models_counts_nowhere_as_votes(plain: Store, tmp_path: Path) -> None:
+    teach(plain, teachers_of(plain, tmp_path), 0.5, tmp_path / "taught")
+    taught = Store.open(tmp_path / "taught")
+    assert taught.meta.taught
+    for split in ("train", "test"):
+        assert taught.votes(plain.rows(split)) is None, "written from labels, or by models"
+
+
+def test_votes_of_the_test_stay_votes(tmp_path: Path) -> None:
+    store = write_votes(tmp_path / "votes")
+    rows = store.rows("test")
+    own = store.votes(rows)
     teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
-    samples = Store.open(tmp_path / "taught").samples
-    assert samples.votes(store.rows("test")) is None
-    assert samples.votes(store.rows("train")) is not None
+    taught = Store.open(tmp_path / "taught")
+    np.testing.assert_array_equal(taught.votes(rows), own)
+    assert taught.votes(np.arange(len(store))) is None
+    assert store.votes(np.arange(len(store))) is not None
+    np.testing.assert_array_equal(taught.au_masks, store.au_masks)
+
+
+def test_the_note_says_where_a_teacher_learned(store: Store, tmp_path: Path) -> None:
+    facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
+    own = Bundle.open(write_bundle(tmp_path / "own.onnx", fingerprint=store.meta.sha256, **facts))
+    meta = teach(store, [own, *teachers_of(store, tmp_path, "b")], 0.125, tmp_path / "taught")
+    assert "12.5 %" in meta.notes[-1]
+    assert "trained on this store), b (" in meta.notes[-1]
+    assert f"trained on the other store {'f' * 16})" in meta.notes[-1]
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
@@ -117,5 +151,5 @@ def test_the_command_line(bars: Bars, tmp_path: Path, capsys: pytest.CaptureFixt
         main([str(word) for word in words])
     assert not end.value.code
     said = json.loads(capsys.readouterr().out)
-    assert "30% of each training distribution" in said["meta"]["notes"][-1]
+    assert "30 % of each training distribution" in said["meta"]["notes"][-1]
     assert said["meta"]["sha256"] == Store.open(tmp_path / "taught").meta.sha256

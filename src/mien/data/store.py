@@ -70,12 +70,6 @@ class Samples:
     groups: Mapping[str, NDArray[np.str_]]
     aus: Mapping[int, NDArray[np.float32]]
 
-    def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """The distributions `(n, K)` of `rows`; None where there are none, or each is but its label's one class."""
-        if self.soft is None or (self.soft[rows].max(axis=1) == 1).all():
-            return None
-        return self.soft[rows].astype(np.float64)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
@@ -92,6 +86,8 @@ class Meta:
     """The first of them, with file, line and reason."""
     notes: tuple[str, ...] = ()
     """What an import or a clean-up decided, in sentences."""
+    taught: bool = False
+    """Whether distributions of the train split hold what models said (`mien.data.teach`)."""
     sha256: str = ""
     """Of images and samples: the data fingerprint that runs and reports carry."""
     mien: str = __version__
@@ -168,6 +164,17 @@ class Store:
         """The rows of a split, ascending."""
         return np.flatnonzero(self.samples.split == split)
 
+    def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """What annotators say of `rows`, `(n, K)`, rows sum to 1; None where the store does not know.
+
+        It does not where it has no distributions, where each is but a label written as one, and where models said them.
+        """
+        samples = self.samples
+        if samples.soft is None or (self.meta.taught and (samples.split[rows] == "train").any()):
+            return None
+        soft = samples.soft[rows].astype(np.float64)
+        return None if (soft.max(axis=1) == 1).all() else soft
+
     def log_opening(self, when: str, run_id: str) -> None:
         """Note in `test_openings.csv` that a run opened the test part; no part of the fingerprint."""
         try:
@@ -239,6 +246,7 @@ class StoreWriter:
         notes: Sequence[str] = (),
         skipped: int = 0,
         skipped_examples: Sequence[str] = (),
+        taught: bool = False,
     ) -> Meta:
         """Write `meta.json`; without it the folder is no store. Raises `DataError` where it has no image."""
         if self.count == 0:
@@ -253,12 +261,13 @@ class StoreWriter:
             skipped=skipped,
             skipped_examples=tuple(skipped_examples),
             notes=tuple(notes),
+            taught=taught,
             sha256=_fingerprint(self.folder),
         )
         write_json(self.folder / "meta.json", asdict(meta))
         return meta
 
-    def finish_from(self, store: "Store", note: str) -> Meta:
+    def finish_from(self, store: "Store", note: str, *, taught: bool = False) -> Meta:
         """Write the `meta.json` of a store that was made from another, with a sentence that says how."""
         return self.finish(
             corpus=store.meta.corpus,
@@ -266,6 +275,7 @@ class StoreWriter:
             notes=(*store.meta.notes, note),
             skipped=store.meta.skipped,
             skipped_examples=store.meta.skipped_examples,
+            taught=taught or store.meta.taught,
         )
 
 

@@ -7,7 +7,9 @@ faces its teachers find alike (Hinton 2015, arXiv:1503.02531; students as large 
 arXiv:1805.04770). Labels, splits, pixels and the order of rows stay, so the same validation part is carved off; faces
 of valid and test splits keep their distributions, by which answers are judged.
 
-A teacher must not have seen what will judge the student. A store cannot know that: give it models of the same store.
+A teacher must not have seen what judges the student: give it models of the same store, whose split they share. The
+store's notes say which teachers learned elsewhere. Cross-validation over a taught store has no honest test, since its
+teachers saw every fold; distributions that models gave count nowhere as annotators' votes (`Store.votes`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
+from ..card import Card
 from ..crop import CropSpec
 from ..errors import ConfigError, DataError
 from ..progress import track
@@ -42,7 +45,7 @@ def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, 
             for row, (image, sample, said) in enumerate(track(samples, "Teaching", len(store))):
                 taught = replace(sample, soft=_mixed(sample, said, share))
                 writer.add(image, taught, None if store.au_masks is None else store.au_masks[row])
-            return writer.finish_from(store, _note(store, teachers, share))
+            return writer.finish_from(store, _note(store, teachers, share), taught=True)
     except OSError as error:
         raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
 
@@ -78,8 +81,13 @@ def _mixed(sample: Sample, said: NDArray[np.float64], share: float) -> tuple[flo
 
 
 def _note(store: Store, teachers: Sequence[Bundle], share: float) -> str:
-    names = ", ".join(f"{teacher.card.run} ({teacher.card.sha256[:16]})" for teacher in teachers)
     return (
-        f"Taught from the store {store.meta.sha256[:16]}: {share:.0%} of each training distribution is the mean "
-        f"probability of {names}."
+        f"Taught from the store {store.meta.sha256[:16]}: {100 * share:g} % of each training distribution is the mean "
+        f"probability of {', '.join(_named(teacher.card, store) for teacher in teachers)}."
     )
+
+
+def _named(card: Card, store: Store) -> str:
+    """The teacher, its file's hash, and where it learned: on another store it may have seen this one's test."""
+    school = "this store" if card.fingerprint == store.meta.sha256 else f"the other store {card.fingerprint[:16]}"
+    return f"{card.run} ({card.sha256[:16]}, trained on {school})"

@@ -149,7 +149,7 @@ def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None
     }
     arrays = {key: getattr(logits, key) for key in KEYS}
     arrays |= {f"{GROUP}{name}": column[rows] for name, column in samples.groups.items()}
-    votes = samples.votes(rows)
+    votes = store.votes(rows)
     arrays[VOTES] = np.empty((len(rows), 0)) if votes is None else votes
     with new_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)

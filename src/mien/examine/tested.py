@@ -37,7 +37,7 @@ def at_home(row: Row, store: Store | None = None) -> Tested:
         name=row.name,
         classes=row.runs[0].data.labels,
         tests=tests,
-        votes=store.samples.votes(tests[0].ids) if store else None,
+        votes=store.votes(tests[0].ids) if store else None,
     )
 
 
