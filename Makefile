@@ -28,10 +28,10 @@ fix: $(READY)  ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## Markdown tables of speed and memory, in 20 minutes; make bench BENCH=--quick tries it in two
+bench: $(READY)  ## Markdown tables of speed and memory; DATA=STORE adds accuracy, BENCH=--quick tries it in minutes
 	$(BIN)/python benchmarks/training.py $(BENCH)
 	$(BIN)/python benchmarks/family.py $(BENCH)
-	$(BIN)/python benchmarks/prediction.py $(BENCH)
+	$(BIN)/python benchmarks/prediction.py src/mien/weights/*.onnx $(if $(DATA),--data $(DATA)) $(BENCH)
 	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)
 

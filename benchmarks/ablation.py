@@ -3,10 +3,10 @@
     python benchmarks/ablation.py --data STORE --runs runs/ablation
     python benchmarks/ablation.py --data STORE --runs runs/ablation --set model.name=compact-s --set train.epochs=12
 
-Each variant is trained with the same seeds as the recipe itself. The difference in accuracy is on the faces of the
-validation part, which no weight was fitted to; its 95 % interval is over these faces and the seeds together
-(`mien.statistics`), and p is corrected for the number of variants (Holm). The test part plays no role here. The same
-command again goes on where it was stopped.
+Prints a Markdown table. Each variant is trained with the same seeds as the recipe itself. The difference in accuracy
+is on the faces of the validation part, which no weight was fitted to; its 95 % interval is over these faces and the
+seeds together (`mien.statistics`), and p is corrected for the number of variants (Holm). The test part plays no role
+here. The same command again goes on where it was stopped.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measure import conditions
 
 from mien.cli.watch import watch
 from mien.compare import plan
@@ -97,7 +98,8 @@ def main() -> None:
     print(line("as it is", runs[""], None, 1.0))
     for (name, verdict), p in zip(verdicts.items(), corrected, strict=True):
         print(line(name, runs[name], verdict, p))
-    print(f"\n{store.meta.corpus}, {store.meta.sha256[:16]}; python {' '.join(sys.argv)}")
+    told = f"n: {n:,} validation faces of {store.meta.corpus} {store.meta.sha256[:8]}, {options.seeds} seeds."
+    print(f"\n{conditions(('mien', 'torch', 'numpy'), n=told)}")
 
 
 if __name__ == "__main__":

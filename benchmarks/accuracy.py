@@ -8,8 +8,9 @@ times are read off the validation curve, which is what somebody waiting for "63 
 of that epoch stands beside it, as what that somebody would have got. When the test's own curve first gets there is told
 too: it is what publications call time to accuracy, and it is known only afterwards.
 
-The paper's recipe takes most of a day, so it trains a few epochs only. Where they do not get there, the line through
-the last two of them does; since such curves flatten, the time is at least that, and is marked `≥`.
+The paper's recipe takes hours, so it trains a few epochs only. Where they do not get there, the line through the last
+two of them does; since such curves flatten, the time is at least that, and is marked `≥`. A recipe whose rate falls to
+nothing has no epoch after its last: where it is not there by then, it is not reached.
 
 The clock runs from the start of the process, judging included. Finished runs are reused; of those trained elsewhere
 the epochs' times are their share of the run's own total by the arithmetic of their picture size, marked `≈`. An
@@ -110,6 +111,11 @@ class Curve:
         """Whether the epochs were timed one by one."""
         return len(read_times(self.run)) == len(self.valid)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there would be a next epoch like the last: a rate that falls to nothing ends the training."""
+        return self.run.settings.train.schedule == "constant"
+
     @cached_property
     def valid(self) -> NDArray[np.float64]:
         """Accuracy on the validation part, epoch by epoch."""
@@ -144,12 +150,17 @@ class Arrival:
         return self.epoch == 0
 
 
-def arrival(minutes: NDArray[np.float64], accuracy: NDArray[np.float64], target: float) -> Arrival | None:
-    """The first epoch at `target`; else when the line through the last epochs is there, None where it falls."""
+def arrival(
+    minutes: NDArray[np.float64], accuracy: NDArray[np.float64], target: float, goes_on: bool = True
+) -> Arrival | None:
+    """The first epoch at `target`; else, of a curve that goes on, when the line through its last epochs is there.
+
+    None where that line falls, and where the curve ends below the target.
+    """
     there = np.flatnonzero(accuracy >= target)
     if len(there):
         return Arrival(minutes=float(minutes[there[0]]), epoch=int(there[0]) + 1)
-    if len(minutes) < LINE:
+    if not goes_on or len(minutes) < LINE:
         return None
     slope = (accuracy[-1] - accuracy[-LINE]) / (minutes[-1] - minutes[-LINE])
     if slope <= 0:
@@ -171,10 +182,10 @@ def rows(curves: Mapping[str, Sequence[Curve]]) -> list[list[str]]:
     """A line a target and recipe."""
     lines = []
     for target in TARGETS:
-        base = [arrival(c.minutes, c.valid, target) for c in next(iter(curves.values()))]
+        base = [arrival(c.minutes, c.valid, target, c.goes_on) for c in next(iter(curves.values()))]
         for name, found in curves.items():
-            valid = [arrival(c.minutes, c.valid, target) for c in found]
-            test = [arrival(c.minutes, c.test, target) for c in found]
+            valid = [arrival(c.minutes, c.valid, target, c.goes_on) for c in found]
+            test = [arrival(c.minutes, c.test, target, c.goes_on) for c in found]
             epochs = [a.epoch for a in valid if a and not a.expected]
             then = [c.test[a.epoch - 1] for c, a in zip(found, valid, strict=True) if a and not a.expected]
             lines.append(

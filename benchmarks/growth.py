@@ -21,7 +21,7 @@ from pathlib import Path
 
 from measure import Side, Turns, conditions, draw_pictures, publish, spread, table
 
-from mien.machine import peak_memory_mb
+from mien.machine import keeping_pages, peak_memory_mb
 
 SHARES = {"train": 0.7, "valid": 0.1, "test": 0.2}
 PACKAGES = ("mien", "torch", "numpy", "opencv-python-headless")
@@ -81,7 +81,8 @@ def timed(work: Callable[[], object]) -> Figures:
 
 def in_fresh_process(step: str, folder: Path) -> Figures:
     """Run a step on the folder in a process of its own."""
-    with Side(step, [sys.executable, __file__, "--step", step, str(folder)]) as side:
+    own = keeping_pages() if step == "train" else {}  # as the engine starts a training
+    with Side(step, [sys.executable, __file__, "--step", step, str(folder)], own) as side:
         figures: Figures = side.finish()
     return figures
 

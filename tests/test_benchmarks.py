@@ -227,6 +227,7 @@ def test_times_are_read_off_the_validation_curve(tmp_path: Path) -> None:
     accuracy = script("accuracy")
     reached = curve(tmp_path / "a", [0.5, 0.61, 0.64, 0.67], [0.5, 0.59, 0.66, 0.65], [60, 60, 120, 120])
     short = curve(tmp_path / "b", [0.30, 0.45], [0.31, 0.44], [600, 600])
+    assert short.goes_on, "its rate is constant"
     rows = accuracy.rows({"fast": [reached], "paper": [short]})
     assert rows[0] == ["60%, fast", "1.0", "2.0", "2", "0.590", "4.0"], "the test would have come there later"
     assert rows[4] == ["66%, fast", "1.0", "6.0", "4", "0.650", "4.0"], "and here earlier, which nobody may use"
@@ -238,6 +239,7 @@ def test_a_curve_that_falls_never_arrives() -> None:
     accuracy = script("accuracy")
     minutes = np.array([1.0, 2.0])
     assert accuracy.arrival(minutes, np.array([0.5, 0.4]), 0.6) is None
+    assert accuracy.arrival(minutes, np.array([0.5, 0.55]), 0.6, goes_on=False) is None, "its training has ended"
     assert accuracy.told([None], 1) == "not reached"
 
 
@@ -292,9 +294,10 @@ def test_the_smallest_size_prints_whole_tables(name: str) -> None:
     assert re.search(r"\nn: \d", text)
 
 
-@pytest.mark.parametrize("name", [*SMALLEST, "faces.py"])
+@pytest.mark.parametrize("name", [*SMALLEST, "ablation.py", "faces.py"])
 def test_every_script_says_what_it_does(name: str) -> None:
-    assert "Markdown" in run_script(name, "--help") or "--into" in run_script(name, "--help")
+    told = run_script(name, "--help")
+    assert "Markdown" in told or "--into" in told
 
 
 def test_what_cannot_be_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
