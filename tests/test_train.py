@@ -17,7 +17,7 @@ from torch.nn import functional
 from conftest import Bars, plan_run, write_bars
 from mien import train as module
 from mien.checkpoint import State
-from mien.config import AugmentSettings, Settings, TrainSettings, override
+from mien.config import AugmentSettings, Settings, TrainSettings, override, read_recipe
 from mien.data import augment
 from mien.data.batches import Batches
 from mien.data.splits import Fold, Part, divide
@@ -25,7 +25,7 @@ from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import ConfigError, NonFinite
 from mien.models import Network
-from mien.runs import Epoch, Run
+from mien.runs import Epoch, Run, resolve
 from mien.train import learning_rate, predict_logits, rehearse, selected_epoch, train
 
 CPU = torch.device("cpu")
@@ -376,6 +376,17 @@ def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
         said[soft] = predict_logits(network, fold.train.images()).argmax(1)
     assert (said[False] == fold.train.labels).mean() > 0.8
     assert (said[True] == (fold.train.labels + 1) % 3).mean() > 0.8
+
+
+@pytest.mark.parametrize(("network", "width"), [("vgg16", 0.125), ("densenet121", 0.25), ("resnet34", 0.125)])
+def test_the_recipe_fast_serves_the_networks_of_the_paper(
+    tmp_path: Path, store: Store, network: str, width: float
+) -> None:
+    fast = override(read_recipe("fast").settings, {"train.epochs": 8, "train.lr": 0.02, "train.batch_size": 16})
+    settings = override(fast, {"model.name": network, "model.stem": "small", "model.width": width})
+    run = Run.create(tmp_path, resolve(settings, store), store, divide(store, settings.data))
+    _, state = trained(run)
+    assert state.history[-1].train_loss < state.history[0].train_loss
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
