@@ -66,7 +66,7 @@ def _show_card(path: Path, card: Card, as_json: bool) -> None:
             "trained on": f"{card.corpus}, store {card.fingerprint[:16]}",
             "licence": card.licence,
             "temperature": f"{card.temperature:.3f}",
-            "test": _figures(card.test),
+            "test": _figures(card.test) + "\n(of the float32 network)" * (card.precision == "int8"),
             "recall": _figures(card.recall),
             "validation": _figures(card.valid),
             "use": card.intended_use,
