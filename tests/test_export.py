@@ -185,7 +185,7 @@ def test_the_verb_writes_the_same_file_and_shows_its_card(
     out = capsys.readouterr().out
     assert "int8" in out
     assert "float32 accuracy" in out
-    assert "(of the float32 network)" in out, "whose test figures the card has"
+    assert "Figures of the test part are those of the float32 network." in out
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,11 @@ def text_of(comparison: Comparison, store: Store | None) -> str:
     return body
 
 
+def test_test_time_flip_is_said_to_its_end(place: Path, store: Store) -> None:
+    text = text_of(collect([run_of(place / "mirror", store, {"model.mirror": True})]), store)
+    assert "the logits of each face and its mirror image were averaged: yes." in text
+
+
 def test_every_setting_is_said(place: Path, store: Store) -> None:
     keys = set(Settings().flat()) - UNSAID
     plain = {key: text_of(collect([run_of(place / "runs", store, needs)]), store) for key, needs in NEEDS.items()}

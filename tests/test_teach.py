@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from conftest import LABELS, SIZE, Bars
 from mien.bundle import Bundle
 from mien.cli import main
-from mien.config import Settings
+from mien.config import DataSettings, Settings
 from mien.crop import CropSpec
 from mien.data.batches import Batches
 from mien.data.splits import divide
@@ -105,6 +106,24 @@ def test_votes_of_the_test_stay_votes(tmp_path: Path) -> None:
     assert taught.votes(np.arange(len(store))) is None
     assert store.votes(np.arange(len(store))) is not None
     np.testing.assert_array_equal(taught.au_masks, store.au_masks)
+
+
+@pytest.mark.parametrize("protocol", ["kfold", "group-kfold", "loso"])
+def test_a_taught_store_cannot_be_cross_validated(bars: Bars, tmp_path: Path, protocol: Any) -> None:
+    store = bars(subjects=True)
+    teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
+    with pytest.raises(DataError, match="test on what was taught"):
+        divide(Store.open(tmp_path / "taught"), DataSettings(protocol=protocol))
+
+
+def test_teachers_are_asked_about_training_faces_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    probs = Bundle.probs
+    monkeypatch.setattr(Bundle, "probs", lambda bundle, images: asked.append(len(images)) or probs(bundle, images))
+    teach(store, teachers_of(store, tmp_path, "a"), 0.5, tmp_path / "taught")
+    assert sum(asked) == len(store.rows("train"))
 
 
 def test_the_note_says_where_a_teacher_learned(store: Store, tmp_path: Path) -> None:

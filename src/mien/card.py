@@ -69,7 +69,8 @@ class Card:
     precision: str = "float32"
     """Arithmetic of the network: float32 or int8."""
     test: Mapping[str, Figure] = field(default_factory=dict)
-    """Accuracy, UAR, macro F1, ECE at `temperature` on the test part; of an int8 file: those of the float32 network."""
+    """Accuracy, UAR, macro F1, calibrated ECE on the test part. In an int8 file they, `recall` and `known_failures` are
+    those of the float32 network at its own temperature: the test is not opened again."""
     recall: Mapping[str, Figure] = field(default_factory=dict)
     """The share of each class's test faces that are found."""
     valid: Mapping[str, Figure] = field(default_factory=dict)

@@ -106,7 +106,7 @@ def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tenso
         number, key = name.split(".", 1)
         moments.setdefault(int(number), {})[key] = tensor
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
-    state.scaler.load_state_dict(saved["scaler"])
+    state.scaler.load_state_dict(saved.get("scaler", {}))
     state.history = [Epoch(**line) for line in saved["history"]]
     for name in SCALARS:
         setattr(state, name, saved[name])

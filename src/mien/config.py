@@ -105,7 +105,7 @@ class TrainSettings:
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes."""
     soft_labels: bool = False
-    """Train on the corpus's distributions (such as FER+ votes) instead of single labels, where it has them."""
+    """Train on the store's distributions (FER+ votes, what teachers said) instead of labels, where it has them."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs a class by the inverse of its frequency in the training part."""
     ema: float = 0.0

@@ -130,7 +130,12 @@ def audit(
 def teach(
     store: Annotated[Path, typer.Argument(help="A store.")],
     model: Annotated[
-        list[str], typer.Option("--model", "-m", help="Who teaches: a file of `mien export`, or default; repeatable.")
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="Who teaches: a file of `mien export`, or default. May be repeated.",
+        ),
     ],
     out: Out,
     share: Annotated[float, typer.Option(help="The teachers' part of each training distribution, above 0 to 1.")] = 0.5,

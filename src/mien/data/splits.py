@@ -91,6 +91,11 @@ def divide(store: Store, settings: DataSettings) -> Fold:
     """
     if settings.protocol == "holdout":
         train, valid, test = (store.rows(split) for split in ("train", "valid", "test"))
+    elif store.meta.taught:
+        raise DataError(
+            f"{store.path} holds what models said that saw all of its faces, so data.protocol {settings.protocol} "
+            "would test on what was taught. Set data.protocol to holdout, or take the store it was taught from."
+        )
     else:
         tests = _tests(store, settings)
         if settings.fold >= len(tests):

@@ -7,14 +7,14 @@ faces its teachers find alike (Hinton 2015, arXiv:1503.02531; students as large 
 arXiv:1805.04770). Labels, splits, pixels and the order of rows stay, so the same validation part is carved off; faces
 of valid and test splits keep their distributions, by which answers are judged.
 
-A teacher must not have seen what judges the student: give it models of the same store, whose split they share. The
-store's notes say which teachers learned elsewhere. Cross-validation over a taught store has no honest test, since its
-teachers saw every fold; distributions that models gave count nowhere as annotators' votes (`Store.votes`).
+A teacher must not have seen what judges the student: give it models of the same store, protocol and `split_seed`. The
+store's notes say which teachers learned on another store; `mien.data.splits` refuses to cross-validate over a taught
+one, whose teachers saw every fold; and what models said counts nowhere as annotators' votes (`Store.votes`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,18 +33,25 @@ __all__ = ["teach"]
 def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, force: bool = False) -> Meta:
     """Write `store` with the word of `teachers` in its training distributions as a new store at `out`, whole or not.
 
-    Raises `ConfigError` where there is no teacher, `share` is outside (0, 1], or a teacher was made for other crops or
-    other classes; `DataError` where `out` cannot be written.
+    Args:
+        store: what to teach; it stays as it is.
+        teachers: models of the store's crops and classes, one or more. They are asked about training faces alone.
+        share: of a training distribution, that becomes the teachers'; above 0, at most 1.
+        out: a folder that is not there yet, or with `force` a store to replace.
+
+    Raises:
+        ConfigError: no teacher, a share out of its range, or a teacher of other crops or classes.
+        DataError: `out` is `store`, or there already, or cannot be written; or the store is damaged.
+        BundleError: ONNX Runtime cannot load a teacher.
     """
     _check(store, teachers, share)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being taught. Choose another --out.")
-    samples = zip(chain.from_iterable(store.iter_images()), store.iter_samples(), _said(store, teachers), strict=True)
     try:
         with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
-            for row, (image, sample, said) in enumerate(track(samples, "Teaching", len(store))):
-                taught = replace(sample, soft=_mixed(sample, said, share))
-                writer.add(image, taught, None if store.au_masks is None else store.au_masks[row])
+            lessons = _lessons(store, teachers, share)
+            for row, (image, sample) in enumerate(track(lessons, "Teaching", len(store))):
+                writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
             return writer.finish_from(store, _note(store, teachers, share), taught=True)
     except OSError as error:
         raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
@@ -60,7 +67,8 @@ def _check(store: Store, teachers: Sequence[Bundle], share: float) -> None:
         if (card.labels, card.crop) != (store.meta.labels, store.meta.crop):
             raise ConfigError(
                 f"A teacher has the store's crops and classes: {store.path} holds "
-                f"{_faces(store.meta.crop, store.meta.labels)}; {teacher.path} takes {_faces(card.crop, card.labels)}."
+                f"{_faces(store.meta.crop, store.meta.labels)}; {teacher.path} takes {_faces(card.crop, card.labels)}. "
+                "Choose another --model, or prepare the store with its --size, --grey or --rgb, --margin and --labels."
             )
 
 
@@ -68,16 +76,23 @@ def _faces(spec: CropSpec, labels: Sequence[str]) -> str:
     return f"{spec.size} px, {spec.channels} channels, margin {spec.margin:g}, {', '.join(labels)}"
 
 
-def _said(store: Store, teachers: Sequence[Bundle]) -> Iterator[NDArray[np.float64]]:
-    """The mean of the teachers' probabilities `(K,)` for each image, in order."""
+def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator[tuple[NDArray[np.uint8], Sample]]:
+    """Every image with its sample, in order; those to train on with what the teachers say mixed in."""
+    rest = store.iter_samples()
     for images in store.iter_images():
-        yield from np.mean([teacher.probs(images) for teacher in teachers], axis=0)
+        samples = list(islice(rest, len(images)))
+        learns = np.array([sample.split == "train" for sample in samples])
+        own = np.array([_own(sample, len(store.labels)) for sample in samples])
+        if learns.any():
+            said = np.mean([teacher.probs(images[learns]) for teacher in teachers], axis=0)
+            own[learns] = (1 - share) * own[learns] + share * said
+        for image, sample, soft in zip(images, samples, own.tolist(), strict=True):
+            yield image, replace(sample, soft=tuple(soft))
 
 
-def _mixed(sample: Sample, said: NDArray[np.float64], share: float) -> tuple[float, ...]:
-    own = np.array(sample.soft) if sample.soft else np.eye(len(said))[sample.label]
-    mixed = (1 - share) * own + share * said if sample.split == "train" else own
-    return tuple(mixed.tolist())
+def _own(sample: Sample, classes: int) -> tuple[float, ...]:
+    """The sample's distribution; where it has none, its label's one class."""
+    return sample.soft or tuple(float(k == sample.label) for k in range(classes))
 
 
 def _note(store: Store, teachers: Sequence[Bundle], share: float) -> str:

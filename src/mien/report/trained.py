@@ -45,8 +45,8 @@ def networks_words(comparison: Comparison, settings: SpokenSettings) -> Iterator
         words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
         yield f"Initial weights: {settings.said('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
     if settings.anywhere("model.mirror"):
-        yield "In use, the logits of each face and its mirror image were averaged: "
-        f"{settings.said('model.mirror', yes)}."
+        flipped = settings.said("model.mirror", yes)
+        yield f"In use, the logits of each face and its mirror image were averaged: {flipped}."
     yield (
         f"A network takes bytes ({settings.said('model.in_chans')} colour channels) and normalises them inside by mean "
         "and deviation of the training part."
@@ -66,9 +66,9 @@ SCHEDULES = {
 
 
 def training_words(settings: SpokenSettings) -> Iterator[str]:
-    target = "the corpus's label distributions" if settings.values("train.soft_labels") == [True] else "the labels"
+    target = "the data's label distributions" if settings.values("train.soft_labels") == [True] else "the labels"
     if len(settings.values("train.soft_labels")) > 1:
-        target = f"single labels or the corpus's label distributions ({settings.said('train.soft_labels', yes)})"
+        target = f"single labels or the data's label distributions ({settings.said('train.soft_labels', yes)})"
     yield (
         f"{settings.said('train.epochs', _epochs)} of cross-entropy against {target}, by "
         f"{settings.said('train.optimizer', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
