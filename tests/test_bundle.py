@@ -14,6 +14,7 @@ import pytest
 from mien import bundle as bundle_module
 from mien.bundle import Bundle, _entry, _unseal, seal
 from mien.card import write_card
+from mien.config import override, read_recipe
 from mien.crop import CropSpec
 from mien.errors import BundleError, DataError
 from tiny_bundle import CARD, model_bytes, write_bundle
@@ -145,12 +146,20 @@ def test_a_network_that_does_not_load_is_refused(tmp_path: Path) -> None:
 
 def test_a_model_that_comes_with_mien_is_opened_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runs = {name: Bundle.open(name).card.run for name in ("default", "ferplus")}
-    assert len(set(runs.values())) == 2
+    runs = {name: Bundle.open(name).card.run for name in ("default", "small", "ferplus")}
+    assert len(set(runs.values())) == 3
     Path("ferplus").write_bytes(b"no model")
     assert Bundle.open("ferplus").card.run == runs["ferplus"], "a name is a name; a file of that name is ./ferplus"
     with pytest.raises(BundleError, match="is not an ONNX model"):
         Bundle.open("./ferplus")
+
+
+@pytest.mark.parametrize(("model", "recipe"), [("default", "shipped"), ("small", "small")])
+def test_the_recipe_of_a_model_is_the_one_that_trained_it(model: str, recipe: str) -> None:
+    """`ferplus` is older than the default of `train.micro_batch` that its run id stands on."""
+    card = Bundle.open(model).card
+    resolved = {"model.in_chans": card.crop.channels, "model.head": "gap"}
+    assert override(read_recipe(recipe).settings, resolved).run_id(card.fingerprint) == card.run
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path | str = "default", *, threads: int = 0) -> "Bundle":
-        """Open a model file, or one that comes with mien, by its name: "default" or "ferplus".
+        """Open a model file, or one that comes with mien, by its name: "default", "small" or "ferplus".
 
         Args:
             path: a file that `mien export` wrote.
@@ -130,7 +130,7 @@ def runtime() -> ModuleType:
 
 
 def find_model(path: Path | str) -> Path:
-    """The file of a model: `path` itself, or the one inside the package that it names ("default", "ferplus")."""
+    """The file of a model: `path` itself, or the one in the package that it names ("default", "small", "ferplus")."""
     inside = resources.files("mien") / "weights" / f"{path}.onnx"
     if Path(path).name == str(path) and inside.is_file():
         return Path(str(inside))

@@ -87,7 +87,8 @@ class Predictor:
         """Open a model.
 
         Args:
-            model: a file that `mien export` wrote, or the name of one that comes with mien: "default", "ferplus".
+            model: a file that `mien export` wrote, or the name of one that comes with mien: "default", "small",
+                "ferplus".
             detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
             threads: of one prediction, where the model is opened here; 0 takes the machine's cores.
             min_confidence: below it a label is "uncertain", 0 to 1.

@@ -35,7 +35,7 @@ def predict(
         list[str], typer.Argument(help="Pictures, folders, globs, videos, camera:0, or - for a picture on stdin.")
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="A file that `mien export` wrote; or default, or ferplus.")
+        str, typer.Option("--model", "-m", help="A file that `mien export` wrote; or default, small, ferplus.")
     ] = "default",
     faces: Annotated[
         str, typer.Option(help="default, haar, yuface, yunet=FILE, or none: the pictures are faces cut out.")
