@@ -7,7 +7,7 @@ Two tables for the networks of the paper at a batch of 512 faces of 48 px, train
 - allocators, set through the environment alone: glibc's as it comes; glibc that keeps its pages (no `mmap` of its own
   for a large tensor, no page given back); glibc with transparent huge pages; jemalloc, where Debian's `libjemalloc2` is
   installed or `--preload` says where it is, as it comes and without giving pages back;
-- chunks (`train.micro_batch`), with glibc as it comes.
+- chunks (`train.micro_batch`), with glibc that keeps its pages, as `mien compare` starts its trainings.
 
 In each table the variants of a network take turns, each in a fresh process, and are a ratio to the first.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from measure import alternate, conditions, publish, ratios, spread, table
 from training import PACKAGES, RAF_DB, TARGETS, Task, make_data, start
 
-from mien.machine import KEEP_PAGES
+from mien.machine import KEEP_PAGES, keeping_pages
 
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 NEVER_BACK = "dirty_decay_ms:-1,muzzy_decay_ms:-1"
@@ -56,8 +56,8 @@ def allocators(preload: Path | None) -> list[Variant]:
 
 
 def chunks(sizes: Sequence[int]) -> list[Variant]:
-    """A variant for each size of the chunks."""
-    return [Variant(name=str(size), changes={"train.micro_batch": size}) for size in sizes]
+    """A variant for each size of the chunks, with pages kept, as `mien compare` starts its trainings."""
+    return [Variant(name=str(size), changes={"train.micro_batch": size}, environment=keeping_pages()) for size in sizes]
 
 
 def jemalloc() -> Path | None:
