@@ -20,14 +20,16 @@ from mien.data.teach import teach
 from mien.errors import ConfigError, DataError
 from tiny_bundle import write_bundle
 
-Teachers = list[Bundle]
 
-
-def teachers_of(store: Store, folder: Path, names: str = "ab") -> Teachers:
-    """Linear teachers that differ in their temperature."""
+def teacher_of(store: Store, path: Path, **changes: object) -> Bundle:
+    """A linear teacher that takes the store's faces, unless its card is changed."""
     facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
-    paths = [write_bundle(folder / f"{n}.onnx", temperature=1.0 + i, run=n, **facts) for i, n in enumerate(names)]
-    return [Bundle.open(path) for path in paths]
+    return Bundle.open(write_bundle(path, **(facts | changes)))
+
+
+def teachers_of(store: Store, folder: Path, names: str = "ab") -> list[Bundle]:
+    """Teachers that differ in their temperature."""
+    return [teacher_of(store, folder / f"{n}.onnx", temperature=1.0 + i, run=n) for i, n in enumerate(names)]
 
 
 def write_votes(path: Path) -> Store:
@@ -127,8 +129,7 @@ def test_teachers_are_asked_about_training_faces_alone(
 
 
 def test_the_note_says_where_a_teacher_learned(store: Store, tmp_path: Path) -> None:
-    facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
-    own = Bundle.open(write_bundle(tmp_path / "own.onnx", fingerprint=store.meta.sha256, **facts))
+    own = teacher_of(store, tmp_path / "own.onnx", fingerprint=store.meta.sha256)
     meta = teach(store, [own, *teachers_of(store, tmp_path, "b")], 0.125, tmp_path / "taught")
     assert "12.5 %" in meta.notes[-1]
     assert "trained on this store), b (" in meta.notes[-1]
@@ -149,8 +150,7 @@ def test_without_a_teacher(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", [{"crop": CropSpec(size=16, channels=1)}, {"labels": ("anger", "fear", "joy")}])
 def test_a_teacher_of_other_faces_or_classes(store: Store, tmp_path: Path, changed: dict[str, object]) -> None:
-    facts = {"labels": store.meta.labels, "crop": store.meta.crop, "recall": {}, "known_failures": ()}
-    stranger = Bundle.open(write_bundle(tmp_path / "s.onnx", **(facts | changed)))
+    stranger = teacher_of(store, tmp_path / "s.onnx", **changed)
     with pytest.raises(ConfigError, match="A teacher has the store's crops and classes"):
         teach(store, [stranger], 0.5, tmp_path / "taught")
 

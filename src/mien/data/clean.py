@@ -34,21 +34,18 @@ def clean(store: Store, found: Audit, drop: Sequence[str], out: Path, *, force: 
     reasons = rows_to_drop(found, drop)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being cleaned. Choose another --out.")
-    try:
-        with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
-            with (writer.folder / "dropped.csv").open("w", newline="", encoding="utf-8") as file:
-                table = csv.writer(file, lineterminator="\n")
-                table.writerow(["row", "source", "split", "reason"])
-                images = chain.from_iterable(store.iter_images())
-                samples = zip(images, store.iter_samples(), strict=True)
-                for row, (image, sample) in enumerate(track(samples, "Cleaning", len(store))):
-                    if row in reasons:
-                        table.writerow([row, sample.source, sample.split, reasons[row]])
-                    else:
-                        writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
-            return writer.finish_from(store, _note(store, reasons))
-    except OSError as error:
-        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+    with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
+        with (writer.folder / "dropped.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(["row", "source", "split", "reason"])
+            images = chain.from_iterable(store.iter_images())
+            samples = zip(images, store.iter_samples(), strict=True)
+            for row, (image, sample) in enumerate(track(samples, "Cleaning", len(store))):
+                if row in reasons:
+                    table.writerow([row, sample.source, sample.split, reasons[row]])
+                else:
+                    writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
+        return writer.finish_from(store, _note(store, reasons))
 
 
 def rows_to_drop(found: Audit, drop: Sequence[str]) -> dict[int, str]:

@@ -85,13 +85,10 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error}).") from None
     labels, translation = _mapping(found, options.labels)
-    try:
-        with create_store(out, labels, options.crop, replace=options.force) as writer:
-            with _Import(writer, translation, options) as run:
-                run.take(found)
-            return run.finish(found)
-    except OSError as error:
-        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+    with create_store(out, labels, options.crop, replace=options.force) as writer:
+        with _Import(writer, translation, options) as run:
+            run.take(found)
+        return run.finish(found)
 
 
 def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
@@ -101,22 +98,19 @@ def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: b
     """
     faces = draw_faces(count, seed=seed, size=size)
     labels = LABEL_SETS["seven"]
-    try:
-        with create_store(out, labels, CropSpec(size=size), replace=force) as writer:
-            for index, (split, face) in enumerate(track(faces, "Drawing faces", count)):
-                sample = Sample(
-                    label=labels.index(face.label),
-                    split=split,
-                    source=f"drawn:{index}",
-                    subject=face.subject,
-                    groups=face.groups,
-                    aus=dict(zip(AUS, face.aus.tolist(), strict=True)),
-                )
-                writer.add(face.image, sample, face.au_masks)
-            note = f"Drawn with seed {seed}; no person is shown."
-            return writer.finish(corpus="drawn", licence="Drawn by mien; free of any rights.", notes=(note,))
-    except OSError as error:
-        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+    with create_store(out, labels, CropSpec(size=size), replace=force) as writer:
+        for index, (split, face) in enumerate(track(faces, "Drawing faces", count)):
+            sample = Sample(
+                label=labels.index(face.label),
+                split=split,
+                source=f"drawn:{index}",
+                subject=face.subject,
+                groups=face.groups,
+                aus=dict(zip(AUS, face.aus.tolist(), strict=True)),
+            )
+            writer.add(face.image, sample, face.au_masks)
+        note = f"Drawn with seed {seed}; no person is shown."
+        return writer.finish(corpus="drawn", licence="Drawn by mien; free of any rights.", notes=(note,))
 
 
 class _Import:

@@ -283,19 +283,22 @@ class StoreWriter:
 def create_store(path: Path | str, labels: LabelSet, crop: CropSpec, *, replace: bool = False) -> Iterator[StoreWriter]:
     """Open a new store for writing; it appears at `path`, whole, when the body ends well.
 
-    Raises `DataError` where `path` exists and `replace` is false, or where `replace` would remove a folder
-    that is no store.
+    Raises `DataError` where `path` exists and `replace` is false, where `replace` would remove a folder that is no
+    store, and for an `OSError` on the way, such as a full disk.
     """
     path = Path(path)
-    _check_target(path, replace)
-    with new_folder(path, replace=replace) as folder:
-        writer = StoreWriter(folder, labels, crop)
-        try:
-            yield writer
-        finally:
-            writer.close()
-        if not (folder / "meta.json").exists():
-            raise DataError(f"The store {path} was not finished, so it was not kept.")
+    try:
+        _check_target(path, replace)
+        with new_folder(path, replace=replace) as folder:
+            writer = StoreWriter(folder, labels, crop)
+            try:
+                yield writer
+            finally:
+                writer.close()
+            if not (folder / "meta.json").exists():
+                raise DataError(f"The store {path} was not finished, so it was not kept.")
+    except OSError as error:
+        raise DataError(f"The store {path} cannot be written ({error.strerror or error}).") from None
 
 
 class _ArrayFile:

@@ -47,14 +47,11 @@ def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, 
     _check(store, teachers, share)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being taught. Choose another --out.")
-    try:
-        with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
-            lessons = _lessons(store, teachers, share)
-            for row, (image, sample) in enumerate(track(lessons, "Teaching", len(store))):
-                writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
-            return writer.finish_from(store, _note(store, teachers, share), taught=True)
-    except OSError as error:
-        raise DataError(f"The store {out} cannot be written ({error.strerror or error}).") from None
+    with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
+        lessons = _lessons(store, teachers, share)
+        for row, (image, sample) in enumerate(track(lessons, "Teaching", len(store))):
+            writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
+        return writer.finish_from(store, _note(store, teachers, share), taught=True)
 
 
 def _check(store: Store, teachers: Sequence[Bundle], share: float) -> None:
