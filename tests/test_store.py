@@ -1,6 +1,7 @@
 """The store: a round trip, and every way in which it is not one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     path = damaged("cut")
     data = (path / "images.npy").read_bytes()
     (path / "images.npy").write_bytes(data[:-9])
-    with pytest.raises(DataError, match="cannot be opened"):
+    with pytest.raises(DataError, match=r"images\.npy is damaged"):
         Store.open(path)
     path = damaged("rows")
     (path / "samples.csv").write_text((path / "samples.csv").read_text().replace("label,", "lable,", 1))
@@ -167,3 +168,25 @@ def test_damage_is_told(tmp_path: Path) -> None:
         _ = Store.open(path).samples
     with pytest.raises(DataError, match=r"samples\.csv:\d+ is damaged"):
         list(Store.open(path).iter_samples())
+
+
+@pytest.mark.parametrize(
+    ("gone", "read"),
+    [
+        ("samples.csv", lambda store: list(store.iter_samples())),
+        ("images.npy", lambda store: list(store.iter_images())),
+        ("images.npy", lambda store: store.read(np.arange(2))),
+    ],
+)
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(
+    tmp_path: Path, gone: str, read: Callable[[Store], object]
+) -> None:
+    write(tmp_path / "old")
+    store = Store.open(tmp_path / "old")
+    (tmp_path / "old" / gone).unlink()
+    with (
+        pytest.raises(DataError, match=rf"{gone} cannot be read \(No such file"),
+        create_store(tmp_path / "new", SEVEN, SPEC),
+    ):
+        read(store)
+    assert not (tmp_path / "new").exists()

@@ -129,8 +129,8 @@ class Store:
 
     def iter_images(self, batch: int = 512) -> Iterator[NDArray[np.uint8]]:
         """Stream the images in order, `(up to batch, H, W, C)` each, by plain reads: mapped pages count as RSS."""
-        item = int(np.prod(self.images.shape[1:]))
-        with (self.path / "images.npy").open("rb") as file:
+        item, path = int(np.prod(self.images.shape[1:])), self.path / "images.npy"
+        with _reading(path), path.open("rb") as file:
             file.seek(HEADER_BYTES)
             for start in range(0, len(self), batch):
                 count = min(batch, len(self) - start)
@@ -140,7 +140,8 @@ class Store:
         """The images of `rows`, `(n, H, W, C)`, in memory of their own, by plain reads of these alone."""
         images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
         item, cuts = int(np.prod(images.shape[1:])), np.flatnonzero(np.diff(rows) != 1) + 1
-        with (self.path / "images.npy").open("rb") as file:
+        path = self.path / "images.npy"
+        with _reading(path), path.open("rb") as file:
             for together, place in zip(np.split(rows, cuts), np.split(images, cuts), strict=True):
                 if len(together):
                     file.seek(HEADER_BYTES + int(together[0]) * item)
@@ -150,15 +151,12 @@ class Store:
     def iter_samples(self) -> Iterator[Sample]:
         """Stream the samples in order, in flat memory; raises `DataError` at a row that is damaged."""
         path = self.path / "samples.csv"
-        with path.open(newline="", encoding="utf-8") as file:
+        with _reading(path), path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             for row in reader:
-                try:
-                    yield _sample(row)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise DataError(
-                        f"{path}:{reader.line_num} is damaged ({error}). Prepare the store again."
-                    ) from None
+                with _reading(f"{path}:{reader.line_num}"):
+                    sample = _sample(row)
+                yield sample
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """The rows of a split, ascending."""
@@ -354,37 +352,42 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _map(path: Path) -> NDArray[Any]:
+@contextmanager
+def _reading(part: Path | str) -> Iterator[None]:
+    """Say in a sentence why a part of a store, which the body reads, cannot be had."""
     try:
+        yield
+    except OSError as error:
+        raise DataError(f"{part} cannot be read ({error.strerror or error}).") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{part} is damaged ({error}). Prepare the store again.") from None
+
+
+def _map(path: Path) -> NDArray[Any]:
+    with _reading(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be opened ({error}). Prepare the store again.") from None
 
 
 def _read_meta(path: Path) -> Meta:
     file = path / "meta.json"
     if not file.is_file():
         raise DataError(f"{path} is not a store: it has no meta.json. Make one with `mien data prepare` or `draw`.")
-    try:
+    with _reading(file):
         fields = json.loads(file.read_text(encoding="utf-8"))
         fields["crop"] = CropSpec(**fields["crop"])
         for name in ("labels", "skipped_examples", "notes"):
             fields[name] = tuple(fields[name])
         return Meta(**fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error}). Prepare the store again.") from None
 
 
 def _read_samples(path: Path, meta: Meta) -> Samples:
-    try:
+    with _reading(path):
         with path.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
         columns = dict(zip(header, zip(*rows, strict=True), strict=True))
         if len(rows) != meta.count:
             raise ValueError(f"{len(rows)} rows where meta.json says {meta.count}")
         return _samples(columns)
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{path} is damaged ({error}). Prepare the store again.") from None
 
 
 def _sample(row: Mapping[str, str]) -> Sample:
