@@ -144,6 +144,27 @@ def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path) ->
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
 
 
+def test_only_the_layers_between_pixels_and_logits_are_int8(run: Run, exported: Path) -> None:
+    path = exported.with_name("ends.onnx")
+    export(run, path, int8=True)
+    nodes = [node for node in onnx.load(path).graph.node if not node.input[0].endswith(("_quantized", ".bias"))]
+    kinds = [node.op_type for node in nodes]
+    assert kinds[: kinds.index("Conv")] == ["Transpose", "Cast", "Mul", "Add", "QuantizeLinear", "DequantizeLinear"]
+    assert kinds[-3:] == ["DequantizeLinear", "ReduceMean", "Gemm"]
+    assert nodes[-1].output == ["logits"]
+    levels = np.unique(Bundle.open(path, threads=1).logits(FACES)[:, 0])
+    assert np.ptp(np.diff(levels)) > 1e-4  # rounded logits lie on a grid of 256 levels
+
+
+def test_a_mirrored_network_is_exported_once_with_its_batch_norm_folded() -> None:
+    plain, mirrored = (
+        onnx.load_from_string(onnx_bytes(build(settings, classes=7, size=48).eval(), 48)).graph.node
+        for settings in (ModelSettings(name="compact-s", mirror=mirror, in_chans=1) for mirror in (False, True))
+    )
+    assert [node.op_type for node in mirrored].count("Conv") == [node.op_type for node in plain].count("Conv")
+    assert "BatchNormalization" not in {node.op_type for node in mirrored}
+
+
 def test_export_does_not_open_the_test_again(run: Run, exported: Path) -> None:
     assert len(run.record.test_opened_at) == 1
 

@@ -150,12 +150,9 @@ def _weighted(network: Network, images: NDArray[np.uint8], classes: NDArray[np.i
     layer = last_map(network, min(images.shape[1:3]), cells)
     found = []
     for faces, labels in _batches(network, images, classes):
-        passes = [
-            functional.relu((by(maps, slopes) * maps).sum(1, keepdim=True))
-            for maps, slopes in _maps_and_slopes(network, layer.module, faces, labels)
-        ]
-        upright = [one.flip(3) if number else one for number, one in enumerate(passes)]
-        summed = torch.stack(upright).mean(0)
+        maps, slopes = _maps_and_slopes(network, layer.module, faces, labels)
+        looks = functional.relu((by(maps, slopes) * maps).sum(1, keepdim=True)).chunk(len(maps) // len(faces))
+        summed = torch.stack([one.flip(3) if number else one for number, one in enumerate(looks)]).mean(0)
         found.append(functional.interpolate(summed, images.shape[1:3], mode="bilinear", align_corners=False)[:, 0])
     return _numpy(found, images)
 
@@ -166,10 +163,10 @@ def _plus_plus(maps: Tensor, slopes: Tensor) -> Tensor:
     return (alpha * functional.relu(slopes)).sum((2, 3), keepdim=True)
 
 
-def _maps_and_slopes(network: Network, layer: nn.Module, faces: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _maps_and_slopes(network: Network, layer: nn.Module, faces: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The layer's output and the logits' gradient there, both `(B, C, h, w)`.
 
-    One pair; a network with `mirror` looks twice, so it has a second pair, of the mirrored faces.
+    A network with `mirror` looks twice: its 2 B maps are those of the faces and then of the mirrored ones.
     """
     kept: list[Tensor] = []
 
@@ -182,8 +179,8 @@ def _maps_and_slopes(network: Network, layer: nn.Module, faces: Tensor, labels: 
         logits = network.eval()(faces)
     finally:
         hook.remove()
-    slopes = torch.autograd.grad(_picked(logits, labels), kept)
-    return [(maps.detach(), slope) for maps, slope in zip(kept, slopes, strict=True)]
+    (slopes,) = torch.autograd.grad(_picked(logits, labels), kept)
+    return kept[0].detach(), slopes
 
 
 def _slopes(network: Network, faces: Tensor, labels: Tensor) -> Tensor:

@@ -87,7 +87,9 @@ class Network(nn.Module):
             )
         scale = 1 / (255 * self.pixel_std)
         shift = -self.pixel_mean / self.pixel_std
-        return (images.to(scale.dtype) * scale + shift).permute(0, 3, 1, 2)
+        # Channels first before the arithmetic: ONNX Runtime broadcasts along the last axis, and a channel is short.
+        faces = images.permute(0, 3, 1, 2).to(scale.dtype)
+        return faces * scale[:, None, None] + shift[:, None, None]
 
     def classify(self, maps: Tensor) -> Tensor:
         """The map of `features`, (B, C', h, w) -> logits (B, K)."""
@@ -95,10 +97,21 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         faces = self.pixels(images)
-        logits = self.classify(self.features(faces))
-        if self.mirror and not self.training:
-            logits = (logits + self.classify(self.features(faces.flip(3)))) / 2
-        return logits
+        if self.training or not self.mirror:
+            return self.classify(self.features(faces))
+        # One pass over both: an exporter folds batch norm into convolutions that are used once.
+        logits = self.classify(self.features(torch.cat([faces, faces.flip(3)])))
+        return logits.reshape(2, -1, logits.shape[1]).mean(0)
+
+
+class MapAverage(nn.Module):
+    """(B, C, h, w) -> (B, C): the mean over all cells, as `nn.AdaptiveAvgPool2d(1)` and `nn.Flatten` have it.
+
+    Those two would be exported as ten operations, nine of which work out how the map lies in memory.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3))
 
 
 class CellAverage(nn.Module):
@@ -167,7 +180,7 @@ def head_layers(
     """
     channels, height, wide = maps
     if head == "gap":
-        reduce = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
+        reduce = nn.Sequential(MapAverage(), nn.Dropout(dropout))
         return reduce, nn.Linear(channels, classes)
     cells = FC_CELLS * FC_CELLS if head == "fc" else height * wide
     pool = CellAverage() if head == "fc" else nn.Identity()
