@@ -121,6 +121,14 @@ def test_recalls_of_several_seeds_are_means_with_wider_intervals(three_seeds: Co
         assert 0 <= got.interval.low < got.value < got.interval.high <= 1
 
 
+def test_no_interval_of_the_table_leaves_0_to_100_percent(place: Path) -> None:
+    tiny = make_store(place / "seven", test=7)
+    certainty = assess(collect(make_runs(place / "seven-runs", tiny, networks=("vgg16",), dropouts=(0.0,), seeds=2)))
+    ends = np.array([(one.low, one.high) for one in certainty.intervals.values()])
+    assert ends.min() == 0 or ends.max() == 1
+    assert ((ends >= 0) & (ends <= 1)).all()
+
+
 def test_the_forest_says_every_verdict(three_seeds: Comparison) -> None:
     certainty, shown = assess(three_seeds), select(three_seeds.rows)
     pairs = certainty.of("uar")

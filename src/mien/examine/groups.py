@@ -308,16 +308,11 @@ def _gap(faces: _Faces, level: _Level, metric: Metric, figure: Spread) -> Gap:
         n=int(level.inside.sum()),
         rest=int(level.rest.sum()),
         spread=spread,
-        interval=_within(spread.interval()),
+        interval=spread.interval().within(-1.0, 1.0),
         p=spread.p,
         p_corrected=spread.p,
         tests=1,
     )
-
-
-def _within(interval: Interval) -> Interval:
-    """An interval of a gap between shares, which is never more than 1 either way."""
-    return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
 
 
 def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:

@@ -169,7 +169,7 @@ def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:
 
 def _intervals(row: _Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
     return [
-        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL))
+        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL).within(0.0, 1.0))
         for metric, table in row.metrics.items()
         if np.isfinite(table[0]).all()
     ]

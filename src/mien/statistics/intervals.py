@@ -41,6 +41,11 @@ class Interval:
     method: str
     """How it was made, in words."""
 
+    def within(self, least: float, most: float) -> "Interval":
+        """Without what the figure cannot be: t knows of no end at 0 or 1."""
+        low, high = (min(max(end, least), most) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
