@@ -207,14 +207,13 @@ def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
 
 
 def _kept_in_float(nodes: Sequence[tuple[str, str]]) -> list[str]:
-    """The names of those of a graph's nodes (name, operation) that int8 would harm and hardly hasten: both its ends.
+    """The names of those of a graph's nodes (name, operation) that int8 would harm and not hasten: both its ends.
 
-    What normalises pixels is rounded once, before the first convolution, and not after each of its steps; logits are
-    not rounded to 256 levels.
+    A convolution of one to three channels is faster in float; so what normalises pixels is not rounded step by step, and
+    neither are logits to 256 levels.
     """
-    first = next(i for i, (_, operation) in enumerate(nodes) if operation in LAYERS)
-    last = max(i for i, (_, operation) in enumerate(nodes) if operation in LAYERS)
-    return [name for name, _ in (*nodes[:first], *nodes[last:])]
+    layers = [i for i, (_, operation) in enumerate(nodes) if operation in LAYERS]
+    return [name for name, _ in (*nodes[: layers[1]], *nodes[layers[-1] :])]
 
 
 class _Faces:
