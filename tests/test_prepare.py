@@ -330,7 +330,7 @@ def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: si
         time.sleep(0.005)
     os.kill(process.pid, how)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == (130 if how == signal.SIGINT else -9)
+    assert process.returncode == (130 if how == signal.SIGINT else -9), said
     assert "Traceback" not in said
     assert not (tmp_path / "s").exists()
     for left in tmp_path.glob(".s.partial-*"):
