@@ -162,6 +162,14 @@ def test_damage_is_told(tmp_path: Path) -> None:
     (path / "images.npy").write_bytes(data[:-9])
     with pytest.raises(DataError, match=r"images\.npy is damaged"):
         Store.open(path)
+    opened = Store.open(damaged("cut later"))
+    (opened.path / "images.npy").write_bytes(data[:-9])
+    with pytest.raises(DataError, match=r"images\.npy is damaged \(it ends too early"):
+        opened.read(np.arange(6))
+    path = damaged("empty")
+    (path / "images.npy").write_bytes(b"")
+    with pytest.raises(DataError, match=r"images\.npy is damaged"):
+        Store.open(path)
     path = damaged("rows")
     (path / "samples.csv").write_text((path / "samples.csv").read_text().replace("label,", "lable,", 1))
     with pytest.raises(DataError, match="damaged"):

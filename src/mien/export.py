@@ -183,7 +183,7 @@ def _open_fold(run: Run) -> Fold:
 
 
 def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
-    """The model with int8 convolutions and matrix products, ranges taken from `faces (n, H, W, C)`."""
+    """The model with int8 layers but for the first and the last, ranges taken from `faces (n, H, W, C)`."""
     _require_exporter()
     runtime()
     import onnx
@@ -209,10 +209,12 @@ def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
 def _kept_in_float(nodes: Sequence[tuple[str, str]]) -> list[str]:
     """The names of those of a graph's nodes (name, operation) that int8 would harm and not hasten: both its ends.
 
-    A convolution of one to three channels is faster in float; so what normalises pixels is not rounded step by step, and
-    neither are logits to 256 levels.
+    A convolution of one to three channels is faster in float; so what normalises pixels is not rounded step by step,
+    and neither are logits to 256 levels.
     """
     layers = [i for i, (_, operation) in enumerate(nodes) if operation in LAYERS]
+    if len(layers) < 3:
+        return [name for name, _ in nodes]
     return [name for name, _ in (*nodes[: layers[1]], *nodes[layers[-1] :])]
 
 

@@ -145,7 +145,8 @@ class Store:
             for together, place in zip(np.split(rows, cuts), np.split(images, cuts), strict=True):
                 if len(together):
                     file.seek(HEADER_BYTES + int(together[0]) * item)
-                    file.readinto(place.data)
+                    if file.readinto(place.data) != place.nbytes:
+                        raise ValueError("it ends too early")
         return images
 
     def iter_samples(self) -> Iterator[Sample]:
@@ -359,7 +360,7 @@ def _reading(part: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(f"{part} cannot be read ({error.strerror or error}).") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, EOFError, csv.Error) as error:
         raise DataError(f"{part} is damaged ({error}). Prepare the store again.") from None
 
 

@@ -164,7 +164,7 @@ def _plus_plus(maps: Tensor, slopes: Tensor) -> Tensor:
 
 
 def _maps_and_slopes(network: Network, layer: nn.Module, faces: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The layer's output and the logits' gradient there, both `(B, C, h, w)`.
+    """The layer's output and the logits' gradient there, both `(B, C, h, w)` or `(2 B, C, h, w)`.
 
     A network with `mirror` looks twice: its 2 B maps are those of the faces and then of the mirrored ones.
     """
@@ -179,8 +179,8 @@ def _maps_and_slopes(network: Network, layer: nn.Module, faces: Tensor, labels: 
         logits = network.eval()(faces)
     finally:
         hook.remove()
-    (slopes,) = torch.autograd.grad(_picked(logits, labels), kept)
-    return kept[0].detach(), slopes
+    (slopes,) = torch.autograd.grad(_picked(logits, labels), kept[-1])
+    return kept[-1].detach(), slopes
 
 
 def _slopes(network: Network, faces: Tensor, labels: Tensor) -> Tensor:

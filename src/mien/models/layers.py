@@ -77,7 +77,7 @@ class Network(nn.Module):
     def pixels(self, images: Tensor) -> Tensor:
         """(B, H, W, C), uint8 or float in 0..255 -> normalised (B, C, H, W) in the dtype of the weights.
 
-        The result lies channels-last in memory, at no cost: it is a view of NHWC. Gradients flow through
+        The result lies channels-last in memory, at no cost: it keeps the order of NHWC. Gradients flow through
         float images. Raises `DataError` when the images do not have the network's channels.
         """
         chans = len(self.pixel_mean)
