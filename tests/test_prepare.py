@@ -321,7 +321,12 @@ def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: si
     rows = made.fer_rows(each=1) * 3000  # seconds of work, so that the signal comes in time on a busy machine
     made.fer_csv(tmp_path / "c/fer2013.csv", rows)
     command = [sys.executable, "-m", "mien", "data", "prepare", str(tmp_path / "c"), "-c", "fer2013"]
-    process = subprocess.Popen([*command, "-o", str(tmp_path / "s")], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "s")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background job
+    )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         files = list(tmp_path.glob(".s.partial-*/images.npy"))
