@@ -92,6 +92,13 @@ def exported(run: Run) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def quantised(run: Run) -> Path:
+    path = run.path.parent / "int8.onnx"
+    export(run, path, int8=True)
+    return path
+
+
 def test_the_file_repeats_the_runs_own_logits(run: Run, exported: Path) -> None:
     store = Store.open(run.data.store)
     saved = run.logits("test")
@@ -131,28 +138,25 @@ def test_the_file_holds_no_paths_and_old_runtimes_open_it(exported: Path) -> Non
     assert "Softmax" not in {node.op_type for node in model.graph.node}
 
 
-def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path) -> None:
-    path = exported.with_name("int8.onnx")
-    card = export(run, path, int8=True)
+def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path, quantised: Path) -> None:
+    card = Bundle.open(quantised).card
     assert card.precision == "int8"
-    assert path.stat().st_size < 0.6 * exported.stat().st_size
+    assert quantised.stat().st_size < 0.6 * exported.stat().st_size
     store, valid = Store.open(run.data.store), run.logits("valid")
-    logits = Bundle.open(path, threads=1).logits(store.images[valid.ids])
+    logits = Bundle.open(quantised, threads=1).logits(store.images[valid.ids])
     assert card.valid["accuracy"].value == pytest.approx((logits.argmax(1) == valid.labels).mean())
     assert card.valid["float32 accuracy"].value == pytest.approx((valid.logits.argmax(1) == valid.labels).mean())
     assert np.corrcoef(logits.ravel(), valid.logits.ravel())[0, 1] > 0.98
-    assert "QuantizeLinear" in {node.op_type for node in onnx.load(path).graph.node}
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(quantised).graph.node}
 
 
-def test_only_the_layers_between_pixels_and_logits_are_int8(run: Run, exported: Path) -> None:
-    path = exported.with_name("ends.onnx")
-    export(run, path, int8=True)
-    nodes = [node for node in onnx.load(path).graph.node if not node.input[0].endswith(("_quantized", ".bias"))]
+def test_only_the_layers_between_pixels_and_logits_are_int8(quantised: Path) -> None:
+    nodes = [node for node in onnx.load(quantised).graph.node if not node.input[0].endswith(("_quantized", ".bias"))]
     kinds = [node.op_type for node in nodes]
     assert kinds[:7] == ["Transpose", "Cast", "Mul", "Add", "Conv", "Relu", "QuantizeLinear"]
     assert kinds[-3:] == ["DequantizeLinear", "ReduceMean", "Gemm"]
     assert nodes[-1].output == ["logits"]
-    levels = np.unique(Bundle.open(path, threads=1).logits(FACES)[:, 0])
+    levels = np.unique(Bundle.open(quantised, threads=1).logits(FACES)[:, 0])
     assert np.ptp(np.diff(levels)) > 1e-4  # rounded logits lie on a grid of 256 levels
 
 
