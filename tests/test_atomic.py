@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,20 @@ def test_a_folder_is_replaced_only_when_told(tmp_path: Path) -> None:
         pass
     assert names(tmp_path) == ["s"]
     assert names(tmp_path / "s") == ["new"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    for word in ("partial", "old"):
+        left = tmp_path / f".s.{word}-{os.getpid()}"
+        left.mkdir()
+        (left / "x").write_text("left")
+    for _ in range(2):
+        with atomic.new_folder(tmp_path / "s", replace=True) as folder:
+            assert names(folder) == []
+            (folder / "y").write_text("new")
+    assert names(tmp_path) == ["s"]
+
+
+def test_a_name_that_is_no_utf8_is_written_with_its_bytes_escaped(tmp_path: Path) -> None:
+    atomic.write_json(tmp_path / "x", os.fsdecode(b"caf\xe9.png"))
+    assert (tmp_path / "x").read_text("utf-8") == '"caf\\udce9.png"\n'

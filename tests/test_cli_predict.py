@@ -21,6 +21,7 @@ import pytest
 from made_videos import Camera, faces_moving, numbered, write_video
 from mien import video as video_module
 from mien.cli import main
+from mien.data.corpora.pictures import MAX_BYTES
 from mien.data.drawn import draw_scene
 from mien.data.prepare import draw_store
 from mien.labels import SEVEN
@@ -262,6 +263,26 @@ def test_a_picture_on_stdin(
         monkeypatch.setattr(sys, "stdin", stdin)
         assert predict("-") == 1
         assert "-: an empty file." in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Stdin(bytes(MAX_BYTES + 9)))
+    assert predict("-") == 1
+    assert "-: more than 64 MB." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["--json", "--jsonl", "--csv", "--top-k=3"])
+def test_names_that_are_no_utf8_are_printed_escaped(tmp_path: Path, form: str) -> None:
+    model = write_bundle(tmp_path / "tiny.onnx")
+    save(tmp_path / "grey.png", GREY).rename(tmp_path / os.fsdecode(b"caf\xe9.png"))
+    done = subprocess.run(
+        command(model, ".", "--faces", "none", form),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert "caf\\udce9.png" in done.stdout
+    if form == "--json":
+        assert json.loads(done.stdout)["results"][0]["source"] == os.fsdecode(b"caf\xe9.png")
 
 
 # What cannot be looked at

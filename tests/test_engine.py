@@ -17,7 +17,7 @@ from mien.compare import collect
 from mien.data.store import Store
 from mien.engines import local, work
 from mien.engines.local import finish
-from mien.errors import RunError
+from mien.errors import ConfigError, RunError
 from mien.machine import KEEP_PAGES, allocator, keeping_pages
 from mien.runs import Run
 from mien.train import Progress
@@ -251,6 +251,13 @@ def test_a_crash_says_how_and_what_comes_next(code: int, says: str) -> None:
 def test_the_device_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_DEVICE", "meta")
     assert work.pick_device().type == "meta"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("MIEN_DEVICE", name)
+    with pytest.raises(ConfigError, match=f"MIEN_DEVICE is '{name}' and cannot be used"):
+        work.pick_device()
 
 
 def test_a_log_gets_a_line_a_run_and_one_now_and_then(

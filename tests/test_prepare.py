@@ -387,3 +387,13 @@ def test_fer2013_whole(tmp_path: Path) -> None:
     assert counts == [3995, 436, 4097, 7215, 4830, 3171, 4965]
     with np.load(source, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(store.images[..., 0], arrays["images"])
+
+
+def test_a_name_that_is_no_utf8_is_a_name(tmp_path: Path) -> None:
+    root = made.folders(tmp_path / "c", SEVEN.names, each=2)
+    odd = os.fsdecode(b"caf\xe9")
+    (root / "train/anger/train_0.png").rename(root / f"train/anger/{odd}.png")
+    (root / f"train/anger/{odd}.jpg").write_bytes(b"hello")
+    store = stored(root, "folder", tmp_path / "s", skip_bad=True)
+    assert "train/anger/caf\\udce9.png" in named(store)
+    assert "caf\\udce9.jpg" in (tmp_path / "s/skipped.csv").read_text("utf-8")

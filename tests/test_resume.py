@@ -1,5 +1,6 @@
 """Killed at any moment, a run ends with the bytes of one that never was; stopped or short of room, it goes on later."""
 
+import errno
 import multiprocessing
 import os
 import random
@@ -345,3 +346,35 @@ def test_a_damaged_run_folder_is_said(tmp_path: Path, store: Store, name: str, c
     (run.path / name).write_text(content)
     with pytest.raises(RunError, match="damaged"):
         assert Run.open(run.path).record
+
+
+def test_cut_logits_are_said(tmp_path: Path, store: Store) -> None:
+    run = plan_run(tmp_path, store)
+    finish_run(run)
+    path = run.path / "logits.npz"
+    for content in (b"", path.read_bytes()[:-40], path.read_bytes()[:200]):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match="has no readable logits"):
+            Run.open(run.path).logits("test")
+
+
+def test_a_disk_without_locks_is_said(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    run = plan_run(tmp_path, store)
+    monkeypatch.setattr("mien.runs.fcntl.flock", refuse)
+    with pytest.raises(RunError, match=r"cannot be locked \(No locks available\)"), run.lock():
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:.*non-meta parameter")
+def test_averages_come_back_where_the_network_is(tmp_path: Path, store: Store) -> None:
+    """On a device beside the processor, here torch's `meta`, which holds no values."""
+    run = plan_run(tmp_path, store, train__ema=0.9)
+    part = divide(store, run.settings.data).train
+    checkpoint.save(run, loop._new_state(run, part, torch.device("cpu")))
+    state = loop._new_state(run, part, torch.device("cpu"))
+    state.network.to("meta")
+    checkpoint.load(run, state)
+    assert {tensor.device.type for tensor in state.average.values()} == {"meta"}

@@ -198,3 +198,35 @@ def test_what_cannot_be_read_is_not_said_to_be_unwritable(
     ):
         read(store)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    store = Store.open(tmp_path / "s")
+    assert len(store.read(np.arange(2))) == 2
+    with create_store(tmp_path / "s", SEVEN, SPEC, replace=True) as writer:
+        for i in range(6):
+            writer.add(image(i + 1), sample(i))
+        writer.finish(corpus="made", licence="none")
+    with pytest.raises(DataError, match="was replaced while it was in use"):
+        store.read(np.arange(2))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], r"samples\.csv:3 is damaged"),
+        (lambda lines: [*lines[:2], lines[2].rpartition(",")[0], *lines[3:]], r"samples\.csv:3 is damaged"),
+        (lambda lines: lines[:-1], r"samples\.csv is damaged \(5 rows where meta\.json says 6"),
+    ],
+    ids=["a cell more", "a cell less", "a row less"],
+)
+def test_rows_that_do_not_fit_are_told(tmp_path: Path, change: Callable[[list[str]], list[str]], says: str) -> None:
+    with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
+        for i in range(6):
+            writer.add(image(i), sample(i, source=f"{i}.png"))
+        writer.finish(corpus="made", licence="none")
+    path = tmp_path / "s" / "samples.csv"
+    path.write_text("\n".join([*change(path.read_text().splitlines()), ""]))
+    with pytest.raises(DataError, match=says):
+        list(Store.open(tmp_path / "s").iter_samples())

@@ -114,6 +114,15 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
         frames(tmp_path)
 
 
+def test_a_name_at_which_opencv_would_end_the_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    write_video(tmp_path / "film.mp4", numbered(3)).rename(path)
+    with pytest.raises(DataError, match="a name that is no UTF-8"):
+        frames(path)
+    with pytest.raises(DataError, match="a name that is no UTF-8"), video_writer(path, 25.0) as append:
+        append(next(iter(numbered(1))), 0.0)
+
+
 @pytest.mark.parametrize(
     ("head", "answer"),
     [

@@ -100,7 +100,8 @@ def load(run: Run, state: State) -> None:
 
 def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     state.network.load_state_dict(_under(tensors, "network"))
-    state.average = _under(tensors, "average")
+    device = state.network.pixel_mean.device
+    state.average = {name: tensor.to(device) for name, tensor in _under(tensors, "average").items()}
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _under(tensors, "optimizer").items():
         number, key = name.split(".", 1)

@@ -13,7 +13,11 @@ MienError
 └── MissingExtra     an optional part of mien that is not installed
 """
 
+import zipfile
+import zlib
+
 __all__ = [
+    "BROKEN_ARCHIVE",
     "BadSample",
     "BundleError",
     "CompareError",
@@ -26,6 +30,10 @@ __all__ = [
     "RunBusy",
     "RunError",
 ]
+
+
+BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What reading an `.npz` raises that is cut off, damaged, or without an array that it should have."""
 
 
 class MienError(Exception):

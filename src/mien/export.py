@@ -62,12 +62,12 @@ def export(run: Run, out: Path | str, *, int8: bool = False) -> Card:
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
     fold = _open_fold(run) if int8 else None
     model, card = onnx_bytes(load_network(run), run.data.crop.size), describe(run)
-    if fold is not None:
-        model, card = _quantised(fold, out, model, card)
     try:
+        if fold is not None:
+            model, card = _quantised(fold, out, model, card)
         write_bytes(out, seal(model, card))
     except OSError as error:
-        raise RunError(f"Cannot write {out} ({error.strerror}).") from None
+        raise RunError(f"Cannot write {out}, or a file on the way to it ({error.strerror or error}).") from None
     return Bundle.open(out).card
 
 

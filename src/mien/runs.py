@@ -35,7 +35,7 @@ from .config import Settings, settings_from
 from .crop import CropSpec
 from .data.splits import Fold, Part
 from .data.store import Store
-from .errors import MienError, RunBusy, RunError
+from .errors import BROKEN_ARCHIVE, MienError, RunBusy, RunError
 
 __all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
 
@@ -258,12 +258,12 @@ class Run:
     def logits(self, part: str) -> Logits:
         """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""
         try:
-            with np.load(self.path / "logits.npz", allow_pickle=False) as file:
+            with (self.path / "logits.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 content = {key.removeprefix(f"{part}."): file[key] for key in file if key.startswith(f"{part}.")}
-        except (OSError, ValueError) as error:
+            groups = {key.removeprefix("group:"): content.pop(key) for key in list(content) if key.startswith("group:")}
+            return Logits(groups=groups, **content)
+        except (*BROKEN_ARCHIVE, TypeError) as error:
             raise RunError(f"{self.path} has no readable logits ({error}). Finish the run first.") from None
-        groups = {key.removeprefix("group:"): content.pop(key) for key in list(content) if key.startswith("group:")}
-        return Logits(groups=groups, **content)
 
     def write_logits(self, parts: Mapping[str, Logits]) -> None:
         """Write `logits.npz`; the same content gives the same bytes."""
@@ -289,6 +289,11 @@ class Run:
             except BlockingIOError:
                 raise RunBusy(
                     f"Another process works in {self.path}. Wait for it or stop it, then run this again."
+                ) from None
+            except OSError as error:
+                raise RunError(
+                    f"{self.path} cannot be locked ({error.strerror}). Put the runs on a disk that has file locks, "
+                    "such as a local one."
                 ) from None
             for left in (path for pattern in LEFTOVERS for path in self.path.rglob(pattern)):
                 left.unlink(missing_ok=True)

@@ -87,7 +87,8 @@ def train(
     state = _start(run, training, device, keep_epochs)
     saved_at = time.monotonic()
     if keep_epochs:
-        (run.path / EPOCHS).mkdir(exist_ok=True)
+        with run.writing():
+            (run.path / EPOCHS).mkdir(exist_ok=True)
     with _stop_signal() as stopped:
         while state.epoch < settings.train.epochs:
             for step, rows in enumerate(batches.epoch(state.epoch)):
@@ -96,10 +97,11 @@ def train(
                 _step(state, settings, batches, rows)
                 if report:
                     report(_progress(state, settings, batches))
-                if stopped() or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                stop = stopped()
+                if stop or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     save(run, state)
                     saved_at = time.monotonic()
-                if stopped():
+                if stop:
                     raise KeyboardInterrupt
             judged = _end_epoch(state, settings, valid)
             run.write_history(state.history)

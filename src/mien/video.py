@@ -165,11 +165,22 @@ def _file(path: Path) -> Capture:
         raise DataError(f"{path} is an empty file.")
     if not is_video(head):
         raise DataError(f"{path} is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).")
+    name = _for_opencv(path.resolve())
     with _silent():
-        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DataError(f"{path} is cut off or damaged, or its codec is unknown to OpenCV's FFmpeg.")
     return capture
+
+
+def _for_opencv(path: Path) -> str:
+    """The path as OpenCV takes it; `DataError` for one that is no UTF-8, at which OpenCV would end the process."""
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path} has a name that is no UTF-8; give it another one.") from None
+    return name
 
 
 def _camera(name: str, capture: Callable[[int], Capture]) -> Capture:
@@ -252,9 +263,9 @@ class _Film:
         return True
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
-        codec = CODECS[self._path.suffix.lower()]
+        codec, name = CODECS[self._path.suffix.lower()], _for_opencv(self._temporary)
         with _silent():
-            writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*codec), self._fps, size)
+            writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), self._fps, size)
         if not writer.isOpened():
             raise DataError(f"Cannot write {self._path}: no such folder, no leave to write, or frames of {size}.")
         return writer

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -84,8 +85,11 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of mien's own are one sentence on stderr and exit code 2.
 
-    SIGTERM counts as Ctrl-C, so that whatever is under way can clean up.
+    SIGTERM counts as Ctrl-C, so that whatever is under way can clean up. File names that are no UTF-8 are printed with
+    their bytes escaped.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(args=arguments, standalone_mode=False)

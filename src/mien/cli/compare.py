@@ -8,6 +8,7 @@ refused, 130 interrupted.
 
 import hashlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable
@@ -178,7 +179,7 @@ def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
         if not path.exists():
             draw_store(path, count=DRAWN_FACES)
         return Store.open(path)
-    place = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
+    place = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:8]
     path = runs / "store" / f"{corpus}-{place}"
     if path.exists():
         _say(f"{data} was imported before; its store {path} is used. Remove that to import it again.")

@@ -15,6 +15,7 @@ from mien.cli import say
 from mien.cli.drawings import Drawings
 from mien.cli.inputs import STDIN, Input, find_inputs, in_turns
 from mien.cli.results import Csv, Json, JsonLines, Results, Tables
+from mien.data.corpora.pictures import MAX_BYTES
 from mien.errors import ConfigError, DataError
 from mien.predict import Image, Predictor, Seen
 from mien.progress import progress
@@ -190,7 +191,7 @@ def _better_detector() -> str:
 def _image(given: Input) -> Image:
     if given.name != STDIN:
         return given.name
-    return b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+    return b"" if sys.stdin.isatty() else sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _nothing(_: Any) -> None:

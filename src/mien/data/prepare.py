@@ -126,7 +126,8 @@ class _Import:
         self.kept: Counter[int] = Counter()
 
     def __enter__(self) -> "_Import":
-        self._file = (self.writer.folder / "skipped.csv").open("w", newline="", encoding="utf-8")
+        path = self.writer.folder / "skipped.csv"
+        self._file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._list = csv.writer(self._file, lineterminator="\n")
         self._list.writerow(["where", "reason"])
         return self

@@ -137,7 +137,10 @@ class Store:
                 yield np.fromfile(file, np.uint8, count * item).reshape(count, *self.images.shape[1:])
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of `rows`, `(n, H, W, C)`, in memory of their own, by plain reads of these alone."""
+        """The images of `rows`, `(n, H, W, C)`, in memory of their own, by plain reads of these alone.
+
+        Raises `DataError` where they cannot be read, or where another store has taken this one's place.
+        """
         images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
         item, cuts = int(np.prod(images.shape[1:])), np.flatnonzero(np.diff(rows) != 1) + 1
         path = self.path / "images.npy"
@@ -147,6 +150,8 @@ class Store:
                     file.seek(HEADER_BYTES + int(together[0]) * item)
                     if file.readinto(place.data) != place.nbytes:
                         raise ValueError("it ends too early")
+        if _read_meta(self.path).sha256 != self.meta.sha256:
+            raise DataError(f"{self.path} was replaced while it was in use. Run this again.")
         return images
 
     def iter_samples(self) -> Iterator[Sample]:
@@ -154,10 +159,16 @@ class Store:
         path = self.path / "samples.csv"
         with _reading(path), path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
+            count = 0
             for row in reader:
                 with _reading(f"{path}:{reader.line_num}"):
+                    if None in row or None in row.values():
+                        raise ValueError(f"{len(reader.fieldnames or ())} cells were expected")
                     sample = _sample(row)
                 yield sample
+                count += 1
+            if count != self.meta.count:
+                raise ValueError(f"{count} rows where meta.json says {self.meta.count}")
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """The rows of a split, ascending."""
@@ -200,7 +211,7 @@ class StoreWriter:
         """Where the store is being written; a file put here becomes part of it."""
         self._images = _ArrayFile(folder / "images.npy", np.dtype(np.uint8))
         self._masks: _ArrayFile | None = None
-        self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8")
+        self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._rows = csv.writer(self._table, lineterminator="\n")
         self._columns: tuple[list[str], list[int], bool] | None = None
 

@@ -13,7 +13,7 @@ from ..checkpoint import CHECKPOINT, WEIGHTS
 from ..config import TrainSettings
 from ..data.splits import Fold, divide
 from ..data.store import Store
-from ..errors import DataError, NonFinite
+from ..errors import ConfigError, DataError, NonFinite
 from ..evaluate import evaluate, load_network, peek
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
@@ -99,9 +99,15 @@ def open_fold(run: Run) -> Fold:
 
 
 def pick_device() -> torch.device:
-    """A GPU where there is one, else the processor; `MIEN_DEVICE` overrules."""
-    chosen = os.environ.get("MIEN_DEVICE")
-    return torch.device(chosen or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """A GPU where there is one, else the processor; `MIEN_DEVICE` overrules: `ConfigError` where it names none."""
+    chosen = os.environ.get("MIEN_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # of a torch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"MIEN_DEVICE is {chosen!r} and cannot be used ({reason}). It is a device such as cpu, cuda or cuda:1."
+        ) from None
 
 
 def _peak_mb(device: torch.device) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..atomic import new_file
 from ..compare import Row
-from ..errors import RunError
+from ..errors import BROKEN_ARCHIVE, RunError
 from ..runs import Run
 
 __all__ = ["Replicate", "read_arrays", "whole_rows", "write_arrays"]
@@ -36,9 +36,9 @@ def read_arrays(path: Path, suite: int, keys: Sequence[str], command: str) -> di
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {key: file[key] for key in keys} if int(file["suite"]) == suite else None
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN_ARCHIVE as error:
         raise RunError(f"{path} is damaged ({error}). Remove it and run `{command}` again.") from None
 
 

@@ -7,7 +7,6 @@ the archive, so that it may be larger than memory; the other arrays are read who
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ...crop import MAX_SIDE
-from ...errors import BadSample, DataError
+from ...errors import BROKEN_ARCHIVE, BadSample, DataError
 from .folder import SPLIT_NAMES
 from .protocol import Corpus, Entry, ReadOptions
 
@@ -26,7 +25,6 @@ __all__ = ["read"]
 
 SMALL = ("labels", "class_names", "subjects", "split", "soft")
 MAX_BYTES_A_ROW = 4096
-BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 def read(root: Path, options: ReadOptions) -> Corpus:
@@ -37,7 +35,7 @@ def read(root: Path, options: ReadOptions) -> Corpus:
         with zipfile.ZipFile(root) as archive:
             shape = _images_shape(archive, root)
             arrays = {name: _small(archive, name, shape[0]) for name in SMALL if f"{name}.npy" in archive.namelist()}
-    except BROKEN as error:
+    except BROKEN_ARCHIVE as error:
         raise DataError(f"{root} cannot be read as an .npz without pickled objects ({error}).") from None
     if shape[0] == 0:
         raise DataError(f"{root} holds zero images.")
@@ -153,5 +151,5 @@ def _pictures(root: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]
                 if len(data) < size:
                     raise DataError(f"{root.name} ends in image {row} of {shape[0]}: the file is truncated.")
                 yield np.frombuffer(data, np.uint8).reshape(shape[1:])
-    except BROKEN as error:
+    except BROKEN_ARCHIVE as error:
         raise DataError(f"{root} is damaged ({error}).") from None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...crop import MAX_SIDE
 from ...errors import BadSample, DataError
 
-__all__ = ["SUFFIXES", "decode", "inside", "load_picture", "picture_size"]
+__all__ = ["MAX_BYTES", "SUFFIXES", "decode", "inside", "load_picture", "picture_size"]
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 MAX_BYTES = 64 << 20
@@ -76,6 +76,8 @@ def load_picture(path: Path, where: str) -> NDArray[np.uint8]:
 
 def decode(data: bytes, where: str) -> NDArray[np.uint8]:
     """Decode the bytes of one picture into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`."""
+    if len(data) > MAX_BYTES:
+        raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
     if not data:
         raise BadSample(where, "an empty file")
     try:
