@@ -3,7 +3,8 @@
     python benchmarks/family.py [--runs FOLDER] [--into docs/benchmarks.md]
 
 A network's forward pass over 128 faces of 48 px takes turns with one large matrix product, 18,432 × 512 by 512 × 512,
-in one process with all threads; the share is the network's arithmetic a second over the product's. The product is
+and with its own forward and backward pass, in one process with all threads; the share is the arithmetic of the forward
+pass a second over the product's. The product is
 computed as a 1×1 convolution, by the library that computes the networks' own: `torch.mm` goes to another one, which on
 some processors is slower than any of these networks. FLOPs count a multiplication and an addition as two. With --runs,
 the accuracy of finished runs of these networks on their test part stands beside.
@@ -11,24 +12,43 @@ the accuracy of finished runs of these networks on their test part stands beside
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from measure import conditions, publish, spread, table
+from torch import Tensor
 
 from mien.calibration import wilson
 from mien.config import ModelSettings
-from mien.models import build
+from mien.models import Network, build
 from mien.models.cost import count
 from mien.runs import find_runs
-from mien.train import placed
+from mien.train import placed, predict_logits
 
-NETWORKS = ("compact-s", "compact-m", "compact-l", "resnet34", "densenet121", "vgg16")
+NETWORKS = (
+    ModelSettings(name="compact-s"),
+    ModelSettings(name="compact-m"),
+    ModelSettings(name="compact-m", stem="small"),
+    ModelSettings(name="compact-l"),
+    ModelSettings(name="resnet34"),
+    ModelSettings(name="densenet121"),
+    ModelSettings(name="vgg16", head="flat"),
+)
 FACES, SIDE = 128, 48
 CHANNELS, CELLS = 512, 12
-HEADS = ("network", "parameters, M", "MFLOP a face", "faces/s", "GFLOP/s", "share of a matrix product", "accuracy")
+HEADS = (
+    "network",
+    "parameters, M",
+    "MFLOP a face",
+    "trained, faces/s",
+    "faces/s",
+    "GFLOP/s",
+    "share of a matrix product",
+)
 
 
 def rate(work: Callable[[], object], seconds: float) -> float:
@@ -40,46 +60,67 @@ def rate(work: Callable[[], object], seconds: float) -> float:
     return times / (time.monotonic() - started)
 
 
-def rows(rounds: int, seconds: float, accuracy: dict[str, str]) -> Iterator[list[str]]:
-    """A line a network."""
+def called(settings: ModelSettings) -> str:
+    """A network's name in the table."""
+    return settings.name + ", stem=small" * (settings.stem == "small")
+
+
+def rows(networks: Iterable[tuple[str, Network]], rounds: int, seconds: float) -> Iterator[list[str]]:
+    """What each network costs, and how fast it is: the cells of `HEADS`."""
     left = torch.rand(FACES, CHANNELS, CELLS, CELLS).to(memory_format=torch.channels_last)
     right = torch.rand(CHANNELS, CHANNELS, 1, 1).to(memory_format=torch.channels_last)
     flops = 2 * FACES * CELLS**2 * CHANNELS**2
     faces = torch.randint(0, 256, (FACES, SIDE, SIDE, 3), dtype=torch.uint8)
-    for name in NETWORKS:
-        settings = ModelSettings(name=name, in_chans=3, head="flat" if name == "vgg16" else "published")
-        network = placed(build(settings, classes=7, size=SIDE), "cpu").eval()
-        cost = count(network, SIDE)
-        network(faces)
-        passes, products = [], []
-        for _ in range(rounds):
-            passes.append(rate(lambda network=network: network(faces), seconds) * FACES)  # type: ignore[misc]
-            products.append(rate(lambda: torch.conv2d(left, right), seconds / 2) * flops)
+    for name, network in networks:
+        cost = count(placed(network, "cpu"), SIDE)
+        trained, passes, products = [], [], []
+        for turn in range(rounds + 1):
+            kept = slice(None) if turn else slice(0)  # the first is to warm up
+            trained += [rate(partial(train_on, network, faces), seconds) * FACES][kept]
+            passes += [rate(partial(predict_logits, network, faces.numpy(), FACES), seconds) * FACES][kept]
+            products += [rate(partial(product, left, right), seconds / 2) * flops][kept]
         work = np.array(passes) * cost.flops
         yield [
             name,
             f"{cost.parameters / 1e6:.2f}",
             f"{cost.flops / 1e6:.0f}",
+            spread(trained, 0),
             spread(passes, 0),
             spread(work / 1e9, 0),
             spread(work / np.array(products)),
-            accuracy.get(name, "–"),
         ]
+
+
+def train_on(network: Network, faces: Tensor) -> None:
+    """Forward and backward."""
+    network.train()
+    network(faces).square().mean().backward()
+
+
+@torch.inference_mode()
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """One large matrix product."""
+    return torch.conv2d(left, right)
+
+
+def family() -> Iterator[tuple[str, Network]]:
+    """The networks of the table, built one after the other."""
+    for settings in NETWORKS:
+        yield called(settings), build(replace(settings, in_chans=3), classes=7, size=SIDE)
 
 
 def accuracies(folder: Path | None) -> dict[str, str]:
     """`0.612 [0.596, 0.628]` on the test part, of the first finished run of each network as the table has it."""
     found: dict[str, str] = {}
     for run in find_runs(folder) if folder else ():
-        if run.finished and (run.settings.model.stem, run.settings.model.width) == ("imagenet", 1.0):
+        if run.finished and run.settings.model.width == 1.0:
             test = run.logits("test")
             right, n = int((test.logits.argmax(1) == test.labels).sum()), len(test.labels)
             low, high = wilson(right, n)
-            found.setdefault(run.settings.model.name, f"{right / n:.3f} [{float(low):.3f}, {float(high):.3f}]")
+            found.setdefault(called(run.settings.model), f"{right / n:.3f} [{float(low):.3f}, {float(high):.3f}]")
     return found
 
 
-@torch.inference_mode()
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +132,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.seconds = 1, 0.05
-    text = table(HEADS, rows(options.rounds, options.seconds, accuracies(options.runs)))
+    accuracy = accuracies(options.runs)
+    lines = [[*cells, accuracy.get(cells[0], "–")] for cells in rows(family(), options.rounds, options.seconds)]
+    text = table((*HEADS, "accuracy"), lines)
     n = f"n: {options.rounds} rounds of {options.seconds:g} s, in turns; median (least–most); "
     n += f"{torch.get_num_threads()} threads."
     publish("family", f"{text}\n\n{conditions(('mien', 'torch'), n=n)}", options.into)

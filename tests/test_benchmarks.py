@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
-    assert names == {"training", "family", "prediction", "first_use", "growth", "accuracy", "memory"}
+    assert names == {"training", "family", "prediction", "first_use", "growth", "accuracy", "memory", "loop", "shapes"}
     assert names == set(re.findall(r"<!-- table: (\w+) -->", page))
 
 
@@ -193,6 +193,66 @@ def test_the_convolutions_alone_are_all_of_them(task: Any) -> None:
     turns = TwoTurns()
     training.alone_side(turns, replace(task, network="resnet34", width=0.125))
     assert turns.facts["flops"] > 1e6
+
+
+def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from mien import train
+    from mien.config import Settings, override
+    from mien.data.splits import divide
+    from mien.models import Network
+    from mien.runs import resolve
+
+    loop = script("loop")
+    settings = resolve(override(Settings(), task.settings | {"train.ema": 0.9}), store)
+    part = divide(store, settings.data).train
+    for name in ("placed", "_fuses", "_average"):
+        monkeypatch.setattr(train, name, getattr(train, name))
+    monkeypatch.setattr(Network, "pixels", Network.pixels)
+    monkeypatch.setattr(torch.optim.Optimizer, "zero_grad", torch.optim.Optimizer.zero_grad)
+
+    def built() -> Network:
+        return train.build_network(settings, part, torch.device("cpu"))
+
+    faces = torch.zeros(2, 48, 48, len(built().pixel_mean), dtype=torch.uint8)
+    assert built().features(built().pixels(faces)).is_contiguous(memory_format=torch.channels_last)
+    for change in loop.CHANGES.values():
+        change.make()
+    network = built()
+    assert network.features(network.pixels(faces)).is_contiguous()
+    optimizer = train._optimizer(network, settings.train)
+    assert not any(group["fused"] for group in optimizer.param_groups)
+    network(faces).sum().backward()
+    optimizer.zero_grad(set_to_none=True)
+    assert {weight.grad.abs().sum().item() for weight in network.parameters()} == {0.0}
+
+
+def test_averages_in_turn_are_those_of_the_loop() -> None:
+    import torch
+    from torch import nn
+
+    from mien import train
+
+    loop = script("loop")
+    network = nn.BatchNorm2d(3)
+    network(torch.randn(4, 3, 2, 2))
+    start = {name: torch.ones_like(tensor) for name, tensor in network.state_dict().items()}
+    states = [SimpleNamespace(network=network, average={n: t.clone() for n, t in start.items()}) for _ in range(2)]
+    train._average(states[0], 0.9)  # type: ignore[arg-type]
+    loop._average_in_turn(states[1], 0.9)
+    assert states[0].average.keys() == states[1].average.keys()
+    for name, tensor in states[0].average.items():
+        torch.testing.assert_close(tensor, states[1].average[name])
+    assert not torch.equal(states[0].average["running_mean"], start["running_mean"])
+
+
+def test_shapes_do_as_much_arithmetic_as_the_one_they_stand_beside() -> None:
+    from mien.models.cost import count
+
+    shapes = script("shapes")
+    (_, first), *others = [(name, count(network, 48).flops) for name, network in shapes.shapes()]
+    assert all(0.95 < flops / first < 1.05 for _, flops in others), others
 
 
 PICTURES = {"train": 24, "valid": 8, "test": 8}
@@ -274,9 +334,11 @@ SMALLEST = {
     "training.py": (["--quick", "--networks", "resnet34"], [1]),
     "prediction.py": (["--quick", "--fresh", "compact-s"], [4]),
     "first_use.py": (["--quick"], [1]),
-    "family.py": (["--quick"], [6]),
+    "family.py": (["--quick"], [7]),
+    "shapes.py": (["--quick"], [6]),
     "growth.py": (["--sizes", "60", "120", "--rounds", "1"], [8]),
     "memory.py": (["--quick"], [2, 2]),
+    "loop.py": (["--quick"], [6, 4]),
     "accuracy.py": (["--quick"], [6, 2]),
 }
 """Arguments of each script, and the rows of the tables it prints."""
