@@ -30,7 +30,10 @@ fix: $(READY)  ## let ruff repair what it can
 
 bench: $(READY)  ## Markdown tables of speed and memory; DATA=STORE adds accuracy, BENCH=--quick tries it in minutes
 	$(BIN)/python benchmarks/training.py $(BENCH)
+	$(BIN)/python benchmarks/loop.py $(BENCH)
+	$(BIN)/python benchmarks/memory.py $(BENCH)
 	$(BIN)/python benchmarks/family.py $(BENCH)
+	$(BIN)/python benchmarks/shapes.py $(BENCH)
 	$(BIN)/python benchmarks/prediction.py src/mien/weights/*.onnx $(if $(DATA),--data $(DATA)) $(BENCH)
 	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)

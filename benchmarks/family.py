@@ -47,7 +47,8 @@ HEADS = (
     "trained, faces/s",
     "faces/s",
     "GFLOP/s",
-    "share of a matrix product",
+    "the product, GFLOP/s",
+    "share of it",
 )
 
 
@@ -87,6 +88,7 @@ def rows(networks: Iterable[tuple[str, Network]], rounds: int, seconds: float) -
             spread(trained, 0),
             spread(passes, 0),
             spread(work / 1e9, 0),
+            spread(np.array(products) / 1e9, 0),
             spread(work / np.array(products)),
         ]
 

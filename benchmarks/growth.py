@@ -1,6 +1,6 @@
 """How do time and memory grow with the number of images?
 
-    python benchmarks/growth.py [--sizes 1000 10000 100000] [--quick] [--into docs/benchmarks.md]
+    python benchmarks/growth.py [--sizes 1000 10000] [--quick] [--into docs/benchmarks.md]
 
 Drawn faces as a folder of PNG files, 70 % of them train, 10 % valid, 20 % test, go the whole road: `prepare` makes the
 store, `audit` looks through it, one epoch of `compact-s` trains and judges, `report` writes the page. Each step runs in
@@ -123,7 +123,7 @@ HEADS = ("step", "images", "time an image, ratio", "peak, ratio", "seconds", "pe
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="300 and 600 images, one round: shows that it works")
     parser.add_argument("--into", type=Path, help="a page to put the table into")

@@ -2,11 +2,12 @@
 
     python benchmarks/loop.py [--networks resnet34 compact-m] [--quick] [--into docs/benchmarks.md]
 
-Two tables, of the paper's networks as `benchmarks/training.py` trains them and of `compact-m` as the recipe `shipped`
-does, in float32:
+Two tables, of the paper's networks as `benchmarks/training.py` trains them and of `compact-m`, with the optimizer, the
+averaged weights and the augmentation of the recipe `shipped`, in float32:
 
 - training: `mien.train` takes turns with itself, one thing changed, each in a fresh process. The allocator and the
-  size of the chunks have tables of their own, by `benchmarks/memory.py`;
+  size of the chunks have tables of their own, by `benchmarks/memory.py`. `--compile` adds what torch makes of the
+  network with a compiler, which takes minutes before the first step;
 - judging an epoch on its validation part: the same, in one process. Batch norm is *left out* where it could be folded
   into the convolution before it: a network with its norms folded is as fast as that, and no faster.
 """
@@ -38,7 +39,7 @@ from mien.machine import keeping_pages
 from mien.models import Network, build
 from mien.train import placed, predict_logits
 
-AS_IT_IS = "as it is"
+AS_IT_IS, COMPILED = "as it is", "compiled"
 NETWORKS = (*TARGETS, "compact-m")
 JUDGED = 512
 """Faces of a validation part."""
@@ -57,6 +58,31 @@ def _nchw() -> None:
 
 def _plain_optimizer() -> None:
     train._fuses = lambda _options: False
+
+
+def _foreach_optimizer() -> None:
+    """All weights in one call for each operation, in place of one call for all."""
+    _plain_optimizer()
+    made = train._optimizer
+
+    def foreach(*arguments: Any) -> torch.optim.Optimizer:
+        optimizer = made(*arguments)
+        for group in optimizer.param_groups:
+            group["foreach"] = True
+        return optimizer
+
+    train._optimizer = foreach
+
+
+def _compiled() -> None:
+    made = train.build_network
+
+    def compiled(*arguments: Any) -> Network:
+        network = made(*arguments)
+        network.compile(dynamic=False)
+        return network
+
+    train.build_network = compiled
 
 
 def _kept_gradients() -> None:
@@ -89,10 +115,12 @@ class Change:
 CHANGES = {
     AS_IT_IS: Change(),
     "NCHW, not channels last": Change(make=_nchw),
-    "optimizer not fused": Change(make=_plain_optimizer),
+    "optimizer a tensor at a time, not fused": Change(make=_plain_optimizer),
+    "optimizer of foreach calls, not fused": Change(make=_foreach_optimizer),
     "averages a tensor at a time": Change(make=_averages_in_turn),
     "gradients' memory kept": Change(make=_kept_gradients),
     "one thread": Change(environment=keeping_pages() | {"OMP_NUM_THREADS": "1"}),
+    COMPILED: Change(make=_compiled),
 }
 
 
@@ -110,10 +138,9 @@ def tasks(networks: Sequence[str], batch: int, width: float, data: Mapping[str, 
         yield Task(network=name, batch=size, width=width, changes=changes, **data)
 
 
-def trained(task: Task, rounds: int, seconds: float) -> list[list[str]]:
+def trained(task: Task, names: Sequence[str], rounds: int, seconds: float) -> list[list[str]]:
     """The lines of a network in the first table."""
-    averages = (task.changes or {}).get("train.ema")
-    names = [name for name, change in CHANGES.items() if averages or change.make is not _averages_in_turn]
+    names = [name for name in names if averages(task) or CHANGES[name].make is not _averages_in_turn]
     with ExitStack() as stack:
         sides = []
         for name in names:
@@ -134,17 +161,25 @@ def trained(task: Task, rounds: int, seconds: float) -> list[list[str]]:
     ]
 
 
+def averages(task: Task) -> bool:
+    """Whether averaged weights are judged and kept."""
+    return bool((task.changes or {}).get("train.ema"))
+
+
 def judged(task: Task, rounds: int, seconds: float) -> list[list[str]]:
     """The lines of a network in the second table."""
     settings = override(Settings(), {**task.settings, "model.in_chans": 3}).model
     network, bare = (placed(build(settings, classes=7, size=48), "cpu") for _ in range(2))
     leave_out_norms(bare)
     faces = np.random.default_rng(0).integers(0, 256, (JUDGED, 48, 48, 3), np.uint8)
+    weights, bare_weights = (n.state_dict() if averages(task) else None for n in (network, bare))
+    as_it_is = partial(predict_logits, network, faces, weights=weights)
+    without_mode = partial(inspect.unwrap(predict_logits), network, faces, weights=weights)
     ways: dict[str, Callable[[], object]] = {
-        AS_IT_IS: partial(predict_logits, network, faces),
-        "`no_grad`, not inference mode": torch.no_grad()(partial(inspect.unwrap(predict_logits), network, faces)),
-        "batches of 128, not 32": partial(predict_logits, network, faces, 128),
-        "batch norm left out": partial(predict_logits, bare, faces),
+        AS_IT_IS: as_it_is,
+        "`no_grad`, not inference mode": torch.no_grad()(without_mode),
+        "batches of 128, not 32": partial(as_it_is, batch_size=128),
+        "batch norm left out": partial(predict_logits, bare, faces, weights=bare_weights),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _, (name, way) in itertools.product(range(rounds + 1), ways.items()):
@@ -167,6 +202,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a turn, at least one batch")
+    parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     parser.add_argument("--quick", action="store_true", help="one narrow network, small batches: shows that it works")
     parser.add_argument("--into", type=Path, help="a page to put the tables into")
     parser.add_argument("--side", nargs=2, metavar=("CHANGE", "TASK"), help=argparse.SUPPRESS)
@@ -179,10 +215,11 @@ def main() -> None:
     if options.quick:
         batch, width, count, options.networks = 16, 0.25, 256, ["compact-m"]
         options.rounds, options.seconds = 2, 0.1
+    names = [name for name in CHANGES if name != COMPILED or options.compile]
     training, judging = [], []
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks(options.networks, batch, width, make_data(Path(folder), count)):
-            training += trained(task, options.rounds, options.seconds)
+            training += trained(task, names, options.rounds, options.seconds)
             judging += judged(task, options.rounds, options.seconds / 4)
             print(f"{task.network}: done", file=sys.stderr)
     texts = [

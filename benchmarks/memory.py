@@ -7,7 +7,8 @@ Two tables for the networks of the paper at a batch of 512 faces of 48 px, train
 - allocators, set through the environment alone: glibc's as it comes; glibc that keeps its pages (no `mmap` of its own
   for a large tensor, no page given back); glibc with transparent huge pages; jemalloc, where Debian's `libjemalloc2` is
   installed or `--preload` says where it is, as it comes and without giving pages back;
-- chunks (`train.micro_batch`), with glibc that keeps its pages, as `mien compare` starts its trainings.
+- chunks (`train.micro_batch`), with glibc that keeps its pages, as `mien compare` starts its trainings; and the
+  smallest of them with glibc that gives every tensor above 8 MB back: the least memory, whatever it costs.
 
 In each table the variants of a network take turns, each in a fresh process, and are a ratio to the first.
 """
@@ -28,7 +29,8 @@ from mien.machine import KEEP_PAGES, keeping_pages
 
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 NEVER_BACK = "dirty_decay_ms:-1,muzzy_decay_ms:-1"
-CHUNKS = (128, 32, 64, 256, 512)
+GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20)}
+CHUNKS = (64, 16, 32, 128, 256, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +58,12 @@ def allocators(preload: Path | None) -> list[Variant]:
 
 
 def chunks(sizes: Sequence[int]) -> list[Variant]:
-    """A variant for each size of the chunks, with pages kept, as `mien compare` starts its trainings."""
-    return [Variant(name=str(size), changes={"train.micro_batch": size}, environment=keeping_pages()) for size in sizes]
+    """A variant for each size of the chunks, with pages kept; the smallest also with large tensors given back."""
+    least = {"train.micro_batch": min(sizes)}
+    return [
+        *(Variant(name=str(n), changes={"train.micro_batch": n}, environment=keeping_pages()) for n in sizes),
+        Variant(name=f"{min(sizes)}, tensors given back", changes=least, environment=GIVES_BACK),
+    ]
 
 
 def jemalloc() -> Path | None:

@@ -229,22 +229,27 @@ def measure(
 
 
 def accuracies(outcomes: Sequence[Outcome], labels: Any, names: Sequence[str]) -> str:
-    """A table of accuracy and macro F1 on the test part."""
+    """A table of accuracy and macro F1 on the test part, with McNemar's test against the first, face by face."""
     from mien.calibration import wilson
     from mien.labels import LabelSet
     from mien.metrics import scores
+    from mien.statistics import mcnemar
 
-    rows = []
-    for outcome in outcomes:
-        if not outcome.answers:
-            continue
+    rows, first = [], None
+    judged = [outcome for outcome in outcomes if outcome.answers]
+    for outcome in judged:
         own, probs = LabelSet(tuple(outcome.facts["names"])), np.load(outcome.answers, allow_pickle=False)
         columns = [own.index(name) for name in names]
         found = scores(np.log(np.maximum(probs[:, columns], 1e-12)), labels)
+        right = probs[:, columns].argmax(1) == labels
+        first = right if first is None else first
+        test = mcnemar(right, first)
         low, high = wilson(round(found.accuracy * len(labels)), len(labels))
         accuracy = f"{found.accuracy:.4f} [{low:.3f}, {high:.3f}]"
-        rows.append([outcome.subject.name, accuracy, f"{found.macro_f1:.4f}", str(len(labels))])
-    return table(("classifier", "accuracy [95 %]", "macro F1", "n"), rows)
+        alone = "–" if first is right else f"{test.only_a} : {test.only_b}, p {test.p:.2g}"
+        rows.append([outcome.subject.name, accuracy, f"{found.macro_f1:.4f}", alone, str(len(labels))])
+    heads = ("classifier", "accuracy [95 %]", "macro F1", f"right alone : {judged[0].subject.name} alone", "n")
+    return table(heads, rows)
 
 
 def crops(data: Path | None, folder: Path) -> tuple[Path, Any, Sequence[str]]:

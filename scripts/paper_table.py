@@ -42,7 +42,7 @@ POWERS = (0.5, 0.8)
 COPIES = 4
 """Weights, gradients and the two moments of Adam."""
 BYTES = 4
-SIZE, CLASSES, BATCH, CHUNK = 48, 7, 512, 128
+SIZE, CLASSES, BATCH, CHUNK = 48, 7, 512, 64
 NETWORKS = (("vgg16", "fc"), ("vgg16", "flat"), ("vgg_paper", "flat"), ("densenet121", "gap"), ("resnet34", "gap"))
 
 Pair = tuple[str, str]

@@ -1,4 +1,4 @@
-"""mien trains, compares, explains and serves classifiers of facial expressions.
+"""mien trains, compares, explains and runs classifiers of facial expressions.
 
 Importing it prints nothing and loads nothing: what stands in `__all__` is imported when it is first asked for.
 """

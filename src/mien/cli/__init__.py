@@ -67,7 +67,7 @@ def _command(verb: str) -> Any:
 app = typer.Typer(
     cls=Verbs,
     name="mien",
-    help="Train, compare, explain and serve classifiers of facial expressions.",
+    help="Train, compare, explain and run classifiers of facial expressions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -95,7 +95,7 @@ def compare(
     Your own pictures, in PHOTOS/train/CLASS/ and PHOTOS/test/CLASS/:
       mien compare fast --data PHOTOS/ --corpus folder
     Three seeds, two rates, on a store that `mien data prepare` has made:
-      mien compare -d STORE -s 'train.seed=[0,1,2]' -s 'train.lr=[1e-4,1e-3]'
+      mien compare fast -d STORE -s 'train.seed=[0,1,2]' -s 'train.lr=[1e-4,1e-3]'
     Cross-validation by subject:
       mien compare fast -d STORE -s data.protocol=group-kfold
 

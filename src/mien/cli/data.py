@@ -134,7 +134,7 @@ def teach(
         typer.Option(
             "--model",
             "-m",
-            help="Who teaches: a file of `mien export`, or default. May be repeated.",
+            help="Who teaches: a file of `mien export`, or default, small, ferplus. May be repeated.",
         ),
     ],
     out: Out,

@@ -37,7 +37,7 @@ def export(
 
 
 def info(
-    path: Annotated[str, typer.Argument(help="NAME.onnx, `default`, a store or a run folder.")],
+    path: Annotated[str, typer.Argument(help="NAME.onnx, `default`, `small`, `ferplus`, a store or a run folder.")],
     as_json: Json = False,
 ) -> None:
     """Print the card of a model file; of a store or a run what it is."""

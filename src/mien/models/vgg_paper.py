@@ -1,4 +1,4 @@
-"""The VGG of section 2.1 of the seed paper.
+"""The VGG of section 2.1 of Liu's paper.
 
 Liu, "Comparison of CNN-Based Models in Facial Micro-Expression Classification".
 In: (B, H, W, C) uint8. Out: (B, K) logits. The paper names VGG-16, but this section describes a smaller
