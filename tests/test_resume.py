@@ -241,6 +241,32 @@ def test_the_dead_hold_no_lock(tmp_path: Path, store: Store) -> None:
         pass
 
 
+def test_weights_of_an_epoch_that_died_unknown_do_not_count(tmp_path: Path, store: Store) -> None:
+    """Where arithmetic does not repeat, the run may never come to that epoch again."""
+    run = plan_run(tmp_path, store)
+    part = divide(store, run.settings.data).train
+    state = loop._new_state(run, part, torch.device("cpu"))
+
+    def written(name: str, epoch: int) -> None:
+        checkpoint.save_tensors(run, name, {"x": torch.tensor([float(epoch)])}, {"epoch": str(epoch)})
+
+    def best() -> float:
+        return float(checkpoint.load_weights(run)["x"])
+
+    state.epoch = 2
+    written(checkpoint.NEXT, 2)
+    checkpoint.save(run, state)
+    assert best() == 2.0
+    written(checkpoint.NEXT, 3)
+    checkpoint.load(run, state)
+    assert best() == 2.0, "the checkpoint does not know of epoch 3"
+    written(checkpoint.NEXT, 2)
+    written(checkpoint.WEIGHTS, 1)
+    checkpoint.load(run, state)
+    assert best() == 2.0, "killed between the checkpoint and the weights that waited for it"
+    assert not (run.path / checkpoint.NEXT).exists()
+
+
 # No room
 
 

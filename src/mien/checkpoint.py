@@ -3,10 +3,12 @@
 A checkpoint is written under a temporary name and renamed, so there is always a whole one, of one moment:
 weights, averaged weights, the optimizer's moments, the history, and where in which epoch it stands. The weights of the
 best epoch so far lie beside it, in the file that the run will end with: not needed to train on, they would only fill
-memory. A run killed between the two files comes to the same epoch again, and writes the same bytes.
+memory. Those of an epoch that no checkpoint knows yet wait in a file of their own for the next: a run that is killed
+may not come to the same epoch again where its arithmetic does not repeat, as on a GPU.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,11 +24,13 @@ from .errors import RunError
 from .models import Network
 from .runs import Epoch, Run
 
-__all__ = ["CHECKPOINT", "WEIGHTS", "State", "load", "load_weights", "save", "save_tensors"]
+__all__ = ["CHECKPOINT", "NEXT", "WEIGHTS", "State", "keep_best", "load", "load_weights", "save", "save_tensors"]
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
-"""Of the best epoch so far; in a finished run, of the chosen one."""
+"""Of the best epoch that the checkpoint knows; in a finished run, of the chosen one."""
+NEXT = "next.safetensors"
+"""Of an epoch that is better than those; `epoch`, in its metadata, says which."""
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
 
 
@@ -62,10 +66,21 @@ def save(run: Run, state: State) -> None:
     scaler, history = state.scaler.state_dict(), [asdict(line) for line in state.history]
     text = json.dumps(scalars | {"scaler": scaler, "history": history})
     save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
+    keep_best(run)
+
+
+def keep_best(run: Run) -> None:
+    """Let the weights that waited for the checkpoint be the best, where some did."""
+    with run.writing():
+        if (run.path / NEXT).exists():
+            os.replace(run.path / NEXT, run.path / WEIGHTS)
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` where it cannot."""
+    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` where it cannot.
+
+    Of `metadata` there is one entry: several would be written in any order, and equal runs would differ.
+    """
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with run.writing(), new_file(run.path / name) as temporary:
         try:
@@ -87,7 +102,10 @@ def load_weights(run: Run) -> dict[str, Tensor]:
 
 
 def load(run: Run, state: State) -> None:
-    """Bring `state` to the moment of the run's checkpoint; raises `RunError` where the file is damaged."""
+    """Bring `state` to the moment of the run's checkpoint; raises `RunError` where the file is damaged.
+
+    Weights of a later epoch, of which the run was killed too soon to know, are removed.
+    """
     path = run.path / CHECKPOINT
     try:
         with safe_open(path, "pt") as file:
@@ -96,6 +114,17 @@ def load(run: Run, state: State) -> None:
         _restore(state, saved, tensors)
     except Exception as error:
         raise RunError(f"{path} is damaged ({error}). Remove it: the run then starts from its first epoch.") from None
+    if _waiting(run) > state.epoch:
+        (run.path / NEXT).unlink()
+    keep_best(run)
+
+
+def _waiting(run: Run) -> int:
+    """The epoch whose weights wait for a checkpoint; 0 where none do."""
+    if not (run.path / NEXT).exists():
+        return 0
+    with safe_open(run.path / NEXT, "pt") as file:
+        return int(file.metadata()["epoch"])
 
 
 def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

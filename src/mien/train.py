@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import CHECKPOINT, WEIGHTS, State, load, load_weights, save, save_tensors
+from .checkpoint import CHECKPOINT, NEXT, State, keep_best, load, load_weights, save, save_tensors
 from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -106,10 +106,11 @@ def train(
             judged = _end_epoch(state, settings, valid)
             run.write_history(state.history)
             if selected_epoch(state.history, settings.train.select) == state.epoch:
-                save_tensors(run, WEIGHTS, judged, {"run": run.id})
+                save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
             if keep_epochs:
                 save_tensors(run, _epoch_file(state.epoch), judged, {})
     save(run, state)
+    keep_best(run)
     network = state.network
     network.load_state_dict(load_weights(run))
     return network.eval(), state
@@ -212,11 +213,13 @@ def predict_logits(
 def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
     """The state of the run's checkpoint; a new one where there is none, or where epochs that it should keep are not."""
     state = _new_state(run, training, device)
-    if not (run.path / CHECKPOINT).exists():
-        return state
-    load(run, state)
-    if keep_epochs and not all((run.path / _epoch_file(line.epoch)).exists() for line in state.history):
-        return _new_state(run, training, device)
+    if (run.path / CHECKPOINT).exists():
+        load(run, state)
+        if not keep_epochs or all((run.path / _epoch_file(line.epoch)).exists() for line in state.history):
+            return state
+        state = _new_state(run, training, device)
+    with run.writing():
+        (run.path / NEXT).unlink(missing_ok=True)
     return state
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..atomic import write_json
-from ..checkpoint import CHECKPOINT, WEIGHTS
+from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS
 from ..config import TrainSettings
 from ..data.splits import Fold, divide
 from ..data.store import Store
@@ -45,7 +45,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
             network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
             run.update(status="failed", reason=str(error))
-            for name in (CHECKPOINT, WEIGHTS):
+            for name in (CHECKPOINT, NEXT, WEIGHTS):
                 (run.path / name).unlink(missing_ok=True)
             return
         size = run.data.crop.size
