@@ -11,7 +11,9 @@ import pytest
 import sklearn.metrics as sk
 
 from mien import metrics
+from mien.calibration import softmax
 from mien.errors import DataError
+from mien.facts import plain
 
 CASES = list(product(["plain", "absent", "ties", "never", "one", "two"], [2, 3, 7], [0, 1, 2]))
 
@@ -71,7 +73,7 @@ def test_table_values(case):
 
 def test_auc_one_vs_rest(case):
     logits, labels = case
-    probs, s = metrics.softmax(logits), metrics.scores(logits, labels)
+    probs, s = softmax(logits), metrics.scores(logits, labels)
     ours, present = metrics.auc_one_vs_rest(probs, labels), np.unique(labels)
     if len(present) == 1:
         assert np.isnan(ours).all()
@@ -86,7 +88,7 @@ def test_auc_one_vs_rest(case):
 
 def test_hand_and_till(case):
     logits, labels = case
-    probs, present = metrics.softmax(logits), np.unique(labels)
+    probs, present = softmax(logits), np.unique(labels)
     if len(present) < 2:
         return
     means = []
@@ -101,7 +103,7 @@ def test_hand_and_till(case):
 
 def test_proper_scores(case):
     logits, labels = case
-    probs, s, classes = metrics.softmax(logits), metrics.scores(logits, labels), logits.shape[1]
+    probs, s, classes = softmax(logits), metrics.scores(logits, labels), logits.shape[1]
     np.testing.assert_allclose(probs.sum(1), 1)
     if np.abs(logits).max() < 30:  # scikit-learn clips probabilities at the float's epsilon
         assert s.nll == pytest.approx(sk.log_loss(labels, probs, labels=range(classes)))
@@ -135,7 +137,7 @@ def test_roc_curve_drops_points_on_a_line():
 
 def test_undefined_is_nan_and_json_null():
     each = metrics.class_scores([[2, 1, 0], [0, 0, 0], [1, 0, 0]])
-    assert metrics.as_dict(each) == {
+    assert plain(each) == {
         "precision": [2 / 3, 0.0, None],
         "recall": [2 / 3, None, 0.0],
         "f1": [2 / 3, 0.0, 0.0],
@@ -143,11 +145,11 @@ def test_undefined_is_nan_and_json_null():
     }
     assert np.isnan(metrics.class_scores(np.zeros((2, 2))).f1).all()
     empty = metrics.scores(np.zeros((0, 3)), np.zeros(0, int))
-    told = metrics.as_dict(empty)
+    told = plain(empty)
     assert told.pop("n") == 0
     assert told.pop("undefined") == []
     assert set(told.values()) == {None}
-    assert "NaN" not in json.dumps(metrics.as_dict(empty), allow_nan=False)
+    assert "NaN" not in json.dumps(plain(empty), allow_nan=False)
 
 
 def test_infinite_or_huge_logits():

@@ -218,8 +218,9 @@ def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> N
         (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], r"samples\.csv:3 is damaged"),
         (lambda lines: [*lines[:2], lines[2].rpartition(",")[0], *lines[3:]], r"samples\.csv:3 is damaged"),
         (lambda lines: lines[:-1], r"samples\.csv is damaged \(5 rows where meta\.json says 6"),
+        (lambda lines: [*lines, lines[-1]], r"samples\.csv is damaged \(more rows than the 6 of meta\.json"),
     ],
-    ids=["a cell more", "a cell less", "a row less"],
+    ids=["a cell more", "a cell less", "a row less", "a row more"],
 )
 def test_rows_that_do_not_fit_are_told(tmp_path: Path, change: Callable[[list[str]], list[str]], says: str) -> None:
     with create_store(tmp_path / "s", SEVEN, SPEC) as writer:

@@ -22,6 +22,7 @@ from .errors import ConfigError
 __all__ = [
     "AugmentSettings",
     "DataSettings",
+    "Head",
     "ModelSettings",
     "Recipe",
     "Settings",
@@ -56,6 +57,11 @@ class DataSettings:
     """Share of training labels replaced by another class at random, 0 to 0.9: to see what wrong labels cost."""
 
 
+Head = Literal["fc", "flat", "gap"]
+PUBLISHED_HEADS: Mapping[str, Head] = {"vgg16": "fc", "vgg_paper": "flat"}
+"""Heads as published; of all other networks it is `gap`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Which network, and how it differs from the published one."""
@@ -78,6 +84,11 @@ class ModelSettings:
     """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
     mirror: bool = False
     """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
+
+    @property
+    def named_head(self) -> Head:
+        """The head, the published one by its name."""
+        return PUBLISHED_HEADS.get(self.name, "gap") if self.head == "published" else self.head
 
 
 @dataclass(frozen=True, kw_only=True)

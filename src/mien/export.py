@@ -22,9 +22,8 @@ from .atomic import write_bytes
 from .bundle import BATCH, Bundle, runtime, seal
 from .calibration import binned_gaps, fit_temperature, softmax, upward_bias, wilson
 from .card import Card, Figure
-from .data.splits import Fold, divide
-from .data.store import Store
-from .errors import DataError, MissingExtra, RunError
+from .data.splits import Fold
+from .errors import MissingExtra, RunError
 from .evaluate import load_network
 from .metrics import confusion_matrix, scores
 from .models import Network
@@ -60,7 +59,7 @@ def export(run: Run, out: Path | str, *, int8: bool = False) -> Card:
     out = Path(out)
     if out.suffix != ".onnx" or not out.resolve().parent.is_dir():
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
-    fold = _open_fold(run) if int8 else None
+    fold = run.fold() if int8 else None
     model, card = onnx_bytes(load_network(run), run.data.crop.size), describe(run)
     try:
         if fold is not None:
@@ -168,18 +167,11 @@ def _quantised(fold: Fold, out: Path, model: bytes, card: Card) -> tuple[bytes, 
     """The int8 model, and the card with its own temperature and validation accuracy."""
     train, faces = fold.train, fold.valid.images()
     rows = train.rows[:: max(1, len(train) // CALIBRATION_FACES)]
-    small = quantise(model, np.ascontiguousarray(train.store.images[rows]))
+    small = quantise(model, train.store.read(rows))
     card = replace(card, precision="int8")
     valid = Logits.of(fold.valid, Bundle(out, card, small, threads=0).logits(faces))
     accuracies = {"accuracy": _figure(valid, "accuracy"), "float32 accuracy": card.valid["accuracy"]}
     return small, replace(card, valid=accuracies, temperature=fit_temperature(valid.logits, valid.labels))
-
-
-def _open_fold(run: Run) -> Fold:
-    store = Store.open(run.data.store)
-    if store.meta.sha256 != run.data.fingerprint:
-        raise DataError(f"{store.path} has changed since {run.id} was trained; int8 needs the same faces.")
-    return divide(store, run.settings.data)
 
 
 def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:

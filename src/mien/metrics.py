@@ -12,8 +12,7 @@ What is undefined is nan (None in JSON, a dash in a table), never a silent 0:
   as 0, as scikit-learn does, and `Scores.undefined` names it so that a report can say so.
 """
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +22,6 @@ from .calibration import Floats, brier, check_logits, ece, nll, softmax
 __all__ = [
     "ClassScores",
     "Scores",
-    "as_dict",
     "auc_averages",
     "auc_one_vs_rest",
     "auc_pairs",
@@ -32,7 +30,6 @@ __all__ = [
     "confusion_matrix",
     "roc_curve",
     "scores",
-    "softmax",
 ]
 
 Ints = NDArray[np.int64]
@@ -244,21 +241,3 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> Scores:
         ece=ece(probs, y),
         undefined=tuple(np.flatnonzero(ignored).tolist()),
     )
-
-
-def as_dict(result: Scores | ClassScores) -> dict[str, object]:
-    """The fields as plain Python for JSON, in their order; nan becomes None, arrays and tuples become lists.
-
-    >>> as_dict(class_scores([[1, 1], [0, 0]]))["recall"]
-    [0.5, None]
-    """
-    return {field.name: plain(getattr(result, field.name)) for field in fields(result)}
-
-
-def plain(value: object) -> object:
-    """One field for JSON."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

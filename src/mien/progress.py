@@ -14,7 +14,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["progress", "track"]
+__all__ = ["SECONDS_BETWEEN_LINES", "progress", "track"]
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 30.0

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tomli_w
@@ -33,14 +33,12 @@ from numpy.typing import NDArray
 from .atomic import PARTIAL, new_file, write_json, write_text
 from .config import Settings, settings_from
 from .crop import CropSpec
-from .data.splits import Fold, Part
+from .data.splits import Fold, Part, divide
 from .data.store import Store
-from .errors import BROKEN_ARCHIVE, MienError, RunBusy, RunError
+from .errors import BROKEN_ARCHIVE, DataError, MienError, RunBusy, RunError
 
 __all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
 
-PUBLISHED_HEADS: Mapping[str, Literal["fc", "flat", "gap"]] = {"vgg16": "fc", "vgg_paper": "flat"}
-"""Heads as published; of all other networks it is `gap`."""
 LEFTOVERS = (PARTIAL, ".tmp*")
 """What killed processes leave half-written: mien's own temporary files, and those of safetensors."""
 
@@ -74,7 +72,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What a run took; each figure's conditions stand in its line. NaN-free: None where it was not measured."""
+    """What a run took; each figure's conditions stand in its line. 0 where it was not measured."""
 
     parameters: int = 0
     flops: int = 0
@@ -275,6 +273,19 @@ class Run:
         with self.writing(), new_file(self.path / "logits.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
+    def fold(self) -> Fold:
+        """The parts of its store; raises `DataError` where the store is not the one that it was planned on."""
+        store = Store.open(self.data.store)
+        if store.meta.sha256 != self.data.fingerprint:
+            raise DataError(f"{store.path} has changed since {self.id} was planned. Plan the comparison again.")
+        return divide(store, self.settings.data)
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """What `env.json` says of versions, machine and device; None where it was never trained."""
+        path = self.path / "env.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process, and clear away what killed ones left half-written.
@@ -303,8 +314,8 @@ class Run:
 def resolve(settings: Settings, store: Store) -> Settings:
     """Settings with nothing implicit: the store's channels, the published head by its name."""
     model = settings.model
-    head = PUBLISHED_HEADS.get(model.name, "gap") if model.head == "published" else model.head
-    return replace(settings, model=replace(model, in_chans=model.in_chans or store.meta.crop.channels, head=head))
+    named = replace(model, in_chans=model.in_chans or store.meta.crop.channels, head=model.named_head)
+    return replace(settings, model=named)
 
 
 def find_runs(folder: Path | str) -> list[Run]:

@@ -22,7 +22,7 @@ from rich.markup import escape
 
 from mien.atomic import write_text
 from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
-from mien.cli.extras import needs
+from mien.cli.extras import Json, needs
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
@@ -42,7 +42,6 @@ COMMANDS = "commands.txt"
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders; finished ones are reused.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 NoFaces = Annotated[bool, typer.Option("--no-faces", help="Leave out every picture of the corpus.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 def compare(

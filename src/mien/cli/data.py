@@ -12,19 +12,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..atomic import write_text
-from ..bundle import Bundle
-from ..crop import CropSpec
-from ..data.audit import Audit, class_counts
-from ..data.audit import audit as audit_store
-from ..data.clean import DROPS, clean
-from ..data.corpora import CORPORA, ReadOptions
-from ..data.gallery import gallery_page
-from ..data.prepare import PrepareOptions, draw_store
-from ..data.prepare import prepare as prepare_store
-from ..data.store import Meta, Store
-from ..data.teach import teach as teach_store
-from ..errors import ConfigError, DataError
+from mien.atomic import write_text
+from mien.bundle import Bundle
+from mien.cli.extras import Json
+from mien.crop import CropSpec
+from mien.data.audit import Audit, class_counts
+from mien.data.audit import audit as audit_store
+from mien.data.clean import DROPS, clean
+from mien.data.corpora import CORPORA, ReadOptions
+from mien.data.gallery import gallery_page
+from mien.data.prepare import PrepareOptions, draw_store
+from mien.data.prepare import prepare as prepare_store
+from mien.data.store import Meta, Store
+from mien.data.teach import teach as teach_store
+from mien.errors import ConfigError, DataError
 
 __all__ = ["app"]
 
@@ -37,7 +38,6 @@ app = typer.Typer(
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The store to write: a folder that is not there yet.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the store if there is one.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 @app.command()

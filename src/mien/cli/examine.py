@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_text
-from mien.cli.extras import needs
+from mien.cli.extras import Json, needs
 from mien.data.store import Store
 from mien.errors import CompareError, DataError
 from mien.examine.words import number, p_words, percent, points, span
@@ -63,7 +63,6 @@ AcrossRuns = Annotated[
 ]
 Runs = Annotated[Path, typer.Argument(help="Folder of the run folders.")]
 Vary = Annotated[list[str] | None, typer.Option("--vary", help="A setting that may differ between rows.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 def robustness(
@@ -147,7 +146,6 @@ def noise(
     """
     with needs("train", "noise"):
         from mien.compare import collect
-        from mien.engines.work import open_fold
         from mien.examine.doubts import doubts_page, estimate
         from mien.examine.labelnoise import agreements, find_issues, noise_curves, out_of_sample
         from mien.examine.tested import at_home
@@ -155,7 +153,7 @@ def noise(
     found = find_runs(runs)
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
     seen, rng = out_of_sample(found), np.random.default_rng(SEED)
-    issues, store = find_issues(seen, rng), open_fold(next(run for run in found if run.finished)).train.store
+    issues, store = find_issues(seen, rng), next(run for run in found if run.finished).fold().train.store
     try:
         write_text(page, doubts_page(store, issues, faces=not no_faces))
     except OSError as error:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_bytes
-from mien.cli.extras import needs
+from mien.cli.extras import Json, needs
 from mien.errors import ConfigError, DataError
 from mien.examine.words import percent
 from mien.explain import LIMIT, METHODS
@@ -62,7 +62,7 @@ def explain(
     vary: Annotated[
         list[str] | None, typer.Option("--vary", help="With --truth: a setting that may differ between rows.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Draw over faces what spoke for a class and what against it.
 

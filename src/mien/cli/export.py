@@ -13,11 +13,9 @@ from rich.table import Table
 
 from mien.bundle import Bundle, find_model
 from mien.card import Card, Figure
-from mien.cli.extras import needs
+from mien.cli.extras import Json, needs
 
 __all__ = ["export", "info"]
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 def export(

@@ -1,11 +1,16 @@
-"""Verbs that need an optional part of mien: their imports happen when they are called, and fail kindly."""
+"""What verbs share: an option, and imports of an optional part of mien, which happen late and fail kindly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
+
+import typer
 
 from mien.errors import MissingExtra
 
-__all__ = ["needs"]
+__all__ = ["Json", "needs"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 @contextmanager

@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from ..runs import Run
-from ..train import Progress
+from mien.progress import SECONDS_BETWEEN_LINES
+from mien.runs import Run
+from mien.train import Progress
 
 __all__ = ["watch"]
-
-SECONDS_BETWEEN_LINES = 30.0
 
 Report = Callable[[Run, Progress | None], None]
 

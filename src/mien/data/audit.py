@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
 from ..progress import track
 from .store import HEADER_BYTES, SPLITS, Store
 
@@ -134,12 +133,8 @@ def class_counts(store: Store) -> dict[str, dict[str, int]]:
 def _labels(store: Store) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
     """Labels and positions in `SPLITS`, read in flat memory."""
     label, split = np.empty(len(store), np.int16), np.empty(len(store), np.int8)
-    row = -1
     for row, sample in enumerate(store.iter_samples()):
-        if row < len(store):
-            label[row], split[row] = sample.label, SPLITS.index(sample.split)
-    if row + 1 != len(store):
-        raise DataError(f"{store.path}/samples.csv has {row + 1} rows where meta.json says {len(store)}.")
+        label[row], split[row] = sample.label, SPLITS.index(sample.split)
     return label, split
 
 

@@ -161,6 +161,8 @@ class Store:
             reader = csv.DictReader(file)
             count = 0
             for row in reader:
+                if count == self.meta.count:
+                    raise ValueError(f"more rows than the {count} of meta.json")
                 with _reading(f"{path}:{reader.line_num}"):
                     if None in row or None in row.values():
                         raise ValueError(f"{len(reader.fieldnames or ())} cells were expected")

@@ -11,9 +11,8 @@ import torch
 from ..atomic import write_json
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS
 from ..config import TrainSettings
-from ..data.splits import Fold, divide
 from ..data.store import Store
-from ..errors import ConfigError, DataError, NonFinite
+from ..errors import ConfigError, NonFinite
 from ..evaluate import evaluate, load_network, peek
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
@@ -34,7 +33,7 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
     with run.lock():
         if run.finished:
             return
-        fold = open_fold(run)
+        fold = run.fold()
         device = pick_device()
         torch.backends.cudnn.deterministic = True
         if run.record.reason:
@@ -88,14 +87,6 @@ def measure_prediction(run: Run) -> None:
         predict_batch=PREDICT_BATCH,
     )
     run.update(costs=costs)
-
-
-def open_fold(run: Run) -> Fold:
-    """The fold of a run from its store; raises `DataError` where the store is not the one it was planned on."""
-    store = Store.open(run.data.store)
-    if store.meta.sha256 != run.data.fingerprint:
-        raise DataError(f"{store.path} has changed since {run.id} was planned. Plan the comparison again.")
-    return divide(store, run.settings.data)
 
 
 def pick_device() -> torch.device:

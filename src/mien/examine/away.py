@@ -20,7 +20,7 @@ from ..calibration import Floats
 from ..compare import Row
 from ..crop import CropSpec, crop
 from ..data.store import Store
-from ..errors import DataError, LabelError, RunError
+from ..errors import BROKEN_ARCHIVE, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
 from ..metrics import ratio
 from ..runs import DataFacts, Logits, Run
@@ -157,7 +157,7 @@ def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None
 
 def _load(path: Path) -> Kept:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             facts = json.loads(str(file["store"]))
             groups = {key.removeprefix(GROUP): file[key] for key in file if key.startswith(GROUP)}
             logits = Logits(groups=groups, **{key: file[key] for key in KEYS})
@@ -165,7 +165,7 @@ def _load(path: Path) -> Kept:
             votes = file[VOTES] if described and file[VOTES].size else None
         facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
         return Kept(logits=logits, votes=votes, described=described, **facts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*BROKEN_ARCHIVE, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
 
 
@@ -178,7 +178,7 @@ def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logit
     network = load_network(run, pick_device())
     rows, labels = _test_rows(store, index)
     store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
-    images = np.stack([crop(picture, run.data.crop) for picture in store.images[rows]])
+    images = np.stack([crop(picture, run.data.crop) for picture in store.read(rows)])
     logits = Logits(
         ids=rows,
         labels=labels,

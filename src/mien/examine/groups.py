@@ -181,8 +181,6 @@ def by_group(
     classes: tuple[str, ...],
     rng: np.random.Generator,
     *,
-    min_faces: int = MIN_FACES,
-    min_subjects: int = MIN_SUBJECTS,
     draws: int = 2000,
 ) -> Groups:
     """Figures and gaps of every group of one network.
@@ -192,8 +190,6 @@ def by_group(
         tests: its logits on test, one a seed, all of the same samples.
         classes: names of the classes.
         rng: of the bootstrap.
-        min_faces: least faces of a group and of its rest.
-        min_subjects: least subjects of each, where all subjects are known.
         draws: of the bootstrap.
 
     Raises:
@@ -207,7 +203,7 @@ def by_group(
         right=np.stack([test.logits.argmax(axis=1) == test.labels for test in tests]).astype(np.float32),
         subjects=known(first.subjects),
     )
-    levels, left_out = _levels(faces, min_faces, min_subjects)
+    levels, left_out = _levels(faces)
     size = 4 + len(classes)
     figures: list[Spread] = []
     if levels:
@@ -231,7 +227,7 @@ def by_group(
     return _corrected([one])[0]
 
 
-def _levels(faces: _Faces, min_faces: int, min_subjects: int) -> tuple[list[_Level], tuple[str, ...]]:
+def _levels(faces: _Faces) -> tuple[list[_Level], tuple[str, ...]]:
     """The levels large enough to judge, and the others in words; an empty text means not known."""
     found, small = [], []
     for attribute, column in faces.test.groups.items():
@@ -240,8 +236,8 @@ def _levels(faces: _Faces, min_faces: int, min_subjects: int) -> tuple[list[_Lev
             inside = column == level
             rest = known & ~inside
             people = [faces.people(side) for side in (inside, rest)]
-            few = faces.subjects is not None and min(people) < min_subjects
-            if few or min(inside.sum(), rest.sum()) < min_faces:
+            few = faces.subjects is not None and min(people) < MIN_SUBJECTS
+            if few or min(inside.sum(), rest.sum()) < MIN_FACES:
                 who = f" of {people[0]} subjects" if people[0] else ""
                 small.append(f"{attribute} {level}: {inside.sum()} faces{who}, {rest.sum()} in the rest")
             else:

@@ -188,16 +188,16 @@ def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
 
 def _predictor(run: Run, ids: NDArray[np.int64]) -> tuple[Callable[[Images], Images], Images]:
     """The network as a function from faces to classes, and the faces of these rows."""
-    from ..engines.work import open_fold, pick_device
+    from ..engines.work import pick_device
     from ..evaluate import load_network
     from ..train import predict_logits
 
-    network, store = load_network(run, pick_device()), open_fold(run).train.store
+    network, store = load_network(run, pick_device()), run.fold().train.store
 
     def predict(faces: Images) -> Images:
         return np.asarray(predict_logits(network, faces).argmax(axis=1), np.uint8)
 
-    return predict, np.ascontiguousarray(store.images[ids])
+    return predict, store.read(ids)
 
 
 def save(run: Run, measured: Robustness) -> None:

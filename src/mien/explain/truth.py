@@ -112,16 +112,14 @@ def measure(
         RunError: the run is not finished.
         DataError: its store is gone, or knows no truth.
     """
-    from ..engines.work import open_fold
-
-    fold = open_fold(run)
+    fold = run.fold()
     found, truth = _so_far(run, fold, limit)
     wanted = [method for method in methods if method not in found.methods]
     if report:
         report(STEPS * (len(methods) - len(wanted)))
     if wanted:
         networks = _networks(run, fold)
-        images = np.ascontiguousarray(fold.train.store.images[found.ids])
+        images = fold.train.store.read(found.ids)
         for method in wanted:
             maps = [_maps(network, method, images, found.labels, report) for network in networks]
             found = _with_method(found, method, maps, truth)

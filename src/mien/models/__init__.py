@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args
 
-from mien.config import ModelSettings
+from mien.config import Head, ModelSettings
 from mien.errors import ConfigError
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
-from mien.models.layers import Head, Network, Stem, pass_on
+from mien.models.layers import Network, Stem, pass_on
 from mien.models.resnet import resnet34
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper

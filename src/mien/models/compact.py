@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Network, head_layers, map_shape, scaled
+from mien.models.layers import Network, head_layers, scaled
 from mien.models.resnet import initialise, stage
 
 __all__ = ["Compact", "compact_l", "compact_m", "compact_s"]
@@ -65,13 +65,7 @@ class Compact(Network):
             layers.add_module(f"stage{index + 1}", blocks)
             before = channels
         self.features = layers
-        self.reduce, self.classifier = head_layers(
-            "gap" if settings.head == "published" else settings.head,
-            map_shape(self, size),
-            classes=classes,
-            dropout=settings.dropout,
-            width=settings.width,
-        )
+        self.reduce, self.classifier = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Network, head_layers, map_shape, scaled
+from mien.models.layers import Network, head_layers, scaled
 
 __all__ = ["DenseNet", "densenet121"]
 
@@ -67,13 +67,7 @@ class DenseNet(Network):
     def __init__(self, settings: ModelSettings, *, classes: int, size: int) -> None:
         super().__init__(settings.in_chans)
         self.features = blocks(settings)
-        self.reduce, self.classifier = head_layers(
-            "gap" if settings.head == "published" else settings.head,
-            map_shape(self, size),
-            classes=classes,
-            dropout=settings.dropout,
-            width=settings.width,
-        )
+        self.reduce, self.classifier = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
 

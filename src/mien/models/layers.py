@@ -25,11 +25,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mien.config import ModelSettings
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Head", "Network", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
+__all__ = ["Network", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
 
-Head = Literal["fc", "flat", "gap"]
 Stem = Literal["imagenet", "small"]
 
 FC_CELLS = 7
@@ -170,21 +170,20 @@ def map_shape(network: Network, size: int) -> tuple[int, int, int]:
     return channels, height, wide
 
 
-def head_layers(
-    head: Head, maps: tuple[int, int, int], *, classes: int, dropout: float, width: float
-) -> tuple[nn.Module, nn.Module]:
-    """The two halves of a head: `reduce`, (B, C', h, w) -> (B, D), and `classifier`, (B, D) -> (B, K).
+def head_layers(network: Network, settings: ModelSettings, *, classes: int, size: int) -> tuple[nn.Module, nn.Module]:
+    """The two halves of a network's head: `reduce`, (B, C', h, w) -> (B, D), and `classifier`, (B, D) -> (B, K).
 
-    `maps` is (C', h, w); `reduce` has no weights. Dropout falls before the classifier and, in `fc` and
-    `flat`, after the first hidden layer too, where VGG has it; their linear layers are numbered 0, 3 and 6.
+    `features` must be there, for faces of `size` px; `reduce` has no weights. Dropout falls before the classifier and,
+    in `fc` and `flat`, after the first hidden layer too, where VGG has it; their linear layers are numbered 0, 3, 6.
     """
-    channels, height, wide = maps
+    channels, height, wide = map_shape(network, size)
+    head, dropout = settings.named_head, settings.dropout
     if head == "gap":
         reduce = nn.Sequential(MapAverage(), nn.Dropout(dropout))
         return reduce, nn.Linear(channels, classes)
     cells = FC_CELLS * FC_CELLS if head == "fc" else height * wide
     pool = CellAverage() if head == "fc" else nn.Identity()
-    hidden = scaled(HIDDEN, width)
+    hidden = scaled(HIDDEN, settings.width)
     classifier = nn.Sequential(
         nn.Linear(channels * cells, hidden),
         nn.ReLU(inplace=True),

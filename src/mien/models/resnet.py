@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Network, head_layers, map_shape, scaled
+from mien.models.layers import Network, head_layers, scaled
 
 __all__ = ["BasicBlock", "ResNet", "resnet34"]
 
@@ -63,13 +63,7 @@ class ResNet(Network):
         self.layer2 = stage(first, second, DEPTHS[1], 2, settings.block_dropout)
         self.layer3 = stage(second, third, DEPTHS[2], 2, settings.block_dropout)
         self.layer4 = stage(third, fourth, DEPTHS[3], 2, settings.block_dropout)
-        self.reduce, self.fc = head_layers(
-            "gap" if settings.head == "published" else settings.head,
-            map_shape(self, size),
-            classes=classes,
-            dropout=settings.dropout,
-            width=settings.width,
-        )
+        self.reduce, self.fc = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
     def features(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Head, Network, head_layers, map_shape, scaled
+from mien.models.layers import Network, head_layers, scaled
 
 __all__ = ["VGG", "vgg16"]
 
@@ -29,24 +29,10 @@ class VGG(Network):
     twice the resolution (3x3 cells at 48 px) and the weights stay the same. `block_dropout` follows a block.
     """
 
-    def __init__(
-        self,
-        settings: ModelSettings,
-        plan: Sequence[Sequence[int]],
-        *,
-        published_head: Head,
-        classes: int,
-        size: int,
-    ) -> None:
+    def __init__(self, settings: ModelSettings, plan: Sequence[Sequence[int]], *, classes: int, size: int) -> None:
         super().__init__(settings.in_chans)
         self.features = blocks(settings, plan)
-        self.reduce, self.classifier = head_layers(
-            published_head if settings.head == "published" else settings.head,
-            map_shape(self, size),
-            classes=classes,
-            dropout=settings.dropout,
-            width=settings.width,
-        )
+        self.reduce, self.classifier = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
 
@@ -84,4 +70,4 @@ def initialise(network: VGG) -> None:
 
 def vgg16(settings: ModelSettings, *, classes: int, size: int) -> Network:
     """VGG-16 with batch norm; its published head is `fc`."""
-    return VGG(settings, VGG16, published_head="fc", classes=classes, size=size)
+    return VGG(settings, VGG16, classes=classes, size=size)

@@ -26,4 +26,4 @@ PLAN = ((64, 64), (128, 128), (256, 256), (512, 512))
 
 def vgg_paper(settings: ModelSettings, *, classes: int, size: int) -> Network:
     """The eight-convolution VGG of the paper's section 2.1; its published head is `flat`."""
-    return VGG(settings, PLAN, published_head="flat", classes=classes, size=size)
+    return VGG(settings, PLAN, classes=classes, size=size)

@@ -4,7 +4,6 @@ Every sentence is made from the settings of the runs. A setting that no sentence
 default, is named at the end, so that nothing is left out when mien learns a new one.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -245,8 +244,7 @@ def _calibration() -> Iterator[str]:
 
 
 def _software(comparison: Comparison) -> Iterator[str]:
-    paths = [run.path / "env.json" for run in comparison.runs]
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    found = [run.environment for run in comparison.runs if run.environment]
     versions = dict.fromkeys(
         listed(f"{name} {version}" for name, version in environment.get("versions", {}).items())
         for environment in found

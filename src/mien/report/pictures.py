@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..calibration import softmax
 from ..data.store import Store
 from ..errors import DataError
-from ..metrics import softmax
 from ..runs import DataFacts
 from .figures.evidence import Shown
 

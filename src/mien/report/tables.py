@@ -210,7 +210,7 @@ def _cell(values: Sequence[float], interval: Interval | None, best: bool) -> Cel
     mean, many = float(np.mean(values)), len(values) > 1
     spread = float(np.std(values, ddof=1)) if many and len(set(values)) > 1 else NAN
     low, high = (interval.low, interval.high) if interval else (NAN, NAN)
-    return Cell(value=mean, spread=spread, low=low, high=high, best=best and mean == mean)
+    return Cell(value=mean, spread=spread, low=low, high=high, best=best)
 
 
 def _status(row: Row) -> str:

@@ -1,6 +1,5 @@
 """What the report says in sentences: the finding, what was held equal and what was not, machine, versions, time."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -138,8 +137,7 @@ def duration(seconds: float) -> str:
 
 
 def _environments(comparison: Comparison) -> list[dict[str, Any]]:
-    paths = [run.path / "env.json" for run in comparison.runs]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    return [run.environment for run in comparison.runs if run.environment]
 
 
 def _look(environment: dict[str, Any], key: str) -> Any:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ...metrics import class_scores, roc_curve, softmax
+from ...calibration import softmax
+from ...metrics import class_scores, roc_curve
 from ...statistics.estimates import Estimate
 from .evidence import Shown
 from .sheet import INK, Drawing, Sheet, percent_axis
