@@ -272,10 +272,12 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    told = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return told.stdout.strip() or "an unknown commit"
+    """Of the code that was measured; the page that tables are put into may have changed."""
+    place = Path(__file__).parents[1]
+    changed = _git(place, "status", "--porcelain", "--", "src", "benchmarks")
+    return f"{_git(place, 'rev-parse', '--short', 'HEAD') or 'an unknown commit'}{'-dirty' * bool(changed)}"
+
+
+def _git(place: Path, *words: str) -> str:
+    told = subprocess.run(["git", "-C", str(place), *words], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
