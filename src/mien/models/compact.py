@@ -2,7 +2,7 @@
 
 Basic blocks (He 2016, arXiv:1512.03385) at 12x12, 6x6 and 3x3 cells, under a stem of two 3x3 stride-2
 convolutions. On a CPU, dense 3x3 convolutions of many channels on small maps come near the speed of a matrix
-product; depthwise convolutions and squeeze-excite wait for memory, so there are none, and no map is larger than
+product; depthwise convolutions wait for memory, so there are none (`benchmarks/shapes.py`), and no map is larger than
 24x24. Any face size will do; multiples of 4 (32, 40, 48 in progressive resizing) waste nothing.
 
 At 48 px, three channels, seven classes:
