@@ -14,7 +14,8 @@ nothing has no epoch after its last: where it is not there by then, it is not re
 
 The clock runs from the start of the process, judging included. Finished runs are reused; of those trained elsewhere
 the epochs' times are their share of the run's own total by the arithmetic of their picture size, marked `≈`. An
-interrupted run goes on with the same command. Seeds take turns: fast, paper, fast, fast.
+interrupted run goes on with the same command. Seeds take turns: fast, paper, fast, fast. A one-cycle rate falls to
+nothing when its epochs are over, so a training is as good as its length lets it be: `--epochs 20 48` races one of each.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -234,16 +236,16 @@ END_HEADS = ("recipe", "seeds", "epochs", "minutes in all", "valid, chosen epoch
 
 
 def recipes(options: argparse.Namespace) -> dict[str, Recipe]:
-    """The two sides: `fast` with its seeds, `paper` cut to one network, no dropout and a few epochs."""
+    """The sides: `fast` with its seeds, in each length asked for; `paper` cut to one network and a few epochs."""
     fast = {"train.seed": list(range(options.seeds)), **parse_overrides(options.set or [])}
     paper = {"model.name": [options.network], "model.dropout": [0.0], "train.epochs": options.paper_epochs}
     if options.quick:
         fast |= {"model.name": "compact-s", "train.epochs": 3}
         paper |= {"model.width": 0.125, "train.batch_size": 64}
-    return {
-        options.recipe: read_recipe(options.recipe).changed(fast),
-        f"paper, {options.network}": read_recipe("paper").changed(paper),
-    }
+    recipe = read_recipe(options.recipe).changed(fast)
+    found = {f"{options.recipe}, {n} epochs": recipe.changed({"train.epochs": n}) for n in options.epochs or ()}
+    found = found or {options.recipe: recipe}
+    return found | {f"paper, {options.network}": read_recipe("paper").changed(paper)}
 
 
 def main() -> None:
@@ -254,6 +256,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="fast", help="the recipe that races the paper's")
     parser.add_argument("--seeds", type=int, default=3, help="of that recipe")
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting of that recipe")
+    parser.add_argument("--epochs", type=int, nargs="+", help="lengths of that recipe, in place of its own")
     parser.add_argument("--network", default="resnet34", help="the paper's network")
     parser.add_argument("--paper-epochs", type=int, default=4, help="of its 75")
     parser.add_argument("--quick", action="store_true", help="a few drawn faces, tiny networks: shows that it works")
@@ -273,11 +276,11 @@ def race(options: argparse.Namespace) -> None:
     """All of the training and printing."""
     store = Store.open(options.data)
     planned = {name: plan(recipe, store, options.runs) for name, recipe in recipes(options).items()}
-    first, *others = planned.values()
-    finish([*first[:1], *(run for runs in others for run in runs), *first[1:]], Clock(), teach_peeking=True)
+    turns = zip_longest(*planned.values())
+    finish([run for turn in turns for run in turn if run], Clock(), teach_peeking=True)
     curves = {name: [Curve(run=Run.open(run.path)) for run in runs] for name, runs in planned.items()}
     texts = [table(HEADS, rows(curves)), table(END_HEADS, ends(curves))]
-    counts = first[0].data.counts
+    counts = next(iter(planned.values()))[0].data.counts
     n = f"n: {counts['test']} test faces, {counts['valid']} validation faces of {store.meta.corpus} "
     n += f"{store.meta.sha256[:8]}; median (least–most) over seeds."
     publish("accuracy", "\n\n".join([*texts, conditions(PACKAGES, n=n)]), options.into)
