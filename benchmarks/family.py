@@ -4,10 +4,10 @@
 
 A network's forward pass over 128 faces of 48 px takes turns with one large matrix product, 18,432 × 512 by 512 × 512,
 and with its own forward and backward pass, in one process with all threads; the share is the arithmetic of the forward
-pass a second over the product's. The product is
-computed as a 1×1 convolution, by the library that computes the networks' own: `torch.mm` goes to another one, which on
-some processors is slower than any of these networks. FLOPs count a multiplication and an addition as two. With --runs,
-the accuracy of finished runs of these networks on their test part stands beside.
+pass a second over the product's. The product is computed as a 1×1 convolution, by the library that computes the
+networks' own: `torch.mm` goes to another one, which on some processors is slower than any of these networks. FLOPs
+count a multiplication and an addition as two. With --runs, the accuracy of finished runs of these networks on their
+test part stands beside. `benchmarks/shapes.py` measures others the same way.
 """
 
 import argparse
@@ -123,23 +123,32 @@ def accuracies(folder: Path | None) -> dict[str, str]:
     return found
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, help="finished runs of the networks")
+def arguments(story: str | None) -> argparse.ArgumentParser:
+    """The options of a table that `rows` makes."""
+    parser = argparse.ArgumentParser(description=story, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
     parser.add_argument("--quick", action="store_true", help="one short round: shows that it works")
     parser.add_argument("--into", type=Path, help="a page to put the table into")
+    return parser
+
+
+def measure(networks: Iterable[tuple[str, Network]], options: argparse.Namespace) -> tuple[list[list[str]], str]:
+    """The lines of the table, as `rows` has them, and what stands below it."""
+    rounds, seconds = (1, 0.05) if options.quick else (options.rounds, options.seconds)
+    n = f"n: {rounds} rounds of {seconds:g} s, in turns; median (least–most); {torch.get_num_threads()} threads."
+    return list(rows(networks, rounds, seconds)), conditions(("mien", "torch"), n=n)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("--runs", type=Path, help="finished runs of the networks")
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 1, 0.05
     accuracy = accuracies(options.runs)
-    lines = [[*cells, accuracy.get(cells[0], "–")] for cells in rows(family(), options.rounds, options.seconds)]
-    text = table((*HEADS, "accuracy"), lines)
-    n = f"n: {options.rounds} rounds of {options.seconds:g} s, in turns; median (least–most); "
-    n += f"{torch.get_num_threads()} threads."
-    publish("family", f"{text}\n\n{conditions(('mien', 'torch'), n=n)}", options.into)
+    lines, below = measure(family(), options)
+    text = table((*HEADS, "accuracy"), [[*cells, accuracy.get(cells[0], "–")] for cells in lines])
+    publish("family", f"{text}\n\n{below}", options.into)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,10 @@ with squeeze-excite or without. The measure is that of `benchmarks/family.py`. I
 busy, not which are accurate.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
-import torch
-from family import HEADS, SIDE, rows
-from measure import conditions, publish, table
+from family import HEADS, SIDE, arguments, measure
+from measure import publish, table
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
@@ -94,18 +91,9 @@ def shapes() -> Iterator[tuple[str, Network]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn")
-    parser.add_argument("--quick", action="store_true", help="one short round: shows that it works")
-    parser.add_argument("--into", type=Path, help="a page to put the table into")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 1, 0.05
-    text = table(HEADS, rows(shapes(), options.rounds, options.seconds))
-    n = f"n: {options.rounds} rounds of {options.seconds:g} s, in turns; median (least–most); "
-    n += f"{torch.get_num_threads()} threads."
-    publish("shapes", f"{text}\n\n{conditions(('mien', 'torch'), n=n)}", options.into)
+    options = arguments(__doc__).parse_args()
+    lines, below = measure(shapes(), options)
+    publish("shapes", f"{table(HEADS, lines)}\n\n{below}", options.into)
 
 
 if __name__ == "__main__":

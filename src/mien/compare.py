@@ -104,6 +104,11 @@ class Comparison:
         """All finished runs, row by row."""
         return tuple(run for row in self.rows for run in row.runs)
 
+    @property
+    def environments(self) -> list[dict[str, Any]]:
+        """What their `env.json` say, of those that have one."""
+        return [environment for run in self.runs if (environment := run.environment) is not None]
+
 
 def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     """The runs of a recipe on a store, each once, made in `folder` or found there; none is started.

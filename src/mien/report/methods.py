@@ -244,7 +244,7 @@ def _calibration() -> Iterator[str]:
 
 
 def _software(comparison: Comparison) -> Iterator[str]:
-    found = [run.environment for run in comparison.runs if run.environment]
+    found = comparison.environments
     versions = dict.fromkeys(
         listed(f"{name} {version}" for name, version in environment.get("versions", {}).items())
         for environment in found

@@ -97,8 +97,9 @@ def differences(comparison: Comparison) -> list[str]:
     counts = {len(row.scores) for row in comparison.rows}
     if len(counts) > 1:
         found.append(f"Rows have from {min(counts)} to {max(counts)} finished seeds.")
+    environments = comparison.environments
     for name, key in (("machine", "processor"), ("number of threads", "threads"), ("device", "device")):
-        seen = Counter(str(_look(env, key)) for env in _environments(comparison))
+        seen = Counter(str(_look(env, key)) for env in environments)
         if len(seen) > 1:
             words = _listed(f"{value} ({count} runs)" for value, count in seen.items())
             found.append(f"The {name} was not the same for all runs: {words}. Mind this in time and memory.")
@@ -110,7 +111,7 @@ def differences(comparison: Comparison) -> list[str]:
 
 def conditions(comparison: Comparison) -> list[Fact]:
     """Data, machine, versions and time."""
-    data, crop, environments = comparison.data, comparison.data.crop, _environments(comparison)
+    data, crop, environments = comparison.data, comparison.data.crop, comparison.environments
     parts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items())
     seconds = math.fsum(run.record.costs.train_seconds for run in comparison.runs)
     facts = [
@@ -134,10 +135,6 @@ def duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
-
-
-def _environments(comparison: Comparison) -> list[dict[str, Any]]:
-    return [run.environment for run in comparison.runs if run.environment]
 
 
 def _look(environment: dict[str, Any], key: str) -> Any:
