@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import conditions
+from measure import conditions, table
 
 from mien.cli.watch import watch
 from mien.compare import plan
@@ -40,7 +40,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "augment.scale": 0.1,
         "augment.contrast": 0.2,
     },
-    "and cutout of 12 px": {"augment.cutout": 12},
+    "cutout of 12 px": {"augment.cutout": 12},
     "Dirac initial weights": {"model.init": "dirac"},
     "AdamW, 3e-3": {"train.optimizer": "adamw", "train.lr": 3e-3, "train.weight_decay": 0.05},
     "cosine, not linear, fall": {"train.schedule": "cosine"},
@@ -58,22 +58,22 @@ def train(recipe: Recipe, variants: Sequence[str], store: Store, folder: Path) -
     return planned
 
 
-def judge(base: Sequence[Run], runs: Sequence[Run], name: str) -> Verdict:
+def judge(base: Sequence[Run], runs: Sequence[Run]) -> Verdict:
     """The variant less the recipe, on the validation part."""
     ours, theirs = ([run.logits("valid") for run in group] for group in (runs, base))
     stacked = [np.stack([one.logits for one in group]) for group in (ours, theirs)]
-    return compare_pair(*stacked, ours[0].labels, np.random.default_rng(0), names=(name, "fast"))
+    return compare_pair(*stacked, ours[0].labels, np.random.default_rng(0))
 
 
-def line(name: str, runs: Sequence[Run], verdict: Verdict | None, corrected: float) -> str:
+def line(name: str, runs: Sequence[Run], verdict: Verdict | None, corrected: float) -> list[str]:
     """One line of the table."""
     accuracy = np.mean([run.history[-1].valid_accuracy for run in runs])
     seconds = np.mean([run.record.costs.train_seconds for run in runs])
     if verdict is None:
-        return f"| {name} | {100 * accuracy:.1f} | | | {seconds:.0f} |"
+        return [name, f"{100 * accuracy:.1f}", "", "", f"{seconds:.0f}"]
     low, high = 100 * verdict.interval.low, 100 * verdict.interval.high
     effect = f"{100 * verdict.effect:+.1f} [{low:+.1f}, {high:+.1f}]"
-    return f"| {name} | {100 * accuracy:.1f} | {effect} | {corrected:.3f} | {seconds:.0f} |"
+    return [name, f"{100 * accuracy:.1f}", effect, f"{corrected:.3f}", f"{seconds:.0f}"]
 
 
 def main() -> None:
@@ -89,15 +89,13 @@ def main() -> None:
     store = Store.open(options.data)
     changes = parse_overrides(options.changes) | {"train.seed": list(range(options.seeds))}
     runs = train(read_recipe(options.recipe).changed(changes), options.variants, store, options.runs)
-    verdicts = {name: judge(runs[""], runs[name], name) for name in options.variants}
+    verdicts = {name: judge(runs[""], runs[name]) for name in options.variants}
     corrected = holm([verdict.p for verdict in verdicts.values()]).tolist()
     n, settings = runs[""][0].data.counts["valid"], runs[""][0].settings
-    print(f"| {options.recipe}, {settings.model.name}, {settings.train.epochs} epochs, {options.seeds} seeds "
-          f"| valid accuracy, % (n = {n:,}) | difference, points | corrected p | training, s |")  # fmt: skip
-    print("|---|---:|---:|---:|---:|")
-    print(line("as it is", runs[""], None, 1.0))
-    for (name, verdict), p in zip(verdicts.items(), corrected, strict=True):
-        print(line(name, runs[name], verdict, p))
+    recipe = f"{options.recipe}, {settings.model.name}, {settings.train.epochs} epochs, {options.seeds} seeds"
+    heads = (recipe, f"valid accuracy, % (n = {n:,})", "difference, points", "corrected p", "training, s")
+    lines = [line(name, runs[name], verdicts[name], p) for name, p in zip(verdicts, corrected, strict=True)]
+    print(table(heads, [line("as it is", runs[""], None, 1.0), *lines]))
     told = f"n: {n:,} validation faces of {store.meta.corpus} {store.meta.sha256[:8]}, {options.seeds} seeds."
     print(f"\n{conditions(('mien', 'torch', 'numpy'), n=told)}")
 

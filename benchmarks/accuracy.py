@@ -1,8 +1,8 @@
-"""How long until a network is right in 60, 63 and 66 % of the faces: the recipe `fast` against the recipe `paper`?
+"""How long until a network is right in 60, 63 and 66 % of the faces: short recipes against the recipe `paper`?
 
-    python benchmarks/accuracy.py --data STORE [--runs FOLDER] [--quick] [--into docs/benchmarks.md]
+    python benchmarks/accuracy.py --data STORE [--side RECIPE KEY=VALUE ...] [--into docs/benchmarks.md]
 
-Both recipes are trained on the same store, each epoch's weights are judged on the validation part, and afterwards,
+All are trained on the same store, each epoch's weights are judged on the validation part, and afterwards,
 with `--teach peeking`, on the test part. Nobody may stop training, or choose an epoch, by what the test says: so the
 times are read off the validation curve, which is what somebody waiting for "63 %" would look at, and the test accuracy
 of that epoch stands beside it, as what that somebody would have got. When the test's own curve first gets there is told
@@ -14,8 +14,9 @@ nothing has no epoch after its last: where it is not there by then, it is not re
 
 The clock runs from the start of the process, judging included. Finished runs are reused; of those trained elsewhere
 the epochs' times are their share of the run's own total by the arithmetic of their picture size, marked `≈`. An
-interrupted run goes on with the same command. Seeds take turns: fast, paper, fast, fast. A one-cycle rate falls to
-nothing when its epochs are over, so a training is as good as its length lets it be: `--epochs 20 48` races one of each.
+interrupted run goes on with the same command. Seeds take turns: one of each side, then the next of each. A one-cycle
+rate falls to nothing when its epochs are over, so a training is as good as its length lets it be: the sides are one for
+63 % and a longer one for 66 %, and `--side` names others.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measure import conditions, publish, spread, table
@@ -44,6 +46,8 @@ from mien.train import Progress
 
 TARGETS = (0.60, 0.63, 0.66)
 TIMES = "epoch_seconds.csv"
+SIDES = (("fast", "train.precision=bfloat16"), ("small", "model.stem=small", "train.epochs=46"))
+"""Recipes that race the paper's, with what is changed in them."""
 LINE = 2
 """Last epochs that the line goes through where a target is not reached."""
 PACKAGES = ("mien", "torch", "numpy")
@@ -236,15 +240,16 @@ END_HEADS = ("recipe", "seeds", "epochs", "minutes in all", "valid, chosen epoch
 
 
 def recipes(options: argparse.Namespace) -> dict[str, Recipe]:
-    """The sides: `fast` with its seeds, in each length asked for; `paper` cut to one network and a few epochs."""
-    fast = {"train.seed": list(range(options.seeds)), **parse_overrides(options.set or [])}
+    """The sides with their seeds, and `paper`, cut to one network and a few epochs."""
+    short: dict[str, Any] = {"train.seed": list(range(options.seeds))}
     paper = {"model.name": [options.network], "model.dropout": [0.0], "train.epochs": options.paper_epochs}
     if options.quick:
-        fast |= {"model.name": "compact-s", "train.epochs": 3}
+        short |= {"model.stem": "imagenet", "train.epochs": 3}
         paper |= {"model.width": 0.125, "train.batch_size": 64}
-    recipe = read_recipe(options.recipe).changed(fast)
-    found = {f"{options.recipe}, {n} epochs": recipe.changed({"train.epochs": n}) for n in options.epochs or ()}
-    found = found or {options.recipe: recipe}
+    found = {
+        " ".join((name, *changes)): read_recipe(name).changed(parse_overrides(changes) | short)
+        for name, *changes in options.side or SIDES
+    }
     return found | {f"paper, {options.network}": read_recipe("paper").changed(paper)}
 
 
@@ -253,10 +258,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a store of FER2013 whose test part is PublicTest")
     parser.add_argument("--runs", type=Path, default=Path("bench/runs"), help="folder of the run folders")
-    parser.add_argument("--recipe", default="fast", help="the recipe that races the paper's")
-    parser.add_argument("--seeds", type=int, default=3, help="of that recipe")
-    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting of that recipe")
-    parser.add_argument("--epochs", type=int, nargs="+", help="lengths of that recipe, in place of its own")
+    parser.add_argument("--side", nargs="+", action="append", metavar="RECIPE", help="and KEY=VALUE: what races")
+    parser.add_argument("--seeds", type=int, default=3, help="of each side")
     parser.add_argument("--network", default="resnet34", help="the paper's network")
     parser.add_argument("--paper-epochs", type=int, default=4, help="of its 75")
     parser.add_argument("--quick", action="store_true", help="a few drawn faces, tiny networks: shows that it works")

@@ -31,6 +31,7 @@ from mien.train import placed, predict_logits
 
 NETWORKS = (
     ModelSettings(name="compact-s"),
+    ModelSettings(name="compact-s", stem="small"),
     ModelSettings(name="compact-m"),
     ModelSettings(name="compact-m", stem="small"),
     ModelSettings(name="compact-l"),

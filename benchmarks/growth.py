@@ -3,10 +3,10 @@
     python benchmarks/growth.py [--sizes 1000 10000] [--quick] [--into docs/benchmarks.md]
 
 Drawn faces as a folder of PNG files, 70 % of them train, 10 % valid, 20 % test, go the whole road: `prepare` makes the
-store, `audit` looks through it, one epoch of `compact-s` trains and judges, `report` writes the page. Each step runs in
-a fresh process, whose peak memory is its own; the sizes take turns, and each is a ratio to the smallest in its round:
-time for each image (1 is linear growth), peak memory as it is (1 is flat). Time is that of the step alone, without the
-start of Python and the imports.
+store, `audit` looks through it, one epoch of `compact-s` trains and judges, `compare` holds two such runs against each
+other and writes the page. Each step runs in a fresh process, whose peak memory is its own; the sizes take turns, and
+each is a ratio to the smallest in its round: time for each image (1 is linear growth), peak memory as it is (1 is
+flat). Time is that of the step alone, without the start of Python and the imports.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def audit(folder: Path) -> Figures:
 
 
 def train(folder: Path) -> Figures:
-    """One epoch, as the engine runs it; its own record says what it took."""
+    """One epoch, as the engine runs it; its own record says what it took. Then, uncounted, the run to compare it to."""
     from mien.config import Settings, override
     from mien.data.splits import divide
     from mien.data.store import Store
@@ -54,14 +54,17 @@ def train(folder: Path) -> Figures:
 
     store = Store.open(folder / "store")
     settings = resolve(override(Settings(), {"model.name": "compact-s", "train.epochs": 1}), store)
-    run = Run.create(folder / "runs", settings, store, divide(store, settings.data))
+    other = override(settings, {"model.dropout": 0.2})
+    fold = divide(store, settings.data)
+    run, after = (Run.create(folder / "runs", each, store, fold) for each in (settings, other))
     finish_run(run)
     costs = run.record.costs
+    finish_run(after)
     return {"seconds": costs.train_seconds, "peak_mb": costs.train_peak_mb}
 
 
-def report(folder: Path) -> Figures:
-    """The page of that run, with pictures."""
+def compare(folder: Path) -> Figures:
+    """The page of the two runs, with their intervals, their paired test and pictures."""
     from mien.compare import collect
     from mien.report import write_report
     from mien.runs import find_runs
@@ -69,7 +72,7 @@ def report(folder: Path) -> Figures:
     return timed(lambda: write_report(collect(find_runs(folder / "runs")), folder / "report"))
 
 
-STEPS: dict[str, Callable[[Path], Figures]] = {"prepare": prepare, "audit": audit, "train": train, "report": report}
+STEPS: dict[str, Callable[[Path], Figures]] = {"prepare": prepare, "audit": audit, "train": train, "compare": compare}
 
 
 def timed(work: Callable[[], object]) -> Figures:

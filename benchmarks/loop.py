@@ -19,7 +19,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,9 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 from family import rate
-from measure import Side, Turns, alternate, conditions, publish, ratios, spread, table
+from measure import Side, Turns, conditions, publish, spread, table
 from torch import nn
-from training import PACKAGES, RAF_DB, TARGETS, Task, make_data, mien_side
+from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, mien_side
 
 from mien import train
 from mien.checkpoint import State
@@ -141,24 +140,12 @@ def tasks(networks: Sequence[str], batch: int, width: float, data: Mapping[str, 
 def trained(task: Task, names: Sequence[str], rounds: int, seconds: float) -> list[list[str]]:
     """The lines of a network in the first table."""
     names = [name for name in names if averages(task) or CHANGES[name].make is not _averages_in_turn]
-    with ExitStack() as stack:
-        sides = []
-        for name in names:
-            command = [sys.executable, __file__, "--side", name, json.dumps(asdict(task))]
-            sides.append(stack.enter_context(Side(name, command, CHANGES[name].environment)))
-        slices = alternate(sides, rounds, seconds=seconds, most=task.most(rounds))
-        peaks = [side.finish()["peak_mb"] for side in sides]
-    return [
-        [
-            task.network,
-            name,
-            spread(ratios(done, slices[0])),
-            f"{peak / peaks[0]:.2f}",
-            spread((s.rate for s in done), 1),
-            f"{peak:.0f}",
-        ]
-        for name, done, peak in zip(names, slices, peaks, strict=True)
-    ]
+
+    def side(name: str) -> Side:
+        command = [sys.executable, __file__, "--side", name, json.dumps(asdict(task))]
+        return Side(name, command, CHANGES[name].environment)
+
+    return against_first(task, {name: partial(side, name) for name in names}, rounds=rounds, seconds=seconds)
 
 
 def averages(task: Task) -> bool:

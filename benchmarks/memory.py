@@ -17,13 +17,13 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import alternate, conditions, publish, ratios, spread, table
-from training import PACKAGES, RAF_DB, TARGETS, Task, make_data, start
+from measure import Side, conditions, publish, table
+from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, start
 
 from mien.machine import KEEP_PAGES, keeping_pages
 
@@ -73,24 +73,13 @@ def jemalloc() -> Path | None:
 
 def measure(task: Task, variants: Sequence[Variant], rounds: int, seconds: float) -> list[list[str]]:
     """A line of the table for each variant of a network."""
-    with ExitStack() as stack:
-        sides = []
-        for variant in variants:
-            changed = Task(**{**vars(task), "changes": {**(task.changes or {}), **variant.changes}})
-            sides.append(stack.enter_context(start("mien", changed, variant.environment)))
-        slices = alternate(sides, rounds, seconds=seconds, most=task.most(rounds))
-        peaks = [side.finish()["peak_mb"] for side in sides]
-    return [
-        [
-            task.network,
-            variant.name,
-            spread(ratios(done, slices[0])),
-            f"{peak / peaks[0]:.2f}",
-            spread((s.rate for s in done), 1),
-            f"{peak:.0f}",
-        ]
-        for variant, done, peak in zip(variants, slices, peaks, strict=True)
-    ]
+
+    def side(variant: Variant) -> Side:
+        changed = replace(task, changes={**(task.changes or {}), **variant.changes})
+        return start("mien", changed, variant.environment)
+
+    sides = {variant.name: partial(side, variant) for variant in variants}
+    return against_first(task, sides, rounds=rounds, seconds=seconds)
 
 
 def main() -> None:

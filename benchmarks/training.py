@@ -22,7 +22,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,6 +89,27 @@ class Task:
 def start(kind: str, task: Task, environment: Mapping[str, str] | None = None) -> Side:
     """Start a side: `mien`, `hand` or `alone`."""
     return Side(kind, [sys.executable, __file__, "--side", kind, json.dumps(asdict(task))], environment)
+
+
+def against_first(
+    task: Task, sides: Mapping[str, Callable[[], Side]], *, rounds: int, seconds: float
+) -> list[list[str]]:
+    """Sides that train one network in turns, each beside the first: the lines of a table, by the sides' names."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(side()) for side in sides.values()]
+        slices = alternate(started, rounds, seconds=seconds, most=task.most(rounds))
+        peaks = [side.finish()["peak_mb"] for side in started]
+    return [
+        [
+            task.network,
+            name,
+            spread(ratios(done, slices[0])),
+            f"{peak / peaks[0]:.2f}",
+            spread((s.rate for s in done), 1),
+            f"{peak:.0f}",
+        ]
+        for name, done, peak in zip(sides, slices, peaks, strict=True)
+    ]
 
 
 def mien_side(turns: Turns, task: Task) -> None:

@@ -103,7 +103,7 @@ def _save_every(steps: int) -> None:
     def now_and_then(run: Run, state: State) -> None:
         nonlocal calls
         calls += 1
-        if calls % steps == 0:
+        if calls % steps == 0 or state.epoch == run.settings.train.epochs:
             save(run, state)
 
     vars(loop).update(CHECKPOINT_SECONDS=-1.0, save=now_and_then)

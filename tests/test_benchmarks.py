@@ -335,12 +335,12 @@ SMALLEST = {
     "training.py": (["--quick", "--networks", "resnet34"], [1]),
     "prediction.py": (["--quick", "--fresh", "compact-s"], [4]),
     "first_use.py": (["--quick"], [1]),
-    "family.py": (["--quick"], [7]),
+    "family.py": (["--quick"], [8]),
     "shapes.py": (["--quick"], [6]),
     "growth.py": (["--sizes", "60", "120", "--rounds", "1"], [8]),
     "memory.py": (["--quick"], [2, 3]),
     "loop.py": (["--quick"], [7, 4]),
-    "accuracy.py": (["--quick"], [6, 2]),
+    "accuracy.py": (["--quick"], [9, 3]),
 }
 """Arguments of each script, and the rows of the tables it prints."""
 

@@ -24,7 +24,7 @@ from .errors import RunError
 from .models import Network
 from .runs import Epoch, Run
 
-__all__ = ["CHECKPOINT", "NEXT", "WEIGHTS", "State", "keep_best", "load", "load_weights", "save", "save_tensors"]
+__all__ = ["CHECKPOINT", "NEXT", "WEIGHTS", "State", "load", "load_weights", "save", "save_tensors"]
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
@@ -66,10 +66,10 @@ def save(run: Run, state: State) -> None:
     scaler, history = state.scaler.state_dict(), [asdict(line) for line in state.history]
     text = json.dumps(scalars | {"scaler": scaler, "history": history})
     save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
-    keep_best(run)
+    _keep_best(run)
 
 
-def keep_best(run: Run) -> None:
+def _keep_best(run: Run) -> None:
     """Let the weights that waited for the checkpoint be the best, where some did."""
     with run.writing():
         if (run.path / NEXT).exists():
@@ -116,7 +116,7 @@ def load(run: Run, state: State) -> None:
         raise RunError(f"{path} is damaged ({error}). Remove it: the run then starts from its first epoch.") from None
     if _waiting(run) > state.epoch:
         (run.path / NEXT).unlink()
-    keep_best(run)
+    _keep_best(run)
 
 
 def _waiting(run: Run) -> int:

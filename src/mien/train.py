@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import CHECKPOINT, NEXT, State, keep_best, load, load_weights, save, save_tensors
+from .checkpoint import CHECKPOINT, NEXT, State, load, load_weights, save, save_tensors
 from .config import Settings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -110,7 +110,6 @@ def train(
             if keep_epochs:
                 save_tensors(run, _epoch_file(state.epoch), judged, {})
     save(run, state)
-    keep_best(run)
     network = state.network
     network.load_state_dict(load_weights(run))
     return network.eval(), state
