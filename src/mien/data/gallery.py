@@ -1,7 +1,7 @@
 """The audit as a page: the worst of what it found, with small pictures, in one HTML file that needs nothing else.
 
 In: a store and its `Audit`. Out: HTML. `faces=False` leaves the pictures out, for corpora whose terms forbid
-showing them.
+showing them. Other pages of faces are made of the same `page` and `picture`.
 """
 
 import base64
@@ -14,7 +14,7 @@ import numpy as np
 from .audit import Audit, Group
 from .store import Store
 
-__all__ = ["STYLE", "gallery_page", "picture"]
+__all__ = ["gallery_page", "page", "picture"]
 
 GROUPS_SHOWN = 60
 IMAGES_SHOWN = 8
@@ -43,13 +43,18 @@ def gallery_page(store: Store, found: Audit, *, faces: bool = True) -> str:
     ]
     shown = [row for _, groups in sections for group in groups[:GROUPS_SHOWN] for row in group.rows[:IMAGES_SHOWN]]
     sources = _sources(store, set(shown))
-    title = f"Audit of {escape(store.meta.corpus)}"
+    told = f"<p>{len(store)} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
     body = "".join(_section(store, name, groups, sources, faces) for name, groups in sections)
+    return page(f"Audit of {store.meta.corpus}", f"{told}{_numbers(found)}{body}")
+
+
+def page(title: str, body: str) -> str:
+    """A whole HTML file: `title`, a text, above `body`, HTML."""
+    title = escape(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-        f"<h1>{title}</h1><p>{len(store)} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
-        f"{_numbers(found)}{body}</body></html>\n"
+        f"<h1>{title}</h1>{body}</body></html>\n"
     )
 
 

@@ -6,7 +6,7 @@ out, for corpora whose terms forbid showing them; the list then names the files.
 
 from html import escape
 
-from ..data.gallery import STYLE, picture
+from ..data.gallery import page, picture
 from ..data.store import Store
 from .labelnoise import LabelIssues
 
@@ -17,15 +17,11 @@ SHOWN = 120
 
 def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str:
     """The page: the estimate with its limits, then at most `SHOWN` faces."""
-    title = f"Doubtful labels of {escape(store.meta.corpus)}"
     rest = f", the first {SHOWN} shown" if len(issues.ids) > SHOWN else ""
     shown = "".join(_figure(store, issues, i, faces) for i in range(min(len(issues.ids), SHOWN)))
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-        f"<h1>{title}</h1><p>{escape(store.meta.licence)}</p><p>{escape(estimate(issues))}</p>"
-        f'<h2>Doubted: {len(issues.ids)}{rest}</h2><div class="group">{shown or "<p>None.</p>"}</div></body></html>\n'
-    )
+    told = f"<p>{escape(store.meta.licence)}</p><p>{escape(estimate(issues))}</p>"
+    found = f'<h2>Doubted: {len(issues.ids)}{rest}</h2><div class="group">{shown or "<p>None.</p>"}</div>'
+    return page(f"Doubtful labels of {store.meta.corpus}", told + found)
 
 
 def estimate(issues: LabelIssues) -> str:

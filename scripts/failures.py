@@ -1,0 +1,69 @@
+"""Which faces does a model get wrong though people agree on them? Prints shares, and writes a page of the faces.
+
+    python scripts/failures.py default --data STORE --out failures.html
+
+The faces are of the validation part, which no weight was fitted to and no figure is published from. People agree on a
+face where its own label has at least `--clear` of the store's distribution: 0.9, where FER2013's label counts as 30
+votes, says that six or more of FER+'s ten annotators gave the same. The most confident mistakes stand first.
+"""
+
+import argparse
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.atomic import write_text
+from mien.bundle import Bundle
+from mien.calibration import softmax, wilson
+from mien.config import Settings
+from mien.data.gallery import page, picture
+from mien.data.splits import Part, divide
+from mien.data.store import Store
+
+
+def share(name: str, right: NDArray[np.bool_]) -> str:
+    """`agreed: 0.900 [0.885, 0.914] n=1662`."""
+    low, high = wilson(int(right.sum()), len(right))
+    return f"{name}: {right.mean():.3f} [{float(low):.3f}, {float(high):.3f}] n={len(right)}"
+
+
+def faces(part: Part, rows: NDArray[np.int64], said: NDArray[np.int64], sure: NDArray[np.float64]) -> str:
+    """The faces at `rows` of the part, each with its label and what the model says."""
+    names = part.store.meta.labels
+    shown = "".join(
+        f"<figure>{picture(part.store, int(part.rows[i]))}<figcaption>{escape(names[part.labels[i]])}<br>"
+        f"{escape(names[said[i]])} {sure[i]:.0%}</figcaption></figure>"
+        for i in rows
+    )
+    return f'<p>{escape(part.store.meta.licence)}</p><div class="group">{shown}</div>'
+
+
+def main() -> None:
+    """Judge, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a file, or the name of a model that comes with mien")
+    parser.add_argument("--data", type=Path, required=True, help="a store with distributions")
+    parser.add_argument("--clear", type=float, default=0.9, help="share that makes a label agreed on")
+    parser.add_argument("--shown", type=int, default=60, help="faces on the page")
+    parser.add_argument("--out", type=Path, help="the page to write")
+    options = parser.parse_args()
+    bundle, store = Bundle.open(options.model), Store.open(options.data)
+    part = divide(store, Settings().data).valid
+    if part.soft is None or store.meta.labels != bundle.card.labels:
+        parser.error(f"{store.path} has no distributions over the classes of {options.model}.")
+    probabilities = softmax(bundle.logits(part.images()) / bundle.card.temperature)
+    said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right = said == part.labels
+    agreed = part.soft[np.arange(len(part)), part.labels] >= options.clear - 1e-6
+    print(share("people agree", right[agreed]), share("the others", right[~agreed]), sep="\n")
+    if options.out:
+        wrong = np.flatnonzero(agreed & ~right)
+        first = wrong[np.argsort(-sure[wrong])][: options.shown]
+        title = f"{bundle.path.stem}: {len(first)} of {len(wrong)} mistakes where people agree"
+        write_text(options.out, page(title, faces(part, first, said, sure)))
+
+
+if __name__ == "__main__":
+    main()
