@@ -41,6 +41,7 @@ from mien.config import Recipe, parse_overrides, read_recipe
 from mien.data.prepare import draw_store
 from mien.data.store import Store
 from mien.engines.local import finish
+from mien.errors import MienError
 from mien.runs import Run
 from mien.train import Progress
 
@@ -272,7 +273,10 @@ def main() -> None:
             options.seeds, options.paper_epochs, options.runs = 1, 2, Path(folder) / "runs"
             options.data = Path(folder) / "store"
             draw_store(options.data, count=600)
-        race(options)
+        try:
+            race(options)
+        except MienError as error:
+            parser.error(str(error))
 
 
 def race(options: argparse.Namespace) -> None:
