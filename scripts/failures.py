@@ -37,8 +37,8 @@ def faces(part: Part, rows: NDArray[np.int64], said: NDArray[np.int64], sure: ND
     """The faces at `rows` of the part, each with its label and what the model says."""
     names = part.store.meta.labels
     shown = "".join(
-        f"<figure>{picture(part.store, int(part.rows[i]))}<figcaption>{escape(names[part.labels[i]])}<br>"
-        f"{escape(names[said[i]])} {sure[i]:.0%}</figcaption></figure>"
+        f"<figure>{picture(part.store, int(part.rows[i]))}<figcaption>labelled {escape(names[part.labels[i]])}<br>"
+        f"said {escape(names[said[i]])} {sure[i]:.0%}</figcaption></figure>"
         for i in rows
     )
     return f'<p>{escape(part.store.meta.licence)}</p><div class="group">{shown}</div>'
