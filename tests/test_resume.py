@@ -389,7 +389,7 @@ def test_a_disk_without_locks_is_said(tmp_path: Path, store: Store, monkeypatch:
         raise OSError(errno.ENOLCK, "No locks available")
 
     run = plan_run(tmp_path, store)
-    monkeypatch.setattr("mien.runs.fcntl.flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(RunError, match=r"cannot be locked \(No locks available\)"), run.lock():
         pass
 

@@ -2,10 +2,11 @@
 
 import os
 import platform
-import resource
 import sys
 from importlib import metadata
 from pathlib import Path
+
+import psutil
 
 __all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "peak_memory_mb", "versions"]
 
@@ -32,9 +33,14 @@ def peak_memory_mb() -> float:
     On Linux it is `VmHWM`: unlike `ru_maxrss` it does not start at the peak of the process that forked this one.
     """
     status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
+    lines = status.read_text(encoding="utf-8", errors="replace").splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource  # Windows has none
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
@@ -78,13 +84,13 @@ def _asked() -> dict[str, str]:
 
 def describe() -> dict[str, str]:
     """System, processor and cores, in words."""
-    return {"system": platform.platform(terse=True), "processor": _processor(), "cores": str(os.cpu_count())}
+    return {"system": platform.platform(terse=True), "processor": _processor(), "cores": str(psutil.cpu_count())}
 
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
-        for line in information.read_text().splitlines():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

@@ -10,17 +10,16 @@
     peeking.csv          every epoch on the test, only after `--teach peeking`
     record.json          status, chosen epoch, costs, when the test was opened; written last
 
-A run is finished when `record.json` says so. One process at a time works in it, held by a lock that the
-system frees when the process dies, however it dies.
+A run is finished when `record.json` says so. One process at a time works in the folder: it holds the lock, which the
+system frees when the process dies, however it dies. `record.json` is only changed under that lock.
 """
 
 import csv
-import fcntl
 import io
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,11 +35,15 @@ from .crop import CropSpec
 from .data.splits import Fold, Part, divide
 from .data.store import Store
 from .errors import BROKEN_ARCHIVE, DataError, MienError, RunBusy, RunError
+from .locks import NO_LOCKS, hold, is_held_here
 
 __all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
 
+LOCK = "lock"
 LEFTOVERS = (PARTIAL, ".tmp*")
 """What killed processes leave half-written: mien's own temporary files, and those of safetensors."""
+UPDATE_SECONDS = 10.0
+"""How long a change of `record.json` waits for another process that works in the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +195,7 @@ class Run:
         try:
             yield
         except OSError as error:
-            raise RunError(
-                f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
-                "make room or allow it, then run the same command again."
-            ) from None
+            raise self._unwritable(error) from None
 
     @property
     def record(self) -> Record:
@@ -211,10 +211,15 @@ class Run:
             raise RunError(f"{path} is damaged ({error}). Remove it, and run the same command again.") from None
 
     def update(self, **changes: Any) -> Record:
-        """Write `record.json` with some fields changed."""
-        record = replace(self.record, **changes)
-        with self.writing():
-            write_json(self.path / "record.json", asdict(record))
+        """Read `record.json`, change some fields and write it, all under the run's lock.
+
+        The process that holds the lock goes on at once; any other waits a while. Raises `RunBusy` where it waited in
+        vain.
+        """
+        with self._held(wait=UPDATE_SECONDS):
+            record = replace(self.record, **changes)
+            with self.writing():
+                write_json(self.path / "record.json", asdict(record))
         return record
 
     @property
@@ -288,27 +293,45 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process, and clear away what killed ones left half-written.
+        """Work in the run: hold it for this process, and clear away what killed ones left half-written.
 
-        Raises `RunBusy` where another process has it.
+        Raises `RunBusy` where another process has it, or where this one works in it already.
         """
-        with self.writing():
-            file = (self.path / "lock").open("w")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunBusy(
-                    f"Another process works in {self.path}. Wait for it or stop it, then run this again."
-                ) from None
-            except OSError as error:
-                raise RunError(
-                    f"{self.path} cannot be locked ({error.strerror}). Put the runs on a disk that has file locks, "
-                    "such as a local one."
-                ) from None
+        if is_held_here(self.path / LOCK):
+            raise self._busy()
+        with self._held():
             for left in (path for pattern in LEFTOVERS for path in self.path.rglob(pattern)):
                 left.unlink(missing_ok=True)
             yield
+
+    @contextmanager
+    def _held(self, wait: float = 0.0) -> Iterator[None]:
+        """Hold the run's lock, again where this process holds it already."""
+        with ExitStack() as held:
+            try:
+                held.enter_context(hold(self.path / LOCK, wait=wait))
+            except TimeoutError:
+                raise self._busy() from None
+            except OSError as error:
+                raise self._unlockable(error) from None
+            yield
+
+    def _busy(self) -> RunBusy:
+        return RunBusy(f"Another process works in {self.path}. Wait for it or stop it, then run this again.")
+
+    def _unlockable(self, error: OSError) -> RunError:
+        if error.errno in NO_LOCKS:
+            return RunError(
+                f"{self.path} cannot be locked ({error.strerror}). Put the runs on a disk that has file locks, such as "
+                "a local one."
+            )
+        return self._unwritable(error)
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(
+            f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
+            "make room or allow it, then run the same command again."
+        )
 
 
 def resolve(settings: Settings, store: Store) -> Settings:

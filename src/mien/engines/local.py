@@ -1,16 +1,19 @@
 """The engine of one machine: runs one after the other, each in a fresh process.
 
-A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid.
+A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid. The two talk
+over two pipes: progress comes from the process, and an order to stop goes to it. No signal is sent, so a run saves
+itself on every system.
 """
 
+import _thread
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -21,9 +24,18 @@ from ..runs import Run
 from ..train import Progress
 from .work import finish_run, measure_prediction
 
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as Connection
+else:
+    from multiprocessing.connection import Connection
+
 __all__ = ["finish"]
 
 Report = Callable[[Run, Progress | None], None]
+Work = Callable[[Path, Connection, Connection], None]
+"""What a process does with the run in a folder: it sends progress into one pipe, and gets orders from the other."""
+KILLED = 9
+"""Number of the signal that a system without memory ends processes with."""
 
 
 def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) -> None:
@@ -46,18 +58,18 @@ def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) 
         report(run, None)
 
 
-def _train(path: Path, sender: Connection) -> None:
-    with _sentences(sender):
+def _train(path: Path, sender: Connection, orders: Connection) -> None:
+    with _obeying(orders), _sentences(sender):
         finish_run(Run.open(path), _telling(sender))
 
 
-def _train_and_peek(path: Path, sender: Connection) -> None:
-    with _sentences(sender):
+def _train_and_peek(path: Path, sender: Connection, orders: Connection) -> None:
+    with _obeying(orders), _sentences(sender):
         finish_run(Run.open(path), _telling(sender), teach_peeking=True)
 
 
-def _measure(path: Path, sender: Connection) -> None:
-    with _sentences(sender):
+def _measure(path: Path, sender: Connection, orders: Connection) -> None:
+    with _obeying(orders), _sentences(sender):
         measure_prediction(Run.open(path))
 
 
@@ -72,30 +84,47 @@ def _telling(sender: Connection) -> Callable[[Progress], None]:
 
 
 @contextmanager
-def _sentences(sender: Connection) -> Iterator[None]:
-    """Send an error of mien's to the parent as its sentence; leave quietly when interrupted.
+def _obeying(orders: Connection) -> Iterator[None]:
+    """Take each order of the engine, and its death, as a Ctrl-C. Leave with code 130 when interrupted.
 
-    A process group of its own keeps signals to the parent's group away: the parent alone says when to stop.
+    The training loop saves the run before it lets itself be interrupted. A process group of its own, where the system
+    has groups, keeps the terminal's signals away: the engine alone says when to stop.
     """
-    os.setpgrp()
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
     try:
+        threading.Thread(target=_obey, args=(orders,), daemon=True).start()
         yield
-    except MienError as error:
-        sender.send(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _in_fresh_process(work: Callable[[Path, Connection], None], run: Run, report: Report) -> int:
+def _obey(orders: Connection) -> None:
+    with suppress(EOFError, OSError):
+        while orders.recv():
+            _thread.interrupt_main()
+    _thread.interrupt_main()
+
+
+@contextmanager
+def _sentences(sender: Connection) -> Iterator[None]:
+    """Send an error of mien's to the engine as its sentence."""
+    try:
+        yield
+    except MienError as error:
+        sender.send(str(error))
+
+
+def _in_fresh_process(work: Work, run: Run, report: Report) -> int:
     """Do `work` on `run` in a process of its own; returns the code that it ended with."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(run.path, sender), name=run.id)
-    with _forwarding(process) as stopped:
+    orders, order = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(run.path, sender, orders), name=run.id)
+    with order, receiver, _passing_on(order) as stopped:
         _start(process)
         sender.close()
-        if stopped:
-            process.terminate()
+        orders.close()
         refusal = _listen(receiver, run, report)
         process.join()
     if stopped or process.exitcode == 130:
@@ -110,16 +139,28 @@ def _start(process: BaseProcess) -> None:
 
     While it loads its libraries it is still in the terminal's group.
     """
-    resource_tracker.ensure_running()  # it unblocks the signals when it starts
     added = keeping_pages()
     os.environ.update(added)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        with _deaf():
+            process.start()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for name in added:
             del os.environ[name]
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Block SIGINT, where the system can, for a process that is started meanwhile too."""
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it unblocks the signals when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(receiver: Connection, run: Run, report: Report) -> str:
@@ -127,6 +168,8 @@ def _listen(receiver: Connection, run: Run, report: Report) -> str:
     while True:
         try:
             message = receiver.recv()
+        except InterruptedError:  # on Windows, by Ctrl-C
+            continue
         except EOFError:
             return ""
         if isinstance(message, str):
@@ -135,14 +178,17 @@ def _listen(receiver: Connection, run: Run, report: Report) -> str:
 
 
 @contextmanager
-def _forwarding(process: BaseProcess) -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to the process, so that it saves itself before this one ends."""
+def _passing_on(order: Connection) -> Iterator[list[int]]:
+    """Pass SIGINT and SIGTERM on as orders to stop, so that the run saves itself before this process ends.
+
+    An order that comes before the process listens waits in the pipe.
+    """
     caught: list[int] = []
 
     def forward(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
-        if process.is_alive():
-            process.terminate()
+        with suppress(OSError):  # it has ended already
+            order.send(True)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -154,6 +200,6 @@ def _forwarding(process: BaseProcess) -> Iterator[list[int]]:
 
 def _crash(code: int) -> str:
     if code < 0:
-        cause = "; it may have run out of memory" if code == -signal.SIGKILL else ""
+        cause = "; it may have run out of memory" if code == -KILLED else ""
         return f"Its process was ended by {signal.Signals(-code).name}{cause}. The same command tries it again."
     return f"Its process ended with code {code}; the reason stands above. The same command tries it again."

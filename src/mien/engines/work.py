@@ -16,7 +16,7 @@ from ..errors import ConfigError, NonFinite
 from ..evaluate import evaluate, load_network, peek
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
-from ..runs import Run
+from ..runs import Costs, Run
 from ..train import Progress, means, predict_logits, selected_epoch, train
 
 __all__ = ["finish_run", "measure_prediction", "pick_device"]
@@ -70,6 +70,11 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
 
 def measure_prediction(run: Run) -> None:
     """Peak memory and speed of prediction at a batch of 64, in this process, which must be a fresh one."""
+    with run.lock():
+        run.update(costs=_prediction_costs(run))
+
+
+def _prediction_costs(run: Run) -> Costs:
     device = pick_device()
     network = load_network(run, device)
     store = Store.open(run.data.store)
@@ -80,13 +85,12 @@ def measure_prediction(run: Run) -> None:
         predict_logits(network, images, PREDICT_BATCH)
         rounds += 1
     speed = rounds * len(images) / (time.monotonic() - started)
-    costs = replace(
+    return replace(
         run.record.costs,
         predict_peak_mb=round(_peak_mb(device), 1),
         predict_images_per_second=round(speed, 1),
         predict_batch=PREDICT_BATCH,
     )
-    run.update(costs=costs)
 
 
 def pick_device() -> torch.device:
