@@ -12,11 +12,12 @@ import onnx
 import pytest
 
 from mien import bundle as bundle_module
-from mien.bundle import Bundle, _entry, _unseal, seal
+from mien.bundle import Bundle, _unseal, seal
 from mien.card import write_card
 from mien.config import override, read_recipe
 from mien.crop import CropSpec
 from mien.errors import BundleError, DataError
+from mien.modelfile import entry
 from tiny_bundle import CARD, model_bytes, write_bundle
 
 
@@ -32,7 +33,7 @@ def faces(count: int, seed: int = 1) -> np.ndarray:
 def test_card_comes_back_whole(path: Path) -> None:
     card = Bundle.open(path).card
     assert write_card(card) == write_card(CARD)
-    assert card.sha256 == hashlib.sha256(path.read_bytes()[: -len(_entry(b"mien.sha256", b"0" * 64))]).hexdigest()
+    assert card.sha256 == hashlib.sha256(path.read_bytes()[: -len(entry(b"mien.sha256", b"0" * 64))]).hexdigest()
     assert str(card.test["accuracy"]) == "0.500 [0.420, 0.580] n=140"
 
 
@@ -87,7 +88,7 @@ def test_swapped_labels_are_refused(path: Path) -> None:
 
 
 def test_what_is_added_at_the_end_is_refused(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + _entry(b"note", b"hello"))
+    path.write_bytes(path.read_bytes() + entry(b"note", b"hello"))
     with pytest.raises(BundleError, match="something was added"):
         Bundle.open(path)
 
@@ -99,7 +100,7 @@ def test_what_is_added_at_the_end_is_refused(path: Path) -> None:
         (b"hello, I am a text\n", "is not an ONNX model"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "is not an ONNX model"),
         (model_bytes(), "is not a mien bundle: it has no card"),
-        (model_bytes() + _entry(b"mien", b"{}"), "does not end with its hash"),
+        (model_bytes() + entry(b"mien", b"{}"), "does not end with its hash"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -123,9 +124,9 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, sentence: str) 
     ],
 )
 def test_a_sealed_card_that_makes_no_sense_is_refused(tmp_path: Path, card: bytes, sentence: str) -> None:
-    content = model_bytes() + _entry(b"mien", card)
+    content = model_bytes() + entry(b"mien", card)
     path = tmp_path / "odd.onnx"
-    path.write_bytes(content + _entry(b"mien.sha256", hashlib.sha256(content).hexdigest().encode()))
+    path.write_bytes(content + entry(b"mien.sha256", hashlib.sha256(content).hexdigest().encode()))
     with pytest.raises(BundleError, match=sentence):
         Bundle.open(path)
 

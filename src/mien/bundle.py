@@ -1,14 +1,13 @@
 """A trained model as one file, `NAME.onnx`, opened without torch and without the onnx package.
 
 It is a plain ONNX model (uint8 `(B, H, W, C)` in, logits `(B, K)` out) with two entries at the end of its metadata:
-`mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry. An ONNX file is a
-protobuf message, whose fields may stand in any order and whose entries add up, so both are appended to what the
-exporter wrote; any ONNX tool still opens the file. The hash finds accidents and edits; it is no signature.
+`mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry. Both are appended to what
+the exporter wrote, and any ONNX tool still opens the file. The hash shows damage and tampering. It is no signature:
+whoever changes a file can seal it again.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
 from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from .calibration import softmax
 from .card import Card, read_card, write_card
 from .errors import BundleError, DataError
+from .modelfile import entry, foreign, metadata
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,9 +33,9 @@ MAX_BYTES = (1 << 31) - 1
 """Protobuf's own limit."""
 MAX_CARD_BYTES = 1 << 20
 CARD, HASH = b"mien", b"mien.sha256"
-METADATA_PROPS = 14
-"""Number of the field `ModelProto.metadata_props`; its entries have fields 1, the key, and 2, the value."""
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+WORDS = 200
+"""Letters of ONNX Runtime's own words that a sentence repeats."""
+NOT_ONNX, NO_CARD = "is not an ONNX model", "is not a mien bundle: it has no card"
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
 """ONNX Runtime 1.29 and later tell their maker of every model that is loaded, unless this is set before they load."""
 
@@ -69,7 +69,7 @@ class Bundle:
         try:
             card = _unseal(content)
         except BundleError as error:
-            raise BundleError(f"{path} {error}. Export it again with `mien export RUN -o {path.name}`.") from None
+            raise BundleError(f"{path} {error}. {_advice(str(error), path)}") from None
         return cls(path, card, content, threads)
 
     def load(self) -> None:
@@ -79,7 +79,9 @@ class Bundle:
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits `(B, K)` float32 of face crops `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
 
-        Raises `DataError` where the crops are of another shape or type.
+        Raises:
+            DataError: the crops are of another shape or type.
+            BundleError: the network cannot be loaded or run, or its answer is no logits: another shape, NaN, infinity.
         """
         spec = self.card.crop
         expected = (spec.size, spec.size, spec.channels)
@@ -89,7 +91,7 @@ class Bundle:
         logits = np.empty((len(images), len(self.card.labels)), np.float32)
         for start in range(0, len(images), BATCH):
             part = slice(start, start + BATCH)
-            logits[part] = network.run(None, {"images": images[part]})[0]
+            logits[part] = self._answer(network, images[part])
         return logits
 
     def probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -99,6 +101,20 @@ class Bundle:
     def calibrated(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Probabilities `(B, K)` of this model's logits `(B, K)`."""
         return softmax(logits / np.float64(self.card.temperature))
+
+    def _answer(self, network: "onnxruntime.InferenceSession", images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            logits: NDArray[np.float32] = network.run(None, {"images": images})[0]
+        except Exception as error:  # onnxruntime's own classes differ between its versions
+            raise BundleError(f"{self.path}: ONNX Runtime cannot run the network ({_words(error)}).") from None
+        if logits.shape != (len(images), len(self.card.labels)):
+            expected = (len(images), len(self.card.labels))
+            raise BundleError(f"{self.path}: the network gave logits {logits.shape} where {expected} were expected.")
+        if not np.isfinite(logits).all():
+            raise BundleError(
+                f"{self.path}: the network's logits are NaN or infinite. Train that run again, and export it."
+            )
+        return logits
 
     def _network(self) -> "onnxruntime.InferenceSession":
         with self._lock:
@@ -115,7 +131,7 @@ class Bundle:
         try:
             network = onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes differ between its versions
-            raise BundleError(f"{self.path}: ONNX Runtime cannot load the network ({_first_line(error)}).") from None
+            raise BundleError(f"{self.path}: ONNX Runtime cannot load the network ({_words(error)}).") from None
         _check_network(network, self.card, self.path)
         return network
 
@@ -144,10 +160,10 @@ def seal(model: bytes, card: Card) -> bytes:
 
     Raises `BundleError` where the model already has a card or the whole would be too large.
     """
-    if any(key in (CARD, HASH) for key, _, _ in _metadata(model)):
+    if any(key in (CARD, HASH) for key, _, _ in metadata(model)):
         raise BundleError("The model is a mien bundle already; seal what the exporter wrote.")
-    content = model + _entry(CARD, write_card(card).encode())
-    content += _entry(HASH, hashlib.sha256(content).hexdigest().encode())
+    content = model + entry(CARD, write_card(card).encode())
+    content += entry(HASH, hashlib.sha256(content).hexdigest().encode())
     if len(content) > MAX_BYTES:
         raise BundleError(f"The model has {len(content) >> 20} MB, and one file holds at most {MAX_BYTES >> 20}.")
     return content
@@ -156,75 +172,31 @@ def seal(model: bytes, card: Card) -> bytes:
 def _unseal(content: bytes) -> Card:
     """The card of a bundle; raises `BundleError` with the part of a sentence that follows its path."""
     try:
-        entries = list(_metadata(content))
+        entries = list(metadata(content))
     except (ValueError, IndexError):
         started = content[:1] == b"\x08"  # an ONNX model starts with its ir_version
-        raise BundleError("is cut off or damaged" if started else "is not an ONNX model") from None
+        raise BundleError("is cut off or damaged" if started else NOT_ONNX) from None
     cards = [value for key, value, _ in entries if key == CARD]
     if not cards:
-        raise BundleError("is not a mien bundle: it has no card")
+        raise BundleError(NO_CARD)
     key, value, start = entries[-1]
-    if key != HASH or start + len(_entry(key, value)) != len(content):
+    if key != HASH or start + len(entry(key, value)) != len(content):
         raise BundleError("is cut off, or something was added to it: it does not end with its hash")
     sha256 = hashlib.sha256(memoryview(content)[:start]).hexdigest()
     if value != sha256.encode() or len(cards) > 1:
         raise BundleError("was changed after it was written: its hash does not fit")
     if len(cards[0]) > MAX_CARD_BYTES:
         raise BundleError(f"has a card of {len(cards[0]) >> 20} MB")
+    if reason := foreign(content):
+        raise BundleError(reason)
     return read_card(cards[0].decode("utf-8", "replace"), sha256)
 
 
-def _metadata(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
-    """Key, value and offset of each metadata entry; raises `ValueError` or `IndexError` for broken protobuf."""
-    for number, value, offset in _fields(memoryview(content)):
-        if number == METADATA_PROPS:
-            entry = {part: bytes(text) for part, text, _ in _fields(value)}
-            yield entry.get(1, b""), entry.get(2, b""), offset
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, memoryview, int]]:
-    """Number, bytes (none for numbers) and offset of each field of a protobuf message; nothing is copied."""
-    at = 0
-    while at < len(content):
-        offset = at
-        tag, at = _varint(content, at)
-        kind, length = tag & 7, 0
-        if kind == VARINT:
-            _, at = _varint(content, at)
-        elif kind == BYTES:
-            length, at = _varint(content, at)
-        elif kind in (FIXED32, FIXED64):
-            at += 4 if kind == FIXED32 else 8
-        if kind not in (VARINT, BYTES, FIXED32, FIXED64) or tag < 8:
-            raise ValueError("a kind of field that ONNX does not have")
-        if at + length > len(content):
-            raise ValueError("a field that is longer than the file")
-        yield tag >> 3, content[at : at + length], offset
-        at += length
-
-
-def _varint(content: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = content[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("a number of more than ten bytes")
-
-
-def _entry(key: bytes, value: bytes) -> bytes:
-    body = _field(1, key) + _field(2, value)
-    return _field(METADATA_PROPS, body)
-
-
-def _field(number: int, value: bytes) -> bytes:
-    length, head = len(value), bytearray([number << 3 | BYTES])
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes(head) + bytes([length]) + value
+def _advice(reason: str, path: Path) -> str:
+    """What to do; nobody is told to write over a file that mien did not make, such as a photograph."""
+    if reason in (NOT_ONNX, NO_CARD) or path.suffix != ".onnx":
+        return "A model is one file, NAME.onnx, as `mien export RUN -o NAME.onnx` writes it."
+    return f"Export it again with `mien export RUN -o {path.name}`."
 
 
 def _read(path: Path) -> bytes:
@@ -252,15 +224,24 @@ def _inside() -> list[str]:
 
 
 def _check_network(session: "onnxruntime.InferenceSession", card: Card, path: Path) -> None:
-    seen = [(put.name, put.type, put.shape[1:]) for put in (*session.get_inputs(), *session.get_outputs())]
+    puts = (*session.get_inputs(), *session.get_outputs())
+    seen = [(put.name, put.type, put.shape[1:]) for put in puts]
     spec = card.crop
     expected = [
         ("images", "tensor(uint8)", [spec.size, spec.size, spec.channels]),
         ("logits", "tensor(float)", [len(card.labels)]),
     ]
     if seen != expected:
-        raise BundleError(f"{path}: the network does not fit its card: it has {seen}, expected {expected}.")
+        raise BundleError(f"{path}: the network does not fit its card: it has {_short(seen)}, expected {expected}.")
+    if any(isinstance(put.shape[0], int) for put in puts):
+        raise BundleError(f"{path}: the network takes a fixed number of faces at a time; a model takes any number.")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _words(error: Exception) -> str:
+    """The first line of what ONNX Runtime says, cut short: names in a file may be of any length, of any letters."""
+    return _short(next(iter(str(error).splitlines()), type(error).__name__))
+
+
+def _short(seen: object) -> str:
+    words = "".join(letter if letter.isprintable() else "?" for letter in str(seen))
+    return words if len(words) <= WORDS else f"{words[:WORDS]}…"
