@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check fix bench bench-train clean
+.PHONY: help demo test test-long check fix docs bench bench-train clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,9 @@ check: $(READY)  ## format, lint, types, floors
 fix: $(READY)  ## let ruff repair what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## the documentation as a site, in build/site; it needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 bench: $(READY)  ## Markdown tables of speed and memory; DATA=STORE adds accuracy, BENCH=--quick tries it in minutes
 	$(BIN)/python benchmarks/training.py $(BENCH)

@@ -27,6 +27,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^::: (mien[a-z_.]*)$", re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -51,8 +52,8 @@ def text_of(page: str) -> str:
 
 
 def prose_of(page: str) -> str:
-    """The page without its code blocks."""
-    return FENCE.sub("", text_of(page))
+    """The page without its code blocks, and without the lines that name a module for the site to document."""
+    return DIRECTIVE.sub("", FENCE.sub("", text_of(page)))
 
 
 def inline(page: str) -> list[str]:
