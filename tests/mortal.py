@@ -7,6 +7,7 @@ written. So a death can be placed anywhere, and the same number is the same plac
 import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -37,6 +38,42 @@ def live(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1) -> int:
     process.join(120)
     assert process.exitcode is not None
     return process.exitcode
+
+
+def replace_folder(path: Path, *, dies_at: int, swaps: bool) -> int:
+    """Put a new folder in the place of the one at `path`, and return the code that the process ended with.
+
+    Without `swaps` the system cannot exchange two folders in one step.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: this child uses none
+        child = os.fork()
+    if not child:
+        try:
+            _replace_folder(path, dies_at, swaps)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _replace_folder(path: Path, dies_at: int, swaps: bool) -> None:
+    moment = _countdown(dies_at)
+
+    def mortal(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            moment()
+            result = call(*arguments, **options)
+            moment()
+            return result
+
+        return wrapped
+
+    vars(os).update({name: mortal(getattr(os, name)) for name in ("rename", "replace", "fsync", "rmdir", "unlink")})
+    vars(atomic)["exchange"] = mortal(atomic.exchange) if swaps else lambda one, other: False
+    with atomic.new_folder(path, replace=True) as folder:
+        for name in ("a", "b"):
+            (folder / name).write_bytes(b"new")
 
 
 def steps(run: Run) -> int:

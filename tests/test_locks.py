@@ -1,6 +1,5 @@
 """One process at a time, and nothing that stands in the lock's place is touched."""
 
-import multiprocessing
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from mien.data.store import Store
 from mien.errors import RunBusy, RunError
 from mien.locks import hold, is_held_here
 from mien.runs import Run
-
-SERVER = multiprocessing.get_context("forkserver")
+from mortal import SERVER
 
 
 def try_to_hold(path: Path) -> None:

@@ -329,7 +329,7 @@ def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: si
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        files = list(tmp_path.glob(".s.partial-*/images.npy"))
+        files = list(tmp_path.glob(".s.partial-*/s/images.npy"))
         if files and files[0].stat().st_size > 100_000:
             break
         time.sleep(0.005)
@@ -341,7 +341,7 @@ def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: si
     for left in tmp_path.glob(".s.partial-*"):
         assert how == signal.SIGKILL
         with pytest.raises(DataError):
-            Store.open(left)
+            Store.open(left / "s")
 
 
 MEASURE = """

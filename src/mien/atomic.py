@@ -1,60 +1,92 @@
-"""Whole files or none: write under a temporary name, fsync, rename, fsync the folder.
+"""Whole files or none: write in a temporary folder, fsync, move into place, fsync the folder.
 
-A reader never sees half a file, and a full disk leaves the old one in place.
+A reader never sees half a file, and a full disk leaves the old one in place. A process that is killed leaves its
+temporary folder behind, which the next writer sweeps (`mien.temporary`).
 """
 
+import errno
 import json
 import os
-import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "new_file", "new_folder", "write_bytes", "write_json", "write_text"]
+from .exchange import exchange
+from .temporary import OLD, folder_beside
 
-PARTIAL = ".*.partial-*"
-"""Glob of the temporary names: what a killed process may leave behind."""
+__all__ = ["move", "new_file", "new_folder", "write_bytes", "write_json", "write_text"]
+
+ATTEMPTS = 50
+"""Tries of `move`, a fiftieth of a second apart."""
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what the body wrote there becomes `path` when it ends well."""
-    temporary = _beside(path)
-    try:
+    """Yield a temporary path; what the body wrote there becomes `path` when it ends well.
+
+    It has the name of `path`, in a folder of its own: the body may put other files beside it.
+    """
+    with folder_beside(path) as room:
+        temporary = room / path.name
         yield temporary
         _sync(temporary)
-        os.replace(temporary, path)
+        move(temporary, path)
         _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, renamed to `path` when the body ends well, else removed.
+    """Yield a temporary folder, which becomes `path` when the body ends well, else is removed.
+
+    An old folder at `path` is exchanged for the new one in one step, where the system can. Elsewhere it is moved away
+    first: should the process be killed before the next step, the old folder comes back with the next `sweep`.
 
     Raises `FileExistsError` at the end where `path` exists and `replace` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process that had this one's number
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in temporary.iterdir():
+    with folder_beside(path) as room:
+        new = room / path.name
+        new.mkdir()
+        yield new
+        for file in new.iterdir():
             _sync(file)
-        if path.exists() and not replace:
-            raise FileExistsError(path)
-        old = _beside(path, "old")
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(path, old)
-        os.rename(temporary, path)
-        shutil.rmtree(old, ignore_errors=True)
+        _sync(new)
+        if not os.path.lexists(path):
+            _place(new, path)
+        elif not replace:
+            raise FileExistsError(errno.EEXIST, "it exists already", str(path))
+        elif not exchange(new, path):
+            (room / OLD).mkdir()
+            os.rename(path, room / OLD / path.name)
+            _place(new, path)
         _sync(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _place(new: Path, path: Path) -> None:
+    try:
+        os.rename(new, path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+            raise FileExistsError(errno.EEXIST, "it exists already", str(path)) from None
+        raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file to `target`, in the place of what is there.
+
+    Windows refuses while a reader has `target` open. Readers are quick, so it is tried for a second.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or not left:
+                raise
+            time.sleep(1 / ATTEMPTS)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -73,12 +105,11 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def _beside(path: Path, word: str = "partial") -> Path:
-    return path.with_name(f".{path.name}.{word}-{os.getpid()}")
-
-
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Ask the disk to keep a file or folder. Windows syncs only files, and only those that are open for writing."""
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

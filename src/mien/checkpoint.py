@@ -8,7 +8,6 @@ may not come to the same epoch again where its arithmetic does not repeat, as on
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .atomic import new_file
+from .atomic import move, new_file
 from .errors import RunError
 from .models import Network
 from .runs import Epoch, Run
@@ -73,7 +72,7 @@ def _keep_best(run: Run) -> None:
     """Let the weights that waited for the checkpoint be the best, where some did."""
     with run.writing():
         if (run.path / NEXT).exists():
-            os.replace(run.path / NEXT, run.path / WEIGHTS)
+            move(run.path / NEXT, run.path / WEIGHTS)
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -12,8 +12,8 @@ from .data.splits import Fold, Part
 from .errors import RunError
 from .metrics import scores
 from .models import Network, build
-from .runs import Logits, Run
-from .train import EPOCHS, placed, predict_logits
+from .runs import EPOCHS, Logits, Run
+from .train import placed, predict_logits
 
 __all__ = ["evaluate", "load_network", "peek"]
 

@@ -29,19 +29,20 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from .atomic import PARTIAL, new_file, write_json, write_text
+from .atomic import new_file, write_json, write_text
 from .config import Settings, settings_from
 from .crop import CropSpec
 from .data.splits import Fold, Part, divide
 from .data.store import Store
 from .errors import BROKEN_ARCHIVE, DataError, MienError, RunBusy, RunError
 from .locks import NO_LOCKS, hold, is_held_here
+from .temporary import sweep
 
-__all__ = ["Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
+__all__ = ["EPOCHS", "Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
 
 LOCK = "lock"
-LEFTOVERS = (PARTIAL, ".tmp*")
-"""What killed processes leave half-written: mien's own temporary files, and those of safetensors."""
+EPOCHS = "epochs"
+"""Folder of the weights of every epoch, where they are kept."""
 UPDATE_SECONDS = 10.0
 """How long a change of `record.json` waits for another process that works in the folder."""
 
@@ -300,8 +301,8 @@ class Run:
         if is_held_here(self.path / LOCK):
             raise self._busy()
         with self._held():
-            for left in (path for pattern in LEFTOVERS for path in self.path.rglob(pattern)):
-                left.unlink(missing_ok=True)
+            for folder in (self.path, self.path / EPOCHS):
+                sweep(folder)
             yield
 
     @contextmanager

@@ -27,14 +27,12 @@ from .data.batches import Batches, generator, stream
 from .data.splits import Part
 from .errors import ConfigError, NonFinite
 from .models import Network, build
-from .runs import Epoch, Run
+from .runs import EPOCHS, Epoch, Run
 
-__all__ = ["EPOCHS", "Progress", "build_network", "means", "placed", "predict_logits", "rehearse", "train"]
+__all__ = ["Progress", "build_network", "means", "placed", "predict_logits", "rehearse", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
-EPOCHS = "epochs"
-"""Folder of the weights of every epoch, where they are kept."""
 PREDICT_BATCH = 32
 NORMALISATION_SAMPLES = 4096
 ONE_SIGNAL_SECONDS = 1.0

@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .atomic import move
 from .errors import DataError
+from .temporary import folder_beside
 
 __all__ = [
     "CAMERA",
@@ -221,21 +223,21 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]
     """
     if path.suffix.lower() not in CODECS:
         raise DataError(f"Cannot write {path}: an annotated video ends in .mp4 or .avi.")
-    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
-    film = _Film(path, temporary, min(fps, MOST_FPS))
     try:
-        yield film.append
-        if film.close():
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with folder_beside(path) as room:
+            film = _Film(path, room / path.name, min(fps, MOST_FPS))
+            yield film.append
+            if film.close():
+                move(film.temporary, path)
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: no such folder, or no leave to write ({error.strerror}).") from None
 
 
 class _Film:
     """A video under way."""
 
     def __init__(self, path: Path, temporary: Path, fps: float) -> None:
-        self._path, self._temporary, self._fps = path, temporary, fps
+        self._path, self.temporary, self._fps = path, temporary, fps
         self._writer: cv2.VideoWriter | None = None
         self._last: Any = None
         self._written = 0
@@ -255,7 +257,7 @@ class _Film:
         self._fill(self._written + 1)
         self._writer.release()
         with _silent():
-            check = cv2.VideoCapture(str(self._temporary), cv2.CAP_FFMPEG)
+            check = cv2.VideoCapture(str(self.temporary), cv2.CAP_FFMPEG)
         count = check.get(cv2.CAP_PROP_FRAME_COUNT) if check.isOpened() else 0
         check.release()
         if count < self._written:
@@ -263,7 +265,7 @@ class _Film:
         return True
 
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
-        codec, name = CODECS[self._path.suffix.lower()], _for_opencv(self._temporary)
+        codec, name = CODECS[self._path.suffix.lower()], _for_opencv(self.temporary)
         with _silent():
             writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), self._fps, size)
         if not writer.isOpened():

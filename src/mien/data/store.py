@@ -27,6 +27,7 @@ from ..atomic import new_folder, write_json
 from ..crop import CropSpec
 from ..errors import DataError, LabelError
 from ..labels import LabelSet
+from ..temporary import sweep
 from ..version import __version__
 
 __all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
@@ -106,6 +107,8 @@ class Store:
     def open(cls, path: Path | str) -> "Store":
         """Open a store folder; raises `DataError` where it is not one, not whole, or its parts disagree."""
         path = Path(path)
+        if not path.exists():
+            sweep(path.parent)  # killed while it was replaced, on a system that cannot exchange folders
         meta = _read_meta(path)
         images = _map(path / "images.npy")
         expected = (meta.count, meta.crop.size, meta.crop.size, meta.crop.channels)
