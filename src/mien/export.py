@@ -78,7 +78,7 @@ def onnx_bytes(network: Network, size: int) -> bytes:
     network = network.eval().cpu()
     # Two faces: the exporter takes a batch of one for a constant.
     faces = torch.zeros(2, size, size, len(network.pixel_mean), dtype=torch.uint8)
-    with _quiet():
+    with _quiet(), torch.no_grad():
         program: Any = torch.onnx.export(
             network,
             (faces,),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..config import DataSettings
 from ..errors import DataError
+from .deal import deal
 from .store import Store
 
 __all__ = ["Fold", "Part", "SealedPart", "divide", "fold_count"]
@@ -126,10 +127,10 @@ def _tests(store: Store, settings: DataSettings) -> tuple[NDArray[np.int64], ...
     return _folds(store, settings.protocol, settings.folds, settings.split_seed + settings.repeat)
 
 
-@lru_cache(maxsize=16)  # a large store takes ten seconds, and a grid asks for every cell
+@lru_cache(maxsize=16)  # a large store takes a quarter of a minute, and a grid asks for every cell
 def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[np.int64], ...]:
     """The test rows of each fold. Copies of one image never fall into two folds; nor do subjects, if grouped."""
-    from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
+    from sklearn.model_selection import LeaveOneGroupOut
 
     rows, subjects = np.arange(len(store)), store.samples.subject
     if protocol != "kfold" and (subjects == "").any():
@@ -141,8 +142,8 @@ def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[
         if protocol == "loso":
             return tuple(test for _, test in LeaveOneGroupOut().split(rows, groups=subjects))
         groups = _groups(store, rows) if protocol == "group-kfold" else _pixels(store, rows)
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        return tuple(test for _, test in splitter.split(rows, store.samples.label, groups))
+        fold_of = deal(store.samples.label, groups, folds, seed)
+        return tuple(np.flatnonzero(fold_of == fold) for fold in range(folds))
     except ValueError as error:
         raise DataError(f"Cannot divide {store.path} by {protocol} into folds: {error}") from None
 
@@ -168,56 +169,67 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
     labels, groups = store.samples.label[rows], _groups(store, rows)
     rng = np.random.default_rng(settings.split_seed)
     wanted = np.round(np.bincount(labels, minlength=len(store.labels)) * settings.valid_fraction).astype(int)
-    members = _members(groups)
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order, ends = np.argsort(group, kind="stable"), np.cumsum(sizes)
     chosen = np.zeros(len(rows), dtype=bool)
-    for group in rng.permutation(len(members)):
-        counts = np.bincount(labels[members[group]], minlength=len(wanted))
+    for number in rng.permutation(len(sizes)):
+        members = order[ends[number] - sizes[number] : ends[number]]
+        counts = np.bincount(labels[members], minlength=len(wanted))
         if (counts <= wanted).all():
-            chosen[members[group]] = True
+            chosen[members] = True
             wanted -= counts
+            if not wanted.any():
+                break  # no other group fits
     if not chosen.any() or chosen.all():
         raise DataError(
-            f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(members)} "
+            f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(sizes)} "
             f"groups (subjects, or copies of one image) off {store.path}. Raise data.valid_fraction, or give it a "
             "valid split."
         )
     return rows[~chosen], rows[chosen]
 
 
-def _groups(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """Who must stay together: one subject, and all copies of one image, whoever they are given to.
+def _groups(store: Store, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Who must stay together: one subject, and all copies of one image, whoever they are given to. `(n,)` numbers.
 
-    A group is named by its subject, or by its pixels; where copies join several, by the first of their names.
+    A group has the place of its name among all names, sorted: its subject, or the hash of its pixels; where copies join
+    several, the first of their names.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     subjects, pixels = store.samples.subject[rows], _pixels(store, rows)
-    names, own = np.unique(np.where(subjects == "", pixels, subjects), return_inverse=True)
+    if not (subjects != "").any():
+        return pixels
+    hashes = [digest.tobytes().hex() for digest in _digests(store)[rows[subjects == ""]]]
+    subjects = subjects.astype(f"U{max(64, subjects.itemsize // 4)}" if hashes else subjects.dtype)
+    subjects[subjects == ""] = hashes
+    names, own = np.unique(subjects, return_inverse=True)
     images, image = np.unique(pixels, return_inverse=True)
     side = len(names) + len(images)
     links = coo_array((np.ones(len(rows)), (own, len(names) + image)), shape=(side, side))
     _, joined = connected_components(links, directed=False)
     _, first, which = np.unique(joined[: len(names)], return_index=True, return_inverse=True)
-    groups: NDArray[np.str_] = names[first[which]][own]
+    groups: NDArray[np.int64] = first[which][own]
     return groups
 
 
-def _pixels(store: Store, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """A hash of the pixels of each row, computed once a store."""
-    return _hashes(store)[rows]
+def _pixels(store: Store, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`(n,)` numbers of the images of `rows`: equal images have equal numbers, in the order of their hashes."""
+    return _images(store)[rows]
 
 
 @lru_cache(maxsize=4)
-def _hashes(store: Store) -> NDArray[np.str_]:
-    digests = [hashlib.sha256(image).hexdigest() for batch in store.iter_images() for image in batch]
-    return np.array(digests, dtype="U64")
+def _images(store: Store) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = np.unique(_digests(store).view("S32")[:, 0], return_inverse=True)[1]
+    return numbers
 
 
-def _members(groups: NDArray[np.str_]) -> list[NDArray[np.int64]]:
-    _, inverse = np.unique(groups, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)
+@lru_cache(maxsize=4)
+def _digests(store: Store) -> NDArray[np.uint8]:
+    """`(n, 32)` SHA-256 of the pixels of each row, computed once a store."""
+    digests = (hashlib.sha256(image).digest() for batch in store.iter_images() for image in batch)
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
 
 def _limited(labels: NDArray[np.int64], rows: NDArray[np.int64], settings: DataSettings) -> NDArray[np.int64]:

@@ -24,11 +24,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mien.config import ModelSettings
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Network", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
+__all__ = ["Network", "Pointwise", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
 
 Stem = Literal["imagenet", "small"]
 
@@ -102,6 +103,25 @@ class Network(nn.Module):
         # One pass over both: an exporter folds batch norm into convolutions that are used once.
         logits = self.classify(self.features(torch.cat([faces, faces.flip(3)])))
         return logits.reshape(2, -1, logits.shape[1]).mean(0)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution that reads every `step`-th row and column: (B, C, h, w) -> (B, C', ceil(h/step), ceil(w/step)).
+
+    Where gradients flow, the map is indexed first and the convolution has stride 1: the same numbers, the same key.
+    The backward pass of a strided 1x1 convolution writes past its memory in oneDNN (torch 2.13; 8 input channels,
+    AVX-512; docs/log.md). Without gradients the stride stays in the convolution: an exported slice costs 5 % of
+    compact-s.
+    """
+
+    def __init__(self, before: int, channels: int, step: int) -> None:
+        super().__init__(before, channels, 1, bias=False)
+        self.step = step
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().forward(maps[..., :: self.step, :: self.step])
+        return functional.conv2d(maps, self.weight, stride=self.step)
 
 
 class MapAverage(nn.Module):

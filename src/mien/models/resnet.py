@@ -12,7 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Network, head_layers, scaled
+from mien.models.layers import Network, Pointwise, head_layers, scaled
 
 __all__ = ["BasicBlock", "ResNet", "resnet34"]
 
@@ -37,8 +37,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or before != channels:
-            project = nn.Conv2d(before, channels, 1, stride=stride, bias=False)
-            self.downsample = nn.Sequential(project, nn.BatchNorm2d(channels))
+            self.downsample = nn.Sequential(Pointwise(before, channels, stride), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         inner: Tensor = self.drop(self.relu(self.bn1(self.conv1(x))))
