@@ -16,9 +16,7 @@ CLOSE, CLOSE_SHARE = 1e-8, 1e-5
 """Two folds are nearly equally good within this, as `numpy.isclose` has it."""
 
 
-def deal(
-    labels: NDArray[np.int64], groups: NDArray[np.integer], folds: int, seed: int
-) -> NDArray[np.int64]:
+def deal(labels: NDArray[np.int64], groups: NDArray[np.integer], folds: int, seed: int) -> NDArray[np.int64]:
     """The fold of each sample, `(n,)` numbers from 0, of `(n,)` classes and groups.
 
     The groups come in a random order that `seed` decides, those first whose classes are the least even. Each goes to
