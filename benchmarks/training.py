@@ -121,7 +121,7 @@ def mien_side(turns: Turns, task: Task) -> None:
     from mien.data.batches import Batches
     from mien.data.splits import divide
     from mien.data.store import Store
-    from mien.engines.work import pick_device
+    from mien.evaluate import pick_device
     from mien.machine import allocator, peak_memory_mb
     from mien.runs import Run, resolve
 

@@ -13,8 +13,8 @@ from mien.checkpoint import save_tensors
 from mien.cli import main
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.examine import robustness as robustness_module
-from mien.examine.robustness import STEPS
+from mien.examine import damaging as damaging_module
+from mien.examine.damaging import STEPS
 from mien.runs import Run
 from mien.train import build_network
 
@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_what_was_measured(
     tmp_path: Path, runs: list[Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    corrupt = robustness_module.corrupt
+    corrupt = damaging_module.corrupt
 
     def counted(name: str, *rest: Any) -> Any:
         asked.append(name)
@@ -107,7 +107,7 @@ def test_an_interrupt_keeps_what_was_measured(
             raise KeyboardInterrupt
         return corrupt(name, *rest)
 
-    monkeypatch.setattr(robustness_module, "corrupt", counted)
+    monkeypatch.setattr(damaging_module, "corrupt", counted)
     assert run("robustness", tmp_path / "runs", "--limit", 14) == 130
     assert "goes on from there" in capsys.readouterr().err
     assert run("robustness", tmp_path / "runs", "--limit", 14) == 0

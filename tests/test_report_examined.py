@@ -23,8 +23,9 @@ from mien.errors import CompareError
 from mien.examine.across import across, stored
 from mien.examine.away import has_travelled
 from mien.examine.corruptions import CORRUPTIONS
+from mien.examine.damaging import Robustness
 from mien.examine.examined import MOST_JUDGED, Beside, gather
-from mien.examine.robustness import Robustness, save
+from mien.examine.robustness import save
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, write_report
 from mien.report.examined import examined_sections

@@ -15,7 +15,8 @@ from mien.data.store import Store
 from mien.errors import CompareError, RunError
 from mien.evaluate import load_network
 from mien.examine.corruptions import CORRUPTIONS, corrupt
-from mien.examine.robustness import FILE, STEPS, Robustness, load, measure, measured_rows, stratified_faces, summarise
+from mien.examine.damaging import STEPS, Robustness, stratified_faces
+from mien.examine.robustness import FILE, load, measure, measured_rows, summarise
 from mien.runs import Run
 from mien.train import build_network, predict_logits
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .calibration import softmax
 from .card import Card, read_card, write_card
+from .crop import CropSpec
 from .errors import BundleError, DataError
 from .modelfile import entry, foreign, metadata
 
@@ -71,6 +72,16 @@ class Bundle:
         except BundleError as error:
             raise BundleError(f"{path} {error}. {_advice(str(error), path)}") from None
         return cls(path, card, content, threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names; the position is the column of the logits."""
+        return self.card.labels
+
+    @property
+    def crop(self) -> CropSpec:
+        """How a face is cut out for this network."""
+        return self.card.crop
 
     def load(self) -> None:
         """Load the network now rather than at the first prediction; raises `BundleError` where it cannot be."""

@@ -1,21 +1,42 @@
-"""From trained weights to saved logits: the one place where the test part is opened, once, at the end."""
+"""From trained weights to saved logits: the one place where the test part is opened, once, at the end.
 
+`Trained` is the network of a finished run as a `mien.classifier.Classifier`, for what is measured afterwards.
+"""
+
+import os
 import shutil
 from datetime import UTC, datetime
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from .atomic import write_text
 from .checkpoint import load_weights
+from .crop import CropSpec
 from .data.splits import Fold, Part
-from .errors import RunError
+from .errors import ConfigError, RunError
 from .metrics import scores
 from .models import Network, build
 from .runs import EPOCHS, Logits, Run
 from .train import placed, predict_logits
 
-__all__ = ["evaluate", "load_network", "peek"]
+__all__ = ["Trained", "evaluate", "load_network", "peek", "pick_device"]
+
+
+class Trained:
+    """The network of a finished run, on the device that `pick_device` names: a `mien.classifier.Classifier`."""
+
+    def __init__(self, run: Run) -> None:
+        """Load it; raises `RunError` where the run is not finished, or has no weights."""
+        self.labels: tuple[str, ...] = run.data.labels
+        self.crop: CropSpec = run.data.crop
+        self.network: Network = load_network(run, pick_device())
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits `(n, K)` of the run's own crops `(n, H, W, C)`."""
+        return predict_logits(self.network, images)
 
 
 def evaluate(run: Run, network: Network, fold: Fold) -> None:
@@ -51,6 +72,18 @@ def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
     network = build(run.settings.model, classes=len(run.data.labels), size=run.data.crop.size)
     network.load_state_dict(load_weights(run))
     return placed(network, device).eval()
+
+
+def pick_device() -> torch.device:
+    """A GPU where there is one, else the processor; `MIEN_DEVICE` overrules: `ConfigError` where it names none."""
+    chosen = os.environ.get("MIEN_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:  # of a torch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"MIEN_DEVICE is {chosen!r} and cannot be used ({reason}). It is a device such as cpu, cuda or cuda:1."
+        ) from None
 
 
 def _open(run: Run, fold: Fold) -> Part:

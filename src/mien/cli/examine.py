@@ -197,7 +197,8 @@ def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool
 
 def damage_runs(runs: Sequence["Run"], limit: int = LIMIT) -> None:
     """Test finished runs on damaged faces, with a bar; what was measured before is not measured again."""
-    from mien.examine.robustness import STEPS, measure
+    from mien.examine.damaging import STEPS
+    from mien.examine.robustness import measure
 
     with progress("Damaging test faces", STEPS * len(runs)) as advance:
         for run in runs:

@@ -1,6 +1,5 @@
 """What one process does for one run: train, evaluate, measure. Started by an engine, in a fresh process."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,14 +11,14 @@ from ..atomic import write_json
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS
 from ..config import TrainSettings
 from ..data.store import Store
-from ..errors import ConfigError, NonFinite
-from ..evaluate import evaluate, load_network, peek
+from ..errors import NonFinite
+from ..evaluate import Trained, evaluate, peek, pick_device
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
 from ..runs import Costs, Run
 from ..train import Progress, means, predict_logits, selected_epoch, train
 
-__all__ = ["finish_run", "measure_prediction", "pick_device"]
+__all__ = ["finish_run", "measure_prediction"]
 
 PREDICT_BATCH = 64
 PREDICT_SECONDS = 2.0
@@ -75,8 +74,7 @@ def measure_prediction(run: Run) -> None:
 
 
 def _prediction_costs(run: Run) -> Costs:
-    device = pick_device()
-    network = load_network(run, device)
+    network = Trained(run).network
     store = Store.open(run.data.store)
     images = np.array(store.images[:PREDICT_BATCH])
     predict_logits(network, images, PREDICT_BATCH)
@@ -87,22 +85,10 @@ def _prediction_costs(run: Run) -> Costs:
     speed = rounds * len(images) / (time.monotonic() - started)
     return replace(
         run.record.costs,
-        predict_peak_mb=round(_peak_mb(device), 1),
+        predict_peak_mb=round(_peak_mb(pick_device()), 1),
         predict_images_per_second=round(speed, 1),
         predict_batch=PREDICT_BATCH,
     )
-
-
-def pick_device() -> torch.device:
-    """A GPU where there is one, else the processor; `MIEN_DEVICE` overrules: `ConfigError` where it names none."""
-    chosen = os.environ.get("MIEN_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=chosen).device
-    except (RuntimeError, AssertionError) as error:  # of a torch without CUDA
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(
-            f"MIEN_DEVICE is {chosen!r} and cannot be used ({reason}). It is a device such as cpu, cuda or cuda:1."
-        ) from None
 
 
 def _peak_mb(device: torch.device) -> float:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from ..atomic import new_file
 from ..calibration import Floats
+from ..classifier import fitted, logits_of
 from ..compare import Row
-from ..crop import CropSpec, crop
+from ..crop import CropSpec
 from ..data.store import Store
 from ..errors import BROKEN_ARCHIVE, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
@@ -171,22 +172,19 @@ def _load(path: Path) -> Kept:
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
     """Open the foreign test part, after that is written down."""
-    from ..engines.work import pick_device
-    from ..evaluate import load_network
-    from ..train import predict_logits
+    from ..evaluate import Trained
 
-    network = load_network(run, pick_device())
+    trained = Trained(run)
     rows, labels = _test_rows(store, index)
     store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
-    images = np.stack([crop(picture, run.data.crop) for picture in store.read(rows)])
     logits = Logits(
         ids=rows,
         labels=labels,
-        logits=predict_logits(network, images),
+        logits=logits_of(trained, store, rows),
         subjects=store.samples.subject[rows],
         groups={},
     )
-    return logits, _copies(run, images)
+    return logits, _copies(run, fitted(store.read(rows), trained.crop))
 
 
 def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

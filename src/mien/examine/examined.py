@@ -19,10 +19,11 @@ from ..errors import CompareError
 from ..runs import Run
 from .across import Matrix, rows_by_store, stored
 from .away import as_tested, has_travelled, kept_tests
+from .damaging import Robustness
 from .groups import Groups, by_groups
 from .kept import Replicate
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreements, find_issues, noise_curves, out_of_sample
-from .robustness import Damage, Robustness, measured_rows, pick_baseline, summarise
+from .robustness import Damage, measured_rows, pick_baseline, summarise
 from .tested import Tested, at_home
 from .words import faces_of
 

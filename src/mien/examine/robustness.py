@@ -15,7 +15,7 @@ clearly: in every seed at least `CLEAR` standard errors (over faces) of its loss
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,61 +27,18 @@ from ..metrics import ratio, weighted
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from ..statistics.resampling import known
-from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
+from .corruptions import CORRUPTIONS, SEVERITIES
+from .damaging import Robustness, damaged, predicted, stratified_faces, undamaged
 from .kept import Replicate, read_arrays, whole_rows, write_arrays
 
-__all__ = [
-    "FILE",
-    "LIMIT",
-    "STEPS",
-    "Damage",
-    "Robustness",
-    "load",
-    "measure",
-    "measured_rows",
-    "save",
-    "stratified_faces",
-    "summarise",
-]
+__all__ = ["FILE", "LIMIT", "Damage", "load", "measure", "measured_rows", "pick_baseline", "save", "summarise"]
 
 FILE = "robustness.npz"
 LIMIT = 1000
 CLEAR = 4.0
-STEPS = len(CORRUPTIONS) * len(SEVERITIES)
 SUITE = 1
 """Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
 KEYS = ("ids", "labels", "subjects", "clean", "predicted", "corruptions")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Robustness:
-    """What one trained network said of damaged test faces."""
-
-    ids: NDArray[np.int64]
-    """`(n,)` rows of the store, ascending."""
-    labels: NDArray[np.int64]
-    """`(n,)`."""
-    subjects: NDArray[np.str_]
-    """`(n,)`; empty texts where unknown."""
-    clean: NDArray[np.uint8]
-    """`(n,)` predictions for the faces as they are."""
-    predicted: NDArray[np.uint8]
-    """`(C, 5, n)` predictions by corruption and severity."""
-    corruptions: tuple[str, ...]
-    """The C names."""
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """`(C, 5, n)`: which predictions are right."""
-        return np.asarray(self.predicted == self.labels)
-
-    @property
-    def wrong(self) -> NDArray[np.bool_]:
-        """`(n, 1 + C·5)`: which are wrong; the clean faces come first."""
-        flat = (self.predicted != self.labels).reshape(-1, len(self.labels))
-        return np.concatenate([(self.clean != self.labels)[None], flat]).T
-
-
 Named = tuple[str, Sequence[Robustness]]
 
 
@@ -111,19 +68,6 @@ class Damage:
     """Relative mean corruption error, over `relative_over`; nan where those are none."""
     relative_over: tuple[str, ...]
     """The corruptions to which the baseline loses clearly."""
-
-
-def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Positions `(min(n, limit),)` of a stratified sample of faces; the same for equal labels `(n,)` and limit.
-
-    Every k-th of the faces, shuffled and sorted by class: each class keeps its share to within one face.
-    """
-    n = len(labels)
-    if limit >= n:
-        return np.arange(n)
-    order = np.random.default_rng(0).permutation(n)
-    order = order[np.argsort(labels[order], kind="stable")]
-    return np.sort(order[np.arange(limit) * n // limit])
 
 
 def load(run: Run) -> Robustness | None:
@@ -157,24 +101,13 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
         report(done * len(SEVERITIES))
     if measured and done == len(CORRUPTIONS):
         return measured
-    predict, images = _predictor(run, test.ids[picked])
-    measured = measured or Robustness(
-        ids=test.ids[picked],
-        labels=test.labels[picked],
-        subjects=test.subjects[picked],
-        clean=predict(images),
-        predicted=np.empty((0, len(SEVERITIES), len(picked)), np.uint8),
-        corruptions=(),
-    )
-    for name in tuple(CORRUPTIONS)[done:]:
-        said = []
-        for severity in SEVERITIES:
-            said.append(predict(corrupt(name, images, severity)))
-            if report:
-                report(1)
-        predicted = np.concatenate([measured.predicted, np.stack(said)[None]])
-        measured = replace(measured, predicted=predicted, corruptions=(*measured.corruptions, name))
-        save(run, measured)
+    from ..evaluate import Trained
+
+    trained, images = Trained(run), run.fold().train.store.read(test.ids[picked])
+    measured = measured or undamaged(test, picked, predicted(trained, images))
+    for grown in damaged(trained, images, measured, report):
+        save(run, grown)
+        measured = grown
     return measured
 
 
@@ -184,20 +117,6 @@ def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
     if saved is None or not np.array_equal(saved.ids, ids):
         return None
     return saved if saved.corruptions == tuple(CORRUPTIONS)[: len(saved.corruptions)] else None
-
-
-def _predictor(run: Run, ids: NDArray[np.int64]) -> tuple[Callable[[Images], Images], Images]:
-    """The network as a function from faces to classes, and the faces of these rows."""
-    from ..engines.work import pick_device
-    from ..evaluate import load_network
-    from ..train import predict_logits
-
-    network, store = load_network(run, pick_device()), run.fold().train.store
-
-    def predict(faces: Images) -> Images:
-        return np.asarray(predict_logits(network, faces).argmax(axis=1), np.uint8)
-
-    return predict, store.read(ids)
 
 
 def save(run: Run, measured: Robustness) -> None:

@@ -22,7 +22,7 @@ from ..errors import BadSample, ConfigError, DataError
 from ..faces import Face, FaceDetector
 from ..labels import LabelSet
 from . import METHODS
-from .occlusion import Classifier, occlusion
+from .occlusion import Answer, occlusion
 from .pointing import energy, moved, pointing
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Explainer:
     name: str
     labels: LabelSet
     crop: CropSpec
-    classifier: Classifier
+    classifier: Answer
     temperature: float
     """Logits are divided by this before the softmax."""
     methods: Mapping[str, Method]
@@ -122,8 +122,8 @@ def open_explainer(model: Path | str) -> Explainer:
     bundle = Bundle.open(model)
     return Explainer(
         name=bundle.path.name,
-        labels=LabelSet(bundle.card.labels),
-        crop=bundle.card.crop,
+        labels=LabelSet(bundle.labels),
+        crop=bundle.crop,
         classifier=bundle.logits,
         temperature=bundle.card.temperature,
         methods={"occlusion": partial(occlusion, bundle.logits)},
@@ -206,19 +206,17 @@ def pick_methods(explainer: Explainer, wanted: Sequence[str]) -> list[str]:
 
 
 def _of_run(run: "Run") -> Explainer:
-    from ..engines.work import pick_device
-    from ..evaluate import load_network
-    from ..train import predict_logits
+    from ..evaluate import Trained
 
-    network, valid = load_network(run, pick_device()), run.logits("valid")
+    trained, valid = Trained(run), run.logits("valid")
     return Explainer(
         name=run.id,
-        labels=LabelSet(run.data.labels),
-        crop=run.data.crop,
-        classifier=partial(predict_logits, network),
+        labels=LabelSet(trained.labels),
+        crop=trained.crop,
+        classifier=trained.logits,
         temperature=fit_temperature(valid.logits, valid.labels),
-        methods=methods_of(network),
-        layer=layer_words(network, run.data.crop.size),
+        methods=methods_of(trained.network),
+        layer=layer_words(trained.network, trained.crop.size),
     )
 
 

@@ -15,16 +15,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Classifier", "occlusion", "patch_corners"]
+__all__ = ["Answer", "occlusion", "patch_corners"]
 
-Classifier = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Crops `(B, H, W, C)` uint8 -> logits `(B, K)`."""
 PATCHES_ACROSS = 6
 """Patches that would lie side by side across a face."""
 
 
 def occlusion(
-    classifier: Classifier, images: NDArray[np.uint8], classes: NDArray[np.int64], *, patch: int | None = None
+    classifier: Answer, images: NDArray[np.uint8], classes: NDArray[np.int64], *, patch: int | None = None
 ) -> NDArray[np.float32]:
     """How much of the class's logit each part of a face carries.
 
@@ -51,7 +51,7 @@ def patch_corners(length: int, patch: int) -> NDArray[np.int64]:
 
 
 def _one(
-    classifier: Classifier, image: NDArray[np.uint8], label: int, logit: float, patch: int | None
+    classifier: Answer, image: NDArray[np.uint8], label: int, logit: float, patch: int | None
 ) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     side = patch or max(1, round(min(height, width) / PATCHES_ACROSS))

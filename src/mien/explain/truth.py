@@ -23,8 +23,8 @@ from ..compare import Row
 from ..data.splits import Fold
 from ..data.store import Store
 from ..errors import DataError
+from ..examine.damaging import stratified_faces
 from ..examine.kept import Replicate, read_arrays, whole_rows, write_arrays
-from ..examine.robustness import stratified_faces
 from ..runs import Run
 from . import LIMIT, METHODS
 from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks, pointing, positive, says_nothing
@@ -176,8 +176,7 @@ def _any(by_unit: Bools) -> Bools:
 
 def _networks(run: Run, fold: Fold) -> tuple["Network", "Network"]:
     """The network as trained, and with the weights that the run began with."""
-    from ..engines.work import pick_device
-    from ..evaluate import load_network
+    from ..evaluate import load_network, pick_device
     from ..train import build_network
 
     device = pick_device()

@@ -1,0 +1,110 @@
+"""Ask any classifier about damaged faces: which class it names under each corruption and severity.
+
+In: a `mien.classifier.Classifier` and faces. Out: `Robustness`, grown corruption by corruption, so that whoever keeps
+it can go on after an interruption. What the predictions are worth is worked out in `robustness`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classifier import Classifier, fitted
+from ..runs import Logits
+from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
+
+__all__ = ["STEPS", "Robustness", "damaged", "predicted", "stratified_faces", "undamaged"]
+
+STEPS = len(CORRUPTIONS) * len(SEVERITIES)
+"""Predictions of the whole suite, beside that of the faces as they are."""
+Classes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """What one trained network said of damaged test faces."""
+
+    ids: NDArray[np.int64]
+    """`(n,)` rows of the store, ascending."""
+    labels: NDArray[np.int64]
+    """`(n,)`."""
+    subjects: NDArray[np.str_]
+    """`(n,)`; empty texts where unknown."""
+    clean: NDArray[np.uint8]
+    """`(n,)` predictions for the faces as they are."""
+    predicted: NDArray[np.uint8]
+    """`(C, 5, n)` predictions by corruption and severity."""
+    corruptions: tuple[str, ...]
+    """The C names."""
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """`(C, 5, n)`: which predictions are right."""
+        return np.asarray(self.predicted == self.labels)
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """`(n, 1 + C·5)`: which are wrong; the clean faces come first."""
+        flat = (self.predicted != self.labels).reshape(-1, len(self.labels))
+        return np.concatenate([(self.clean != self.labels)[None], flat]).T
+
+
+def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Positions `(min(n, limit),)` of a stratified sample of faces; the same for equal labels `(n,)` and limit.
+
+    Every k-th of the faces, shuffled and sorted by class: each class keeps its share to within one face.
+    """
+    n = len(labels)
+    if limit >= n:
+        return np.arange(n)
+    order = np.random.default_rng(0).permutation(n)
+    order = order[np.argsort(labels[order], kind="stable")]
+    return np.sort(order[np.arange(limit) * n // limit])
+
+
+def undamaged(test: Logits, picked: NDArray[np.int64], clean: Classes) -> Robustness:
+    """The start of a measurement: the `picked` positions of a part, and what was predicted for them as they are."""
+    return Robustness(
+        ids=test.ids[picked],
+        labels=test.labels[picked],
+        subjects=test.subjects[picked],
+        clean=clean,
+        predicted=np.empty((0, len(SEVERITIES), len(picked)), np.uint8),
+        corruptions=(),
+    )
+
+
+def damaged(
+    classifier: Classifier,
+    faces: Images,
+    start: Robustness,
+    report: Callable[[int], None] | None = None,
+    columns: Sequence[int] | None = None,
+) -> Iterator[Robustness]:
+    """Damage these faces, one corruption more each time, from where `start` stands to the end of the suite.
+
+    Args:
+        classifier: what is asked.
+        faces: `(n, H, W, C)` uint8, those of `start`, as they are; damage comes before they are brought to the
+            classifier's size, so that classifiers of several sizes see the same.
+        start: what was measured before.
+        report: told of each of the `STEPS` predictions.
+        columns: of the logits, those that it may answer, in the order of the labels; all where None.
+    """
+    measured = start
+    for name in tuple(CORRUPTIONS)[len(start.corruptions) :]:
+        found = []
+        for severity in SEVERITIES:
+            found.append(predicted(classifier, corrupt(name, faces, severity), columns))
+            if report:
+                report(1)
+        grown = np.concatenate([measured.predicted, np.stack(found)[None]])
+        measured = replace(measured, predicted=grown, corruptions=(*measured.corruptions, name))
+        yield measured
+
+
+def predicted(classifier: Classifier, faces: Images, columns: Sequence[int] | None = None) -> Classes:
+    """The classes `(n,)` that a classifier finds likeliest, among these `columns` of its logits."""
+    logits = classifier.logits(fitted(faces, classifier.crop))
+    return np.asarray((logits if columns is None else logits[:, list(columns)]).argmax(axis=1), np.uint8)
