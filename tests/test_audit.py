@@ -1,7 +1,10 @@
 """The audit finds what was planted, and nothing else; a cleaned store is clean; FER2013 shows its known dirt."""
 
+import csv
+import io
 import os
 import re
+import shlex
 from pathlib import Path
 
 import cv2
@@ -13,7 +16,8 @@ from mien.crop import CropSpec
 from mien.data import audit as audit_module
 from mien.data.audit import Audit, audit
 from mien.data.clean import clean, rows_to_drop
-from mien.data.gallery import gallery_page
+from mien.data.findings import findings, findings_csv, next_command, summary
+from mien.data.gallery import GROUPS_SHOWN, gallery_page
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.store import Sample, Store, create_store
 from mien.errors import ConfigError, DataError
@@ -215,10 +219,70 @@ def test_the_page_needs_nothing_else_and_escapes_names(tmp_path: Path) -> None:
     assert "<img 60>" not in page
     assert "http" not in page
     assert "color-scheme: light dark" in page
-    assert re.search(r"Identical images across splits: 1<", page)
+    assert re.search(r"Identical images across splits</th><td>1 group of 3 images: ", page)
+    assert page.index("mien data audit") < page.index("<h2>"), "what to do stands before the pictures"
+    assert "--drop leaks --drop near-leaks --drop conflicts --drop blanks" in page
     bare = gallery_page(store, found, faces=False)
     assert "data:" not in bare
     assert "&lt;img 60&gt;" in bare
+
+
+def test_the_page_says_how_much_of_all_it_shows(tmp_path: Path) -> None:
+    many = GROUPS_SHOWN + 3
+    images = [made.picture(i) for i in range(many)]
+    store = store_of(tmp_path / "s", images * 2, [0] * (2 * many), ["train"] * many + ["test"] * many)
+    found = audit(store)
+    page = gallery_page(store, found)
+    assert f"first {GROUPS_SHOWN} of {many} groups shown; all in findings.csv" in page
+    listed = findings(store, found)
+    assert sum(one["across_splits"] for one in listed) == many
+    assert len(findings_csv(listed).splitlines()) == 1 + 2 * many
+
+
+def test_findings_name_every_image_of_every_group(tmp_path: Path) -> None:
+    store = planted(tmp_path / "s")
+    listed = findings(store, audit(store))
+    assert [(one["kind"], [image["row"] for image in one["images"]]) for one in listed] == [
+        ("identical", [0, 60, 65]),
+        ("identical", [1, 61, 62]),
+        ("nearly identical", [2, 63]),
+        ("blank", [64]),
+        ("blank", [66]),
+    ]
+    assert [one["across_splits"] for one in listed] == [True, False, True, False, False]
+    assert [one["different_labels"] for one in listed] == [False, True, False, False, False]
+    assert listed[0]["reason"] == "3 identical images, in train (1), test (1) and valid (1), labelled anger"
+    assert listed[1]["reason"] == "3 identical images, in train, labelled disgust (2) and fear (1)"
+    assert listed[0]["images"][1] == {
+        "row": 60, "split": "test", "label": "anger", "subject": "s60", "source": "<img 60>"
+    }  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(findings_csv(listed))))
+    assert [(row["finding"], row["row"]) for row in rows] == [
+        (str(one["finding"]), str(image["row"])) for one in listed for image in one["images"]
+    ]
+    assert rows[1]["across_splits"] == "yes"
+
+
+def test_the_summary_says_what_harms_and_what_to_type(tmp_path: Path) -> None:
+    found = audit(planted(tmp_path / "s"))
+    lines = {line.kind: line for line in summary(found)}
+    assert [line.kind for line in lines.values() if line.harms] == [
+        "Identical images across splits",
+        "Nearly identical images across splits",
+        "Identical images with different labels",
+        "Blank images",
+    ]
+    assert "1 group of 3 images: " in lines["Identical images across splits"].numbers
+    assert "1 test in train" in lines["Identical images across splits"].numbers
+    assert lines["Blank images"].numbers == "2 images"
+    assert next_command(found, "my stores/s/") == (
+        "mien data audit 'my stores/s/' --drop leaks --drop near-leaks --drop conflicts --drop blanks "
+        "--out 'my stores/s-clean'"
+    )
+    assert shlex.split(next_command(found, "my stores/s/"))[3] == "my stores/s/"
+    clean_store = store_of(tmp_path / "c", [made.picture(i) for i in range(20)], [0] * 20, ["train"] * 20)
+    assert next_command(audit(clean_store), "c") == ""
+    assert not any(line.harms for line in summary(audit(clean_store)))
 
 
 @pytest.mark.real

@@ -53,12 +53,32 @@ def test_info(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said["meta"]["corpus"] == "folder"
 
 
-def test_audit_writes_the_page_beside_the_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_audit_writes_findings_and_page_beside_the_store(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("data", "audit", store) == 0
-    assert "1 test in train" in capsys.readouterr().out
-    assert (store.parent / "store-audit.html").read_text().startswith("<!doctype html>")
-    assert run("data", "audit", store, "--page", store.parent / "p.html", "--no-faces") == 0
-    assert "data:image" not in (store.parent / "p.html").read_text()
+    out = capsys.readouterr().out
+    assert "1 test in train" in out
+    assert "mien data audit" in out
+    folder = store.parent / "store-audit"
+    assert (folder / "audit.html").read_text().startswith("<!doctype html>")
+    assert "test/happy/copy.png" in (folder / "findings.csv").read_text()
+    said = json.loads((folder / "findings.json").read_text())
+    assert [len(one["images"]) for one in said["findings"] if one["across_splits"]] == [2]
+    assert said["exact_across_splits"]["test"] == {"train": 1}
+
+
+def test_audit_writes_where_it_is_told(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = store.parent / "pages" / "p.html"
+    page.parent.mkdir()
+    assert run("data", "audit", store, "--page", page, "--no-faces") == 0
+    assert "data:image" not in page.read_text()
+    assert sorted(path.name for path in page.parent.iterdir()) == ["findings.csv", "findings.json", "p.html"]
+    capsys.readouterr()
+    assert run("data", "audit", store, "--out", store.parent / "found", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["findings"] == str(store.parent / "found" / "findings.json")
+    assert said["next"].startswith("mien data audit ")
+    assert run("data", "audit", store, "--out", store) == 2
+    assert "is a store; findings go elsewhere" in capsys.readouterr().err
 
 
 def test_audit_drops_leaks(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +93,7 @@ def test_audit_drops_leaks(store: Path, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["data", "audit", "STORE", "--drop", "leaks"], "--drop and --out belong together"),
+        (["data", "audit", "STORE", "--drop", "leaks"], "--drop writes a cleaned store: say where with --out"),
         (["data", "audit", "STORE", "--drop", "dirt", "--out", "x"], "got ['dirt']"),
         (["data", "audit", "STORE", "--page", "STORE/no/p.html"], "cannot be written"),
         (["data", "audit", "nowhere"], "not a store"),

@@ -20,6 +20,7 @@ from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
 from mien.data.clean import DROPS, clean
 from mien.data.corpora import CORPORA, ReadOptions
+from mien.data.findings import findings, findings_csv, next_command, summary
 from mien.data.gallery import gallery_page
 from mien.data.prepare import PrepareOptions, draw_store
 from mien.data.prepare import prepare as prepare_store
@@ -96,34 +97,78 @@ def audit(
     drop: Annotated[
         list[str] | None, typer.Option(help=f"Write a store without: {', '.join(DROPS)}. May be repeated; needs --out.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The cleaned store, with --drop.")] = None,
-    page: Annotated[
-        Path | None, typer.Option("--page", help="The HTML gallery; STORE-audit.html beside the store if not said.")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder of the findings, STORE-audit if not said; with --drop, the new store."
+        ),
     ] = None,
-    no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--page", help="The HTML page; audit.html in the folder of the findings if not said.")
+    ] = None,
+    no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the page.")] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Find copies, copies across splits, contradicting labels and blank images."""
-    if bool(drop) != (out is not None):
-        raise ConfigError("--drop and --out belong together: what to leave out, and where the cleaned store goes.")
+    """Find copies, copies across splits, contradicting labels and blank images.
+
+    The folder of the findings gets audit.html, which shows the first of each
+    kind, and findings.csv and findings.json, which name every image of all.
+
+    What is in a store, as STORE-audit/ beside it:
+      mien data audit STORE
+    A new store without what spoils its test:
+      mien data audit STORE --drop leaks --drop near-leaks --out CLEAN
+    """
+    if drop and out is None:
+        raise ConfigError("--drop writes a cleaned store: say where with --out.")
     opened = Store.open(store)
     found = audit_store(opened)
-    page = page or opened.path.resolve().with_name(f"{opened.path.resolve().name}-audit.html")
-    try:
-        write_text(page, gallery_page(opened, found, faces=not no_faces))
-    except OSError as error:
-        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    folder, page = _audit_places(opened, None if drop else out, page)
+    _write_audit(opened, found, folder, page, faces=not no_faces)
     cleaned = clean(opened, found, drop, out, force=force) if drop and out else None
     if as_json:
-        result = {"audit": found.summary(), "page": str(page), "cleaned": asdict(cleaned) if cleaned else None}
+        result = {
+            "audit": found.summary(),
+            "page": str(page),
+            "findings": str(folder / "findings.json"),
+            "next": next_command(found, str(store)),
+            "cleaned": asdict(cleaned) if cleaned else None,
+        }
         print(json.dumps(result, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
     console.print(_findings(found))
-    console.print(f"Gallery: {escape(str(page))}", soft_wrap=True)
+    command = next_command(found, str(store))
     if cleaned and out:
         console.print(f"Cleaned: {escape(str(out))}. {escape(cleaned.notes[-1])}", soft_wrap=True)
+    elif command:
+        console.print(f"Leave out what spoils a test or a training: {escape(command)}", soft_wrap=True)
+    console.print(
+        f"Findings: {escape(str(folder))}/findings.csv, findings.json. Page: {escape(str(page))}", soft_wrap=True
+    )
+
+
+def _audit_places(store: Store, out: Path | None, page: Path | None) -> tuple[Path, Path]:
+    """The folder of the findings, and the page."""
+    beside = store.path.resolve()
+    folder = page.parent if page and out is None else out or beside.with_name(f"{beside.name}-audit")
+    if (folder / "meta.json").exists():
+        raise DataError(f"{folder} is a store; findings go elsewhere. To write a cleaned store, add --drop.")
+    return folder, page or folder / "audit.html"
+
+
+def _write_audit(store: Store, found: Audit, folder: Path, page: Path, *, faces: bool) -> None:
+    listed = findings(store, found)
+    facts = {"corpus": store.meta.corpus, "sha256": store.meta.sha256, **found.summary(), "findings": listed}
+    try:
+        if page == folder / "audit.html":
+            folder.mkdir(exist_ok=True)
+        write_text(folder / "findings.csv", findings_csv(listed))
+        write_text(folder / "findings.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        write_text(page, gallery_page(store, found, faces=faces))
+    except OSError as error:
+        raise DataError(f"The findings {folder} cannot be written ({error.strerror}). Pass another --out.") from None
 
 
 @app.command()
@@ -181,33 +226,12 @@ def _show_new(store: Store, as_json: bool) -> None:
 
 
 def _findings(found: Audit) -> Table:
-    """What the audit found, a line a kind; lines that spoil a test are yellow."""
-    copies = sum(len(group.rows) - 1 for group in found.exact)
-    lines = [
-        ("groups of identical images", f"{len(found.exact)} ({copies} copies)", False),
-        ("identical images across splits", _across(found, "exact_across_splits"), bool(found.leaks)),
-        ("identical images with different labels", f"{len(found.conflicts)} groups", bool(found.conflicts)),
-        ("groups of nearly identical images", _near(found), False),
-        ("nearly identical images across splits", _across(found, "near_across_splits"), bool(found.near_leaks)),
-        ("blank images", str(len(found.blanks)), bool(found.blanks)),
-    ]
+    """What the audit found, a line a kind; lines that spoil a test or a training are yellow."""
     table = Table.grid(padding=(0, 2))
-    for name, value, is_dirt in lines:
-        table.add_row(name, value, style="yellow" if is_dirt else None)
+    for line in summary(found):
+        words = line.numbers + (f". {line.meaning}" if line.harms else "")
+        table.add_row(line.kind, words, style="yellow" if line.harms else None)
     return table
-
-
-def _near(found: Audit) -> str:
-    return f"{len(found.near)}" + ("" if found.near_complete else " or more: too many look alike to compare all")
-
-
-def _across(found: Audit, kind: str) -> str:
-    pairs = [
-        f"{count} {split} in {other}"
-        for split, others in found.summary()[kind].items()
-        for other, count in others.items()
-    ]
-    return ", ".join(pairs) or "none"
 
 
 def _facts(path: Path, meta: Meta) -> Table:

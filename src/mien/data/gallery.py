@@ -1,7 +1,7 @@
-"""The audit as a page: the worst of what it found, with small pictures, in one HTML file that needs nothing else.
+"""The audit as a page: what it found in words, then the first of each kind with small pictures, in one HTML file.
 
-In: a store and its `Audit`. Out: HTML. `faces=False` leaves the pictures out, for corpora whose terms forbid
-showing them. Other pages of faces are made of the same `page` and `picture`.
+In: a store and its `Audit`. Out: HTML that needs nothing else. `faces=False` leaves the pictures out, for corpora whose
+terms forbid showing them. Other pages of faces are made of the same `page` and `picture`.
 """
 
 import base64
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from .audit import Audit, Group
+from .findings import next_command, summary
 from .store import Store
 
 __all__ = ["gallery_page", "page", "picture"]
@@ -21,31 +22,41 @@ IMAGES_SHOWN = 8
 
 STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse } td, th { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8884 }
-td:first-child, th:first-child { text-align: left }
-.group { display: flex; flex-wrap: wrap; gap: .6rem; padding: .6rem 0; border-bottom: 1px solid #8884 }
-figure { margin: 0; width: 8.5rem; overflow-wrap: anywhere; font-size: .75rem }
+body { max-width: 96rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse } td, th { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8884 }
+td:first-child, th:first-child { text-align: left; padding-left: 0 }
+.summary td { text-align: left; vertical-align: top } .summary th { font-weight: 400; vertical-align: top }
+.harm th { font-weight: 600; box-shadow: inset 4px 0 #c4553b; padding-left: .7rem !important }
+pre { background: #8882; padding: .7rem 1rem; border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere }
+.note { margin: -.6rem 0 .6rem; opacity: .75 }
+.groups { display: flex; flex-wrap: wrap; gap: .6rem }
+.groups .group { border: 1px solid #8884; border-radius: 4px; padding: .6rem }
+.group { display: flex; flex-wrap: wrap; gap: .6rem; max-width: 100%; box-sizing: border-box }
+figure { margin: 0; width: 7rem; overflow-wrap: anywhere; font-size: .75rem; line-height: 1.35 }
 img { width: 6rem; image-rendering: pixelated; display: block }
 .train { border-left: 4px solid #3b82c4; padding-left: .4rem }
 .valid { border-left: 4px solid #b08a00; padding-left: .4rem }
 .test { border-left: 4px solid #c4553b; padding-left: .4rem }
+@media (max-width: 40rem) {
+  .summary tr { display: block; padding: .4rem 0; border-bottom: 1px solid #8884 }
+  .summary th, .summary td { display: block; border: 0; padding: 0 }
+}
 """
 
 
 def gallery_page(store: Store, found: Audit, *, faces: bool = True) -> str:
-    """The page: numbers, then the worst of each kind, at most `GROUPS_SHOWN` groups a kind."""
+    """The page: what was found and what to do, then the first of each kind, at most `GROUPS_SHOWN` groups a kind."""
     sections = [
         ("Identical images across splits", found.leaks),
-        ("Identical images with different labels", found.conflicts),
         ("Nearly identical images across splits", found.near_leaks),
+        ("Identical images with different labels", found.conflicts),
         ("Blank images", list(_singles(store, found))),
     ]
     shown = [row for _, groups in sections for group in groups[:GROUPS_SHOWN] for row in group.rows[:IMAGES_SHOWN]]
     sources = _sources(store, set(shown))
-    told = f"<p>{len(store)} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
-    body = "".join(_section(store, name, groups, sources, faces) for name, groups in sections)
-    return page(f"Audit of {store.meta.corpus}", f"{told}{_numbers(found)}{body}")
+    licence = f"<p>{len(store):,} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
+    body = "".join(_section(store, name, groups, sources, faces) for name, groups in sections if groups)
+    return page(f"Audit of {store.meta.corpus}", f"{_summary(store, found)}{body}{_numbers(found)}{licence}")
 
 
 def page(title: str, body: str) -> str:
@@ -68,19 +79,36 @@ def _sources(store: Store, rows: set[int]) -> dict[int, str]:
     return {row: sample.source for row, sample in enumerate(store.iter_samples()) if row in rows}
 
 
+def _summary(store: Store, found: Audit) -> str:
+    """A line a kind, and the command that takes away what harms."""
+    rows = "".join(
+        f'<tr{" class=harm" if line.harms else ""}><th scope="row">{line.kind}</th><td>{escape(line.numbers)}</td>'
+        f"<td>{line.meaning if line.count else ''}</td></tr>"
+        for line in summary(found)
+    )
+    command = next_command(found, str(store.path))
+    told = (
+        f"<p>Leave out what spoils a test or a training; the test keeps its images:</p><pre>{escape(command)}</pre>"
+        if command
+        else "<p>Nothing here spoils a test or a training.</p>"
+    )
+    return f'<table class="summary">{rows}</table>{told}'
+
+
 def _numbers(found: Audit) -> str:
     splits = list(found.counts)
     head = "".join(f"<th>{split}</th>" for split in ("class", *splits))
     names = list(found.counts[splits[0]]) if splits else []
-    rows = [[name, *(found.counts[split][name] for split in splits)] for name in names]
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    rows = [[name, *(f"{found.counts[split][name]:,}" for split in splits)] for name in names]
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<h2>Images by class and split</h2><table class="numbers"><tr>{head}</tr>{body}</table>'
 
 
 def _section(store: Store, name: str, groups: Sequence[Group], sources: dict[int, str], faces: bool) -> str:
-    rest = f", the first {GROUPS_SHOWN} shown" if len(groups) > GROUPS_SHOWN else ""
     shown = "".join(_group(store, group, sources, faces) for group in groups[:GROUPS_SHOWN])
-    return f"<h2>{name}: {len(groups)}{rest}</h2>{shown or '<p>None.</p>'}"
+    count = f"{len(groups):,} group{'s' * (len(groups) != 1)}"
+    rest = f"first {GROUPS_SHOWN} of {count} shown" if len(groups) > GROUPS_SHOWN else f"all {count} shown"
+    return f'<h2>{name}</h2><p class="note">{rest}; all in findings.csv</p><div class="groups">{shown}</div>'
 
 
 def _group(store: Store, group: Group, sources: dict[int, str], faces: bool) -> str:
