@@ -345,6 +345,11 @@ def resolve(settings: Settings, store: Store) -> Settings:
 def find_runs(folder: Path | str) -> list[Run]:
     """All run folders directly under `folder`, by name."""
     folder = Path(folder)
+    if folder.is_file() and folder.suffix == ".onnx":
+        raise RunError(
+            f"{folder} is a model file and no folder of runs. Measure it with: mien evaluate {folder} --data STORE, "
+            "with --examine for damage; on another corpus by its store."
+        )
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
     return [Run.open(path.parent) for path in sorted(folder.glob("*/data.json"))]

@@ -23,6 +23,7 @@ __all__ = ["app", "main", "say"]
 
 VERBS = {
     "predict": "predict:predict",
+    "evaluate": "evaluate:evaluate",
     "info": "export:info",
     "export": "export:export",
     "data": "data:app",

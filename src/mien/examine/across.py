@@ -26,7 +26,7 @@ from ..statistics.resampling import face_counts, known, replicate, units
 from .away import Kept, class_index, keep_tests, kept_tests
 from .tested import among
 
-__all__ = ["Cell", "Matrix", "across", "rows_by_store", "stored"]
+__all__ = ["Cell", "Matrix", "across", "adapted", "rows_by_store", "stored"]
 
 DRAWS = 1000
 NAN = float("nan")
@@ -197,11 +197,12 @@ def _cell(row: Row, tested: Sequence[Kept], names: tuple[str, str], home: "_Home
         home_n=own.n,
         change_uar=_change(away, own),
         copies=store.copies,
-        notes=tuple(_notes(data.crop, store.crop)),
+        notes=tuple(adapted(data.crop, store.crop)),
     )
 
 
-def _notes(own: CropSpec, other: CropSpec) -> Iterable[str]:
+def adapted(own: CropSpec, other: CropSpec) -> Iterable[str]:
+    """What has to be done to faces of the crop `other` for a network of the crop `own`, in sentences."""
     if own.size != other.size:
         yield f"Pictures were brought from {other.size} to {own.size} pixels."
     if own.channels != other.channels:

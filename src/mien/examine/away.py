@@ -5,7 +5,6 @@ foreign test part is opened once a run and written down in that store's log. Wit
 says of these faces (subjects, groups, votes), so that nothing needs the store again. Labels are in the run's classes.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,9 +22,9 @@ from ..crop import CropSpec
 from ..data.store import Store
 from ..errors import BROKEN_ARCHIVE, DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
-from ..metrics import ratio
 from ..runs import DataFacts, Logits, Run
-from .tested import Tested, among
+from .familiar import count_copies
+from .tested import Tested, among, votes_among
 
 __all__ = ["Kept", "as_tested", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
 
@@ -115,15 +114,11 @@ def as_tested(row: Row, kept: Sequence[Kept]) -> Tested:
     data, first = row.runs[0].data, kept[0]
     index = class_index(data.labels, first.labels, first.corpus)
     common = tuple(sorted(i for i in index if i is not None))
-    votes = None
-    if first.votes is not None:
-        chosen = first.votes[:, [index.index(i) for i in common]]
-        votes = np.nan_to_num(ratio(chosen, chosen.sum(axis=1, keepdims=True)))
     return Tested(
         name=row.name,
         classes=tuple(data.labels[i] for i in common),
         tests=tuple(among(one.logits, common) for one in kept),
-        votes=votes,
+        votes=votes_among(first.votes, [index.index(i) for i in common]),
     )
 
 
@@ -207,11 +202,5 @@ def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
         return None
     if store.meta.sha256 != run.data.fingerprint:
         return None
-    pictures = (image for batch in store.iter_images() for image in batch)
     own_test = (store.samples.split == "test") & (run.settings.data.protocol == "holdout")
-    known = {_digest(image) for image, hidden in zip(pictures, own_test, strict=True) if not hidden}
-    return sum(_digest(image) in known for image in images)
-
-
-def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+    return count_copies(store, ~own_test, iter([images]))

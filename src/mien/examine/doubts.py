@@ -8,7 +8,7 @@ from html import escape
 
 from ..data.gallery import page, picture
 from ..data.store import Store
-from .labelnoise import LabelIssues
+from .labelnoise import TRUSTED, LabelIssues
 
 __all__ = ["doubts_page", "estimate"]
 
@@ -25,14 +25,22 @@ def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str
 
 
 def estimate(issues: LabelIssues) -> str:
-    """How many labels are wrong, in words, with what the estimate is worth."""
+    """How many labels are wrong, in words, with what the estimate is worth; no estimate by networks too weak for it."""
+    many = "one network" if len(issues.runs) == 1 else f"{len(issues.runs)} networks"
+    verb = "agrees" if len(issues.runs) == 1 else "agree"
+    if issues.weak:
+        return (
+            f"Too weak to judge labels: {many} here {verb} with {100 * issues.accuracy:.1f} % of {issues.n:,} labels. "
+            f"Below {100 * TRUSTED:.0f} % most of what confident learning doubts are mistakes of the networks. So no "
+            "label is doubted here."
+        )
     interval = issues.share.interval
     return (
         f"Confident learning takes about {round(issues.n * issues.share.value):,} of {issues.n:,} labels to be wrong, "
         f"{100 * issues.share.value:.1f} % ({100 * interval.level:.0f} % interval {100 * interval.low:.1f} to "
-        f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It rests on "
-        f"{len(issues.runs)} networks that agree with {100 * issues.accuracy:.1f} % of the labels, and takes "
-        "part of their mistakes for mistakes of the corpus: look before you believe it."
+        f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It rests on {many} that "
+        f"{verb} with {100 * issues.accuracy:.1f} % of the labels, and takes part of their mistakes for mistakes of "
+        "the corpus: look before you believe it."
     )
 
 

@@ -27,7 +27,7 @@ from .robustness import Damage, measured_rows, pick_baseline, summarise
 from .tested import Tested, at_home
 from .words import faces_of
 
-__all__ = ["MOST_JUDGED", "Beside", "Examined", "Place", "check", "gather"]
+__all__ = ["MOST_JUDGED", "Beside", "Examined", "Place", "check", "gather", "most_accurate", "place_of"]
 
 MOST_JUDGED = 6
 """Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
@@ -168,9 +168,9 @@ def _runs(rows: Sequence[Row]) -> list[Run]:
     return [run for row in rows for run in row.runs]
 
 
-def _most_accurate(rows: Sequence[Row], most: int) -> list[Row]:
-    """At most so many rows, in their order."""
-    ranked = sorted(rows, key=lambda row: -float(np.mean([score.accuracy for score in row.scores])))[:most]
+def most_accurate(rows: Sequence[Row]) -> list[Row]:
+    """At most `MOST_JUDGED` rows, in their order."""
+    ranked = sorted(rows, key=lambda row: -float(np.mean([score.accuracy for score in row.scores])))[:MOST_JUDGED]
     return [row for row in rows if row in ranked]
 
 
@@ -215,18 +215,18 @@ def _values(values: Iterable[object]) -> str:
 def _places(rows: Sequence[Row], store: Store | None, matrix: Matrix | None) -> Iterator[Place]:
     """What groups and votes say at home, then wherever else rows were tested with all of their runs."""
     home = rows[0].runs[0].data.corpus
-    yield _place(home, home, _most_accurate(rows, MOST_JUDGED), {row.name: at_home(row, store) for row in rows})
+    yield place_of(home, home, most_accurate(rows), {row.name: at_home(row, store) for row in rows})
     if matrix is None:
         return
     kept = [(row, kept_tests(row)) for row in rows]
     for fingerprint, corpus in zip(matrix.fingerprints, matrix.corpora, strict=True):
         there = [(row, as_tested(row, tests[fingerprint])) for row, tests in kept if fingerprint in tests]
-        judged = _most_accurate([row for row, _ in there], MOST_JUDGED)
+        judged = most_accurate([row for row, _ in there])
         if there:
-            yield _place(corpus, home, judged, {row.name: tested for row, tested in there})
+            yield place_of(corpus, home, judged, {row.name: tested for row, tested in there})
 
 
-def _place(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str, Tested]) -> Place:
+def place_of(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str, Tested]) -> Place:
     """The findings of the rows that were tested there; groups of those `judged` alone."""
     notes: list[str] = []
     groups: tuple[Groups, ...] = ()

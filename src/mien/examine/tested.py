@@ -11,9 +11,10 @@ import numpy as np
 from ..calibration import Floats
 from ..compare import Row
 from ..data.store import Store
+from ..metrics import ratio
 from ..runs import Logits
 
-__all__ = ["Tested", "among", "at_home"]
+__all__ = ["Tested", "among", "at_home", "votes_among"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,14 @@ def at_home(row: Row, store: Store | None = None) -> Tested:
         tests=tests,
         votes=store.votes(tests[0].ids) if store else None,
     )
+
+
+def votes_among(votes: Floats | None, classes: Sequence[int]) -> Floats | None:
+    """Shares of votes `(n, K)` for these classes alone; a face without a vote left has 0s."""
+    if votes is None:
+        return None
+    chosen = votes[:, list(classes)]
+    return np.nan_to_num(ratio(chosen, chosen.sum(axis=1, keepdims=True)))
 
 
 def among(test: Logits, common: Sequence[int]) -> Logits:

@@ -8,11 +8,12 @@ In: a `Comparison`, of any number of finished runs, so that a long grid shows it
     OUT/figures/NAME.svg  NAME.pdf      no pictures of the corpus among them
     OUT/tables/NAME.csv                 the smaller tables of the page
 
-matplotlib, jinja2, scipy and statsmodels come with `mien[train]` and are imported when a report is made.
+`write_evaluation` writes that of model files on a labelled store, in the same style; see `evaluated`. matplotlib,
+jinja2, scipy and statsmodels come with `mien[report]` and `mien[train]`. They are imported when a report is made.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,18 @@ from ..errors import MissingExtra
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..examine.evaluation import Evaluation
     from ..examine.examined import Beside
+    from .evaluated import Judged
     from .parts import Section
 
-__all__ = ["as_json", "terminal_table", "write_report"]
+__all__ = [
+    "as_json",
+    "judge_evaluation",
+    "terminal_table",
+    "write_evaluation",
+    "write_report",
+]
 
 
 def write_report(
@@ -42,9 +51,9 @@ def write_report(
         command: the one command that repeats the comparison, shown on the page; empty leaves it out.
         beside: the baseline of robustness and runs of other folders, for the sections of what was examined.
 
-    Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[train]` is missing.
+    Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[report]` is missing.
     """
-    with _needs_train():
+    with _needs_report():
         from . import page, tables
         from .findings import find
         from .machine_readable import as_dict
@@ -59,21 +68,65 @@ def write_report(
         ("report.json", json.dumps(as_dict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
     ):
         write_text(out / name, content)
-    for section in sections:
-        _write_files(section, out)
+    _write_sections(sections, out)
     write_text(out / "report.html", page.render(found, table, sections, command))
     return out / "report.html"
 
 
-def _write_files(section: "Section", out: Path) -> None:
-    for panel in section.panels:
-        if panel.drawing:
-            write_text(out / "figures" / f"{panel.drawing.name}.svg", panel.drawing.svg)
-            write_bytes(out / "figures" / f"{panel.drawing.name}.pdf", panel.drawing.pdf)
-        if panel.table:
-            _write(out / "tables" / f"{panel.table.name}.csv", panel.table.as_csv())
-    for name, content in section.files.items():
-        _write(out / name, content)
+def judge_evaluation(evaluation: "Evaluation") -> "Judged":
+    """Intervals, verdicts and calibration of model files; `evaluated` has words and JSON of them.
+
+    It needs neither matplotlib nor jinja2. Raises `MissingExtra` where another library of `mien[report]` is missing.
+    """
+    with _needs_report():
+        from .evaluated import find_evaluation
+    return find_evaluation(evaluation)
+
+
+def write_evaluation(found: "Judged", out: Path, *, faces: bool = True, command: str = "") -> Path:
+    """Write the report of model files on a labelled store into the folder `out`, each file whole or not at all.
+
+    Args:
+        found: what `judge_evaluation` made of an evaluation.
+        out: made where it is missing; files of an earlier report are replaced.
+        faces: False leaves out every picture of the store.
+        command: the one command that repeats it, shown on the page.
+
+    Returns the path of `evaluation.html`. Raises `MissingExtra` where a library of `mien[report]` is missing.
+    """
+    with _needs_report():
+        from . import evaluated, evaluated_page
+        from .html import fill
+    sections, table = evaluated_page.sections(found, faces=faces), evaluated.main_table(found)
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    facts = evaluated.as_facts(found)
+    write_text(out / "evaluation.json", json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(out / "predictions.csv", evaluated.predictions(found))
+    _write(out / "tables" / f"{table.name}.csv", table.as_csv())
+    _write_sections(sections, out)
+    content = fill(
+        "evaluated.html",
+        notes=found.evaluation.notes,
+        table=table,
+        sections=sections,
+        command=command,
+        **evaluated_page.words(found),
+    )
+    write_text(out / "evaluation.html", content)
+    return out / "evaluation.html"
+
+
+def _write_sections(sections: "Sequence[Section]", out: Path) -> None:
+    """Figures, small tables and other files of the sections, beside their page."""
+    for section in sections:
+        for panel in section.panels:
+            if panel.drawing:
+                write_text(out / "figures" / f"{panel.drawing.name}.svg", panel.drawing.svg)
+                write_bytes(out / "figures" / f"{panel.drawing.name}.pdf", panel.drawing.pdf)
+            if panel.table:
+                _write(out / "tables" / f"{panel.table.name}.csv", panel.table.as_csv())
+        for name, content in section.files.items():
+            _write(out / name, content)
 
 
 def _write(path: Path, content: str | bytes) -> None:
@@ -86,24 +139,24 @@ def _write(path: Path, content: str | bytes) -> None:
 
 def terminal_table(comparison: Comparison) -> "Table":
     """The table that the command line prints; its intervals are in the report."""
-    with _needs_train():
+    with _needs_report():
         from .tables import as_rich, build_table
     return as_rich(build_table(comparison))
 
 
 def as_json(comparison: Comparison, beside: "Beside | None" = None) -> dict[str, Any]:
     """What stands in `report.json`: all figures of the report as plain values, None where undefined."""
-    with _needs_train():
+    with _needs_report():
         from .findings import find
         from .machine_readable import as_dict
     return as_dict(find(comparison, beside))
 
 
 @contextmanager
-def _needs_train() -> Iterator[None]:
+def _needs_report() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mien"):
             raise
-        raise MissingExtra("The report", "train") from None
+        raise MissingExtra("The report", "report") from None

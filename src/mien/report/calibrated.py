@@ -27,11 +27,12 @@ from ..calibration import (
     wilson,
 )
 from ..runs import Logits
+from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, share, spreads
 from .certainty import known_subjects
 from .figures.evidence import Shown
 
-__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate", "calibrate_rows"]
+__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate", "calibrate_by", "calibrate_rows"]
 
 BINS = 15
 RISK = 0.1
@@ -41,6 +42,9 @@ DRAWS, SLOW_DRAWS = 400, 200
 MOST_SLOW = 2000
 """Draws of the area under the curve, over all seeds of a row; a row of many seeds takes fewer of each."""
 COVERAGES = np.arange(2, 101) / 100
+UNKNOWN = Estimate(
+    value=math.nan, interval=Interval(low=math.nan, high=math.nan, level=0.95, method="no threshold was chosen")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +100,34 @@ def calibrate(item: Shown) -> Calibrated | None:
     replicates = list(_replicates(item, temperatures, thresholds))
     if not replicates:
         return None
-    subjects = known_subjects(item.tests[0])
     finite = [t for t in thresholds if math.isfinite(t)]
+    found = _calibrated(item, replicates, temperatures)
+    return replace(found, threshold=float(np.mean(finite)) if finite else math.nan)
+
+
+def calibrate_by(item: Shown, temperature: float) -> Calibrated:
+    """The calibration of a row of one replicate at a temperature that was fitted elsewhere.
+
+    No threshold of "uncertain" is chosen, so it, its coverage and its risk are nan.
+    """
+    test = item.tests[0]
+    raw = test.logits.astype(np.float64)
+    every = np.zeros(len(test.labels))
+    one = _Replicate(raw=raw, scaled=raw / temperature, labels=test.labels, threshold=every)
+    found = _calibrated(item, [one], [temperature])
+    return replace(found, coverage=UNKNOWN, risk=UNKNOWN)
+
+
+def _calibrated(item: Shown, replicates: Sequence[_Replicate], temperatures: Sequence[float]) -> Calibrated:
+    """All but the threshold, which is nan."""
+    subjects = known_subjects(item.tests[0])
     coverage, risk, risk_of_all = _answered(replicates, subjects)
     return Calibrated(
         item=item,
         temperatures=tuple(temperatures),
         before=_probabilities([one.raw for one in replicates], replicates[0].labels, subjects),
         after=_probabilities([one.scaled for one in replicates], replicates[0].labels, subjects),
-        threshold=float(np.mean(finite)) if finite else math.nan,
+        threshold=math.nan,
         coverage=coverage,
         risk=risk,
         risk_of_all=risk_of_all,

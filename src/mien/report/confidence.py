@@ -27,9 +27,11 @@ def calibration_section(rows: Sequence[Calibrated]) -> Section:
     title = "Whether their probabilities can be believed"
     if not rows:
         return Section(id="calibration", title=title)
-    found = (*panels(draw_reliability(rows)), _scores(rows), *panels(_curve(rows)), _uncertain(rows))
+    found = [*panels(draw_reliability(rows)), _scores(rows), *panels(_curve(rows))]
+    if any(math.isfinite(row.coverage.value) for row in rows):
+        found.append(_uncertain(rows))
     files = {"calibration.csv": as_csv(("row", "logits", "score", "value", "low", "high"), _digits(rows))}
-    return Section(id="calibration", title=title, panels=found, lead=_lead(rows), files=files)
+    return Section(id="calibration", title=title, panels=tuple(found), lead=_lead(rows), files=files)
 
 
 def _digits(rows: Sequence[Calibrated]) -> Iterator[tuple[object, ...]]:

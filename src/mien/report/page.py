@@ -6,10 +6,6 @@ A section (see `parts`) is a title with figures and tables under it; a new part 
 
 import itertools
 from collections.abc import Iterator, Sequence
-from importlib import resources
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from .compared import differences_section
 from .confidence import calibration_section
@@ -17,11 +13,11 @@ from .examined import examined_sections
 from .examined_methods import examined_words
 from .figures import (
     MOST_ROWS,
-    Drawing,
     draw_costs,
     draw_curves,
 )
 from .findings import Findings
+from .html import fill
 from .methods import methods_section
 from .parts import Panel, Section, panels
 from .peeking import peeking_section
@@ -98,16 +94,8 @@ def _mistakes(rows: Sequence[PictureRow]) -> tuple[Panel, ...]:
 def render(found: Findings, table: Table, sections: Sequence[Section], command: str) -> str:
     """The page as one HTML text."""
     comparison, certainty = found.comparison, found.certainty
-    environment = Environment(
-        loader=PackageLoader("mien.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["inline"] = _inline
-    style = (resources.files("mien.report") / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html").render(
+    return fill(
+        "page.html",
         comparison=comparison,
         table=table,
         certainty=certainty,
@@ -118,10 +106,4 @@ def render(found: Findings, table: Table, sections: Sequence[Section], command: 
         conditions=conditions(comparison),
         command=command,
         most_rows=MOST_ROWS,
-        style=Markup(style),
     )
-
-
-def _inline(drawing: Drawing) -> Markup:
-    """The drawing inside HTML, where an SVG needs no namespace. Matplotlib has escaped its texts."""
-    return Markup(drawing.svg.replace(' xmlns="http://www.w3.org/2000/svg"', ""))

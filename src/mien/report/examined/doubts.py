@@ -27,13 +27,18 @@ MOST_PAIRS = 10
 def doubts_section(
     examined: Examined, shown: Sequence[Shown], store: Store | None, folder: str, *, faces: bool
 ) -> Section:
-    """The section: what can be said of labels, votes and noise, and a sentence for what was not trained."""
+    """The section: what can be said of labels, votes and noise, and a sentence for what was not trained.
+
+    `folder` is that of the runs; empty where there are none, as under model files.
+    """
     notes = [sentence for part in ("issues", "noise") for sentence in examined.notes.get(part, ())]
     panels: list[Panel] = []
     files: dict[str, str | bytes] = {}
     issues, lead = examined.issues, ""
-    if issues is not None:
-        lead = _lead(issues, shown[0].first.data.corpus)
+    if issues is not None and issues.weak:
+        lead = estimate(issues)
+    elif issues is not None:
+        lead = _lead(issues, examined.places[0].home)
         panels += [*_joint(issues), *(_gallery(issues, store) if store and faces else ())]
         files["doubts.csv"] = _doubts_csv(issues, store)
     for place in examined.places:
@@ -43,7 +48,7 @@ def doubts_section(
     if examined.noise:
         panels += _noise(examined.noise, {item.name: item.look for item in shown})
         files["label-noise.csv"] = _noise_csv(examined.noise)
-    else:
+    elif folder:
         notes.append(
             "What wrong training labels cost was not given: train “mien compare noise --data STORE --runs NOISE”, then "
             f"make this page by “mien report {folder} --noise-runs NOISE”."
@@ -52,7 +57,7 @@ def doubts_section(
 
 
 def _lead(issues: LabelIssues, corpus: str) -> str:
-    lead = f"{estimate(issues)} Looked at are the faces of validation and test; doubts.csv names every doubted one."
+    lead = f"{estimate(issues)} doubts.csv names every doubted face."
     if is_drawn(corpus):
         lead += " Drawn faces have no wrong labels, so here all of it is the method's own error, with such networks."
     return lead

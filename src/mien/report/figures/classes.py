@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from ...calibration import softmax
 from ...metrics import class_scores, roc_curve
 from ...statistics.estimates import Estimate
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, percent_axis
+from .sheet import INK, Drawing, Sheet, percent_axis, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +50,7 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     size = len(labels)
     for i, j in zip(*np.nonzero(share >= 0.005), strict=True):
         part = float(share[i, j])
-        axes.add_patch(Rectangle((j, i), 1, 1, facecolor=item.look.colour, alpha=DEEPEST * part, linewidth=0))
+        tint(axes, j, i, item.look.colour, DEEPEST * part)
         axes.text(j + 0.5, i + 0.52, f"{100 * part:.0f}", ha="center", va="center", fontsize=6.5 if size < 9 else 5)
     axes.set(xlim=(0, size), ylim=(size, 0))
     for spine in axes.spines.values():

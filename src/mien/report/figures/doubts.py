@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from ...examine.labelnoise import LabelIssues, NoisePoint
 from .damage import dot, name_rows
-from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, percent_axis
+from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, percent_axis, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +30,10 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
     with Sheet(1, 1, (side, side), left=words, bottom=0.1, top=words, right=0.6) as sheet:
         axes = sheet.axes[0]
         for i, j in zip(*np.nonzero(off >= LEAST), strict=True):
-            alpha = DEEPEST * off[i, j] / off.max()
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=COLOURS[1], alpha=alpha, linewidth=0))
+            tint(axes, j, i, COLOURS[1], DEEPEST * off[i, j] / off.max())
             axes.text(j + 0.5, i + 0.52, f"{off[i, j]:.1f}", ha="center", va="center", fontsize=7)
         for i in range(size):
-            axes.add_patch(Rectangle((i, i), 1, 1, facecolor=INK, alpha=0.08, linewidth=0))
+            tint(axes, i, i, INK, 0.08)
         axes.set(xlim=(0, size), ylim=(size, 0), xlabel="probably", ylabel="labelled")
         for spine in axes.spines.values():
             spine.set(visible=True, alpha=0.35)

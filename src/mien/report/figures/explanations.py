@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from ...explain import METHODS, TITLES
 from ...explain.beside import FIGURES, Figure, Grounded, Truth
 from .damage import dot
-from .sheet import INK, Drawing, Look, Sheet, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, percent_axis, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -137,7 +136,7 @@ def _ends(truths: Sequence[Truth], figure: Figure) -> tuple[float, float]:
 def _cell(axes: "Axes", column: int, line: int, lift: float, look: Look) -> None:
     strength = float(np.clip((lift - 1) / (LIFT - 1), 0, 1))
     if strength:
-        axes.add_patch(Rectangle((column, line), 1, 1, facecolor=look.colour, alpha=DEEPEST * strength, linewidth=0))
+        tint(axes, column, line, look.colour, DEEPEST * strength)
     axes.text(column + 0.5, line + 0.52, f"{lift:.1f}", ha="center", va="center", fontsize=7)
 
 

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["INK", "Drawing", "Look", "Sheet", "looks"]
+__all__ = ["INK", "Drawing", "Look", "Sheet", "looks", "percent_axis", "tint"]
 
 INK = "#010203"
 COLOURS = ("#1f82c4", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
@@ -122,6 +120,8 @@ class Sheet:
         bottom: float = 0.5,
         right: float = 0.12,
     ) -> None:
+        import matplotlib  # late: who wants figures as numbers alone needs none
+
         self._context = matplotlib.rc_context(cast(Any, {**matplotlib.rcParamsDefault, **STYLE}))
         width, height = panel
         self.width = left + columns * width + (columns - 1) * gap[0] + right
@@ -130,6 +130,8 @@ class Sheet:
         self.axes: list[Axes] = []
 
     def __enter__(self) -> "Sheet":
+        from matplotlib.figure import Figure
+
         self._context.__enter__()
         self.figure = Figure(figsize=(self.width, self.height))
         rows, columns, (width, height), left, bottom, (across, down) = self._place
@@ -160,6 +162,13 @@ class Sheet:
             warnings.filterwarnings("ignore", "Glyph", UserWarning)
             self.figure.savefig(content, format=form, metadata=metadata)
         return content.getvalue()
+
+
+def tint(axes: "Axes", x: float, y: float, colour: str, alpha: float) -> None:
+    """Colour the cell of side 1 whose corner is (x, y)."""
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, alpha=alpha, linewidth=0))
 
 
 def percent_axis(axes: "Axes", low: float = 0.0, high: float = 1.0, *, axis: str = "y") -> None:

@@ -1,0 +1,81 @@
+"""Has a model seen these faces before? From its card, from names of corpora, and by counting equal pictures.
+
+A figure on faces that a model was trained on says how well it remembers. A card names the corpus and the fingerprint
+of the store of training; which pictures were in it can be counted where that store is still there.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..card import Card
+from ..classifier import fitted
+from ..data.store import Store
+
+__all__ = ["count_copies", "familiar", "shared_faces"]
+
+SAME_PICTURES = {"ferplus": "fer2013"}
+"""Corpora that are other labels for the pictures of another."""
+CHUNK = 1024
+
+
+def familiar(name: str, card: Card, store: Store, part: str) -> tuple[str, bool]:
+    """What a reader must know of a model on a part of a store, and whether its faces were trained or chosen on.
+
+    The sentence is empty where nothing links the two.
+    """
+    if card.fingerprint == store.meta.sha256:
+        if part == "test":
+            return (
+                f"{name} was trained on this store. Its test part was set aside then, unless its run was a fold of a "
+                "cross-validation. These are faces like those that it learnt from: others may be harder.",
+                False,
+            )
+        return (
+            f"{name} was trained on this store, and has seen faces of its part {part}: figures are too good.",
+            True,
+        )
+    if _pictures(card.corpus) & _pictures(store.meta.corpus):
+        return (
+            f"{name} was trained on {card.corpus}, from another store; this one is of {store.meta.corpus}. The same "
+            "pictures may be in both. Give the store of training with --trained-on to count them.",
+            part == "train",
+        )
+    return "", False
+
+
+def _pictures(corpus: str) -> set[str]:
+    """The corpora whose pictures are in one of this name, such as `fer2013-ferplus`."""
+    words = set(corpus.split("-"))
+    return words | {SAME_PICTURES[word] for word in words if word in SAME_PICTURES}
+
+
+def shared_faces(store: Store, rows: NDArray[np.int64], others: Sequence[Store]) -> Iterator[str]:
+    """How many of these rows are in the train or valid part of each other store, in a sentence each.
+
+    Counted are equal pictures, at the size and in the colours of the other store, and equal sources (a file, or a row
+    of a table).
+    """
+    for other in others:
+        learnt = other.samples.split != "test"
+        parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
+        pictures = (fitted(store.read(part), other.meta.crop) for part in parts)
+        equal = count_copies(other, learnt, pictures)
+        named = int(np.isin(store.samples.source[rows], other.samples.source[learnt]).sum())
+        yield (
+            f"Of {len(rows):,} faces, {equal:,} are pictures that {other.path.name} trains or chooses on, and "
+            f"{named:,} have a source of the same name there."
+        )
+
+
+def count_copies(store: Store, learnt: NDArray[np.bool_], pictures: Iterator[NDArray[np.uint8]]) -> int:
+    """How many of the `pictures`, batches `(n, H, W, C)`, are byte for byte among the `learnt (N,)` rows of a store."""
+    own = (image for batch in store.iter_images() for image in batch)
+    known = {_digest(image) for image, counts in zip(own, learnt, strict=True) if counts}
+    return sum(_digest(image) in known for batch in pictures for image in batch)
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()

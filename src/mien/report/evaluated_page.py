@@ -1,0 +1,156 @@
+"""The page of an evaluation: its first sentences, its sections, and what it says of models and faces at the end.
+
+The sections are those of the report of runs; what they cannot know of a model file is said here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..data.store import Store
+from ..examine.models import ALL, ModelRow
+from ..examine.words import percent
+from .calibrated import Calibrated
+from .compared import differences_section
+from .confidence import calibration_section
+from .evaluated import Judged, figure
+from .examined.damage import damage_section
+from .examined.doubts import doubts_section
+from .examined.groups import groups_sections
+from .figures.sheet import Look
+from .parts import Panel, Section
+from .pictures import mistakes
+from .told import classes_section
+
+__all__ = ["sections", "words"]
+
+
+def words(found: Judged) -> dict[str, Any]:
+    """What the page says outside its sections: `title`, `finding`, `caption`, `facts`."""
+    return {"title": _title(found), "finding": _finding(found), "caption": _caption(found), "facts": _facts(found)}
+
+
+def _title(found: Judged) -> str:
+    """Which models, on which faces."""
+    names = [row.name for row in found.evaluation.rows]
+    who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{who} on {found.evaluation.store.meta.corpus}"
+
+
+def _caption(found: Judged) -> str:
+    """What Table 1 shows."""
+    n, part = len(found.evaluation.rows[0].answers.labels), found.evaluation.part
+    where = f"all {n:,} faces" if part == ALL else f"the {n:,} faces of the part {part}"
+    over = "subjects" if found.certainty.by_subject else "faces"
+    return (
+        f"Scores on {where} of {found.comparison.data.corpus}. In brackets 95 % intervals over {over} (bootstrap). UAR "
+        "is the recall averaged over classes, AUC the area under the ROC curve averaged over classes, ECE the mean gap "
+        "between confidence and accuracy at the temperature of the model's card."
+    )
+
+
+def _finding(found: Judged) -> str:
+    """The first sentences: how right the most accurate model is, whether that can be told, where it is worst."""
+    best = max(found.evaluation.rows, key=lambda row: row.scores[0].accuracy)
+    n, interval = len(best.answers.labels), found.certainty.intervals.get((best.name, "accuracy"))
+    words = figure(best.scores[0].accuracy, interval)
+    first = f"{best.name} names {words} % of {n:,} faces as they are labelled"
+    others = [row.name for row in found.evaluation.rows if row is not best]
+    pairs = [found.certainty.between(best.name, other) for other in others]
+    tied = [other for other, pair in zip(others, pairs, strict=True) if pair is None or pair.better is None]
+    if others:
+        first += f", and cannot be told from {', '.join(tied)}" if tied else ", more than every other model here"
+    return f"{first}. {_worst(best, found)}".strip()
+
+
+def _worst(best: ModelRow, found: Judged) -> str:
+    recalls = found.certainty.recalls.get(best.name, ())
+    known = [(one.value, name, one) for one, name in zip(recalls, found.comparison.data.labels, strict=False)]
+    known = [one for one in known if np.isfinite(one[0])]
+    if not known:
+        return ""
+    _, name, figure = min(known, key=lambda one: one[0])
+    return f"It finds {percent(figure)} % of the faces labelled {name}, its worst class."
+
+
+def _facts(found: Judged) -> list[tuple[str, str]]:
+    """The store and the models, for the end of the page."""
+    store = found.evaluation.store
+    counts = np.bincount(found.evaluation.rows[0].answers.labels, minlength=len(found.comparison.data.labels))
+    classes = ", ".join(f"{name} {n:,}" for name, n in zip(found.comparison.data.labels, counts, strict=True))
+    crop = store.meta.crop
+    models = [
+        (
+            row.name,
+            f"{row.card.network}, {row.card.precision}; run {row.card.run}; trained on {row.card.corpus} "
+            f"({row.card.fingerprint[:16]}); temperature {row.card.temperature:.3f}; sha256 {row.card.sha256[:16]}",
+        )
+        for row in found.evaluation.rows
+    ]
+    return [
+        ("Corpus", f"{store.meta.corpus}, part {found.evaluation.part}: {counts.sum():,} faces ({classes})"),
+        ("Picture", f"{crop.size} × {crop.size} px, {'RGB' if crop.channels == 3 else 'grey'}"),
+        ("Licence", store.meta.licence or "not stated"),
+        ("Data fingerprint", store.meta.sha256),
+        *models,
+    ]
+
+
+def sections(found: Judged, *, faces: bool) -> list[Section]:
+    """The sections of the page; those with nothing to say are left out."""
+    parts = _sections(found, found.evaluation.store if faces else None)
+    return [section for section in parts if section.panels or section.lead or section.points]
+
+
+def _sections(found: Judged, store: Store | None) -> Iterator[Section]:
+    labels, shown, examined = found.comparison.data.labels, found.shown, found.evaluation.examined
+    looks = {item.name: item.look for item in shown}
+    if len(shown) > 1:
+        yield differences_section(found.certainty, shown)
+    yield classes_section(shown, labels, found.certainty)
+    yield replace(calibration_section(found.calibrated), lead=_calibration_lead(found.calibrated))
+    groups = list(groups_sections(examined, looks))
+    yield from groups or [_nothing_of_groups()]
+    yield _damage(found, looks, store)
+    yield doubts_section(examined, shown, found.evaluation.store, "", faces=store is not None)
+    if store is not None:
+        yield _mistakes(found, store)
+
+
+def _nothing_of_groups() -> Section:
+    how = (
+        "Nothing is known of the people in this store, so it cannot be said whom the models fail. Columns subject and "
+        "group:NAME of a CSV corpus say who is shown."
+    )
+    return Section(id="groups", title="Whom they fail", lead=how)
+
+
+def _damage(found: Judged, looks: Mapping[str, Look], store: Store | None) -> Section:
+    if found.examined.damages:
+        return damage_section(found.examined, looks, store, "")
+    how = "Not measured: add --examine to the command, which takes minutes for each model."
+    return Section(id="robustness", title="What damage they withstand", lead=how)
+
+
+def _calibration_lead(rows: Sequence[Calibrated]) -> str:
+    words = "; ".join(f"{row.item.name} {percent(row.after.scores['ece'])} %" for row in rows)
+    return (
+        "Each model's probabilities are its logits divided by the temperature T of its card, which was fitted when it "
+        f"was made and not here. The gap between confidence and accuracy (ECE) on these faces: {words}."
+    )
+
+
+def _mistakes(found: Judged, store: Store) -> Section:
+    rows = mistakes(store, found.shown)
+    if not any(row.pictures for row in rows):
+        return Section(id="mistakes", title="")
+    panel = Panel(
+        title="The most confident mistakes",
+        caption="As: label → answer, its probability before the temperature. Look for labels that are themselves "
+        "doubtful, and for what the mistaken faces share.",
+        pictures=tuple(rows),
+        folded=True,
+    )
+    return Section(id="mistakes", title="Where they were sure and wrong", panels=(panel,))
