@@ -9,12 +9,13 @@ from cleanlab.count import estimate_joint
 from scipy import stats
 
 from made_runs import finish, make_runs, make_store
-from mien.calibration import log_softmax, softmax
+from mien.calibration import fit_temperature, log_softmax, softmax
 from mien.compare import collect
 from mien.config import Settings, override, read_recipe
 from mien.data.splits import divide
 from mien.errors import CompareError
 from mien.examine.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
+from mien.labels import SEVEN
 from mien.models import NETWORKS
 from mien.runs import Logits, Run, resolve
 from mien.statistics import holm
@@ -111,6 +112,23 @@ def test_the_share_and_each_pair_hold_what_the_networks_would_say_of_all_faces(s
 def test_what_poor_networks_say_is_not_the_true_share() -> None:
     said = [1 - np.trace(said_of_all(skill, 0.1)) for skill in (4.0, 2.0, 1.2)]
     assert said == pytest.approx([0.10, 0.16, 0.38], abs=0.005)  # they agree with 89, 75 and 56 % of the labels
+
+
+def test_below_the_trusted_agreement_doubts_are_the_networks_own() -> None:
+    """No label is wrong here. The weaker the network, the more labels confident learning would call wrong."""
+    rng, n = np.random.default_rng(0), 2000
+    labels, hardness = np.arange(n) % 7, rng.normal(0, 1.3, n)
+    blank, _ = planted(rng, n, 0.0)
+    claimed = []
+    for skill in (1.5, 2.0, 2.5, 3.5):
+        logits = rng.normal(0, 1, (n, 7))
+        logits[np.arange(n), labels] += skill - hardness
+        probs = softmax(logits / fit_temperature(logits, labels))
+        issues = find_issues(replace(blank, labels=labels, probs=probs, classes=SEVEN.names), np.random.default_rng(1))
+        claimed.append((round(issues.accuracy, 2), issues.share.value, issues.weak))
+    assert [agreement for agreement, _, _ in claimed] == pytest.approx([0.53, 0.64, 0.75, 0.89], abs=0.03)
+    assert [share for _, share, _ in claimed] == pytest.approx([0.32, 0.16, 0.07, 0.01], abs=0.04)
+    assert [weak for _, _, weak in claimed] == [True, True, False, False]
 
 
 def test_a_class_without_faces_is_refused() -> None:

@@ -84,11 +84,14 @@ def draw_risk_coverage(
     if not rows:
         return []
     x = np.asarray(coverages)
+    mark = f"The mark is where a threshold chosen on valid for a risk of {100 * risk:.0f} % (dashed) is on test. "
     kept = x >= fewest
     with Sheet(1, 1, (4.6, 2.5), top=0.12, right=2.6) as sheet:
         axes = sheet.axes[0]
         axes.grid(color=INK, alpha=0.1, linewidth=0.6)
-        axes.axhline(risk, color=INK, alpha=0.5, linewidth=0.7, linestyle=(0, (2, 2)))
+        marked = any(np.isfinite(row.risk.value) for row in rows)
+        if marked:
+            axes.axhline(risk, color=INK, alpha=0.5, linewidth=0.7, linestyle=(0, (2, 2)))
         for row in rows:
             look = row.item.look
             axes.plot(x[kept], row.after.risk[kept], color=look.colour, ls=look.dash, lw=1.4, label=row.item.name)
@@ -105,8 +108,10 @@ def draw_risk_coverage(
                 "risk-coverage",
                 "What the answer “uncertain” buys",
                 "A network answers the faces it is surest of and says “uncertain” to the others: to the right it "
-                "answers all, to the left only the surest. The mark is where a threshold chosen on valid for a risk of "
-                f"{100 * risk:.0f} % (dashed) comes out on test. The area under a curve is its AURC; lower is better. "
+                "answers all, to the left only the surest. "
+                + mark
+                * marked
+                + "The area under a curve is its AURC; lower is better. "
                 "Dashes are variants with dropout.",
             )
         ]
