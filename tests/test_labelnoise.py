@@ -120,15 +120,15 @@ def test_below_the_trusted_agreement_doubts_are_the_networks_own() -> None:
     labels, hardness = np.arange(n) % 7, rng.normal(0, 1.3, n)
     blank, _ = planted(rng, n, 0.0)
     claimed = []
-    for skill in (1.5, 2.0, 2.5, 3.5):
+    for skill in (1.5, 1.9, 2.4, 3.5):
         logits = rng.normal(0, 1, (n, 7))
         logits[np.arange(n), labels] += skill - hardness
         probs = softmax(logits / fit_temperature(logits, labels))
         issues = find_issues(replace(blank, labels=labels, probs=probs, classes=SEVEN.names), np.random.default_rng(1))
         claimed.append((round(issues.accuracy, 2), issues.share.value, issues.weak))
-    assert [agreement for agreement, _, _ in claimed] == pytest.approx([0.53, 0.64, 0.75, 0.89], abs=0.03)
-    assert [share for _, share, _ in claimed] == pytest.approx([0.32, 0.16, 0.07, 0.01], abs=0.04)
-    assert [weak for _, _, weak in claimed] == [True, True, False, False]
+    assert [agreement for agreement, _, _ in claimed] == pytest.approx([0.55, 0.66, 0.75, 0.91], abs=0.02)
+    assert [share for _, share, _ in claimed] == pytest.approx([0.31, 0.17, 0.09, 0.01], abs=0.02)
+    assert [weak for _, _, weak in claimed] == [True, False, False, False]
 
 
 def test_a_class_without_faces_is_refused() -> None:
