@@ -88,7 +88,8 @@ def _summary(store: Store, found: Audit) -> str:
     )
     command = next_command(found, str(store.path))
     told = (
-        f"<p>Leave out what spoils a test or a training. Of copies, those in the test stay:</p><pre>{escape(command)}</pre>"
+        "<p>Leave out what spoils a test or a training. Of copies, those in the test stay:</p>"
+        f"<pre>{escape(command)}</pre>"
         if command
         else "<p>Nothing here spoils a test or a training.</p>"
     )
