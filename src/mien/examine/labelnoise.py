@@ -174,7 +174,7 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
         from cleanlab.count import estimate_joint
         from cleanlab.filter import find_label_issues
     except ImportError:
-        raise MissingExtra("Finding wrong labels", "train") from None
+        raise MissingExtra("Finding wrong labels", "report") from None
     if len(np.unique(seen.labels)) < len(seen.classes):
         raise CompareError("A class has no face outside the training part, so its labels cannot be doubted.")
     order = find_label_issues(seen.labels, seen.probs, return_indices_ranked_by="self_confidence", n_jobs=1)

@@ -1,6 +1,6 @@
 """Intervals, paired tests and verdicts: what may be said of a difference between networks, and what may not.
 
-Reads logits and labels as plain arrays; knows no run folders. Needs scipy and statsmodels (`mien[train]`).
+Reads logits and labels as plain arrays; knows no run folders. Needs scipy and statsmodels (`mien[report]`).
 
     resampling   redraw the test faces (or subjects), and any metric on thousands of draws
     intervals    what varies (faces, seeds, both), and the intervals that follow
