@@ -60,6 +60,10 @@ class BadSample(DataError):
         self.where = where
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Pickled, it comes out of a pool's worker as it went in."""
+        return type(self), (self.where, self.reason)
+
 
 class RunError(MienError):
     """A run folder that cannot be written, opened or resumed."""
@@ -86,3 +90,8 @@ class MissingExtra(MienError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional part of mien. Install it with: pip install 'mien[{extra}]'")
+        self._said = what, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """See `BadSample.__reduce__`."""
+        return type(self), self._said

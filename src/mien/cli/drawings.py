@@ -21,6 +21,7 @@ from mien.cli.results import track_rows
 from mien.data.corpora.pictures import SUFFIXES
 from mien.errors import ConfigError, DataError
 from mien.predict import UNCERTAIN, Seen
+from mien.shown import csv_cell
 from mien.summary import Timeline
 from mien.video import CODECS, VIDEO_SUFFIXES, video_writer
 
@@ -63,7 +64,9 @@ class Drawings:
         stem = path.stem.removesuffix("-mien")
         _write_picture(path.with_name(f"{stem}-timeline.png"), draw_timeline(timeline, self._labels[:-1]))
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(track_rows(timeline, self._labels))
+        csv.writer(text, lineterminator="\n").writerows(
+            map(csv_cell, row) for row in track_rows(timeline, self._labels)
+        )
         with _written(path):
             write_text(path.with_name(f"{stem}-tracks.csv"), text.getvalue())
 

@@ -4,7 +4,6 @@
 needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_text
 from mien.cli.extras import Json, needs
+from mien.cli.screen import print_json, told
 from mien.data.store import Store
 from mien.errors import CompareError, DataError
 from mien.examine.words import number, p_words, percent, points, span
-from mien.facts import plain
 from mien.progress import progress
 
 if TYPE_CHECKING:
@@ -206,17 +204,17 @@ def damage_runs(runs: Sequence["Run"], limit: int = LIMIT) -> None:
 
 def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(plain(result), indent=2, ensure_ascii=False))
+        print_json(result)
         return
     console = Console(highlight=False)
     for item in shown:
-        console.print(escape(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
+        console.print(told(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
 
 
 def _damage_table(damages: Sequence["Damage"]) -> Table:
     first = damages[0]
     title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
-    table = Table("", *(escape(damage.name) for damage in damages), title=title, title_justify="left")
+    table = Table("", *(told(damage.name) for damage in damages), title=title, title_justify="left")
     table.add_row("clean", *(percent(damage.clean) for damage in damages))
     for kind, name in enumerate(first.corruptions):
         table.add_row(name, *(percent(damage.by_corruption[kind]) for damage in damages))
@@ -224,7 +222,7 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     table.add_row("mCE", *(_of_baseline(damage, damage.mce) for damage in damages))
     table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
     table.caption = (
-        f"mCE: errors relative to those of {escape(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
+        f"mCE: errors relative to those of {told(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
         f"over {', '.join(first.relative_over) or 'nothing'}: what the baseline clearly loses to."
     )
     return table
@@ -243,7 +241,7 @@ def _matrix_table(matrix: "Matrix") -> Table:
         remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
         home = "" if cell.own else percent(cell.home_uar)
-        table.add_row(*map(escape, words), percent(cell.uar), home, escape(" ".join(remarks)))
+        table.add_row(*map(told, words), percent(cell.uar), home, told(" ".join(remarks)))
     return table
 
 
@@ -252,7 +250,7 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
     table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
     for one in votes:
         plain = [number(one.cross_entropy), number(one.divergence)]
-        table.add_row(escape(one.name), percent(one.majority), percent(one.mass), *plain)
+        table.add_row(told(one.name), percent(one.majority), percent(one.mass), *plain)
     ceiling, floor = percent(votes[0].ceiling), number(votes[0].entropy)
     table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
     return table
@@ -265,5 +263,5 @@ def _curves_table(curves: Sequence["NoisePoint"]) -> Table:
         drop, p = "", ""
         if point.drop and point.drop_interval:
             drop, p = points(point.drop.mean, point.drop_interval), p_words(point.p_corrected)
-        table.add_row(escape(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
+        table.add_row(told(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
     return table

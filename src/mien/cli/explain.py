@@ -3,7 +3,6 @@
 What needs `mien[train]` is imported when it is asked for: a model file is explained without it.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +11,11 @@ import cv2
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_bytes
 from mien.cli.extras import Json, needs
+from mien.cli.screen import print_json, told
 from mien.errors import ConfigError, DataError
 from mien.examine.words import percent
 from mien.explain import LIMIT, METHODS
@@ -82,13 +81,13 @@ def explain(
     }
     written = _draw(found, out)
     if as_json:
-        print(json.dumps(_as_json(explainer, found, written), indent=2, ensure_ascii=False))
+        print_json(_as_json(explainer, found, written))
         return
     console = Console(highlight=False)
     for source, explanations in found.items():
         _say(console, source, explanations)
     for path in dict.fromkeys(written.values()):
-        console.print(f"Drawn: {escape(str(path))}", soft_wrap=True)
+        console.print(f"Drawn: {told(path)}", soft_wrap=True)
 
 
 def _opened(model: str) -> Explainer:
@@ -144,12 +143,12 @@ def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written:
 
 def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> None:
     if not explanations:
-        console.print(f"{escape(source)}: no face found", soft_wrap=True)
+        console.print(f"{told(source)}: no face found", soft_wrap=True)
     for one in explanations:
         best = sorted(one.probs.items(), key=lambda item: -item[1])[:3]
         words = ", ".join(f"{name} {share:.0%}" for name, share in best)
         labelled = f" (labelled {one.face.label})" if one.face.label else ""
-        console.print(f"{escape(source)}: {escape(words + labelled)}", soft_wrap=True)
+        console.print(f"{told(source)}: {told(words + labelled)}", soft_wrap=True)
 
 
 def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
@@ -157,7 +156,6 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
         from mien.compare import collect
         from mien.explain.beside import summarise
         from mien.explain.truth import measured_rows
-        from mien.facts import plain
         from mien.runs import find_runs
     for method in methods:
         if method not in METHODS:
@@ -166,7 +164,7 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
     _measure([run for row in rows for run in row.runs], methods, limit)
     truths = summarise(measured_rows(rows), np.random.default_rng(SEED))
     if as_json:
-        print(json.dumps(plain({"truth": truths}), indent=2, ensure_ascii=False))
+        print_json({"truth": truths})
         return
     console = Console(highlight=False)
     first = truths[0]
@@ -199,7 +197,7 @@ def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Tab
             beside: Beside = getattr(one, figure)
             controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
             name = truth.name if place == 0 else ""
-            table.add_row(escape(name), one.method, escape(percent(beside.value)), *controls)
+            table.add_row(told(name), one.method, told(percent(beside.value)), *controls)
     fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
     table.caption = (
         f"Maps that look at no face: even {fixed['area']}, centre {fixed['centre']}, where drawn faces usually move "

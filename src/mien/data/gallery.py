@@ -6,11 +6,11 @@ showing them. Other pages of faces are made of the same `page` and `picture`.
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import cv2
 import numpy as np
 
+from ..shown import tagless
 from .audit import Audit, Group
 from .store import Store
 
@@ -43,14 +43,14 @@ def gallery_page(store: Store, found: Audit, *, faces: bool = True) -> str:
     ]
     shown = [row for _, groups in sections for group in groups[:GROUPS_SHOWN] for row in group.rows[:IMAGES_SHOWN]]
     sources = _sources(store, set(shown))
-    told = f"<p>{len(store)} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
+    told = f"<p>{len(store)} images, sha256 {store.meta.sha256[:16]}. {tagless(store.meta.licence)}</p>"
     body = "".join(_section(store, name, groups, sources, faces) for name, groups in sections)
     return page(f"Audit of {store.meta.corpus}", f"{told}{_numbers(found)}{body}")
 
 
 def page(title: str, body: str) -> str:
     """A whole HTML file: `title`, a text, above `body`, HTML."""
-    title = escape(title)
+    title = tagless(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
@@ -73,7 +73,7 @@ def _numbers(found: Audit) -> str:
     head = "".join(f"<th>{split}</th>" for split in ("class", *splits))
     names = list(found.counts[splits[0]]) if splits else []
     rows = [[name, *(found.counts[split][name] for split in splits)] for name in names]
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{tagless(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
@@ -86,7 +86,7 @@ def _section(store: Store, name: str, groups: Sequence[Group], sources: dict[int
 def _group(store: Store, group: Group, sources: dict[int, str], faces: bool) -> str:
     figures = [
         f'<figure class="{split}">{picture(store, row) if faces else ""}<figcaption>{split}, '
-        f"{escape(store.meta.labels[label])}<br>{escape(sources[row])}</figcaption></figure>"
+        f"{tagless(store.meta.labels[label])}<br>{tagless(sources[row])}</figcaption></figure>"
         for row, label, split in zip(group.rows, group.labels, group.splits, strict=True)
         if row in sources
     ]

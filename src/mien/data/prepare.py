@@ -21,6 +21,7 @@ from ..crop import MAX_SIDE, CropSpec, crop
 from ..errors import BadSample, ConfigError, DataError
 from ..labels import LABEL_SETS, LabelSet, Translation
 from ..progress import track
+from ..shown import csv_cell
 from .corpora import Corpus, Entry, ReadOptions, find_reader
 from .drawn import AUS, draw_faces
 from .store import Meta, Sample, StoreWriter, create_store
@@ -191,7 +192,7 @@ class _Import:
         if not self.options.skip_bad:
             raise bad
         self.skipped += 1
-        self._list.writerow([bad.where, bad.reason])
+        self._list.writerow([csv_cell(bad.where), csv_cell(bad.reason)])
         if len(self.examples) < EXAMPLES:
             self.examples.append(str(bad))
 
