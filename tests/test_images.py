@@ -239,7 +239,7 @@ WRONG: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(wrong)[:40])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_setting_of_another_type_is_one_short_sentence(whole: Predictor, wrong: dict[str, Any]) -> None:
     with pytest.raises(MienError) as error:
         Predictor(**({"model": whole.bundle.path} | wrong))
