@@ -249,6 +249,7 @@ class Stdin:
     def __init__(self, content: bytes, terminal: bool = False) -> None:
         self.buffer = io.BytesIO(content)
         self.isatty = lambda: terminal
+        self.closed = False
 
 
 def test_a_picture_on_stdin(
@@ -259,10 +260,16 @@ def test_a_picture_on_stdin(
     (result,) = json.loads(capsys.readouterr().out)["results"]
     assert result["source"] == "-"
     assert len(result["faces"]) >= 3
-    for stdin in (Stdin(b""), Stdin(b"x", terminal=True)):
+    monkeypatch.setattr(sys, "stdin", Stdin(b""))
+    assert predict("-") == 1
+    assert "-: an empty file." in capsys.readouterr().err
+    for stdin in (Stdin(b"x", terminal=True), None):
         monkeypatch.setattr(sys, "stdin", stdin)
         assert predict("-") == 1
-        assert "-: an empty file." in capsys.readouterr().err
+        assert "Nothing is piped into mien. Pass a picture: " in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Stdin(b"\x1a\x45\xdf\xa3" + bytes(300)))
+    assert predict("-") == 1
+    assert "-: the bytes of a video, expected a picture; write them to a file" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", Stdin(bytes(MAX_BYTES + 9)))
     assert predict("-") == 1
     assert "-: more than 64 MB." in capsys.readouterr().err
@@ -384,7 +391,7 @@ def test_an_unreadable_folder(
         (["--faces", "dlib"], "There is no face detector 'dlib'"),
         (["--faces", "yunet=absent.onnx"], "There is no YuNet file absent.onnx"),
         (["--json", "--csv"], "exclude each other"),
-        (["--min-confidence", "2"], "a share, 0 to 1; got 2"),
+        (["--min-confidence", "2"], "min_confidence is a number, 0 to 1; got 2"),
         (["--smooth", "-1"], "seconds, 0 or more"),
         (["--threads", "-1"], "0 threads (all cores) or more"),
         (["--top-k", "0"], "--top-k"),

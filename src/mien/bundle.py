@@ -21,7 +21,6 @@ from .calibration import softmax
 from .card import Card, read_card, write_card
 from .errors import BundleError, DataError
 from .modelfile import entry, foreign, metadata
-from .shown import named
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -219,7 +218,7 @@ def _read(path: Path) -> bytes:
         if not os.path.isfile(path):  # which is no error for a name too long, or with a NUL
             seen = "is not a file" if os.path.exists(path) else "does not exist"
             raise BundleError(
-                f"{named(path)} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of "
+                f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of "
                 f"those that come with mien: {', '.join(_inside())}."
             )
         if path.stat().st_size > MAX_BYTES:

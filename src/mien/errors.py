@@ -16,6 +16,8 @@ MienError
 import zipfile
 import zlib
 
+from .shown import sentence
+
 __all__ = [
     "BROKEN_ARCHIVE",
     "BadSample",
@@ -38,6 +40,10 @@ BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, z
 
 class MienError(Exception):
     """The root: the command line prints its message alone, without a traceback, and exits with 2."""
+
+    def __init__(self, message: str) -> None:
+        """Whatever the message names, it stays at a length that can be read."""
+        super().__init__(sentence(message))
 
 
 class ConfigError(MienError):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .crop import MAX_SIDE
 from .data.corpora.pictures import MAX_BYTES, MAX_PIXELS, decode, load_picture
 from .errors import BadSample
-from .shown import brief, named
+from .shown import brief, sentence
 from .video import CAMERA, HEAD_BYTES, is_video
 
 __all__ = ["NO_URLS", "Image", "is_url", "name_of", "one_by_one", "read_image"]
@@ -71,7 +71,7 @@ def name_of(image: Any) -> str:
     """What a result calls the picture: its path; for a data URL its beginning; else nothing."""
     if not isinstance(image, str | os.PathLike):
         return ""
-    return brief(image) if isinstance(image, str) and DATA_URL.match(image) else named(image)
+    return brief(image) if isinstance(image, str) and DATA_URL.match(image) else sentence(str(image))
 
 
 def read_image(image: Any, where: str) -> NDArray[np.uint8]:
@@ -120,7 +120,7 @@ def _video_or(error: BadSample, path: "str | os.PathLike[str]", where: str) -> B
 def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.uint8]:
     view = memoryview(data)
     if view.nbytes > MAX_BYTES:
-        raise BadSample(where, f"{view.nbytes >> 20} MB, expected at most {MAX_BYTES >> 20} MB")
+        raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
     whole = bytes(view)
     if is_video(whole[:HEAD_BYTES]):
         raise BadSample(where, "the bytes of a video, expected a picture; write them to a file, which can be streamed")

@@ -15,13 +15,15 @@ import re
 import reprlib
 from typing import Any
 
-__all__ = ["brief", "csv_cell", "named", "tagless", "visible"]
+__all__ = ["brief", "csv_cell", "sentence", "tagless", "visible"]
 
 LETTERS = 80
 """Longest value in a message."""
 PART = 40
 """Letters that are left of a text that is too long."""
-LONGEST_PATH = 300
+LONGEST = 3000
+"""Letters of a message; the longest of mien's own names every setting there is."""
+TOO_LONG = re.compile(r"\S{301,}")
 UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Control characters but for the line break, marks that turn the direction of reading, half characters."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,10 +53,10 @@ def brief(value: object, most: int = LETTERS) -> str:
     return _cut(visible(said.replace("\n", " ")), most)
 
 
-def named(path: object) -> str:
-    """A path in a message: as it is, without quotes, and shortened where no system would take it."""
-    name = str(path)
-    return name if len(name) <= LONGEST_PATH else brief(name)
+def sentence(message: str) -> str:
+    """A message at a length that can be read, whatever it names: words longer than any path are shortened."""
+    short = TOO_LONG.sub(lambda seen: f"{seen[0][:PART]}… ({len(seen[0]):,} letters)", message)
+    return short if len(short) <= LONGEST else f"{short[: LONGEST - PART]}… ({len(message):,} letters in all)"
 
 
 def visible(text: str) -> str:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from mien.cli.screen import say
 from mien.errors import MienError
+from mien.shown import sentence
 from mien.version import __version__
 
 __all__ = ["app", "main"]
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except UsageError as error:
         if message := error.format_message():  # type: ignore[attr-defined]
-            say(f"{message} Try --help.")
+            say(f"{sentence(message)} Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

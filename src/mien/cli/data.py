@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mien.atomic import write_text
 from mien.bundle import Bundle
 from mien.cli.extras import Json
+from mien.cli.places import write_page
 from mien.cli.screen import print_json, told
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
@@ -24,7 +24,7 @@ from mien.data.prepare import PrepareOptions, draw_store
 from mien.data.prepare import prepare as prepare_store
 from mien.data.store import Meta, Store
 from mien.data.teach import teach as teach_store
-from mien.errors import ConfigError, DataError
+from mien.errors import ConfigError
 
 __all__ = ["app"]
 
@@ -109,10 +109,7 @@ def audit(
     opened = Store.open(store)
     found = audit_store(opened)
     page = page or opened.path.resolve().with_name(f"{opened.path.resolve().name}-audit.html")
-    try:
-        write_text(page, gallery_page(opened, found, faces=not no_faces))
-    except OSError as error:
-        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    write_page("--page", page, gallery_page(opened, found, faces=not no_faces))
     cleaned = clean(opened, found, drop, out, force=force) if drop and out else None
     if as_json:
         result = {"audit": found.summary(), "page": str(page), "cleaned": asdict(cleaned) if cleaned else None}

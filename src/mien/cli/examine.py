@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mien.atomic import write_text
 from mien.cli.extras import Json, needs
+from mien.cli.places import write_page
 from mien.cli.screen import print_json, told
 from mien.data.store import Store
-from mien.errors import CompareError, DataError
+from mien.errors import CompareError
 from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
@@ -127,7 +127,9 @@ def across(
 
 def noise(
     runs: Runs = Path("runs"),
-    page: Annotated[Path, typer.Option("--page", help="The HTML gallery of doubtful labels.")] = Path("doubts.html"),
+    page: Annotated[
+        Path | None, typer.Option("--page", help="The HTML gallery; RUNS-doubts.html beside the runs if not said.")
+    ] = None,
     no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
     vary: Vary = None,
     as_json: Json = False,
@@ -137,7 +139,7 @@ def noise(
     Labels are doubted by networks that were not trained on them, those of
     validation and test; of a cross-validation that is every face.
 
-    Doubtful labels of the store that runs/ was trained on, as doubts.html:
+    Doubtful labels of the store that runs/ was trained on, as runs-doubts.html:
       mien noise
     What injected noise costs, after `mien compare noise --runs NOISE`:
       mien noise NOISE
@@ -152,10 +154,8 @@ def noise(
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
     seen, rng = out_of_sample(found), np.random.default_rng(SEED)
     issues, store = find_issues(seen, rng), next(run for run in found if run.finished).fold().train.store
-    try:
-        write_text(page, doubts_page(store, issues, faces=not no_faces))
-    except OSError as error:
-        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    page = page or runs.resolve().with_name(f"{runs.resolve().name}-doubts.html")
+    write_page("--page", page, doubts_page(store, issues, faces=not no_faces))
     votes = agreements([at_home(row, store) for row in rows], rng)
     curves = noise_curves(rows, rng)
     tables = [_votes_table(votes)] if votes else []

@@ -4,6 +4,7 @@ What needs `mien[train]` is imported when it is asked for: a model file is expla
 """
 
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,8 @@ from rich.table import Table
 
 from mien.atomic import write_bytes
 from mien.cli.extras import Json, needs
-from mien.cli.screen import print_json, told
+from mien.cli.places import is_one_file, keep_inputs
+from mien.cli.screen import print_json, say, told
 from mien.errors import ConfigError, DataError
 from mien.examine.words import percent
 from mien.explain import LIMIT, METHODS
@@ -33,7 +35,7 @@ __all__ = ["explain", "explain_drawn"]
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 
 
 def explain(
@@ -73,21 +75,40 @@ def explain(
     explainer = _opened(model)
     pick_methods(explainer, methods or ())
     detector = find_detector(faces)
-    found = {
-        source: explain_faces(
-            explainer, faces_of(source, explainer.crop, detector), classes=classes or (), methods=methods or ()
-        )
-        for source in track(inputs, "Explaining", len(inputs))
-    }
+    for name in classes or ():
+        explainer.labels.index(name)  # before the first picture
+    if is_one_file("--out", out, PICTURES):
+        keep_inputs("--out", out, inputs)
+    found: dict[str, list[Explanation]] = {}
+    failures: dict[str, str] = {}
+    for source in track(inputs, "Explaining", len(inputs)):
+        try:
+            faces_found = faces_of(source, explainer.crop, detector)
+        except DataError as error:
+            failures[source] = str(error)
+            continue
+        found[source] = explain_faces(explainer, faces_found, classes=classes or (), methods=methods or ())
+    _present(explainer, found, failures, out, as_json)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _present(
+    explainer: Explainer, found: dict[str, list[Explanation]], failures: dict[str, str], out: Path, as_json: bool
+) -> None:
+    """Draw, and print what was found; on stderr what could not be used."""
     written = _draw(found, out)
     if as_json:
-        print_json(_as_json(explainer, found, written))
-        return
-    console = Console(highlight=False)
-    for source, explanations in found.items():
-        _say(console, source, explanations)
-    for path in dict.fromkeys(written.values()):
-        console.print(f"Drawn: {told(path)}", soft_wrap=True)
+        print_json(_as_json(explainer, found, failures, written))
+    else:
+        console = Console(highlight=False)
+        for source, explanations in found.items():
+            _say(console, source, explanations)
+        for path in dict.fromkeys(written.values()):
+            console.print(f"Drawn: {told(path)}", soft_wrap=True)
+    if failures:
+        total = len(found) + len(failures)
+        say(f"{len(failures)} of {total} inputs could not be used:\n" + "\n".join(failures.values()))
 
 
 def _opened(model: str) -> Explainer:
@@ -107,11 +128,12 @@ def _draw(found: dict[str, list[Explanation]], out: Path) -> dict[str, Path]:
             _write(out, [one for explanations in seen.values() for one in explanations])
         return dict.fromkeys(seen, out)
     paths: dict[str, Path] = {}
+    taken = {Path(source).resolve() for source in found}  # no picture is drawn over an input
     for source, explanations in seen.items():
-        stem = source.replace(":", "-") if not Path(source).exists() else source
-        path = out / f"{Path(stem).stem}.png"
-        if path in paths.values():
-            path = path.with_stem(f"{path.stem}-{len(paths) + 1}")
+        stem = Path(source.replace(":", "-") if not Path(source).exists() else source).stem
+        names = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
+        path = next(out / name for name in names if (out / name).resolve() not in taken)
+        taken.add(path.resolve())
         _write(path, explanations)
         paths[source] = path
     return paths
@@ -126,7 +148,9 @@ def _write(path: Path, explanations: Sequence[Explanation]) -> None:
         raise DataError(f"The picture {path} cannot be written ({error.strerror}). Pass another --out.") from None
 
 
-def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written: dict[str, Path]) -> dict[str, Any]:
+def _as_json(
+    explainer: Explainer, found: dict[str, list[Explanation]], failures: dict[str, str], written: dict[str, Path]
+) -> dict[str, Any]:
     return {
         "model": explainer.name,
         "grad_cam_layer": explainer.layer or None,
@@ -138,6 +162,7 @@ def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written:
             }
             for source, explanations in found.items()
         ],
+        "failures": [{"source": source, "error": error} for source, error in failures.items()],
     }
 
 

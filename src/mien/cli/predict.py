@@ -13,6 +13,7 @@ import typer
 
 from mien.cli.drawings import Drawings
 from mien.cli.inputs import STDIN, Input, find_inputs, in_turns
+from mien.cli.places import check_folder
 from mien.cli.results import Csv, Json, JsonLines, Results, Tables
 from mien.cli.screen import say
 from mien.data.corpora.pictures import MAX_BYTES
@@ -75,6 +76,8 @@ def predict(
         min_face=min_face,
     )
     predictor.bundle.load()
+    if draw:
+        check_folder("--draw", draw, inputs)
     found = find_inputs(inputs, draw)
     labels = predictor.bundle.card.labels
     drawings = Drawings(draw, found, labels) if draw else None
@@ -204,7 +207,7 @@ def _better_detector() -> str:
 def _image(given: Input) -> Image:
     if given.name != STDIN:
         return given.name
-    return b"" if sys.stdin.isatty() else sys.stdin.buffer.read(MAX_BYTES + 1)
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _nothing(_: Any) -> None:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from mien.facts import plain
 from mien.shown import visible
 
 __all__ = ["json_text", "print_json", "say", "told"]
@@ -30,6 +29,8 @@ def told(text: object) -> str:
 
 def json_text(facts: Any, indent: int | None = None) -> str:
     """Facts as JSON in which nothing is hidden; NaN is null."""
+    from mien.facts import plain  # needs numpy, which `mien --version` does not wait for
+
     return visible(json.dumps(plain(facts), indent=indent, ensure_ascii=False, allow_nan=False))
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..shown import tagless
+from ..version import __version__
 from .audit import Audit, Group
 from .store import Store
 
@@ -53,6 +54,7 @@ def page(title: str, body: str) -> str:
     title = tagless(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="generator" content="mien {__version__}">'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
         f"<h1>{title}</h1>{body}</body></html>\n"
     )
