@@ -3,18 +3,25 @@
     pip install --target /tmp/pictures --no-deps scikit-image
     OMP_NUM_THREADS=1 python benchmarks/faces.py --scikit-image /tmp/pictures/skimage
 
+    python benchmarks/faces.py --scikit-image /tmp/pictures/skimage --limits
+
 Drawn scenes with true boxes (in plain view, tilted, small, dark, cut by the border) and the real pictures that
 packages ship: scikit-image's astronaut and its 100 faces and 100 others of Labeled Faces in the Wild (25 pixels,
 enlarged four times on a canvas of twice the side), matplotlib's portrait of Grace Hopper; and pictures without a
 face. A face is found where a box meets the true one with an intersection over union of 0.4. Times are the median
 over rounds in which the detectors take turns (A B A B), as a ratio to the first.
+
+`--limits` shows instead what the least score and the least size of a face cost in faces found and save in false
+alarms, on drawn faces, on the real ones, and on pictures without a face: drawn clutter and those that packages ship.
 """
 
 import argparse
+import itertools
 import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +31,8 @@ from numpy.typing import NDArray
 
 from mien.data.drawn import Scene, draw_scene
 from mien.errors import MissingExtra
-from mien.faces import FaceDetector, overlap
+from mien.faces import Face, FaceDetector, overlap
+from mien.faces.face import clear
 from mien.faces.haar import HaarDetector
 from mien.faces.yunet import YufaceDetector, YunetDetector
 
@@ -33,6 +41,7 @@ CONDITIONS = ("plain", "tilted", "small", "dark", "border")
 NO_FACES = ("chelsea.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg", "grass.png", "gravel.png",
             "brick.png", "page.png", "motorcycle_left.png", "coins.png")  # fmt: skip
 ROUNDS = 7
+CLUTTER = 200
 Box = tuple[float, float, float, float]
 
 
@@ -46,9 +55,9 @@ class Picture:
     """Of each box; also the column it counts in."""
 
 
-def scenes(count: int) -> Iterator[Picture]:
+def scenes(count: int, first: int = 0) -> Iterator[Picture]:
     """Drawn scenes of ten faces, 480 x 640."""
-    for seed in range(count):
+    for seed in range(first, first + count):
         scene = draw_scene(10, seed=seed, height=480, width=640)
         boxes = tuple((float(x), float(y), float(w), float(h)) for x, y, w, h in scene.boxes)
         yield Picture(image=scene.image, boxes=boxes, conditions=tuple(conditions(scene, n) for n in range(len(boxes))))
@@ -87,6 +96,62 @@ def photos(skimage: Path | None) -> Iterator[Picture]:
     if (portrait / "grace_hopper.jpg").is_file():
         image = read(portrait / "grace_hopper.jpg")
         yield Picture(image=image, boxes=((165.0, 120.0, 205.0, 215.0),), conditions=(photo,))
+
+
+def clutter(seed: int) -> NDArray[np.uint8]:
+    """A drawn picture of 480 x 640 without a face: circles, ellipses, boxes, lines and letters, noisy or blurred."""
+    rng = np.random.default_rng(seed)
+    patches = rng.integers(0, 256, (*rng.integers(3, 40, 2), 3), dtype=np.uint8)
+    image = cv2.resize(patches, (640, 480), interpolation=cv2.INTER_CUBIC) // 2 + rng.integers(0, 128, 3, np.uint8)
+    for _ in range(int(rng.integers(20, 120))):
+        x, y, other_x, other_y = (int(v) for v in rng.integers(0, (640, 480, 640, 480)))
+        size, wide = int(rng.integers(3, 80)), int(rng.integers(1, 6))
+        colour, filled = rng.integers(0, 256, 3).tolist(), int(rng.choice([-1, wide]))
+        kind = rng.integers(0, 5)
+        if kind == 0:
+            cv2.circle(image, (x, y), size, colour, filled, cv2.LINE_AA)
+        elif kind == 1:
+            turn = float(rng.integers(0, 180))
+            cv2.ellipse(image, (x, y), (size, 2 + size // 2), turn, 0, 360, colour, filled, cv2.LINE_AA)
+        elif kind == 2:
+            cv2.rectangle(image, (x, y), (x + size, y + size // 2), colour, filled)
+        elif kind == 3:
+            cv2.line(image, (x, y), (other_x, other_y), colour, wide, cv2.LINE_AA)
+        else:
+            text = "".join(map(chr, rng.integers(33, 126, 6)))
+            cv2.putText(image, text, (x, y), int(rng.integers(0, 8)), 0.3 + size / 30, colour, wide, cv2.LINE_AA)
+    if rng.random() < 0.5:
+        image = np.clip(image + rng.normal(0, rng.integers(1, 40), image.shape), 0, 255).astype(np.uint8)
+    return image if rng.random() < 0.5 else np.asarray(cv2.GaussianBlur(image, (0, 0), 1.5), np.uint8)
+
+
+def limits(drawn: list[Picture], real: list[Picture], first: int) -> None:
+    """Print what each least score and size costs and saves, a row each."""
+    empty = [Picture(image=clutter(first + n), boxes=(), conditions=()) for n in range(CLUTTER)]
+    steps = {
+        "haar": (partial(HaarDetector, smallest=0), (0.0, 0.3, 0.35, 0.4, 0.5), (0,)),
+        "yuface": (partial(YufaceDetector, smallest=0), (0.6, 0.65, 0.68, 0.7, 0.75), (0, 16, 20)),
+    }
+    print("| detector | least score | least side, px | drawn | real | false, clutter | false, real | false, scenes |")
+    print(f"|---|{'---:|' * 7}")
+    for name, (make, scores, sides) in steps.items():
+        found = [[make(sure=min(scores)).detect(p.image) for p in part] for part in (drawn, real, empty)]
+        for sure, side in itertools.product(scores, sides):
+            kept = [[clear(faces, sure, side) for faces in part] for part in found]
+            counts = [count(pictures, faces) for pictures, faces in zip((drawn, real, empty), kept, strict=True)]
+            (hits, of, wrong), (real_hits, real_of, real_wrong), (_, _, nothing) = counts
+            cells = (name, sure, side, f"{hits}/{of}", f"{real_hits}/{real_of}", nothing, real_wrong, wrong)
+            print(f"| {' | '.join(map(str, cells))} |")
+    print(f"\n{len(drawn)} scenes, {len(real)} real pictures, {len(empty)} of clutter; seeds from {first}.")
+
+
+def count(pictures: list[Picture], found: list[list[Face]]) -> tuple[int, int, int]:
+    """Faces found, faces there, boxes that show no face."""
+    hits = wrong = 0
+    for picture, faces in zip(pictures, found, strict=True):
+        hits += sum(any(overlap(face.box, box) >= SAME for face in faces) for box in picture.boxes)
+        wrong += sum(not any(overlap(face.box, box) >= SAME for box in picture.boxes) for face in faces)
+    return hits, sum(len(picture.boxes) for picture in pictures), wrong
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -145,10 +210,15 @@ def main() -> None:
     parser.add_argument("--scikit-image", type=Path, help="folder of the installed package skimage")
     parser.add_argument("--yunet", help="a face_detection_yunet_*.onnx")
     parser.add_argument("--scenes", type=int, default=60)
+    parser.add_argument("--limits", action="store_true", help="what the least score and size cost and save")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first scene")
     parser.add_argument("--sides", type=int, nargs="+", default=[640, 320])
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    drawn, real = list(scenes(options.scenes)), list(photos(options.scikit_image))
+    drawn, real = list(scenes(options.scenes, options.first)), list(photos(options.scikit_image))
+    if options.limits:
+        limits(drawn, real, options.first)
+        return
     found = detectors(options.sides, options.yunet)
     taken = times(list(found.values()), [picture.image for picture in drawn[:4]])
     columns = (*CONDITIONS, "photo", "lfw")

@@ -102,6 +102,14 @@ def test_audit_drops_leaks(store: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["data", "draw", "--out", "new", "--count", "0"], "Cannot draw 0 faces"),
         (["data", "prepare", ".", "-c", "folder", "-o", "new", "--size", "4"], "8 to 1024"),
         (["data", "prepare", ".", "-c", "folder", "-o", "new", "--labels", "nine"], "seven, eight or own"),
+        (
+            ["data", "prepare", ".", "-c", "rafdb", "-o", "new", "--public-test", "test"],
+            "--public-test is for fer2013 and ferplus, and rafdb has no such thing; leave it out",
+        ),
+        (
+            ["data", "prepare", ".", "-c", "fer2013", "-o", "new", "--original-votes", "3"],
+            "is for ferplus, and fer2013",
+        ),
         (["data", "prepare", ".", "-c", "folder"], "--out"),
         (["data", "prepare", ".", "-c", "folder", "-o", "new", "--size", "big"], "--size"),
     ],

@@ -142,6 +142,13 @@ def test_noise_writes_its_gallery(tmp_path: Path, runs: list[Run], capsys: pytes
     assert "look before you believe it" in " ".join(capsys.readouterr().out.split())
     assert "<img" not in page.read_text(encoding="utf-8")
     assert "cannot be written" in refused(capsys, "noise", tmp_path / "runs", "--page", tmp_path / "no" / "page.html")
+    (tmp_path / "thesis.html").write_text("<p>mine</p>")
+    assert "is there already and is no page of mien's" in refused(
+        capsys, "noise", tmp_path / "runs", "--page", tmp_path / "thesis.html"
+    )
+    assert (tmp_path / "thesis.html").read_text() == "<p>mine</p>"
+    assert run("noise", tmp_path / "runs") == 0
+    assert (tmp_path / "runs-doubts.html").is_file()
 
 
 def test_compare_examines_what_it_trained(

@@ -249,6 +249,7 @@ class Stdin:
     def __init__(self, content: bytes, terminal: bool = False) -> None:
         self.buffer = io.BytesIO(content)
         self.isatty = lambda: terminal
+        self.closed = False
 
 
 def test_a_picture_on_stdin(
@@ -259,10 +260,16 @@ def test_a_picture_on_stdin(
     (result,) = json.loads(capsys.readouterr().out)["results"]
     assert result["source"] == "-"
     assert len(result["faces"]) >= 3
-    for stdin in (Stdin(b""), Stdin(b"x", terminal=True)):
+    monkeypatch.setattr(sys, "stdin", Stdin(b""))
+    assert predict("-") == 1
+    assert "-: an empty file." in capsys.readouterr().err
+    for stdin in (Stdin(b"x", terminal=True), None):
         monkeypatch.setattr(sys, "stdin", stdin)
         assert predict("-") == 1
-        assert "-: an empty file." in capsys.readouterr().err
+        assert "Nothing is piped into mien. Pass a picture: " in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Stdin(b"\x1a\x45\xdf\xa3" + bytes(300)))
+    assert predict("-") == 1
+    assert "-: the bytes of a video, expected a picture; write them to a file" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stdin", Stdin(bytes(MAX_BYTES + 9)))
     assert predict("-") == 1
     assert "-: more than 64 MB." in capsys.readouterr().err
@@ -384,13 +391,15 @@ def test_an_unreadable_folder(
         (["--faces", "dlib"], "There is no face detector 'dlib'"),
         (["--faces", "yunet=absent.onnx"], "There is no YuNet file absent.onnx"),
         (["--json", "--csv"], "exclude each other"),
-        (["--min-confidence", "2"], "a share, 0 to 1; got 2"),
+        (["--min-confidence", "2"], "min_confidence is a number, 0 to 1; got 2"),
         (["--smooth", "-1"], "seconds, 0 or more"),
         (["--threads", "-1"], "0 threads (all cores) or more"),
         (["--top-k", "0"], "--top-k"),
         (["--top-k", "x"], "--top-k"),
         (["--draw", "scene.png"], "would overwrite the input itself"),
-        (["--draw", "out.webp"], "an annotated picture ends in .jpeg or .jpg or .png"),
+        (["--draw", "out.webp"], "is neither a folder nor one of .avi, .jpeg, .jpg, .mp4, .png"),
+        (["--draw", "out.xyz"], "for a folder whose name has a dot, make it first"),
+        (["--draw", "text.onnx"], "is a file that is there already, and no picture; give a folder"),
         (["--draw", "out.mp4"], "an annotated picture ends in"),
         (["--draw", "text.onnx/out"], "Cannot write text.onnx/out"),
         (["grey.png", "--draw", "out.png"], "there are 2 inputs; give a folder"),
@@ -448,6 +457,57 @@ def test_one_picture_to_one_file(predict: Predict, tmp_path: Path) -> None:
     assert predict("scene.png", "absent.png", "--draw", "new/out.jpg") == 1
     assert cv2.imread(str(tmp_path / "new/out.jpg")).shape == (480, 640, 3)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out.jpg"]
+
+
+def test_a_folder_with_a_dot_that_is_there_takes_drawings(predict: Predict, tmp_path: Path) -> None:
+    save(tmp_path / "scene.png", SCENE)
+    (tmp_path / "out.v2").mkdir()
+    assert predict("scene.png", "--draw", "out.v2") == 0
+    assert (tmp_path / "out.v2/scene-mien.png").is_file()
+
+
+def test_drawings_do_not_go_into_a_folder_that_is_looked_at(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "in/scene.png", SCENE)
+    (tmp_path / "link").symlink_to("in")
+    for words in (("in", "--draw", "in"), ("in/", "--draw", "link"), (".", "--draw", tmp_path)):
+        assert predict(*words) == 2
+        assert "is the folder of the inputs, and the next run would look at the drawings too" in capsys.readouterr().err
+    assert predict("in/scene.png", "--draw", "in") == 0
+    assert {path.name for path in (tmp_path / "in").iterdir()} == {"scene.png", "scene-mien.png"}
+
+
+def test_what_stands_elsewhere_is_not_fetched(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    for url in ("https://example.org/a.jpg?x=[1]", "s3://b/a.png", "file:///etc/passwd", "rtsp://camera/1"):
+        assert predict(url) == 1
+        assert f"{url}: mien reads no URLs; download the picture first, or: curl -sL URL | mien predict -" in (
+            capsys.readouterr().err
+        )
+
+
+def test_a_photograph_is_no_model_and_is_not_to_be_written_over(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "photo.jpg", SCENE)
+    assert predict("photo.jpg", "--model", "photo.jpg") == 2
+    said = capsys.readouterr().err
+    assert "photo.jpg is not an ONNX model" in said
+    assert "-o photo.jpg" not in said
+
+
+def test_limits_of_faces(predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "scene.png", SCENE)
+
+    def found(*words: object) -> list[dict[str, Any]]:
+        assert predict("scene.png", "--json", *words) == 0
+        return list(json.loads(capsys.readouterr().out)["results"][0]["faces"])
+
+    usual = found()
+    side, score = max(face["box"][2] for face in usual), max(face["score"] for face in usual)
+    assert 0 < len(found("--min-face", side - 1)) < len(usual)
+    assert 0 < len(found("--min-score", score - 0.01)) < len(usual)
+    assert len(found("--min-score", 0)) >= len(usual)
 
 
 def test_a_drawn_film_with_its_timeline_and_tracks(predict: Predict, tmp_path: Path) -> None:

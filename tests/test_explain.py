@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ from mien.data.store import Store
 from mien.errors import BundleError, CompareError, ConfigError, DataError, LabelError, RunError
 from mien.explain import METHODS
 from mien.explain.beside import Truth, summarise
-from mien.explain.explainer import explain, faces_of, methods_of, open_explainer
+from mien.explain.explainer import Explained, Explanation, explain, faces_of, methods_of, open_explainer
 from mien.explain.gradients import grad_cam, grad_cam_pp, integrated_gradients, last_map
 from mien.explain.occlusion import occlusion, patch_corners
 from mien.explain.picture import SIDE, overlay, sheet
@@ -523,8 +525,10 @@ def test_the_verb_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureF
     options = ("-o", tmp_path / "out")
     assert call("explain", tmp_path / "grey.png", "-m", model, "--method", "grad-cam", *options) == 2
     assert "mien[train]" in capsys.readouterr().err
-    assert call("explain", tmp_path / "absent.png", "-m", model, *options) == 2
+    assert call("explain", tmp_path / "absent.png", "-m", model, *options) == 1
     assert "absent.png" in capsys.readouterr().err
+    assert call("explain", tmp_path / "absent.png", "-m", model, *options, "--class", "gone") == 2
+    assert "gone" in capsys.readouterr().err
     assert call("explain", tmp_path / "grey.png", "-m", tmp_path / "absent.onnx", *options) == 2
     assert call("explain", tmp_path / "grey.png", "-m", tmp_path, *options) == 2
     assert "not a run folder" in capsys.readouterr().err
@@ -533,6 +537,64 @@ def test_the_verb_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "out").exists()
     with pytest.raises(BundleError):
         open_explainer(tmp_path / "absent.onnx")
+
+
+def test_a_bad_file_does_not_stop_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_bundle(tmp_path / "tiny.onnx")
+    write_picture(tmp_path / "good.png", np.full((64, 64, 3), 90, np.uint8))
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    words = ("explain", tmp_path / "bad.png", tmp_path / "good.png", tmp_path / "gone.png", "https://example.org/a.png")
+    options = ("-m", model, "--faces", "none", "-o", tmp_path / "out")
+    assert call(*words, *options, "--json") == 1
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert [Path(entry["source"]).name for entry in told["inputs"]] == ["good.png"]
+    assert [Path(entry["source"]).name for entry in told["failures"]] == ["bad.png", "gone.png", "a.png"]
+    assert "3 of 4 inputs could not be used:" in err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+def test_no_explanation_is_drawn_over_an_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_bundle(tmp_path / "tiny.onnx")
+    picture = tmp_path / "a.png"
+    write_picture(picture, np.full((64, 64, 3), 90, np.uint8))
+    before = picture.read_bytes()
+    options = ("-m", model, "--faces", "none")
+    assert call("explain", picture, *options, "-o", tmp_path) == 0
+    assert (tmp_path / "a-2.png").is_file()
+    assert call("explain", picture, *options, "-o", picture) == 2
+    assert "would overwrite the input itself" in capsys.readouterr().err
+    assert call("explain", picture, *options, "-o", tmp_path / "out.xyz") == 2
+    assert "is neither a folder nor one of" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+    assert not (tmp_path / "out.xyz").exists()
+
+
+@pytest.mark.parametrize("methods", [METHODS[-1:], METHODS])
+@pytest.mark.parametrize("word", ["fear", "a class with a name that is much too long for one tile of the picture"])
+def test_no_text_is_cut_off(methods: tuple[str, ...], word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each text ends before the margin, and before the next text of its line."""
+    written: list[tuple[str, tuple[int, int], float, int]] = []
+    honest = cv2.putText
+
+    def noted(picture: np.ndarray, text: str, at: tuple[int, int], font: int, size: float, *rest: Any) -> Any:
+        written.append((text, at, at[0] + cv2.getTextSize(text, font, size, 1)[0][0], picture.shape[1]))
+        return honest(picture, text, at, font, size, *rest)
+
+    monkeypatch.setattr(cv2, "putText", noted)
+    names = (word, "disgust", *(f"class {number}" for number in range(5)))
+    image = draw_face(0, "surprise", seed=0, index=0).image
+    one = Explanation(
+        face=Explained(source="x", image=image, label=names[1], moved=np.eye(48, dtype=bool)),
+        probs=dict.fromkeys(names, 1 / 7),
+        maps={(name, method): np.eye(48, dtype=np.float32) for name in names[:2] for method in methods},
+    )
+    sheet([one])
+    assert len(written) > 12
+    for text, at, end, width in written:
+        assert end <= width - 8, f"{text} ends at {end} of {width}"
+        if at[0] == 16:
+            assert end <= 16 + SIDE or "against" in text, f"{text} runs into the next column"
 
 
 def test_the_verb_holds_runs_against_the_truth(

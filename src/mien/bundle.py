@@ -12,7 +12,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,10 @@ class Bundle:
             )
         return logits
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled is the place of the file: another process opens it anew, and refuses another file."""
+        return _opened_there, (self.path.resolve(), self._threads, self.card.sha256)
+
     def _network(self) -> "onnxruntime.InferenceSession":
         with self._lock:
             if self._opened is None:
@@ -147,6 +151,16 @@ class Bundle:
         return network
 
 
+def _opened_there(path: Path, threads: int, sha256: str) -> Bundle:
+    """The model of a pickled `Bundle`, in the process that unpickles it."""
+    bundle = Bundle.open(path, threads=threads)
+    if bundle.card.sha256 != sha256:
+        raise BundleError(
+            f"{path} was replaced by another model while it was in use; open the new one in every process."
+        )
+    return bundle
+
+
 def runtime() -> ModuleType:
     """ONNX Runtime, loaded without its telemetry; who wants that sets `ORT_DISABLE_TELEMETRY=0`."""
     unwanted = os.environ.setdefault(TELEMETRY, "1") != "0"
@@ -159,7 +173,7 @@ def runtime() -> ModuleType:
 def find_model(path: Path | str) -> Path:
     """The file of a model: `path` itself, or the one in the package that it names ("default", "small", "ferplus")."""
     inside = resources.files("mien") / "weights" / f"{path}.onnx"
-    if Path(path).name == str(path) and inside.is_file():
+    if Path(path).name == str(path) and os.path.isfile(str(inside)):
         return Path(str(inside))
     if str(path) == "default":
         raise BundleError("This copy of mien comes without a default model. Train one and pass it with --model.")
@@ -212,11 +226,11 @@ def _advice(reason: str, path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            seen = "is not a file" if path.exists() else "does not exist"
+        if not os.path.isfile(path):  # which is no error for a name too long, or with a NUL
+            seen = "is not a file" if os.path.exists(path) else "does not exist"
             raise BundleError(
-                f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of those that come "
-                f"with mien: {', '.join(_inside())}."
+                f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of "
+                f"those that come with mien: {', '.join(_inside())}."
             )
         if path.stat().st_size > MAX_BYTES:
             raise BundleError(f"{path} has {path.stat().st_size >> 20} MB; a model has at most {MAX_BYTES >> 20}.")

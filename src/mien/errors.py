@@ -16,6 +16,8 @@ MienError
 import zipfile
 import zlib
 
+from .shown import sentence
+
 __all__ = [
     "BROKEN_ARCHIVE",
     "BadSample",
@@ -39,6 +41,10 @@ BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, z
 class MienError(Exception):
     """The root: the command line prints its message alone, without a traceback, and exits with 2."""
 
+    def __init__(self, message: str) -> None:
+        """Whatever the message names, it stays at a length that can be read."""
+        super().__init__(sentence(message))
+
 
 class ConfigError(MienError):
     """A setting, a recipe or an override that cannot be used."""
@@ -59,6 +65,10 @@ class BadSample(DataError):
         super().__init__(f"{where}: {reason}")
         self.where = where
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Pickled, it comes out of a pool's worker as it went in."""
+        return type(self), (self.where, self.reason)
 
 
 class RunError(MienError):
@@ -86,3 +96,8 @@ class MissingExtra(MienError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional part of mien. Install it with: pip install 'mien[{extra}]'")
+        self._said = what, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """See `BadSample.__reduce__`."""
+        return type(self), self._said

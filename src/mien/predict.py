@@ -15,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .crop import crop
-from .data.corpora.pictures import decode, load_picture
-from .errors import BadSample, ConfigError, DataError
-from .faces import Box, Face, FaceDetector, find_detector
+from .crop import MAX_SIDE, crop
+from .errors import BadSample, BundleError, ConfigError, DataError
+from .faces import DETECTORS, Box, Face, FaceDetector, find_detector
+from .faces.face import clear
+from .images import Image, name_of, one_by_one, read_image
 from .session import Session
+from .shown import brief
 from .video import Frame, Video, open_video
 
 __all__ = ["UNCERTAIN", "Image", "Prediction", "Predictor", "Seen", "record"]
 
-Image = Path | str | bytes | NDArray[np.uint8]
-"""A picture: its file, that file's bytes, or `(H, W)` grey, `(H, W, 3)` RGB or `(H, W, 4)` RGBA uint8."""
 UNCERTAIN = "uncertain"
-CHANNELS = ((), (1,), (3,), (4,))
 CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
 """Pictures whose faces are classified together: at most so many, of so many bytes."""
 
@@ -57,6 +56,19 @@ class Prediction:
     track: int | None = None
     """Number of the face through a video; None for pictures."""
 
+    def top_k(self, k: int) -> dict[str, float]:
+        """The `k` likeliest classes with their probabilities, the likeliest first."""
+        return dict(sorted(self.probs.items(), key=lambda item: -item[1])[:k])
+
+    def to_dict(self, top_k: int | None = None) -> dict[str, Any]:
+        """The prediction as JSON values, rounded: the fields of a face in docs/predict.md, then source, frame and time.
+
+        Args:
+            top_k: give only so many of the likeliest classes; None gives all, in the model's order.
+        """
+        place = {"source": self.source, "frame": self.frame, "time_s": self.time_s}
+        return _face_record(self, top_k) | place
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
@@ -83,6 +95,8 @@ class Predictor:
         detector: FaceDetector | str = "default",
         threads: int = 0,
         min_confidence: float = 0.0,
+        min_score: float | None = None,
+        min_face: float | None = None,
     ) -> None:
         """Open a model.
 
@@ -92,6 +106,9 @@ class Predictor:
             detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
             threads: of one prediction, where the model is opened here; 0 takes the machine's cores.
             min_confidence: below it a label is "uncertain", 0 to 1.
+            min_score: faces that the detector is less sure of are left out, 0 to 1; None is the detector's own limit
+                (docs/faces.md). Scores compare within one detector only.
+            min_face: faces whose box has fewer pixels a side are left out; None is the detector's own limit.
 
         Raises:
             BundleError: the model is absent, damaged or not one of mien's.
@@ -99,11 +116,13 @@ class Predictor:
             DataError: the detector's file cannot be used.
             MissingExtra: the detector is not installed.
         """
-        if not 0 <= min_confidence <= 1:
-            raise ConfigError(f"The smallest confidence is a share, 0 to 1; got {min_confidence}.")
-        self.bundle = model if isinstance(model, Bundle) else Bundle.open(model, threads=threads)
-        self.detector = find_detector(detector) if isinstance(detector, str) else detector
+        _check_number("min_confidence", min_confidence, 1)
+        _check_number("min_score", min_score or 0, 1)
+        _check_number("min_face", min_face or 0, MAX_SIDE)
+        self.bundle = model if isinstance(model, Bundle) else _open(model, threads)
+        self.detector = _detector(detector, min_score, min_face)
         self.min_confidence = min_confidence
+        self._min_score, self._min_face = min_score or 0.0, min_face or 0.0
 
     def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
         """The expressions in one picture or many, always as a flat list; `Prediction.frame` says which picture.
@@ -127,7 +146,7 @@ class Predictor:
             images: as for `predict`.
             names: what to call them in place of their paths, as many as images or none.
         """
-        named = zip(_as_list(images), chain(names, repeat("")), strict=False)
+        named = zip(one_by_one(images), chain(names, repeat("")), strict=False)
         return self._classified(_read(image, place, name) for place, (image, name) in enumerate(named))
 
     def stream(self, video: Path | str | Video, session: Session | None = None) -> Iterator[Seen]:
@@ -164,7 +183,7 @@ class Predictor:
 
     def _looked_at(self, chunk: Sequence[Seen]) -> Iterator[tuple[Seen, Sequence[Face], NDArray[np.float32]]]:
         """Find the faces of all pictures, classify them together, and deal the logits out again."""
-        faces = [[] if seen.picture is None else self.detector.detect(seen.picture) for seen in chunk]
+        faces = [[] if seen.picture is None else self._faces(seen.picture) for seen in chunk]
         spec = self.bundle.card.crop
         crops = [
             crop(seen.picture, spec, face.box, face.landmarks)
@@ -176,6 +195,9 @@ class Predictor:
         logits = self.bundle.logits(np.stack(crops) if crops else np.zeros(shape, np.uint8))
         ends = np.cumsum([len(found) for found in faces])
         yield from zip(chunk, faces, np.split(logits, ends[:-1]), strict=True)
+
+    def _faces(self, picture: NDArray[np.uint8]) -> list[Face]:
+        return clear(self.detector.detect(picture), self._min_score, self._min_face)
 
     def _answered(
         self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.floating], tracks: Sequence[int | None]
@@ -214,11 +236,11 @@ def record(seen: Seen, top_k: int | None = None) -> dict[str, Any]:
 
 
 def _face_record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
-    probs = sorted(prediction.probs.items(), key=lambda item: -item[1])[:top_k] if top_k else prediction.probs.items()
+    probs = prediction.top_k(top_k) if top_k else prediction.probs
     return {
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
-        "probs": {name: round(p, 6) for name, p in probs},
+        "probs": {name: round(p, 6) for name, p in probs.items()},
         "box": [round(v, 1) for v in prediction.box],
         "landmarks": None if prediction.landmarks is None else prediction.landmarks.astype(float).round(1).tolist(),
         "score": round(prediction.score, 4),
@@ -226,37 +248,38 @@ def _face_record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
     }
 
 
-def _as_list(images: Image | Iterable[Image]) -> Iterable[Image]:
-    if isinstance(images, str | bytes | os.PathLike):
-        return [images]
-    if isinstance(images, np.ndarray):
-        return [images] if images.ndim < 4 else list(images)
-    return images
+def _open(model: Path | str, threads: int) -> Bundle:
+    if not isinstance(model, str | os.PathLike):
+        raise BundleError(
+            f"A model is a file of `mien export`, a name such as 'default', or a Bundle; got {brief(model)}."
+        )
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise ConfigError(f"threads is a whole number, 0 for all cores; got {brief(threads)}.")
+    return Bundle.open(model, threads=threads)
+
+
+def _detector(detector: FaceDetector | str, min_score: float | None, min_face: float | None) -> FaceDetector:
+    if isinstance(detector, str):
+        return find_detector(detector, min_score=min_score, min_face=min_face)
+    if not callable(getattr(detector, "detect", None)):
+        raise ConfigError(
+            f"A detector is one of {', '.join(DETECTORS)}, or has a method detect; got {brief(detector)}."
+        )
+    return detector
+
+
+def _check_number(name: str, value: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= most:
+        raise ConfigError(f"{name} is a number, 0 to {most}; got {brief(value)}.")
 
 
 def _read(image: Image, place: int, name: str) -> Seen:
-    source = name or (str(image) if isinstance(image, str | os.PathLike) else "")
+    source = name or name_of(image)
     try:
-        picture = _decoded(image, source or f"Picture {place}")
+        picture = read_image(image, source or f"Picture {place}")
     except BadSample as error:
         return Seen(source=source, frame=place, failure=f"{error}.")
     return Seen(source=source, frame=place, picture=picture)
-
-
-def _decoded(image: Image, where: str) -> NDArray[np.uint8]:
-    if isinstance(image, str | os.PathLike):
-        return load_picture(Path(image), where)
-    return decode(image, where) if isinstance(image, bytes) else _rgb(image, where)
-
-
-def _rgb(array: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
-    expected = "expected a path, bytes, or uint8 (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA"
-    if not isinstance(array, np.ndarray):
-        raise BadSample(where, f"{type(array).__name__}, {expected}")
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0 or array.shape[2:] not in CHANNELS:
-        raise BadSample(where, f"{array.dtype} {array.shape}, {expected}")
-    planes = array[..., None] if array.ndim == 2 else array[..., :3]
-    return np.ascontiguousarray(np.broadcast_to(planes, (*array.shape[:2], 3)))
 
 
 def _frame(source: str, frame: Frame) -> Seen:

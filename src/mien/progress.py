@@ -14,6 +14,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .shown import visible
+
 __all__ = ["SECONDS_BETWEEN_LINES", "progress", "track"]
 
 T = TypeVar("T")
@@ -32,13 +34,13 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], No
         yield _plain(what, total)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(visible(what), total=total)
         yield lambda steps: bar.advance(task, steps)
 
 
@@ -60,7 +62,7 @@ def _plain(what: str, total: int | None) -> Callable[[int], None]:
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            print(f"{what}: {_line(done, total, now - started)}", file=sys.stderr, flush=True)
+            print(f"{visible(what)}: {_line(done, total, now - started)}", file=sys.stderr, flush=True)
 
     return advance
 

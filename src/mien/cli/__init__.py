@@ -12,14 +12,14 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 from typer.core import TyperGroup
 
+from mien.cli.screen import say
 from mien.errors import MienError
+from mien.shown import sentence
 from mien.version import __version__
 
-__all__ = ["app", "main", "say"]
+__all__ = ["app", "main"]
 
 VERBS = {
     "predict": "predict:predict",
@@ -99,15 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except UsageError as error:
         if message := error.format_message():  # type: ignore[attr-defined]
-            say(f"{message} Try --help.")
+            say(f"{sentence(message)} Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
         say("Interrupted. What was finished is kept; the same command goes on from there.")
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def say(message: str) -> None:
-    """A sentence on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("mien: ", "bold red"), message))

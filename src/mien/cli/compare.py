@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Annotated
 import cv2
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from mien.atomic import write_text
 from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
 from mien.cli.extras import Json, needs
+from mien.cli.screen import print_json, told
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.store import Store
 from mien.errors import BadSample, ConfigError, DataError
+from mien.shown import visible
 
 if TYPE_CHECKING:
     from mien.compare import Comparison
@@ -231,14 +232,14 @@ def _present(
         raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
     if json_wanted:
         said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-        print(json.dumps(said | {"report": str(page)}, indent=2))
+        print_json(said | {"report": str(page)})
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
-        console.print(f"Report: {escape(str(page))}", soft_wrap=True)
+        console.print(f"Report: {told(page)}", soft_wrap=True)
     if any(row.failures for row in comparison.rows):
         raise typer.Exit(1)
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(visible(line), file=sys.stderr, flush=True)

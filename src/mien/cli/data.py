@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import cv2
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_text
 from mien.bundle import Bundle
 from mien.cli.extras import Json
+from mien.cli.screen import print_json, told
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
@@ -135,18 +135,16 @@ def audit(
             "next": next_command(found, str(store)),
             "cleaned": asdict(cleaned) if cleaned else None,
         }
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print_json(result)
         return
     console = Console(highlight=False)
     console.print(_findings(found))
     command = next_command(found, str(store))
     if cleaned and out:
-        console.print(f"Cleaned: {escape(str(out))}. {escape(cleaned.notes[-1])}", soft_wrap=True)
+        console.print(f"Cleaned: {told(out)}. {told(cleaned.notes[-1])}", soft_wrap=True)
     elif command:
-        console.print(f"Leave out what spoils a test or a training: {escape(command)}", soft_wrap=True)
-    console.print(
-        f"Findings: {escape(str(folder))}/findings.csv, findings.json. Page: {escape(str(page))}", soft_wrap=True
-    )
+        console.print(f"Leave out what spoils a test or a training: {told(command)}", soft_wrap=True)
+    console.print(f"Findings: {told(folder)}/findings.csv, findings.json. Page: {told(page)}", soft_wrap=True)
 
 
 def _audit_places(store: Store, out: Path | None, page: Path | None) -> tuple[Path, Path]:
@@ -191,7 +189,7 @@ def teach(
     teachers = [Bundle.open(name) for name in model]
     meta = teach_store(Store.open(store), teachers, share, out, force=force)
     if as_json:
-        print(json.dumps({"meta": asdict(meta)}, indent=2, ensure_ascii=False))
+        print_json({"meta": asdict(meta)})
         return
     Console(highlight=False).print(_facts(out, meta))
 
@@ -202,7 +200,7 @@ def info(store: Annotated[Path, typer.Argument(help="A store.")], as_json: Json 
     opened = Store.open(store)
     counts = class_counts(opened)
     if as_json:
-        print(json.dumps({"meta": asdict(opened.meta), "counts": counts}, indent=2, ensure_ascii=False))
+        print_json({"meta": asdict(opened.meta), "counts": counts})
         return
     console = Console(highlight=False)
     console.print(_facts(opened.path, opened.meta))
@@ -213,16 +211,16 @@ def _show_new(store: Store, as_json: bool) -> None:
     """What was written, with the summary of its audit and what was left out."""
     found = audit_store(store)
     if as_json:
-        print(json.dumps({"meta": asdict(store.meta), "audit": found.summary()}, indent=2, ensure_ascii=False))
+        print_json({"meta": asdict(store.meta), "audit": found.summary()})
         return
     console = Console(highlight=False)
     console.print(_facts(store.path, store.meta))
     console.print(_table(found.counts))
     console.print(_findings(found))
     for example in store.meta.skipped_examples:
-        console.print(f"[yellow]left out[/] {escape(example)}", soft_wrap=True)
+        console.print(f"[yellow]left out[/] {told(example)}", soft_wrap=True)
     if store.meta.skipped > len(store.meta.skipped_examples):
-        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {escape(str(store.path))}/skipped.csv")
+        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {told(store.path)}/skipped.csv")
 
 
 def _findings(found: Audit) -> Table:
@@ -247,13 +245,13 @@ def _facts(path: Path, meta: Meta) -> Table:
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(f"[bold]{name}[/]", escape(str(value)))
+        table.add_row(f"[bold]{name}[/]", told(value))
     return table
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table("class", *counts)
     for name in next(iter(counts.values())):
-        table.add_row(escape(name), *(str(split[name]) for split in counts.values()))
+        table.add_row(told(name), *(str(split[name]) for split in counts.values()))
     table.add_row("all", *(str(sum(split.values())) for split in counts.values()), style="bold")
     return table

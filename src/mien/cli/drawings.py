@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from mien.annotate import annotate, draw_timeline
 from mien.atomic import write_bytes, write_text
 from mien.cli.inputs import Input
+from mien.cli.places import is_one_file, keep_inputs
 from mien.cli.results import track_rows
-from mien.data.corpora.pictures import SUFFIXES
 from mien.errors import ConfigError, DataError
 from mien.predict import UNCERTAIN, Seen
+from mien.shown import csv_cell
 from mien.summary import Timeline
-from mien.video import CODECS, VIDEO_SUFFIXES, video_writer
+from mien.video import CODECS, video_writer
 
 __all__ = ["Drawings"]
 
@@ -43,7 +44,7 @@ class Drawings:
         """
         self._out, self._labels = out, (*labels, UNCERTAIN)
         self._taken: set[Path] = set()
-        self._single = out.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES and not out.is_dir()
+        self._single = is_one_file("--draw", out, JPEG | {".png"} | CODECS.keys())
         if self._single:
             _check_file(out, [each for each in inputs if not each.failure])
         with _written(out):
@@ -63,7 +64,9 @@ class Drawings:
         stem = path.stem.removesuffix("-mien")
         _write_picture(path.with_name(f"{stem}-timeline.png"), draw_timeline(timeline, self._labels[:-1]))
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(track_rows(timeline, self._labels))
+        csv.writer(text, lineterminator="\n").writerows(
+            map(csv_cell, row) for row in track_rows(timeline, self._labels)
+        )
         with _written(path):
             write_text(path.with_name(f"{stem}-tracks.csv"), text.getvalue())
 
@@ -89,8 +92,7 @@ def _check_file(out: Path, inputs: Sequence[Input]) -> None:
     if out.suffix.lower() not in kinds:
         what = "an annotated video" if inputs[0].is_video else "an annotated picture"
         raise ConfigError(f"Cannot draw {inputs[0].name} to {out}: {what} ends in {' or '.join(sorted(kinds))}.")
-    if Path(inputs[0].name).resolve() == out.resolve():
-        raise ConfigError(f"--draw {out} would overwrite the input itself; give another name.")
+    keep_inputs("--draw", out, [inputs[0].name])
 
 
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:

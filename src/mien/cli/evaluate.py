@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.cli.extras import Json, needs
+from mien.cli.screen import told
 from mien.data.store import Store
 from mien.errors import ConfigError, DataError
 from mien.progress import progress
@@ -91,8 +91,8 @@ def evaluate(
     console = Console(highlight=False)
     console.print(_table(main_table(found)))
     for note in evaluation.notes:
-        console.print(f"[yellow]Note[/] {escape(note)}", soft_wrap=True)
-    console.print(f"Report: {escape(str(page))}", soft_wrap=True)
+        console.print(f"[yellow]Note[/] {told(note)}", soft_wrap=True)
+    console.print(f"Report: {told(page)}", soft_wrap=True)
 
 
 def _check_writable(folder: Path | None) -> None:
@@ -126,5 +126,5 @@ def _table(found: "SmallTable") -> Table:
     for head in others:
         table.add_column(head, justify="right")
     for row in found.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(told, row))
     return table

@@ -4,7 +4,6 @@
 needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from mien.atomic import write_text
 from mien.cli.extras import Json, needs
+from mien.cli.places import write_page
+from mien.cli.screen import print_json, told
 from mien.data.store import Store
-from mien.errors import CompareError, DataError
+from mien.errors import CompareError
 from mien.examine.words import number, p_words, percent, points, span
-from mien.facts import plain
 from mien.progress import progress
 
 if TYPE_CHECKING:
@@ -129,7 +127,9 @@ def across(
 
 def noise(
     runs: Runs = Path("runs"),
-    page: Annotated[Path, typer.Option("--page", help="The HTML gallery of doubtful labels.")] = Path("doubts.html"),
+    page: Annotated[
+        Path | None, typer.Option("--page", help="The HTML gallery; RUNS-doubts.html beside the runs if not said.")
+    ] = None,
     no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
     vary: Vary = None,
     as_json: Json = False,
@@ -139,7 +139,7 @@ def noise(
     Labels are doubted by networks that were not trained on them, those of
     validation and test; of a cross-validation that is every face.
 
-    Doubtful labels of the store that runs/ was trained on, as doubts.html:
+    Doubtful labels of the store that runs/ was trained on, as runs-doubts.html:
       mien noise
     What injected noise costs, after `mien compare noise --runs NOISE`:
       mien noise NOISE
@@ -154,10 +154,8 @@ def noise(
     rows = [row for row in collect(found, (LABEL_NOISE, *(vary or ()))).rows if row.tests]
     seen, rng = out_of_sample(found), np.random.default_rng(SEED)
     issues, store = find_issues(seen, rng), next(run for run in found if run.finished).fold().train.store
-    try:
-        write_text(page, doubts_page(store, issues, faces=not no_faces))
-    except OSError as error:
-        raise DataError(f"The gallery {page} cannot be written ({error.strerror}). Pass another --page.") from None
+    page = page or runs.resolve().with_name(f"{runs.resolve().name}-doubts.html")
+    write_page("--page", page, doubts_page(store, issues, faces=not no_faces))
     votes = agreements([at_home(row, store) for row in rows], rng)
     curves = noise_curves(rows, rng)
     tables = [_votes_table(votes)] if votes else []
@@ -207,17 +205,17 @@ def damage_runs(runs: Sequence["Run"], limit: int = LIMIT) -> None:
 
 def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(plain(result), indent=2, ensure_ascii=False))
+        print_json(result)
         return
     console = Console(highlight=False)
     for item in shown:
-        console.print(escape(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
+        console.print(told(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
 
 
 def _damage_table(damages: Sequence["Damage"]) -> Table:
     first = damages[0]
     title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
-    table = Table("", *(escape(damage.name) for damage in damages), title=title, title_justify="left")
+    table = Table("", *(told(damage.name) for damage in damages), title=title, title_justify="left")
     table.add_row("clean", *(percent(damage.clean) for damage in damages))
     for kind, name in enumerate(first.corruptions):
         table.add_row(name, *(percent(damage.by_corruption[kind]) for damage in damages))
@@ -225,7 +223,7 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     table.add_row("mCE", *(_of_baseline(damage, damage.mce) for damage in damages))
     table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
     table.caption = (
-        f"mCE: errors relative to those of {escape(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
+        f"mCE: errors relative to those of {told(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
         f"over {', '.join(first.relative_over) or 'nothing'}: what the baseline clearly loses to."
     )
     return table
@@ -244,7 +242,7 @@ def _matrix_table(matrix: "Matrix") -> Table:
         remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
         home = "" if cell.own else percent(cell.home_uar)
-        table.add_row(*map(escape, words), percent(cell.uar), home, escape(" ".join(remarks)))
+        table.add_row(*map(told, words), percent(cell.uar), home, told(" ".join(remarks)))
     return table
 
 
@@ -253,7 +251,7 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
     table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
     for one in votes:
         plain = [number(one.cross_entropy), number(one.divergence)]
-        table.add_row(escape(one.name), percent(one.majority), percent(one.mass), *plain)
+        table.add_row(told(one.name), percent(one.majority), percent(one.mass), *plain)
     ceiling, floor = percent(votes[0].ceiling), number(votes[0].entropy)
     table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
     return table
@@ -266,5 +264,5 @@ def _curves_table(curves: Sequence["NoisePoint"]) -> Table:
         drop, p = "", ""
         if point.drop and point.drop_interval:
             drop, p = points(point.drop.mean, point.drop_interval), p_words(point.p_corrected)
-        table.add_row(escape(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
+        table.add_row(told(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
     return table

@@ -3,8 +3,8 @@
 What needs `mien[train]` is imported when it is asked for: a model file is explained without it.
 """
 
-import json
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.atomic import write_bytes
 from mien.cli.extras import Json, needs
+from mien.cli.places import is_one_file, keep_inputs
+from mien.cli.screen import print_json, say, told
 from mien.errors import ConfigError, DataError
 from mien.examine.words import percent
 from mien.explain import LIMIT, METHODS
@@ -34,7 +35,7 @@ __all__ = ["explain", "explain_drawn"]
 
 SEED = 0
 """Of the bootstrap: the same runs give the same figures."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 
 
 def explain(
@@ -74,21 +75,40 @@ def explain(
     explainer = _opened(model)
     pick_methods(explainer, methods or ())
     detector = find_detector(faces)
-    found = {
-        source: explain_faces(
-            explainer, faces_of(source, explainer.crop, detector), classes=classes or (), methods=methods or ()
-        )
-        for source in track(inputs, "Explaining", len(inputs))
-    }
+    for name in classes or ():
+        explainer.labels.index(name)  # before the first picture
+    if is_one_file("--out", out, PICTURES):
+        keep_inputs("--out", out, inputs)
+    found: dict[str, list[Explanation]] = {}
+    failures: dict[str, str] = {}
+    for source in track(inputs, "Explaining", len(inputs)):
+        try:
+            faces_found = faces_of(source, explainer.crop, detector)
+        except DataError as error:
+            failures[source] = str(error)
+            continue
+        found[source] = explain_faces(explainer, faces_found, classes=classes or (), methods=methods or ())
+    _present(explainer, found, failures, out, as_json)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _present(
+    explainer: Explainer, found: dict[str, list[Explanation]], failures: dict[str, str], out: Path, as_json: bool
+) -> None:
+    """Draw, and print what was found; on stderr what could not be used."""
     written = _draw(found, out)
     if as_json:
-        print(json.dumps(_as_json(explainer, found, written), indent=2, ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    for source, explanations in found.items():
-        _say(console, source, explanations)
-    for path in dict.fromkeys(written.values()):
-        console.print(f"Drawn: {escape(str(path))}", soft_wrap=True)
+        print_json(_as_json(explainer, found, failures, written))
+    else:
+        console = Console(highlight=False)
+        for source, explanations in found.items():
+            _say(console, source, explanations)
+        for path in dict.fromkeys(written.values()):
+            console.print(f"Drawn: {told(path)}", soft_wrap=True)
+    if failures:
+        total = len(found) + len(failures)
+        say(f"{len(failures)} of {total} inputs could not be used:\n" + "\n".join(failures.values()))
 
 
 def _opened(model: str) -> Explainer:
@@ -108,11 +128,12 @@ def _draw(found: dict[str, list[Explanation]], out: Path) -> dict[str, Path]:
             _write(out, [one for explanations in seen.values() for one in explanations])
         return dict.fromkeys(seen, out)
     paths: dict[str, Path] = {}
+    taken = {Path(source).resolve() for source in found}  # no picture is drawn over an input
     for source, explanations in seen.items():
-        stem = source.replace(":", "-") if not Path(source).exists() else source
-        path = out / f"{Path(stem).stem}.png"
-        if path in paths.values():
-            path = path.with_stem(f"{path.stem}-{len(paths) + 1}")
+        stem = Path(source.replace(":", "-") if not Path(source).exists() else source).stem
+        names = chain([f"{stem}.png"], (f"{stem}-{number}.png" for number in count(2)))
+        path = next(out / name for name in names if (out / name).resolve() not in taken)
+        taken.add(path.resolve())
         _write(path, explanations)
         paths[source] = path
     return paths
@@ -127,7 +148,9 @@ def _write(path: Path, explanations: Sequence[Explanation]) -> None:
         raise DataError(f"The picture {path} cannot be written ({error.strerror}). Pass another --out.") from None
 
 
-def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written: dict[str, Path]) -> dict[str, Any]:
+def _as_json(
+    explainer: Explainer, found: dict[str, list[Explanation]], failures: dict[str, str], written: dict[str, Path]
+) -> dict[str, Any]:
     return {
         "model": explainer.name,
         "grad_cam_layer": explainer.layer or None,
@@ -139,17 +162,18 @@ def _as_json(explainer: Explainer, found: dict[str, list[Explanation]], written:
             }
             for source, explanations in found.items()
         ],
+        "failures": [{"source": source, "error": error} for source, error in failures.items()],
     }
 
 
 def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> None:
     if not explanations:
-        console.print(f"{escape(source)}: no face found", soft_wrap=True)
+        console.print(f"{told(source)}: no face found", soft_wrap=True)
     for one in explanations:
         best = sorted(one.probs.items(), key=lambda item: -item[1])[:3]
         words = ", ".join(f"{name} {share:.0%}" for name, share in best)
         labelled = f" (labelled {one.face.label})" if one.face.label else ""
-        console.print(f"{escape(source)}: {escape(words + labelled)}", soft_wrap=True)
+        console.print(f"{told(source)}: {told(words + labelled)}", soft_wrap=True)
 
 
 def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
@@ -157,7 +181,6 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
         from mien.compare import collect
         from mien.explain.beside import summarise
         from mien.explain.truth import measured_rows
-        from mien.facts import plain
         from mien.runs import find_runs
     for method in methods:
         if method not in METHODS:
@@ -166,7 +189,7 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
     _measure([run for row in rows for run in row.runs], methods, limit)
     truths = summarise(measured_rows(rows), np.random.default_rng(SEED))
     if as_json:
-        print(json.dumps(plain({"truth": truths}), indent=2, ensure_ascii=False))
+        print_json({"truth": truths})
         return
     console = Console(highlight=False)
     first = truths[0]
@@ -199,7 +222,7 @@ def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Tab
             beside: Beside = getattr(one, figure)
             controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
             name = truth.name if place == 0 else ""
-            table.add_row(escape(name), one.method, escape(percent(beside.value)), *controls)
+            table.add_row(told(name), one.method, told(percent(beside.value)), *controls)
     fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
     table.caption = (
         f"Maps that look at no face: even {fixed['area']}, centre {fixed['centre']}, where drawn faces usually move "

@@ -1,6 +1,5 @@
 """`mien export`: a finished run to one file. `mien info`: what a model file, a store or a run says of itself."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.bundle import Bundle, find_model
 from mien.card import Card, Figure
 from mien.cli.extras import Json, needs
+from mien.cli.screen import print_json, told
 
 __all__ = ["export", "info"]
 
@@ -52,7 +51,7 @@ def info(
 
 def _show_card(path: Path, card: Card, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"file": str(path), **asdict(card)}, indent=2, ensure_ascii=False))
+        print_json({"file": str(path), **asdict(card)})
         return
     colours = "grey" if card.crop.channels == 1 else "RGB"
     _show(
@@ -92,7 +91,7 @@ def _show_run(folder: Path, as_json: bool) -> None:
             "data": asdict(run.data),
             "record": asdict(run.record),
         }
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_json(facts)
         return
     record, data = run.record, run.data
     _show(
@@ -112,5 +111,5 @@ def _show(facts: Mapping[str, Any]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         if str(value):
-            table.add_row(f"[bold]{name}[/]", escape(str(value)))
+            table.add_row(f"[bold]{name}[/]", told(value))
     Console(highlight=False).print(table)

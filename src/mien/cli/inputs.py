@@ -6,12 +6,14 @@ What is absent, empty or unreadable stays in the list with its reason, so that t
 
 import glob
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from mien.data.corpora.pictures import SUFFIXES
+from mien.images import NO_URLS, is_url
 from mien.video import CAMERA, HEAD_BYTES, VIDEO_SUFFIXES, is_video
 
 __all__ = ["STDIN", "Input", "find_inputs", "in_turns"]
@@ -44,8 +46,12 @@ def find_inputs(words: Sequence[str], leave_out: Path | None = None) -> list[Inp
 
 def _of_word(word: str, leave_out: Path | None) -> Iterator[Input]:
     path = Path(word)
-    if word == STDIN:
+    if word == STDIN and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
+        yield _failed(word, "Nothing is piped into mien. Pass a picture: cat photo.jpg | mien predict -")
+    elif word == STDIN:
         yield Input(name=word, place=Path("stdin"))
+    elif is_url(word):
+        yield _failed(word, f"{word}: {NO_URLS}.")
     elif word.startswith(CAMERA):
         yield Input(name=word, place=Path(word.replace(":", "-")), is_video=True)
     elif not os.path.lexists(path) and glob.has_magic(word):

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import cv2
 import typer
 
-from mien.cli import say
 from mien.cli.drawings import Drawings
 from mien.cli.inputs import STDIN, Input, find_inputs, in_turns
+from mien.cli.places import check_folder
 from mien.cli.results import Csv, Json, JsonLines, Results, Tables
+from mien.cli.screen import say
 from mien.data.corpora.pictures import MAX_BYTES
 from mien.errors import ConfigError, DataError
 from mien.predict import Image, Predictor, Seen
@@ -43,6 +44,12 @@ def predict(
     ] = "default",
     top_k: Annotated[int | None, typer.Option(min=1, help="Give only the likeliest expressions of each face.")] = None,
     min_confidence: Annotated[float, typer.Option(help='Below this, 0 to 1, the answer is "uncertain".')] = 0.0,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out faces that the detector is less sure of, 0 to 1. Default: its own.")
+    ] = None,
+    min_face: Annotated[
+        float | None, typer.Option(help="Leave out faces of fewer pixels a side. Default: the detector's own.")
+    ] = None,
     smooth: Annotated[float, typer.Option(help="Videos: seconds that an answer is averaged over; 0 for none.")] = 0.4,
     threads: Annotated[int, typer.Option(help="Of the network and of OpenCV; 0 takes the machine's cores.")] = 0,
     draw: Annotated[
@@ -60,8 +67,17 @@ def predict(
     if threads > 0:
         cv2.setNumThreads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # yuface reads it when it is loaded
-    predictor = Predictor(model, detector=faces, threads=threads, min_confidence=min_confidence)
+    predictor = Predictor(
+        model,
+        detector=faces,
+        threads=threads,
+        min_confidence=min_confidence,
+        min_score=min_score,
+        min_face=min_face,
+    )
     predictor.bundle.load()
+    if draw:
+        check_folder("--draw", draw, inputs)
     found = find_inputs(inputs, draw)
     labels = predictor.bundle.card.labels
     drawings = Drawings(draw, found, labels) if draw else None
@@ -191,7 +207,7 @@ def _better_detector() -> str:
 def _image(given: Input) -> Image:
     if given.name != STDIN:
         return given.name
-    return b"" if sys.stdin.isatty() else sys.stdin.buffer.read(MAX_BYTES + 1)
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _nothing(_: Any) -> None:

@@ -4,7 +4,6 @@ Each takes `Seen`s one by one and keeps none of them. What was printed is whole 
 """
 
 import csv
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from mien.bundle import Bundle
+from mien.cli.screen import json_text, told
 from mien.predict import Prediction, Seen, record
+from mien.shown import csv_cell
 from mien.summary import Timeline, TrackSummary
 from mien.version import __version__
 
@@ -49,14 +49,14 @@ class Json:
         self._failures: list[dict[str, Any]] = []
         self._comma = ""
         head = {"mien": __version__, "model": _model(bundle), "detector": detector}
-        self._out.write(_dumped(head)[:-1] + ', "results": [')
+        self._out.write(json_text(head)[:-1] + ', "results": [')
 
     def add(self, seen: Seen) -> None:
         """See `Results`."""
         if seen.failure:
             self._failures.append(record(seen))
             return
-        self._out.write(f"{self._comma}\n{_dumped(record(seen, self._top_k))}")
+        self._out.write(f"{self._comma}\n{json_text(record(seen, self._top_k))}")
         self._comma = ","
 
     def video(self, name: str, timeline: Timeline) -> None:
@@ -64,7 +64,7 @@ class Json:
 
     def end(self) -> None:
         """See `Results`."""
-        self._out.write(f'\n], "failures": {_dumped(self._failures)}}}\n')
+        self._out.write(f'\n], "failures": {json_text(self._failures)}}}\n')
         self._out.flush()
 
 
@@ -76,7 +76,7 @@ class JsonLines:
 
     def add(self, seen: Seen) -> None:
         """See `Results`."""
-        self._out.write(_dumped(record(seen, self._top_k)) + "\n")
+        self._out.write(json_text(record(seen, self._top_k)) + "\n")
         self._out.flush()
 
     def video(self, name: str, timeline: Timeline) -> None:
@@ -93,7 +93,7 @@ class Csv:
         self._out, self._top_k, self._labels = sys.stdout, top_k, labels
         facts = ("source", "frame", "time_s", "track", "label", "confidence", "x", "y", "width", "height", "score")
         self._rows = csv.writer(self._out, lineterminator="\n")
-        self._rows.writerow((*facts, *(f"p_{name}" for name in labels)))
+        self._rows.writerow((*facts, *(csv_cell(f"p_{name}") for name in labels)))
 
     def add(self, seen: Seen) -> None:
         """See `Results`."""
@@ -101,7 +101,7 @@ class Csv:
         for face in told.get("faces", ()):
             facts = (told["source"], told.get("frame"), told.get("time_s"), face["track"], face["label"])
             probs = (face["probs"].get(name) for name in self._labels)
-            self._rows.writerow((*facts, face["confidence"], *face["box"], face["score"], *probs))
+            self._rows.writerow((*map(csv_cell, facts), face["confidence"], *face["box"], face["score"], *probs))
 
     def video(self, name: str, timeline: Timeline) -> None:
         """See `Results`."""
@@ -125,16 +125,16 @@ class Tables:
         if seen.time_s is not None or seen.failure:
             return
         for number, prediction in enumerate(seen.predictions, start=1):
-            self._pictures.add_row(escape(seen.source), str(number), *_cells(prediction, self._top_k))
+            self._pictures.add_row(told(seen.source), str(number), *_cells(prediction, self._top_k))
         if not seen.predictions:
-            self._pictures.add_row(escape(seen.source), "", "[dim]no face found[/]")
+            self._pictures.add_row(told(seen.source), "", "[dim]no face found[/]")
 
     def video(self, name: str, timeline: Timeline) -> None:
         """See `Results`."""
-        title = f"{escape(name)}: {timeline.frames} frames, {timeline.end_s:.1f} s"
+        title = f"{told(name)}: {timeline.frames} frames, {timeline.end_s:.1f} s"
         table = _table("face", "from", "to", "frames", "expression", "shares of its frames", title=title)
         for track in timeline.tracks():
-            table.add_row(*(escape(cell) for cell in _track_cells(track, self._top_k)))
+            table.add_row(*(told(each) for each in _track_cells(track, self._top_k)))
         if not timeline.tracks():
             table.add_row("", "", "", "", "[dim]no face found[/]")
         self._videos.append(table)
@@ -178,7 +178,7 @@ def _cells(prediction: Prediction, top_k: int) -> tuple[str, ...]:
     x, y, width, height = (round(value) for value in prediction.box)
     then = ", ".join(f"{name} {share:.0%}" for name, share in others)
     at = f"{x},{y} {width}×{height}"
-    return escape(prediction.label), f"{prediction.confidence:.0%}", escape(then), at
+    return told(prediction.label), f"{prediction.confidence:.0%}", told(then), at
 
 
 def _track_cells(track: TrackSummary, top_k: int) -> tuple[str, ...]:
@@ -195,7 +195,3 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "labels": list(card.labels),
         "licence": card.licence,
     }
-
-
-def _dumped(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)

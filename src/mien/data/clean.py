@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from ..progress import track
+from ..shown import csv_cell
 from .audit import Audit, Group
 from .store import Meta, Store, create_store
 
@@ -42,7 +43,7 @@ def clean(store: Store, found: Audit, drop: Sequence[str], out: Path, *, force: 
             samples = zip(images, store.iter_samples(), strict=True)
             for row, (image, sample) in enumerate(track(samples, "Cleaning", len(store))):
                 if row in reasons:
-                    table.writerow([row, sample.source, sample.split, reasons[row]])
+                    table.writerow([row, csv_cell(sample.source), sample.split, reasons[row]])
                 else:
                     writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
         return writer.finish_from(store, _note(store, reasons))

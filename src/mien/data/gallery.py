@@ -6,11 +6,12 @@ terms forbid showing them. Other pages of faces are made of the same `page` and 
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import cv2
 import numpy as np
 
+from ..shown import tagless
+from ..version import __version__
 from .audit import Audit, Group
 from .findings import next_command, summary
 from .store import Store
@@ -54,16 +55,17 @@ def gallery_page(store: Store, found: Audit, *, faces: bool = True) -> str:
     ]
     shown = [row for _, groups in sections for group in groups[:GROUPS_SHOWN] for row in group.rows[:IMAGES_SHOWN]]
     sources = _sources(store, set(shown))
-    licence = f"<p>{len(store):,} images, sha256 {store.meta.sha256[:16]}. {escape(store.meta.licence)}</p>"
+    licence = f"<p>{len(store):,} images, sha256 {store.meta.sha256[:16]}. {tagless(store.meta.licence)}</p>"
     body = "".join(_section(store, name, groups, sources, faces) for name, groups in sections if groups)
     return page(f"Audit of {store.meta.corpus}", f"{_summary(store, found)}{body}{_numbers(found)}{licence}")
 
 
 def page(title: str, body: str) -> str:
     """A whole HTML file: `title`, a text, above `body`, HTML."""
-    title = escape(title)
+    title = tagless(title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="generator" content="mien {__version__}">'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
         f"<h1>{title}</h1>{body}</body></html>\n"
     )
@@ -82,14 +84,14 @@ def _sources(store: Store, rows: set[int]) -> dict[int, str]:
 def _summary(store: Store, found: Audit) -> str:
     """A line a kind, and the command that takes away what harms."""
     rows = "".join(
-        f'<tr{" class=harm" if line.harms else ""}><th scope="row">{line.kind}</th><td>{escape(line.numbers)}</td>'
+        f'<tr{" class=harm" if line.harms else ""}><th scope="row">{line.kind}</th><td>{tagless(line.numbers)}</td>'
         f"<td>{line.meaning if line.count else ''}</td></tr>"
         for line in summary(found)
     )
     command = next_command(found, str(store.path))
     told = (
         "<p>Leave out what spoils a test or a training. Of copies, those in the test stay:</p>"
-        f"<pre>{escape(command)}</pre>"
+        f"<pre>{tagless(command)}</pre>"
         if command
         else "<p>Nothing here spoils a test or a training.</p>"
     )
@@ -101,7 +103,7 @@ def _numbers(found: Audit) -> str:
     head = "".join(f"<th>{split}</th>" for split in ("class", *splits))
     names = list(found.counts[splits[0]]) if splits else []
     rows = [[name, *(f"{found.counts[split][name]:,}" for split in splits)] for name in names]
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{tagless(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<h2>Images by class and split</h2><table class="numbers"><tr>{head}</tr>{body}</table>'
 
 
@@ -115,7 +117,7 @@ def _section(store: Store, name: str, groups: Sequence[Group], sources: dict[int
 def _group(store: Store, group: Group, sources: dict[int, str], faces: bool) -> str:
     figures = [
         f'<figure class="{split}">{picture(store, row) if faces else ""}<figcaption>{split}, '
-        f"{escape(store.meta.labels[label])}<br>{escape(sources[row])}</figcaption></figure>"
+        f"{tagless(store.meta.labels[label])}<br>{tagless(sources[row])}</figcaption></figure>"
         for row, label, split in zip(group.rows, group.labels, group.splits, strict=True)
         if row in sources
     ]

@@ -21,7 +21,8 @@ from ..crop import MAX_SIDE, CropSpec, crop
 from ..errors import BadSample, ConfigError, DataError
 from ..labels import LABEL_SETS, LabelSet, Translation
 from ..progress import track
-from .corpora import Corpus, Entry, ReadOptions, find_reader
+from ..shown import csv_cell
+from .corpora import Corpus, Entry, ReadOptions, check_options, find_reader
 from .drawn import AUS, draw_faces
 from .store import Meta, Sample, StoreWriter, create_store
 
@@ -73,11 +74,13 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
 
     Raises:
         BadSample: at the first sample that cannot be used, unless `skip_bad`.
+        ConfigError: an option is of another corpus.
         DataError: where the corpus or `out` cannot be used, or the disk is full.
         LabelError: where the classes cannot be mapped; names them.
     """
     options = options or PrepareOptions()
     reader = find_reader(corpus)
+    check_options(corpus, options.read)
     if not root.exists():
         raise DataError(f"{root} does not exist.")
     try:
@@ -191,7 +194,7 @@ class _Import:
         if not self.options.skip_bad:
             raise bad
         self.skipped += 1
-        self._list.writerow([bad.where, bad.reason])
+        self._list.writerow([csv_cell(bad.where), csv_cell(bad.reason)])
         if len(self.examples) < EXAMPLES:
             self.examples.append(str(bad))
 

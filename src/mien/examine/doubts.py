@@ -4,10 +4,9 @@ In: a store and its `LabelIssues`. Out: one HTML file that needs nothing else. `
 out, for corpora whose terms forbid showing them; the list then names the files.
 """
 
-from html import escape
-
 from ..data.gallery import page, picture
 from ..data.store import Store
+from ..shown import tagless
 from .labelnoise import TRUSTED, LabelIssues
 
 __all__ = ["doubts_page", "estimate"]
@@ -19,7 +18,7 @@ def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str
     """The page: the estimate with its limits, then at most `SHOWN` faces."""
     rest = f", the first {SHOWN} shown" if len(issues.ids) > SHOWN else ""
     shown = "".join(_figure(store, issues, i, faces) for i in range(min(len(issues.ids), SHOWN)))
-    told = f"<p>{escape(store.meta.licence)}</p><p>{escape(estimate(issues))}</p>"
+    told = f"<p>{tagless(store.meta.licence)}</p><p>{tagless(estimate(issues))}</p>"
     found = f'<h2>Doubted: {len(issues.ids)}{rest}</h2><div class="group">{shown or "<p>None.</p>"}</div>'
     return page(f"Doubtful labels of {store.meta.corpus}", told + found)
 
@@ -48,7 +47,7 @@ def _figure(store: Store, issues: LabelIssues, i: int, faces: bool) -> str:
     row = int(issues.ids[i])
     given, suggested = (issues.classes[labels[i]] for labels in (issues.given, issues.suggested))
     return (
-        f"<figure>{picture(store, row) if faces else ''}<figcaption>labelled {escape(given)} "
-        f"({issues.given_probability[i]:.0%})<br>perhaps {escape(suggested)} ({issues.suggested_probability[i]:.0%})"
-        f"<br>{escape(str(store.samples.source[row]))}</figcaption></figure>"
+        f"<figure>{picture(store, row) if faces else ''}<figcaption>labelled {tagless(given)} "
+        f"({issues.given_probability[i]:.0%})<br>perhaps {tagless(suggested)} ({issues.suggested_probability[i]:.0%})"
+        f"<br>{tagless(str(store.samples.source[row]))}</figcaption></figure>"
     )

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ..bundle import Bundle
 from ..calibration import fit_temperature, softmax
 from ..crop import CropSpec, crop
-from ..data.corpora.pictures import load_picture
 from ..data.store import Store
 from ..errors import BadSample, ConfigError, DataError
 from ..faces import Face, FaceDetector
+from ..images import read_image
 from ..labels import LabelSet
 from . import METHODS
 from .occlusion import Answer, occlusion
@@ -157,7 +157,7 @@ def faces_of(source: str, spec: CropSpec, detector: FaceDetector) -> list[Explai
     if colon and row.isdigit() and not Path(source).exists():
         return [_of_store(source, Store.open(folder), int(row), spec)]
     try:
-        picture = load_picture(Path(source), source)
+        picture = read_image(source, source)
     except BadSample as error:
         raise DataError(f"{error}. Give a picture, or STORE:ROW for a row of a store.") from None
     return [_of_picture(source, picture, face, spec) for face in detector.detect(picture)]

@@ -27,6 +27,11 @@ DEEPEST = 0.85
 """Cover of full colour, so that the face shines through."""
 FULL = 99
 """Percentile of a map's values, without their signs, from which on colour is full: one bright pixel hides no others."""
+AGAINST_WORDS, FOR_WORDS = "against", "for the class; each map in its own scale"
+MOVED_WORDS = "pixels that the action units moved"
+LEGEND_BAR = 120
+LETTERS, SMALLEST_LETTERS = 0.43, 0.3
+"""Sizes of OpenCV's font."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -34,9 +39,9 @@ def sheet(explanations: Sequence[Explanation]) -> Picture:
     """`(H, W, 3)` RGB: a block a face, with the face at the left and a row of maps for each class asked for."""
     methods = list(dict.fromkeys(method for one in explanations for _, method in one.maps))
     columns = 1 + len(methods)
-    width = 2 * MARGIN + columns * SIDE + (columns - 1) * GAP
-    parts = [_heads(methods, width), *(_block(one, methods, width) for one in explanations)]
     known = any(one.face.moved is not None for one in explanations)
+    width = max(2 * MARGIN + columns * SIDE + (columns - 1) * GAP, _legend_width(known))
+    parts = [_heads(methods, width), *(_block(one, methods, width) for one in explanations)]
     return np.concatenate([*parts, _legend(width, known)])
 
 
@@ -61,7 +66,7 @@ def _block(one: Explanation, methods: Sequence[str], width: int) -> Picture:
     classes = list(dict.fromkeys(name for name, _ in one.maps))
     rows = [_row(one, name, methods, width) for name in classes]
     _put(rows[0], _enlarged(one.face.image, SIDE), 0)
-    _write(rows[0], _caption(one), (MARGIN, LINE - 7), INK)
+    _write(rows[0], _caption(one), (MARGIN, LINE - 7), INK, SIDE)
     if len(rows) > 1:
         _bars(rows[1], one)
     return np.concatenate(rows)
@@ -84,7 +89,7 @@ def _bars(row: Picture, one: Explanation) -> None:
     for place, (name, share) in enumerate(one.probs.items()):
         base = LINE + (place + 1) * step
         cv2.rectangle(row, (MARGIN, base - step + 3), (MARGIN + round(SIDE * share), base - 1), BAR, -1)
-        _write(row, f"{name} {share:.0%}", (MARGIN + 3, base - step // 3), INK)
+        _write(row, f"{name} {share:.0%}", (MARGIN + 3, base - step // 3), INK, SIDE - 3)
 
 
 def _caption(one: Explanation) -> str:
@@ -95,26 +100,31 @@ def _caption(one: Explanation) -> str:
 def _heads(methods: Sequence[str], width: int) -> Picture:
     head = np.full((MARGIN + LINE, width, 3), 255, np.uint8)
     for place, title in enumerate(("the face", *(TITLES[method] for method in methods))):
-        _write(head, title, (MARGIN + place * (SIDE + GAP), MARGIN + LINE - 8), SOFT)
+        _write(head, title, (MARGIN + place * (SIDE + GAP), MARGIN + LINE - 8), SOFT, SIDE)
     return head
 
 
 def _legend(width: int, known: bool) -> Picture:
     foot = np.full((LINE + MARGIN, width, 3), 255, np.uint8)
-    bar = 120
-    scale = np.linspace(-1, 1, bar)[None, :, None]
+    scale = np.linspace(-1, 1, LEGEND_BAR)[None, :, None]
     cover = DEEPEST * np.abs(scale)
     colours = 150.0 * (1 - cover) + np.where(scale > 0, FOR, AGAINST) * cover
-    start = MARGIN + 66
-    foot[4:16, start : start + bar] = colours.astype(np.uint8)
-    _write(foot, "against", (MARGIN, 15), INK)
-    _write(foot, "for the class; each map in its own scale", (start + bar + 8, 15), INK)
+    start = MARGIN + _wide(AGAINST_WORDS) + 8
+    foot[4:16, start : start + LEGEND_BAR] = colours.astype(np.uint8)
+    _write(foot, AGAINST_WORDS, (MARGIN, 15), INK)
+    _write(foot, FOR_WORDS, (start + LEGEND_BAR + 8, 15), INK)
     if known:
-        x = start + bar + 340
+        x = start + LEGEND_BAR + 8 + _wide(FOR_WORDS) + 30
         foot[2:18, x - 3 : x + 21] = 110
         cv2.rectangle(foot, (x + 1, 6), (x + 16, 13), PAPER, 1)
-        _write(foot, "pixels that the action units moved", (x + 26, 15), INK)
+        _write(foot, MOVED_WORDS, (x + 26, 15), INK)
     return foot
+
+
+def _legend_width(known: bool) -> int:
+    """Pixels that the legend needs."""
+    texts = [AGAINST_WORDS, FOR_WORDS, *([MOVED_WORDS] if known else [])]
+    return 2 * MARGIN + sum(map(_wide, texts)) + LEGEND_BAR + 16 + (56 if known else 0)
 
 
 def _outline(tile: Picture, face: Explained) -> None:
@@ -136,6 +146,20 @@ def _put(row: Picture, tile: Picture, place: int) -> None:
     row[LINE : LINE + SIDE, left : left + SIDE] = tile
 
 
-def _write(picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+def _write(
+    picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int], room: int | None = None
+) -> None:
+    """Write in `room` pixels, or up to the margin; what is too long is written smaller, and at last shortened."""
+    room = picture.shape[1] - MARGIN - at[0] if room is None else room
     plain = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters
-    cv2.putText(picture, plain, at, FONT, 0.43, colour, 1, cv2.LINE_AA)
+    size = max(SMALLEST_LETTERS, min(LETTERS, LETTERS * room / max(1, _wide(plain))))
+    while len(plain) > 1 and _wide(plain, size) > room:
+        plain = plain.removesuffix("...")[:-1] + "..."
+        if plain == "...":
+            break
+    cv2.putText(picture, plain, at, FONT, size, colour, 1, cv2.LINE_AA)
+
+
+def _wide(text: str, size: float = LETTERS) -> int:
+    """Pixels that a text takes."""
+    return int(cv2.getTextSize(text, FONT, size, 1)[0][0])

@@ -5,8 +5,11 @@ detector is the default, and why, is measured in `docs/faces.md`.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import TypedDict
 
 from ..errors import ConfigError, MissingExtra
+from ..shown import brief
 from .face import Box, Face, FaceDetector, overlap
 from .haar import HaarDetector
 from .whole import WholePicture
@@ -18,9 +21,21 @@ DETECTORS = ("default", "haar", "yuface", "yunet=FILE", "none")
 """What `find_detector` takes."""
 
 
-def find_detector(name: str = "default") -> FaceDetector:
+class _Limits(TypedDict, total=False):
+    sure: float
+    smallest: float
+
+
+def find_detector(
+    name: str = "default", *, min_score: float | None = None, min_face: float | None = None
+) -> FaceDetector:
     """The detector of a name: `haar`, `yuface`, `yunet=FILE`, `none`, or `default` (`yuface` where it is
     installed, else `haar`).
+
+    Args:
+        name: see above.
+        min_score: faces that it is less sure of are left out, 0 to 1; None for its own limit.
+        min_face: faces whose box has fewer pixels a side are left out; None for its own limit.
 
     Raises:
         ConfigError: the name is unknown.
@@ -28,21 +43,26 @@ def find_detector(name: str = "default") -> FaceDetector:
         MissingExtra: `yuface` is asked for and not installed.
     """
     kind, _, path = name.partition("=")
+    limits: _Limits = {}
+    if min_score is not None:
+        limits["sure"] = min_score
+    if min_face is not None:
+        limits["smallest"] = min_face
     if kind == "yunet" and path:
-        return YunetDetector(path)
+        return YunetDetector(path, **limits)
     known: dict[str, Callable[[], FaceDetector]] = {
-        "default": _default,
-        "haar": HaarDetector,
-        "yuface": YufaceDetector,
+        "default": partial(_default, limits),
+        "haar": partial(HaarDetector, **limits),
+        "yuface": partial(YufaceDetector, **limits),
         "none": WholePicture,
     }
     if name not in known:
-        raise ConfigError(f"There is no face detector {name!r}. There are: {', '.join(DETECTORS)}.")
+        raise ConfigError(f"There is no face detector {brief(name)}. There are: {', '.join(DETECTORS)}.")
     return known[name]()
 
 
-def _default() -> FaceDetector:
+def _default(limits: _Limits) -> FaceDetector:
     try:
-        return YufaceDetector()
+        return YufaceDetector(**limits)
     except MissingExtra:
-        return HaarDetector()
+        return HaarDetector(**limits)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["Box", "Face", "FaceDetector", "ordered", "overlap", "shrink"]
+__all__ = ["Box", "Face", "FaceDetector", "clear", "ordered", "overlap", "shrink"]
 
 Box = tuple[float, float, float, float]
 """x, y, width, height in pixels."""
@@ -64,6 +64,11 @@ def shrink(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], fl
         return picture, 1.0
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+def clear(faces: Sequence[Face], sure: float, smallest: float) -> list[Face]:
+    """The faces whose score is at least `sure` and whose box has at least `smallest` pixels a side."""
+    return [face for face in faces if face.score >= sure and min(face.box[2:]) >= smallest]
 
 
 def ordered(faces: Sequence[Face]) -> list[Face]:

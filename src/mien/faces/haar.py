@@ -5,14 +5,16 @@ windows that agreed.
 """
 
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingExtra
-from .face import Face, ordered, shrink
+from .face import Face, clear, ordered, shrink
 
 __all__ = ["HaarDetector"]
 
@@ -25,6 +27,8 @@ TO_FACE = 1.03
 """Side of the crop of FER2013 to the side of the cascade's box: that corpus was cut with such a cascade."""
 HALF_SURE = 15.0
 """Windows that make a score of one half."""
+SURE = 0.35
+"""Scores below are left out, that is fewer than nine windows; docs/faces.md says what that costs and saves."""
 
 
 class HaarDetector:
@@ -32,15 +36,27 @@ class HaarDetector:
 
     name = "haar"
 
-    def __init__(self, *, side: int = 640) -> None:
-        """Pictures longer than `side` pixels are shrunk to it; raises `MissingExtra` where OpenCV has no cascades."""
+    def __init__(self, *, side: int = 640, sure: float = SURE, smallest: float = 0.0) -> None:
+        """Read the cascade.
+
+        Args:
+            side: pictures longer than so many pixels are shrunk to it.
+            sure: faces of a lower score are left out.
+            smallest: faces whose box has fewer pixels a side are left out.
+
+        Raises `MissingExtra` where OpenCV has no cascades.
+        """
         path = Path(str(cv2.__file__)).parent / "data" / CASCADE
-        self._side = side
+        self._side, self._sure, self._smallest = side, sure, smallest
         # A cascade keeps its scratch memory in the object, and OpenCV lets other threads run meanwhile.
         self._lock = threading.Lock()
         self._cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
         if self._cascade is None or self._cascade.empty():
             raise MissingExtra("Finding faces with this OpenCV, which ships no Haar cascades,", "faces")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads the cascade itself."""
+        return partial(HaarDetector, side=self._side, sure=self._sure, smallest=self._smallest), ()
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """See `FaceDetector.detect`; landmarks are None."""
@@ -52,7 +68,8 @@ class HaarDetector:
             boxes, counts = self._cascade.detectMultiScale2(
                 grey, scaleFactor=STEP, minNeighbors=NEIGHBOURS, minSize=(SMALLEST, SMALLEST)
             )
-        return ordered([_face(box / scale, float(n)) for box, n in zip(np.array(boxes), np.array(counts), strict=True)])
+        found = [_face(box / scale, float(n)) for box, n in zip(np.array(boxes), np.array(counts), strict=True)]
+        return ordered(clear(found, self._sure, self._smallest))
 
 
 def _face(box: NDArray[np.float64], windows: float) -> Face:

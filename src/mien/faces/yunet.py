@@ -8,7 +8,9 @@ takes, 740 MB in a video of 20,000 frames.
 """
 
 import ctypes
+import os
 import threading
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingExtra
-from .face import Face, ordered, shrink
+from .face import Face, clear, ordered, shrink
 
 __all__ = ["YufaceDetector", "YunetDetector"]
 
-SURE = 0.6
-"""Scores below are left out."""
+SURE, SMALLEST = 0.68, 16.0
+"""Scores below, and boxes of fewer pixels a side, are left out; docs/faces.md says what that costs and saves."""
 TO_FACE = 0.97
 """Side of the crop of FER2013 to the height of YuNet's box, which runs from the forehead to the chin."""
 
@@ -38,6 +40,8 @@ RESULT_BYTES = 0x9000
 """The library's own size of a result: the number of faces, then a row of 16 shorts each."""
 ROW = 16
 _library_lock = threading.Lock()
+_thread = threading.local()
+"""`process` is the one in which this thread last called the library."""
 
 
 class YufaceDetector:
@@ -45,50 +49,80 @@ class YufaceDetector:
 
     name = "yuface"
 
-    def __init__(self, *, side: int = 640) -> None:
-        """Pictures longer than `side` pixels are shrunk to it; raises `MissingExtra` where there is no `yuface`."""
-        self._find = _load_library()
-        self._side = side
+    def __init__(self, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
+        """Load the library.
+
+        Args:
+            side: pictures longer than so many pixels are shrunk to it.
+            sure: faces of a lower score are left out.
+            smallest: faces whose box has fewer pixels a side are left out.
+
+        Raises `MissingExtra` where there is no `yuface`.
+        """
+        self._library, self._find = _load_library()
+        self._side, self._sure, self._smallest = side, sure, smallest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process loads the library itself."""
+        return partial(YufaceDetector, side=self._side, sure=self._sure, smallest=self._smallest), ()
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """See `FaceDetector.detect`."""
         small, scale = shrink(picture, self._side)
         bgr, result = np.ascontiguousarray(small[..., ::-1]), np.zeros(RESULT_BYTES, np.uint8)
         height, width = bgr.shape[:2]
+        self._survive_a_fork()
         with _library_lock:  # it sets its weights up at the first call
             self._find(result.ctypes.data, bgr.ctypes.data, width, height, bgr.strides[0])
         count = int(result[:4].view(np.int32)[0])
         rows = result[4 : 4 + 2 * ROW * count].view(np.int16).reshape(count, ROW).astype(np.float64)
-        return ordered([_face(row[1:5], row[5:15], row[0] / 100, scale) for row in rows if row[0] >= 100 * SURE])
+        found = [_face(row[1:5], row[5:15], row[0] / 100, scale) for row in rows]
+        return ordered(clear(found, self._sure, self._smallest))
+
+    def _survive_a_fork(self) -> None:
+        """In the child of a fork, go on with one thread.
+
+        The threads that OpenMP keeps for the thread that forked do not exist in the child, and the library would wait
+        for them without end. One thread needs no others.
+        """
+        if getattr(_thread, "process", os.getpid()) != os.getpid() and hasattr(self._library, "omp_set_num_threads"):
+            self._library.omp_set_num_threads(1)
+        _thread.process = os.getpid()
 
 
-def _load_library() -> Any:
-    """The function of the library inside the wheel."""
+def _load_library() -> tuple[ctypes.CDLL, Any]:
+    """The library inside the wheel, and its function."""
     spec = find_spec("yuface")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for name, function in LIBRARIES.items():
             if (path := Path(folder) / name).is_file():
-                find = getattr(ctypes.CDLL(str(path)), function)
+                library = ctypes.CDLL(str(path))
+                find = getattr(library, function)
                 find.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
                 find.restype = ctypes.c_void_p
-                return find
+                return library, find
     raise MissingExtra("The face detector yuface (wheels for CPython up to 3.11)", "faces")
 
 
 class YunetDetector:
     """A YuNet file run by OpenCV."""
 
-    def __init__(self, path: Path | str, *, side: int = 640) -> None:
-        """Raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
+    def __init__(self, path: Path | str, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
+        """See `YufaceDetector`; raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
         self.name = f"yunet={path}"
-        self._side = side
+        self._path, self._side, self._sure, self._smallest = Path(path), side, sure, smallest
         self._lock = threading.Lock()
         if not Path(path).is_file():
             raise DataError(f"There is no YuNet file {path}. Give the path of a face_detection_yunet_*.onnx.")
         try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (side, side), score_threshold=SURE)
+            self._network = cv2.FaceDetectorYN.create(str(path), "", (side, side), score_threshold=sure)
         except cv2.error as error:
             raise DataError(f"{path} is no YuNet file that this OpenCV reads ({error.err}).") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process reads the file itself."""
+        limits = {"sure": self._sure, "smallest": self._smallest}
+        return partial(YunetDetector, self._path.resolve(), side=self._side, **limits), ()
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """See `FaceDetector.detect`; raises `DataError` where the file turns out to be another network."""
@@ -100,7 +134,7 @@ class YunetDetector:
             except cv2.error as error:
                 raise DataError(f"{self.name} does not work as a YuNet file ({error.err}).") from None
         found = [] if rows is None else np.asarray(rows, dtype=np.float64)
-        return ordered([_face(row[:4], row[4:14], row[14], scale) for row in found])
+        return ordered(clear([_face(row[:4], row[4:14], row[14], scale) for row in found], 0.0, self._smallest))
 
 
 def _face(box: NDArray[np.float64], points: NDArray[np.float64], score: float, scale: float) -> Face:

@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..shown import csv_cell
 from .figures.sheet import Drawing
 from .pictures import PictureRow
 
@@ -34,7 +35,7 @@ class SmallTable:
     def as_csv(self) -> str:
         """The texts as they are shown."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.heads, *self.rows])
+        csv.writer(text, lineterminator="\n").writerows(map(csv_cell, row) for row in [self.heads, *self.rows])
         return text.getvalue()
 
 

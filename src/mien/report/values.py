@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
+from ..shown import csv_cell
 from ..statistics.estimates import Estimate
 
 __all__ = ["as_csv", "three"]
@@ -14,7 +15,7 @@ def as_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows under their heads; floats keep every digit, what is undefined is empty."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(heads)
+    lines.writerow(map(csv_cell, heads))
     lines.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
@@ -27,4 +28,4 @@ def three(figure: Estimate) -> tuple[float, float, float]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return repr(float(value)) if math.isfinite(value) else ""
-    return str(value)
+    return str(csv_cell(value))

@@ -1,10 +1,11 @@
 """The corpora that `mien data prepare` reads. A new one is a file here, a line below and a tiny fixture."""
 
-from ...errors import DataError
+from ...errors import ConfigError, DataError
+from ...shown import brief
 from . import affectnet, fer2013, ferplus, folder, listed, npz, rafdb
 from .protocol import Corpus, Entry, Reader, ReadOptions
 
-__all__ = ["CORPORA", "Corpus", "Entry", "ReadOptions", "Reader", "find_reader"]
+__all__ = ["CORPORA", "Corpus", "Entry", "ReadOptions", "Reader", "check_options", "find_reader"]
 
 CORPORA: dict[str, Reader] = {
     "affectnet": affectnet.read,
@@ -17,8 +18,20 @@ CORPORA: dict[str, Reader] = {
 }
 
 
+KNOWN_TO = {"public_test": ("fer2013", "ferplus"), "original_votes": ("ferplus",)}
+"""Options of one corpus or two, and which. All others would pass them over in silence."""
+
+
+def check_options(corpus: str, options: ReadOptions) -> None:
+    """Raise `ConfigError` where an option is set that the importer of `corpus` does not have."""
+    for name, corpora in KNOWN_TO.items():
+        if getattr(options, name) != getattr(ReadOptions(), name) and corpus not in corpora:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option} is for {' and '.join(corpora)}, and {corpus} has no such thing; leave it out.")
+
+
 def find_reader(name: str) -> Reader:
     """The importer of a corpus; raises `DataError` with the names there are."""
     if name not in CORPORA:
-        raise DataError(f"There is no importer for {name!r}; the corpora are {', '.join(sorted(CORPORA))}.")
+        raise DataError(f"There is no importer for {brief(name)}; the corpora are {', '.join(sorted(CORPORA))}.")
     return CORPORA[name]

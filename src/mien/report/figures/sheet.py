@@ -10,10 +10,11 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+from ...shown import tagless
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,5 +191,5 @@ def _clean(svg: str, name: str, title: str) -> str:
     body = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", body)
     body = re.sub(r"\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), body)
-    label = f'<svg role="img" aria-label="{escape(title, quote=True)}"'
+    label = f'<svg role="img" aria-label="{tagless(title)}"'
     return body.replace("<svg", label, 1).replace(INK, "currentColor") + "\n"

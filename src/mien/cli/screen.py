@@ -1,0 +1,39 @@
+"""What the command line prints: sentences on stderr, JSON on stdout, and texts in which nothing is obeyed.
+
+Every verb prints names and cards through these, so that none of them moves the cursor, turns the direction of
+reading, or is taken for markup.
+"""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from mien.shown import visible
+
+__all__ = ["json_text", "print_json", "say", "told"]
+
+
+def say(message: str) -> None:
+    """A sentence on stderr."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("mien: ", "bold red"), visible(message)))
+
+
+def told(text: object) -> str:
+    """A text between rich's markup: shown letter by letter."""
+    return escape(visible(str(text)))
+
+
+def json_text(facts: Any, indent: int | None = None) -> str:
+    """Facts as JSON in which nothing is hidden; NaN is null."""
+    from mien.facts import plain  # needs numpy, which `mien --version` does not wait for
+
+    return visible(json.dumps(plain(facts), indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+def print_json(facts: Any) -> None:
+    """Facts as indented JSON on stdout, and nothing else."""
+    print(json_text(facts, indent=2))

@@ -1,0 +1,219 @@
+"""What callers have for a picture, as `(H, W, 3)` RGB uint8.
+
+In: a path, the bytes of a file, an open file, a data URL, a PIL image, an array or a tensor. Out: the picture, upright.
+What could only be guessed at (values that are not uint8, channels first) is refused in one sentence, which says how
+to turn it.
+"""
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .crop import MAX_SIDE
+from .data.corpora.pictures import MAX_BYTES, MAX_PIXELS, decode, load_picture
+from .errors import BadSample
+from .shown import brief, sentence
+from .video import CAMERA, HEAD_BYTES, is_video
+
+__all__ = ["NO_URLS", "Image", "is_url", "name_of", "one_by_one", "read_image"]
+
+
+class ReadsBytes(Protocol):
+    """An open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+
+
+class GivesArray(Protocol):
+    """A PIL image, a tensor on the processor, and whatever else numpy takes."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
+        """The pixels."""
+
+
+Image = str | os.PathLike[str] | bytes | bytearray | memoryview | ReadsBytes | GivesArray | NDArray[np.uint8]
+"""A picture: its file, that file's bytes or their data URL, the open file, a PIL image, or uint8 `(H, W)` grey,
+`(H, W, 3)` RGB or `(H, W, 4)` RGBA."""
+
+EXPECTED = (
+    "a path, the bytes of a file, an open file, a PIL image or a uint8 array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA"
+)
+NO_URLS = "mien reads no URLs; download the picture first, or: curl -sL URL | mien predict -"
+CHANNELS = ((), (1,), (3,), (4,))
+URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is the address of something elsewhere: https://, s3:// and the like."""
+    return URL.match(text) is not None and not os.path.lexists(text)
+
+
+def one_by_one(images: Any) -> Iterable[Any]:
+    """One picture or many, as pictures; what is neither comes back alone, and `read_image` refuses it."""
+    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Mapping) or hasattr(images, "read"):
+        return [images]
+    if isinstance(getattr(images, "shape", None), tuple):
+        of_objects = len(images.shape) == 1 and np.asarray(images).dtype.kind in "OSU"  # of paths
+        return images if len(images.shape) == 4 or of_objects else [images]
+    return images if isinstance(images, Iterable) else [images]
+
+
+def name_of(image: Any) -> str:
+    """What a result calls the picture: its path; for a data URL its beginning; else nothing."""
+    if not isinstance(image, str | os.PathLike):
+        return ""
+    return brief(image) if isinstance(image, str) and DATA_URL.match(image) else sentence(str(image))
+
+
+def read_image(image: Any, where: str) -> NDArray[np.uint8]:
+    """`(H, W, 3)` RGB uint8, upright; raises `BadSample`, which names the picture as `where`."""
+    if isinstance(image, str) and (head := DATA_URL.match(image)):
+        return _of_data_url(image[head.end() :], where)
+    if isinstance(image, str | os.PathLike):
+        return _of_path(image, where)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return _of_bytes(image, where)
+    if hasattr(image, "read"):
+        return _of_file(image, where)
+    if _is_pil(image):
+        return _of_pil(image, where)
+    if image is None:
+        raise BadSample(where, f"None, as cv2.imread returns for a file that it cannot read; expected {EXPECTED}")
+    if not hasattr(image, "__array__"):
+        advice = "; a list of pixels is turned by np.array(image, 'uint8')" if isinstance(image, list | tuple) else ""
+        raise BadSample(where, f"{brief(image)}, expected {EXPECTED}{advice}")
+    return _of_array(image, where)
+
+
+def _of_path(path: "str | os.PathLike[str]", where: str) -> NDArray[np.uint8]:
+    if is_url(str(path)):
+        raise BadSample(where, NO_URLS)
+    if str(path).startswith(CAMERA):
+        raise BadSample(where, "a camera; predictor.stream reads cameras")
+    try:
+        return load_picture(Path(path), where)
+    except ValueError as error:  # a NUL, half a letter
+        raise BadSample(where, f"not the name of a file ({error})") from None
+    except BadSample as error:
+        raise _video_or(error, path, where) from None
+
+
+def _video_or(error: BadSample, path: "str | os.PathLike[str]", where: str) -> BadSample:
+    """The error of a file that is no picture, and what to do where it is a video."""
+    try:
+        with Path(path).open("rb") as file:
+            video = is_video(file.read(HEAD_BYTES))
+    except OSError:
+        return error
+    return BadSample(where, "a video, expected a picture; predictor.stream reads videos") if video else error
+
+
+def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.uint8]:
+    view = memoryview(data)
+    if view.nbytes > MAX_BYTES:
+        raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
+    whole = bytes(view)
+    if is_video(whole[:HEAD_BYTES]):
+        raise BadSample(where, "the bytes of a video, expected a picture; write them to a file, which can be streamed")
+    return decode(whole, where)
+
+
+def _of_data_url(text: str, where: str) -> NDArray[np.uint8]:
+    if len(text) > 2 * MAX_BYTES:
+        raise BadSample(where, f"a data URL of {len(text) >> 20} MB, expected at most {2 * MAX_BYTES >> 20}")
+    try:
+        return decode(base64.b64decode(text, validate=True), where)
+    except binascii.Error as error:
+        raise BadSample(where, f"a data URL whose base64 is damaged ({error})") from None
+
+
+def _of_file(file: Any, where: str) -> NDArray[np.uint8]:
+    try:
+        data = file.read(MAX_BYTES + 1)
+    except Exception as error:  # closed, not opened for reading, of a foreign library
+        raise BadSample(where, f"an open file that cannot be read ({_first_line(error)})") from None
+    if isinstance(data, bytes | bytearray | memoryview):
+        return _of_bytes(data, where)
+    if hasattr(data, "close"):
+        data.close()  # of an asynchronous file: it is not waited for
+    raise BadSample(where, f"a file whose read() gives {brief(type(data).__name__)}, expected bytes; open it with 'rb'")
+
+
+def _is_pil(image: Any) -> bool:
+    return type(image).__module__.partition(".")[0] == "PIL" and hasattr(image, "getbands")
+
+
+def _of_pil(image: Any, where: str) -> NDArray[np.uint8]:
+    """As the same file would be read: turned as its EXIF says, without its alpha."""
+    width, height = image.size
+    _check_size(width, height, where)
+    if image.mode not in (
+        "1",
+        "L",
+        "LA",
+        "La",
+        "P",
+        "PA",
+        "RGB",
+        "RGBA",
+        "RGBa",
+        "RGBX",
+        "CMYK",
+        "YCbCr",
+        "HSV",
+        "LAB",
+    ):
+        raise BadSample(
+            where, f"a PIL image of mode {brief(image.mode)}, expected 8 bits a channel; scale it to 0 to 255 first"
+        )
+    try:
+        from PIL import ImageOps
+
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
+    except Exception as error:  # Pillow's readers raise whatever their kind of file raises
+        raise BadSample(where, f"a PIL image that cannot be decoded ({_first_line(error)})") from None
+
+
+def _of_array(image: Any, where: str) -> NDArray[np.uint8]:
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # a tensor on a GPU, or one that is being differentiated
+        raise BadSample(where, f"{brief(image)} that numpy cannot take ({_first_line(error)})") from None
+    if array.ndim not in (2, 3) or array.shape[2:] not in CHANNELS or array.dtype != np.uint8:
+        raise BadSample(where, f"{brief(array)}, expected {EXPECTED}{_advice(image, array)}")
+    _check_size(array.shape[1], array.shape[0], where)
+    planes = array[..., None] if array.ndim == 2 else array[..., :3]
+    return np.ascontiguousarray(np.broadcast_to(planes, (*array.shape[:2], 3)))
+
+
+def _advice(image: Any, array: NDArray[Any]) -> str:
+    """How to turn an array that is nearly a picture into one."""
+    turned, of_torch = [], hasattr(image, "permute")
+    if array.ndim == 3 and array.shape[:1] in CHANNELS and array.shape[2:] not in CHANNELS:
+        turned.append("image.permute(1, 2, 0)" if of_torch else "image.transpose(1, 2, 0)")
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
+        turned.append("(255 * image).round().byte()" if of_torch else "(255 * image).round().astype('uint8')")
+    elif array.dtype.kind in "iufb" and array.dtype != np.uint8:
+        turned.append("its values scaled to 0 to 255 and .astype('uint8')")
+    return f"; what may help: {' and '.join(turned)}" if turned else ""
+
+
+def _check_size(width: int, height: int, where: str) -> None:
+    if min(width, height) < 1:
+        raise BadSample(where, f"{width}×{height} pixels: a picture without pixels")
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        most = f"{MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels"
+        raise BadSample(where, f"{width}×{height} pixels, expected at most {most}")
+
+
+def _first_line(error: Exception) -> str:
+    return brief(str(error).partition("\n")[0] or type(error).__name__).strip("'\"")

@@ -1,0 +1,189 @@
+"""Every option of every verb, with values of the wrong type, out of range, absurd: a result or one sentence.
+
+The options are read from the command line itself, so that a new one is tried without a line here. A refusal names
+what was seen, in a length that fits a message, has exit code 2 and leaves nothing behind.
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import plan_run, write_bars
+from mien import cli
+from mien.cli import VERBS, main
+from mien.data.drawn import draw_scene
+from mien.engines import work
+from mien.runs import Run
+from tiny_bundle import write_bundle
+
+LONGEST = 1200
+"""Letters of a refusal; some name every setting or method there is."""
+MEGABYTE = "x" * (1 << 17)
+"""As long as the system lets one word of a command line be."""
+NUMBERS = ["abc", "", "-1", "0", "1.5", "nan", "inf", "-inf", "1e400", "9" * 30, "9" * 5000, "0x10", "１", "\x1b[2J"]
+TEXTS = ["", "nonsense", "../..", "\x1b[2J\u202e", "[red]", "=1+1", "https://example.org/x", "a=b", "-", MEGABYTE]
+PATHS = ["", "gone", "gone/gone", "photo.png", "photo.png/below", "folder", "store", "runs", "model.onnx", "/proc/gone",
+         "/dev/null", "/dev/full", "text.txt", "link", "camera:99", "\udcff.png", "\x1b[2J\u202e", "https://a.org/b.onnx",
+         "store:99999", "store:", "x" * 300, MEGABYTE]  # fmt: skip
+SETTINGS = [
+    "", "=", "train.seed", "train.seed=", "train.seed=0,1,2", "train.seed=[]", "train.seed=[[]]", "train.lr=x",
+    "train.lr=nan", "train.lr=inf", "augment.flip=True", "augment.flip=False", "augment.flip=1", "gone.gone=1",
+    "train.gone=1", "train=1", "train.seed=0 1", "train.seed={a=1}", "train.seed=1979-05-27", "train.epochs=1e3",
+    "train.seed=" + "9" * 5000, "train.seed=" + "[" * 10_000, "model.name=gone", "model.name=[]", "model.name=[1]",
+    "model.name=''", "train.sizes=[]", "train.sizes=48", "train.sizes=[1.5]", "data.folds=x", "data.protocol=loso",
+    "data.protocol=Loso", "x" * 10_000, "a\nb=1", "train.seed=1\n[x]",
+]  # fmt: skip
+
+OWN: dict[str, list[str]] = {"--set": SETTINGS, "--vary": SETTINGS}
+BASES: dict[str, list[str]] = {
+    "predict": ["photo.png", "--model", "model.onnx", "--faces", "none"],
+    "info": ["model.onnx"],
+    "export": ["runs/FINISHED", "--out", "new.onnx"],
+    "data prepare": ["corpus", "--corpus", "folder", "--out", "new", "--labels", "own"],
+    "data draw": ["--out", "new", "--count", "14"],
+    "data audit": ["store"],
+    "data teach": ["store", "--model", "model.onnx", "--out", "new"],
+    "data info": ["store"],
+    "compare": ["demo", "--data", "store", "--set", "model.name=compact-s", "--set", "train.epochs=1"],
+    "report": ["runs"],
+    "robustness": ["runs", "--limit", "3"],
+    "across": ["runs", "--data", "store"],
+    "noise": ["runs"],
+    "explain": ["photo.png", "--model", "model.onnx", "--faces", "none"],
+}
+"""Of each verb, words that are right but for the one that is tried."""
+
+
+def verbs() -> dict[str, Any]:
+    """Each verb with its command."""
+    found = {}
+    for name in VERBS:
+        command = cli._command(name)
+        if hasattr(command, "commands"):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def values_of(option: str, hint: Any) -> list[str]:
+    """Wrong values for an option, by the type that its verb says it has."""
+    kind = str(hint)
+    if option in OWN:
+        return OWN[option]
+    if "int" in kind or "float" in kind:
+        return NUMBERS
+    return PATHS if "Path" in kind else TEXTS + PATHS
+
+
+def cases() -> Iterator[Any]:
+    for verb, command in verbs().items():
+        hints = get_type_hints(command.callback)
+        for parameter in command.params:
+            if parameter.name == "help" or getattr(parameter, "is_flag", False):
+                continue
+            longest = max(parameter.opts, key=len)
+            option = longest if longest.startswith("-") else ""
+            values = values_of(option, hints[parameter.name])
+            yield pytest.param(verb, option, values, id=f"{verb} {option or parameter.name}")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one of each thing that a verb reads."""
+    root = tmp_path_factory.mktemp("place")
+    store = write_bars(root / "store")
+    run = plan_run(root / "runs", store, train__epochs=1)
+    work.finish_run(run, lambda progress: None, teach_peeking=False)
+    write_bundle(root / "model.onnx")
+    scene = draw_scene(1, seed=3, height=120, width=160).image
+    (root / "photo.png").write_bytes(cv2.imencode(".png", scene)[1].tobytes())
+    for split in ("train", "test"):
+        for number, name in enumerate(("a", "b")):
+            folder = root / "corpus" / split / name
+            folder.mkdir(parents=True)
+            cv2.imwrite(str(folder / "0.png"), np.full((48, 48), 60 + 90 * number + len(split), np.uint8))
+    (root / "folder").mkdir()
+    (root / "text.txt").write_text("no picture")
+    (root / "link").symlink_to("photo.png")
+    (root / "FINISHED").write_text(run.path.name)
+    return root
+
+
+def words_for(verb: str, option: str, value: str, place: Path) -> list[str]:
+    """The base of a verb with one word changed: an option is given (again), else the first argument is replaced."""
+    base = [word.replace("FINISHED", (place / "FINISHED").read_text()) for word in BASES[verb]]
+    if option:
+        return [*verb.split(), *base, f"{option}={value}"]
+    return [*verb.split(), *(base[1:] if base and not base[0].startswith("-") else base), "--", value]
+
+
+def run_words(words: list[str]) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        main(words)
+    code = end.value.code
+    return code if isinstance(code, int) else 0, out.getvalue(), err.getvalue()
+
+
+def test_every_verb_has_a_base() -> None:
+    assert set(BASES) == set(verbs())
+
+
+@pytest.mark.parametrize("verb", BASES)
+def test_the_bases_are_right(verb: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every case below would be refused for another reason."""
+    stand(place, tmp_path, monkeypatch)
+    base = [word.replace("FINISHED", (place / "FINISHED").read_text()) for word in BASES[verb]]
+    code, _, err = run_words([*verb.split(), *base])
+    assert code == 0, err[:500]
+
+
+def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder of its own, where all things lie; trainings are not made."""
+    shutil.copytree(place, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("mien.engines.local.finish", lambda runs, report, **options: None)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
+
+
+@pytest.mark.parametrize(("verb", "option", "values"), list(cases()))
+def test_a_wrong_value_is_a_result_or_one_sentence(
+    verb: str, option: str, values: list[str], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand(place, tmp_path, monkeypatch)
+    before = listing(Path())
+    for value in values:
+        code, _, err = run_words(words_for(verb, option, value, place))
+        said = f"{verb} {option}={value[:60]!r}: exit {code}\n{err[:300]}"
+        assert code in (0, 1, 2), said
+        assert "Traceback" not in err, said
+        if code == 2:
+            assert err.startswith("mien: "), said
+            assert err.count("\n") == 1, said
+            assert len(err) < LONGEST, said + str(len(err))
+            assert not set(err) & set("\x1b\u202e"), said
+            assert listing(Path()) == before, said
+        else:
+            before = listing(Path())
+
+
+def listing(folder: Path) -> set[str]:
+    return {os.path.join(root, name) for root, folders, names in os.walk(folder) for name in (*folders, *names)}
+
+
+def test_the_wrong_words_are_tried(place: Path) -> None:
+    """The table above is no empty one."""
+    tried = {case.id for case in cases()}
+    assert {"predict --threads", "compare --set", "data prepare path", "explain --out", "noise --page"} <= tried
+    assert len(tried) > 50
+    assert Run.open(place / "runs" / (place / "FINISHED").read_text()).finished
