@@ -232,13 +232,17 @@ def environment(run: Run) -> dict[str, Any]:
 @pytest.mark.skipif(threads.usable_cores() < 2, reason="one core")
 def test_a_run_goes_on_with_the_threads_that_it_began_with(tmp_path: Path, store: Store) -> None:
     """Also where it was finished, and trains again to see every epoch on the test."""
-    changes = {"model__width": 1.0, "train__epochs": 1}  # large enough that two threads round otherwise than one
+    changes = {
+        "model__width": 1.0,
+        "train__epochs": 1,
+        "data__train_limit": 32,
+    }  # large enough that two threads round otherwise than one
     alone, moved, other = (plan_run(tmp_path / name, store, **changes) for name in ("alone", "moved", "other"))
     assert mortal.live(alone, threads=2) == 0
     assert mortal.live(other, threads=1) == 0
     expected = results(alone)
     assert expected != results(other), "else this test shows nothing"
-    assert mortal.live(moved, threads=2, dies_at=20) == -signal.SIGKILL
+    assert mortal.live(moved, threads=2, dies_at=12) == -signal.SIGKILL
     alone.update(status="running")
     for run in (moved, alone):
         assert mortal.live(run, threads=1) == 0
