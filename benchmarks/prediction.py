@@ -105,9 +105,9 @@ def fresh_models(folder: Path, names: Sequence[str]) -> list[Subject]:
     from mien.config import ModelSettings
     from mien.crop import CropSpec
     from mien.data.drawn import draw_faces
-    from mien.export import onnx_bytes, quantise
     from mien.labels import SEVEN
     from mien.models import build
+    from mien.to_onnx import onnx_bytes, quantise
 
     subjects = []
     for name in names:

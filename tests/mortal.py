@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mien import atomic, checkpoint
@@ -25,16 +26,16 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["mien.engines.work"])
 
 
-def start(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1) -> BaseProcess:
+def start(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1, threads: int = 1) -> BaseProcess:
     """Start to finish the run; it dies at the moment `dies_at`, counted from 1, or not at all."""
-    process = SERVER.Process(target=_live, args=(run.path, dies_at, checkpoint_every))
+    process = SERVER.Process(target=_live, args=(run.path, dies_at, checkpoint_every, threads))
     process.start()
     return process
 
 
-def live(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1) -> int:
+def live(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1, threads: int = 1) -> int:
     """Let it live, and return the code that its process ended with."""
-    process = start(run, dies_at=dies_at, checkpoint_every=checkpoint_every)
+    process = start(run, dies_at=dies_at, checkpoint_every=checkpoint_every, threads=threads)
     process.join(120)
     assert process.exitcode is not None
     return process.exitcode
@@ -86,7 +87,8 @@ def _diary(path: Path) -> Path:
     return path.with_name(f"{path.name}-steps")
 
 
-def _live(path: Path, dies_at: int, checkpoint_every: int) -> None:
+def _live(path: Path, dies_at: int, checkpoint_every: int, threads: int) -> None:
+    torch.set_num_threads(threads)
     moment = _countdown(dies_at)
     _die_while_writing(moment)
     _save_every(checkpoint_every)

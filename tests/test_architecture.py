@@ -9,12 +9,12 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
 FLOORS: list[str] = [
-    "version shown errors labels crop config facts temporary exchange atomic locks progress machine calibration metrics"
-    " statistics",
+    "version shown errors labels crop config facts temporary exchange atomic locks progress machine calibration"
+    " metrics statistics",
     "data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery data.clean data.deal"
     " data.splits data.batches data.augment data classifier models faces card modelfile bundle data.teach session"
     " video images predict summary annotate explain.occlusion",
-    "runs checkpoint train evaluate export",
+    "runs checkpoint threads train evaluate to_onnx export",
     "compare engines examine explain",
     "report",
     "__init__ server cli __main__",

@@ -1,6 +1,7 @@
 """The model file: opens whole, is refused in a sentence when it is anything else, and needs no torch."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from mien import bundle as bundle_module
 from mien.bundle import Bundle, _unseal, seal
 from mien.card import write_card
+from mien.cli import main
 from mien.config import override, read_recipe
 from mien.crop import CropSpec
 from mien.errors import BundleError, DataError
@@ -219,3 +221,30 @@ def test_the_runtime_tells_nobody(path: Path, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name in wanted} | {"HOME": str(home)}
     subprocess.run([sys.executable, "-B", "-c", code], check=True, env=env)
     assert not list(home.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["default", "small", "ferplus"])
+def test_the_models_that_come_with_mien_say_what_their_figures_are_of(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["info", name, "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["precision"], said["test_precision"]) == ("int8", "int8")
+    assert "7-bit weights" in said["quantisation"]
+
+
+def test_an_int8_file_from_before_says_that_processors_may_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "old.onnx"
+    old = json.loads(write_card(replace(CARD, precision="int8")))
+    for later in ("quantisation", "test_precision"):
+        del old[later]
+    content = model_bytes() + entry(b"mien", json.dumps(old).encode())
+    path.write_bytes(content + entry(b"mien.sha256", hashlib.sha256(content).hexdigest().encode()))
+    with pytest.raises(SystemExit):
+        main(["info", str(path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Processors with AVX2 and without VNNI may give other answers. Export it again." in said
+    assert "test, float32" in said

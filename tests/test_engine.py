@@ -266,12 +266,13 @@ def test_a_log_gets_a_line_a_run_and_one_now_and_then(
     clock = iter(range(0, 1000, 20))
     monkeypatch.setattr("mien.cli.watch.time.monotonic", lambda: float(next(clock)))
     run = plan_run(tmp_path, store)
-    progress = Progress(epoch=1, epochs=2, done=0.25, loss=1.234, accuracy=0.5, images_per_second=99.9)
+    progress = Progress(epoch=1, epochs=2, done=0.25, loss=1.234, accuracy=0.5, images_per_second=99.9, note="Slower.")
     with watch(3) as report:
         for _ in range(4):
             report(run, progress)
         report(run, None)
     assert capsys.readouterr().err.splitlines() == [
+        f"{run.id}: Slower.",
         f"1 of 3 runs: {run.id} 25% epoch 1/2 loss 1.234 accuracy 0.500 100 images/s",
         f"1 of 3 runs: {run.id} 25% epoch 1/2 loss 1.234 accuracy 0.500 100 images/s",
         f"1 of 3 runs: {run.id} running",

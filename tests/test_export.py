@@ -18,10 +18,11 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import DataError, RunError
-from mien.export import export, onnx_bytes
+from mien.export import export
 from mien.labels import SEVEN
 from mien.models import NETWORKS, build
 from mien.runs import Run, resolve
+from mien.to_onnx import onnx_bytes
 from mien.train import predict_logits
 from tiny_bundle import CARD
 
@@ -150,6 +151,18 @@ def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path, qu
     assert "QuantizeLinear" in {node.op_type for node in onnx.load(quantised).graph.node}
 
 
+def test_the_figures_of_an_int8_file_are_its_own(run: Run, exported: Path, quantised: Path) -> None:
+    """The test part is opened for them, which the store's log says and the run's own record of its network does not."""
+    store, saved, bundle = Store.open(run.data.store), run.logits("test"), Bundle.open(quantised, threads=1)
+    logits = bundle.logits(store.images[saved.ids])
+    assert bundle.card.test["accuracy"].value == pytest.approx((logits.argmax(1) == saved.labels).mean())
+    assert bundle.card.test["accuracy"].n == len(saved.labels)
+    assert (bundle.card.test_precision, Bundle.open(exported).card.test_precision) == ("int8", "float32")
+    assert f"int8 export: {run.id}" in [who for _, who in store.openings()]
+    assert "7-bit weights" in bundle.card.quantisation
+    assert Bundle.open(exported).card.quantisation == ""
+
+
 def test_only_the_layers_between_pixels_and_logits_are_int8(quantised: Path) -> None:
     nodes = [node for node in onnx.load(quantised).graph.node if not node.input[0].endswith(("_quantized", ".bias"))]
     kinds = [node.op_type for node in nodes]
@@ -169,7 +182,7 @@ def test_a_mirrored_network_is_exported_once_with_its_batch_norm_folded() -> Non
     assert "BatchNormalization" not in {node.op_type for node in mirrored}
 
 
-def test_export_does_not_open_the_test_again(run: Run, exported: Path) -> None:
+def test_a_float32_export_does_not_open_the_test_again(run: Run, exported: Path) -> None:
     assert len(run.record.test_opened_at) == 1
 
 
@@ -204,13 +217,14 @@ def test_the_verb_writes_the_same_file_and_shows_its_card(
 ) -> None:
     assert typed("export", run.path, "-o", tmp_path / "model.onnx", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["run"], said["precision"]) == (run.id, "float32")
+    assert (said["run"], said["precision"], said["test_precision"]) == (run.id, "float32", "float32")
     assert Bundle.open(tmp_path / "model.onnx").card == Bundle.open(exported).card
     assert typed("export", run.path, "-o", tmp_path / "small.onnx", "--int8") == 0
     out = capsys.readouterr().out
     assert "int8" in out
     assert "float32 accuracy" in out
-    assert "Figures of the test part are those of the float32 network." in out
+    assert "test, int8" in out
+    assert "processors with and without VNNI give" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Killed at any moment, a run ends with the bytes of one that never was; stopped or short of room, it goes on later."""
 
 import errno
+import json
 import multiprocessing
 import os
 import random
@@ -16,7 +17,7 @@ import torch
 
 import mortal
 from conftest import plan_run, write_bars
-from mien import checkpoint
+from mien import checkpoint, threads
 from mien import train as loop
 from mien.data.splits import divide
 from mien.data.store import Store
@@ -219,6 +220,59 @@ def test_an_orphan_saves_and_stops(tmp_path: Path, store: Store, monkeypatch: py
         finish_run(run, taken.append)
     monkeypatch.undo()
     assert finish(run) == STEPS - 3
+
+
+# Threads
+
+
+def environment(run: Run) -> dict[str, Any]:
+    return dict(json.loads((run.path / "env.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.skipif(threads.usable_cores() < 2, reason="one core")
+def test_a_run_goes_on_with_the_threads_that_it_began_with(tmp_path: Path, store: Store) -> None:
+    """Also where it was finished, and trains again to see every epoch on the test."""
+    changes = {
+        "model__width": 1.0,
+        "train__epochs": 1,
+        "data__train_limit": 32,
+    }  # large enough that two threads round otherwise than one
+    alone, moved, other = (plan_run(tmp_path / name, store, **changes) for name in ("alone", "moved", "other"))
+    assert mortal.live(alone, threads=2) == 0
+    assert mortal.live(other, threads=1) == 0
+    expected = results(alone)
+    assert expected != results(other), "else this test shows nothing"
+    assert mortal.live(moved, threads=2, dies_at=12) == -signal.SIGKILL
+    alone.update(status="running")
+    for run in (moved, alone):
+        assert mortal.live(run, threads=1) == 0
+        assert results(run) == expected
+        assert environment(run)["threads"] == 2
+        assert "threads_before" not in environment(run)
+
+
+@pytest.mark.parametrize("reason", ["fewer cores", "asked for"])
+def test_another_number_of_threads_is_said(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    run = plan_run(tmp_path, store)
+    taken: list[loop.Progress] = []
+
+    def stop(progress: loop.Progress) -> None:
+        taken.append(progress)
+        if len(taken) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(threads.torch, "set_num_threads", lambda number: None)
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 3)
+    with pytest.raises(KeyboardInterrupt):
+        finish_run(run, stop)
+    assert not any(progress.note for progress in taken)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 2)
+    finish_run(run, taken.append, threads=2 if reason == "asked for" else 0)
+    assert taken[-1].note.startswith("It goes on with 2 thread(s) after 3: its last digits differ")
+    assert (environment(run)["threads"], environment(run)["threads_before"]) == (2, [3])
 
 
 # One process at a time

@@ -68,9 +68,14 @@ class Card:
     """Logits are divided by this before the softmax; fitted on the validation part."""
     precision: str = "float32"
     """Arithmetic of the network: float32 or int8."""
+    quantisation: str = ""
+    """How an int8 network was made, and on which processors it answers alike. Files from before this was known say
+    nothing."""
+    test_precision: str = "float32"
+    """Arithmetic of the network that `test`, `recall` and `known_failures` were measured on. Older int8 files carry
+    the figures of their float32 network."""
     test: Mapping[str, Figure] = field(default_factory=dict)
-    """Accuracy, UAR, macro F1, calibrated ECE on the test part. In an int8 file they, `recall` and `known_failures` are
-    those of the float32 network at its own temperature: the test is not opened again."""
+    """Accuracy, UAR, macro F1, calibrated ECE on the test part."""
     recall: Mapping[str, Figure] = field(default_factory=dict)
     """The share of each class's test faces that are found."""
     valid: Mapping[str, Figure] = field(default_factory=dict)

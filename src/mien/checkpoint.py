@@ -31,6 +31,7 @@ WEIGHTS = "model.safetensors"
 NEXT = "next.safetensors"
 """Of an epoch that is better than those; `epoch`, in its metadata, says which."""
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
+"""Fields of `State` that are numbers, as they stand in the checkpoint."""
 
 
 @dataclass
@@ -53,6 +54,8 @@ class State:
     seconds: float = 0.0
     """Spent in training steps; the only figure that differs between equal runs."""
     images: int = 0
+    threads: tuple[int, ...] = ()
+    """Numbers of threads that the steps were computed with, in order: several where a run could not keep its own."""
 
 
 def save(run: Run, state: State) -> None:
@@ -63,7 +66,7 @@ def save(run: Run, state: State) -> None:
         tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
     scalars = {name: getattr(state, name) for name in SCALARS}
     scaler, history = state.scaler.state_dict(), [asdict(line) for line in state.history]
-    text = json.dumps(scalars | {"scaler": scaler, "history": history})
+    text = json.dumps(scalars | {"threads": state.threads, "scaler": scaler, "history": history})
     save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
     _keep_best(run)
 
@@ -137,6 +140,7 @@ def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tenso
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
     state.scaler.load_state_dict(saved.get("scaler", {}))
     state.history = [Epoch(**line) for line in saved["history"]]
+    state.threads = tuple(saved.get("threads", ()))
     for name in SCALARS:
         setattr(state, name, saved[name])
 

@@ -22,7 +22,7 @@ from .models import Network, build
 from .runs import EPOCHS, Logits, Run
 from .train import placed, predict_logits
 
-__all__ = ["Trained", "evaluate", "load_network", "peek", "pick_device"]
+__all__ = ["Trained", "evaluate", "load_network", "open_for", "peek", "pick_device"]
 
 
 class Trained:
@@ -86,12 +86,22 @@ def pick_device() -> torch.device:
         ) from None
 
 
+def open_for(purpose: str, fold: Fold) -> Part:
+    """Open the test part once more, to measure what was made of a finished run; the store's log says so before."""
+    fold.train.store.log_opening(_now(), purpose)
+    return fold.test.open()
+
+
 def _open(run: Run, fold: Fold) -> Part:
     """Break the seal, and write down when, in the run and in the store, before anything is seen."""
-    opened = datetime.now(UTC).isoformat(timespec="seconds")
+    opened = _now()
     run.update(test_opened_at=(*run.record.test_opened_at, opened))
     fold.train.store.log_opening(opened, run.id)
     return fold.test.open()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _logits(network: Network, part: Part) -> Logits:

@@ -28,6 +28,7 @@ from .data.splits import Part
 from .errors import ConfigError, NonFinite
 from .models import Network, build
 from .runs import EPOCHS, Epoch, Run
+from .threads import with_current
 
 __all__ = ["Progress", "build_network", "means", "placed", "predict_logits", "rehearse", "train"]
 
@@ -50,6 +51,8 @@ class Progress:
     loss: float
     accuracy: float
     images_per_second: float
+    note: str = ""
+    """What the log says once of how the run is computed."""
 
 
 def train(
@@ -83,6 +86,7 @@ def train(
     settings = run.settings
     batches = Batches(training, settings.train, device)
     state = _start(run, training, device, keep_epochs)
+    state.threads = with_current(state.threads)
     saved_at = time.monotonic()
     if keep_epochs:
         with run.writing():
@@ -372,6 +376,17 @@ def _progress(state: State, settings: Settings, batches: Batches) -> Progress:
         loss=state.loss_sum / state.seen,
         accuracy=state.correct / state.seen,
         images_per_second=state.images / max(state.seconds, 1e-9),
+        note=_note(state.threads),
+    )
+
+
+def _note(threads: tuple[int, ...]) -> str:
+    if len(threads) == 1:
+        return ""
+    before = ", ".join(map(str, threads[:-1]))
+    return (
+        f"It goes on with {threads[-1]} thread(s) after {before}: its last digits differ from those of a run that kept "
+        "its number."
     )
 
 

@@ -63,16 +63,24 @@ def _show_card(path: Path, card: Card, as_json: bool) -> None:
             "trained on": f"{card.corpus}, store {card.fingerprint[:16]}",
             "licence": card.licence,
             "temperature": f"{card.temperature:.3f}",
-            "test": _figures(card.test),
+            f"test, {card.test_precision}": _figures(card.test),
             "recall": _figures(card.recall),
             "validation": _figures(card.valid),
             "use": card.intended_use,
             "limits": "\n".join(card.limits),
             "fails on": "\n".join(card.known_failures),
-            "int8": "Figures of the test part are those of the float32 network." * (card.precision == "int8"),
+            "int8": _int8(card),
             "made by": f"mien {card.mien}",
             "sha256": card.sha256,
         }
+    )
+
+
+def _int8(card: Card) -> str:
+    if card.precision != "int8":
+        return ""
+    return card.quantisation or (
+        "Made by an older mien. Processors with AVX2 and without VNNI may give other answers. Export it again."
     )
 
 

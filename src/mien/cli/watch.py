@@ -55,6 +55,8 @@ def _bars(bars: Bars, count: int) -> Report:
             return
         if run.id not in under_way:
             under_way[run.id] = bars.add_task(run.id, total=1.0, figures="")
+            if progress.note:
+                bars.console.print(f"{run.id}: {progress.note}", highlight=False, markup=False, soft_wrap=True)
         bars.update(under_way[run.id], completed=progress.done, figures=_figures(progress))  # type: ignore[arg-type]
         bars.update(grid, completed=ended + progress.done)
 
@@ -63,9 +65,13 @@ def _bars(bars: Bars, count: int) -> Report:
 
 def _lines(count: int) -> Report:
     ended, last = 0, time.monotonic()
+    noted: set[str] = set()
 
     def report(run: Run, progress: Progress | None) -> None:
         nonlocal ended, last
+        if progress and progress.note and run.id not in noted:
+            noted.add(run.id)
+            _print(f"{run.id}: {progress.note}")
         if progress is None:
             ended += 1
             _print(f"{ended} of {count} runs: {run.id} {run.record.status}")

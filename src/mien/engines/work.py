@@ -16,6 +16,7 @@ from ..evaluate import Trained, evaluate, peek, pick_device
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models.cost import count
 from ..runs import Costs, Run
+from ..threads import restore_threads
 from ..train import Progress, means, predict_logits, selected_epoch, train
 
 __all__ = ["finish_run", "measure_prediction"]
@@ -24,10 +25,21 @@ PREDICT_BATCH = 64
 PREDICT_SECONDS = 2.0
 
 
-def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, teach_peeking: bool = False) -> None:
+def finish_run(
+    run: Run,
+    report: Callable[[Progress], None] | None = None,
+    *,
+    teach_peeking: bool = False,
+    threads: int = 0,
+) -> None:
     """Bring a run to its end from wherever it stands. A loss that is not finite marks it failed.
 
-    `teach_peeking` also judges every epoch on the test, into a file of its own that no figure is taken from.
+    Args:
+        run: the run, planned or left by another process.
+        report: called after each step.
+        teach_peeking: also judge every epoch on the test, into a file of its own that no figure is taken from.
+        threads: compute with so many from here on, whatever the run was computed with; 0 keeps its number. The run's
+            `env.json` says both.
     """
     with run.lock():
         if run.finished:
@@ -35,10 +47,11 @@ def finish_run(run: Run, report: Callable[[Progress], None] | None = None, *, te
         fold = run.fold()
         device = pick_device()
         torch.backends.cudnn.deterministic = True
+        used = restore_threads(run, threads)
         if run.record.reason:
             run.update(status="running", reason="")
         with run.writing():
-            write_json(run.path / "env.json", _environment(device, run.settings.train))
+            write_json(run.path / "env.json", _environment(device, run.settings.train, used))
         try:
             network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
@@ -97,12 +110,14 @@ def _peak_mb(device: torch.device) -> float:
     return peak_memory_mb()
 
 
-def _environment(device: torch.device, options: TrainSettings) -> dict[str, object]:
-    return {
+def _environment(device: torch.device, options: TrainSettings, threads: tuple[int, ...]) -> dict[str, object]:
+    """What `env.json` says; `threads_before` stands there only where the run could not keep its number of threads."""
+    before = {"threads_before": list(threads[:-1])} if len(threads) > 1 else {}
+    return before | {
         "versions": versions(),
         "machine": describe(),
         "device": str(device),
-        "threads": torch.get_num_threads(),
+        "threads": threads[-1],
         "allocator": allocator(),
         "training": means(options),
     }

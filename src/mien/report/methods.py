@@ -5,8 +5,9 @@ default, is named at the end, so that nothing is left out when mien learns a new
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..compare import Comparison
 from ..data.store import Store
@@ -251,13 +252,19 @@ def _software(comparison: Comparison) -> Iterator[str]:
     )
     machines = dict.fromkeys(
         f"{environment.get('machine', {}).get('processor', 'a processor that was not recorded')}, device "
-        f"{environment.get('device', 'not recorded')}, {many(environment.get('threads', 0), 'thread')}"
+        f"{environment.get('device', 'not recorded')}, {_threads(environment)}"
         for environment in found
     )
     if found:
         yield f"Software: {'; or '.join(versions)}. Machine: {'; or '.join(machines)}."
     here = installed()
     yield f"The statistics use {listed(f'{name} {here[name]}' for name in STATISTICS if name in here)}."
+
+
+def _threads(environment: Mapping[str, Any]) -> str:
+    before = environment.get("threads_before", ())
+    now = many(environment.get("threads", 0), "thread")
+    return now + (f" from a checkpoint on, {listed(map(str, before))} before" if before else "")
 
 
 def _further(settings: SpokenSettings) -> Iterator[str]:

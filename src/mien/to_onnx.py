@@ -1,0 +1,137 @@
+"""A torch network as the bytes of an ONNX model, in float32 or in int8.
+
+In: a network; for int8 also faces. Out: a model with uint8 `(B, H, W, C)` in and logits out. Normalisation is inside,
+batch norm is folded into the convolutions before it, and the softmax stays outside, where the temperature belongs.
+
+Int8 (Jacob 2018, arXiv:1712.05877) must answer alike on every processor. Those with SSE4.1 or AVX2 and without VNNI
+multiply unsigned activations with signed weights, add two neighbouring products in 16 bits, and cut off what does not
+fit. With weights of 8 bits, up to 2 · 255 · 127 = 64,770 does not fit into 32,767. So weights have 7 bits, from −64 to
+64: no two products exceed 2 · 255 · 64 = 32,640.
+"""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import BATCH, runtime
+from .errors import MissingExtra
+from .models import Network
+
+__all__ = ["onnx_bytes", "quantise"]
+
+OPSET, IR_VERSION = 18, 8
+"""Old enough for every ONNX Runtime since 1.14."""
+LAYERS = ("Conv", "Gemm", "MatMul")
+"""Operations with weights, as ONNX names them."""
+
+
+def onnx_bytes(network: Network, size: int) -> bytes:
+    """The network in evaluation mode as an ONNX model with a free batch size; no paths or stack traces inside."""
+    import torch
+
+    _require_exporter()
+    network = network.eval().cpu()
+    # Two faces: the exporter takes a batch of one for a constant.
+    faces = torch.zeros(2, size, size, len(network.pixel_mean), dtype=torch.uint8)
+    with _quiet(), torch.no_grad():
+        program: Any = torch.onnx.export(
+            network,
+            (faces,),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    return _bare(program.model_proto)
+
+
+def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
+    """The model with int8 layers but for the first and the last, ranges taken from `faces (n, H, W, C)`.
+
+    Weights have 7 bits, so that every processor gives the same integers.
+    """
+    _require_exporter()
+    runtime()
+    import onnx
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    network = onnx.load_from_string(model)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        small = Path(folder) / "int8.onnx"
+        quantize_static(
+            network,
+            small,
+            _Faces(faces),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "Relu"],
+            nodes_to_exclude=_kept_in_float([(node.name, node.op_type) for node in network.graph.node]),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return _bare(onnx.load(small))
+
+
+def _kept_in_float(nodes: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of those of a graph's nodes (name, operation) that int8 would harm and not hasten: both its ends.
+
+    A convolution of one to three channels is faster in float; so what normalises pixels is not rounded step by step,
+    and neither are logits to 256 levels.
+    """
+    layers = [i for i, (_, operation) in enumerate(nodes) if operation in LAYERS]
+    if len(layers) < 3:
+        return [name for name, _ in nodes]
+    return [name for name, _ in (*nodes[: layers[1]], *nodes[layers[-1] :])]
+
+
+class _Faces:
+    """The calibration faces, batch by batch, as onnxruntime's quantiser asks for them."""
+
+    def __init__(self, faces: NDArray[np.uint8]) -> None:
+        self._batches = iter(np.split(faces, range(BATCH, len(faces), BATCH)))
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"images": batch}
+
+
+def _bare(model: Any) -> bytes:
+    """The model's bytes without stack traces, paths and notes of the exporter, in a form old runtimes open."""
+    model.ir_version = IR_VERSION
+    del model.metadata_props[:]
+    model.graph.ClearField("metadata_props")
+    model.graph.ClearField("value_info")
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _require_exporter() -> None:
+    if any(find_spec(package) is None for package in ("torch", "onnx", "onnxscript")):
+        raise MissingExtra("Exporting a model", "train")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the exporter and the quantiser say of themselves: deprecations and missing packages."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
