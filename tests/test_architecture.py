@@ -9,9 +9,11 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
 FLOORS: list[str] = [
-    "version errors labels crop config facts temporary exchange atomic locks progress machine calibration metrics"
-    " statistics",
-    "data.store data.corpora data.drawn data.prepare data.audit data.gallery data.clean data.deal data.splits"
+    "version errors reading arrays labels crop config facts temporary exchange atomic locks progress machine"
+    " calibration metrics statistics",
+    "data.samples data.store data.corpora data.drawn data.prepare data.audit data.gallery data.clean data.deal"
+    " data.splits data.batches data.augment data models faces card modelfile bundle data.teach session video predict"
+    " summary annotate explain.occlusion",
     " data.batches data.augment data models faces card modelfile bundle data.teach session video predict summary"
     " annotate explain.occlusion",
     "runs checkpoint train evaluate export",

@@ -13,11 +13,7 @@ MienError
 └── MissingExtra     an optional part of mien that is not installed
 """
 
-import zipfile
-import zlib
-
 __all__ = [
-    "BROKEN_ARCHIVE",
     "BadSample",
     "BundleError",
     "CompareError",
@@ -30,10 +26,6 @@ __all__ = [
     "RunBusy",
     "RunError",
 ]
-
-
-BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What reading an `.npz` raises that is cut off, damaged, or without an array that it should have."""
 
 
 class MienError(Exception):
