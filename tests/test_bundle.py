@@ -115,11 +115,11 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, sentence: str) 
 @pytest.mark.parametrize(
     ("card", "sentence"),
     [
-        (b"{}", "a card that cannot be read"),
-        (b"[1]", "a card that cannot be read"),
-        (b"[" * 100_000, "a card that cannot be read"),
+        (b"{}", "a card that cannot be used"),
+        (b"[1]", "a card that cannot be used"),
+        (b"[" * 100_000, "a card that cannot be used"),
         (write_card(CARD).replace('"format":1', '"format":2').encode(), "format 2, and this mien reads 1"),
-        (write_card(CARD).replace('"temperature":2.0', '"temperature":0').encode(), "its temperature is 0"),
+        (write_card(CARD).replace('"temperature":2.0', '"temperature":0').encode(), "> 0.0 - at `\\$.temperature`"),
         (write_card(CARD).replace('"size":16', '"size":1').encode(), "8 to 1024 pixels"),
         (write_card(CARD).replace('"anger","disgust"', '"anger","anger"').encode(), "cannot be used"),
         (b" " * (2 << 20), "has a card of 2 MB"),

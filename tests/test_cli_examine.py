@@ -197,7 +197,9 @@ def test_report_shows_what_lies_beside_or_refuses(
     assert "runs of the same data" in refused(capsys, *start, "--across-runs", tmp_path / "runs")
     assert not (tmp_path / "page").exists()
     (runs[0].path / "robustness.npz").write_bytes(b"nonsense")
-    assert "robustness.npz is damaged" in refused(capsys, *start)
+    assert run(*start) == 1
+    assert "robustness.npz is damaged" in capsys.readouterr().err
+    assert "robustness.npz is damaged" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     (runs[0].path / "robustness.npz").unlink()
     assert run(*start) == 0
     assert "Not measured yet" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")

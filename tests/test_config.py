@@ -20,9 +20,9 @@ from mien.config import (
     override,
     parse_overrides,
     read_recipe,
+    read_settings,
     recipe_from,
     recipe_names,
-    settings_from,
 )
 from mien.errors import ConfigError
 
@@ -119,10 +119,11 @@ def test_run_ids_depend_on_settings_and_data_and_on_nothing_else() -> None:
     assert override(changed, {"train.lr": 1e-4}).run_id(PRINT) == plain.run_id(PRINT)
 
 
-def test_config_toml_leaves_nothing_implicit_and_comes_back_equal() -> None:
+def test_config_toml_leaves_nothing_implicit_and_comes_back_equal(tmp_path: Path) -> None:
     settings = override(Settings(), {"train.sizes": [16, 24], "model.width": 0.5, "augment.flip": True})
     text = tomli_w.dumps(asdict(settings))
-    assert settings_from(tomllib.loads(text)) == settings
+    (tmp_path / "config.toml").write_text(text)
+    assert read_settings(tmp_path / "config.toml") == settings
     assert {f"{t}.{k}" for t, keys in tomllib.loads(text).items() for k in keys} == set(settings.flat())
 
 

@@ -1,15 +1,22 @@
 """The store: a round trip, and every way in which it is not one."""
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from conftest import plan_run, write_bars
+from damage import reseal
+from mien.cli import main
 from mien.crop import CropSpec
+from mien.data import store as module
 from mien.data.store import Meta, Sample, Store, create_store
-from mien.errors import DataError, LabelError
+from mien.engines.work import finish_run
+from mien.errors import DataError
 from mien.labels import SEVEN
 
 SPEC = CropSpec(size=8, channels=3)
@@ -120,8 +127,8 @@ def test_force_does_not_remove_a_folder_that_is_no_store(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        ({"label": 7}, LabelError, "outside 0..6"),
-        ({"label": -1}, LabelError, "outside 0..6"),
+        ({"label": 7}, DataError, "outside 0..6"),
+        ({"label": -1}, DataError, "outside 0..6"),
         ({"split": "dev"}, DataError, "'dev', expected one of train, valid, test"),
         ({"soft": ()}, DataError, "0 soft labels"),
     ],
@@ -155,7 +162,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
     path = damaged("count")
     fields = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps(fields | {"count": 7}))
-    with pytest.raises(DataError, match=r"meta.json says \(7"):
+    with pytest.raises(DataError, match=r"images\.npy is damaged \(.*expected uint8 \(7, "):
         Store.open(path)
     path = damaged("cut")
     data = (path / "images.npy").read_bytes()
@@ -172,9 +179,12 @@ def test_damage_is_told(tmp_path: Path) -> None:
         Store.open(path)
     path = damaged("rows")
     (path / "samples.csv").write_text((path / "samples.csv").read_text().replace("label,", "lable,", 1))
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="has changed since it was made"):
+        Store.open(path)
+    reseal(path)
+    with pytest.raises(DataError, match=r"samples\.csv is damaged \(its columns"):
         _ = Store.open(path).samples
-    with pytest.raises(DataError, match=r"samples\.csv:\d+ is damaged"):
+    with pytest.raises(DataError, match=r"samples\.csv is damaged \(its columns"):
         list(Store.open(path).iter_samples())
 
 
@@ -215,8 +225,8 @@ def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], r"samples\.csv:3 is damaged"),
-        (lambda lines: [*lines[:2], lines[2].rpartition(",")[0], *lines[3:]], r"samples\.csv:3 is damaged"),
+        (lambda lines: [*lines[:2], lines[2] + ",1", *lines[3:]], r"samples\.csv is damaged \(line 3: "),
+        (lambda lines: [*lines[:2], lines[2].rpartition(",")[0], *lines[3:]], r"samples\.csv is damaged \(line 3: "),
         (lambda lines: lines[:-1], r"samples\.csv is damaged \(5 rows where meta\.json says 6"),
         (lambda lines: [*lines, lines[-1]], r"samples\.csv is damaged \(more rows than the 6 of meta\.json"),
     ],
@@ -229,5 +239,108 @@ def test_rows_that_do_not_fit_are_told(tmp_path: Path, change: Callable[[list[st
         writer.finish(corpus="made", licence="none")
     path = tmp_path / "s" / "samples.csv"
     path.write_text("\n".join([*change(path.read_text().splitlines()), ""]))
+    reseal(tmp_path / "s")
     with pytest.raises(DataError, match=says):
         list(Store.open(tmp_path / "s").iter_samples())
+
+
+# The fingerprint
+
+
+def turned(path: Path) -> None:
+    """Labels of the test rotated: figures of any network would fall, and nothing else would show it."""
+    table = path / "samples.csv"
+    head, *lines = table.read_text().splitlines()
+    other = [f"{(int(line[0]) + 1) % 3}{line[1:]}" if line.split(",")[1] == "test" else line for line in lines]
+    table.write_text("\n".join([head, *other, ""]))
+
+
+def blanked(path: Path) -> None:
+    """Some pixels set to 0, at the same size and with the same time of writing."""
+    images, times = path / "images.npy", (path / "images.npy").stat()
+    content = bytearray(images.read_bytes())
+    content[5000:9000] = bytes(4000)
+    with images.open("r+b") as file:
+        file.write(content)
+    os.utime(images, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [turned, blanked])
+def test_a_store_that_was_changed_is_refused_by_every_command(
+    change: Callable[[Path], None], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = write_bars(tmp_path / "store")
+    run = plan_run(tmp_path / "runs", store)
+    assert run.fold().train.store.meta == store.meta
+    change(store.path)
+    for command in (
+        ["data", "info", str(store.path)],
+        ["data", "audit", str(store.path)],
+        ["compare", "fast", "--data", str(store.path), "--runs", str(tmp_path / "new")],
+        ["compare", "fast", "--across", str(store.path), "--runs", str(tmp_path / "new"), "-d", str(store.path)],
+        ["across", str(tmp_path / "runs"), "--data", str(store.path)],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(command)
+        assert end.value.code == 2
+        said = capfd.readouterr()
+        assert said.out == ""
+        assert said.err.startswith(f"mien: {store.path} has changed since it was made: images.npy and samples.csv")
+        assert said.err.endswith("Restore the files, or prepare the store again.\n")
+        assert said.err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(DataError, match="has changed since it was made"):
+        finish_run(run)
+
+
+def test_an_unchanged_store_is_hashed_once_a_process(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    before = module._hashed.cache_info().misses
+    for _ in range(3):
+        Store.open(tmp_path / "s")
+    assert module._hashed.cache_info().misses - before <= 1
+    blank = tmp_path / "s" / "samples.csv"
+    blank.write_text(blank.read_text())  # the same bytes, written again: the state is another, the fingerprint is not
+    Store.open(tmp_path / "s")
+    assert module._hashed.cache_info().misses - before == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("\n1,train", "\n3,train", "row 2: label is outside 0..2"),
+        ("\n1,train", "\n-1,train", "row 2: label is outside 0..2"),
+        ("\n1,train", "\n1,trian", "row 2: split is none of train, valid, test"),
+        ("\n1,train", "\n" + "9" * 5000 + ",train", "samples.csv is damaged"),
+        (",0,0,1,", ",0,0,0.5,", "row 2: the soft labels are no shares that sum to 1"),
+        (",0,0,1,", ",0,nan,1,", "row 2: the soft labels are no shares that sum to 1"),
+        (",0,0,1,", ",-1,1,1,", "row 2: the soft labels are no shares that sum to 1"),
+        ("train-0", "x" * 2000, "a text of 2,000 letters, expected at most 1,024"),
+        ("train-0", "x" * 130_000, "a text of 130,000 letters, expected at most 1,024"),
+        ("train-0", "x" * 140_000, "field larger than field limit"),
+        ("train-0", '"', "samples.csv is damaged"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_sealed_table_that_makes_no_sense_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    write_bars(tmp_path / "s", soft=True, subjects=True)
+    table = tmp_path / "s" / "samples.csv"
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new, 1))
+    reseal(tmp_path / "s")
+    with pytest.raises(DataError, match=re.escape(says)):
+        _ = Store.open(tmp_path / "s").samples
+    with pytest.raises(DataError, match=r"samples\.csv is damaged"):
+        list(Store.open(tmp_path / "s").iter_samples())
+
+
+def test_what_a_table_may_not_hold_is_not_written(tmp_path: Path) -> None:
+    for changes, says in (
+        ({"subject": "x" * 1025}, "a text of 1,025 letters, expected at most 1,024"),
+        ({"soft": (0.5,) * 7}, "no shares that sum to 1"),
+        ({"soft": (float("nan"),) * 7}, "no shares that sum to 1"),
+        ({"aus": {1: float("inf")}}, "not a finite number"),
+    ):
+        with pytest.raises(DataError, match=says), create_store(tmp_path / "s", SEVEN, SPEC) as writer:
+            writer.add(image(0), sample(0, **changes))

@@ -5,14 +5,17 @@ where one is known, its 95 % interval.
 """
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from .crop import CropSpec
 from .errors import BundleError, ConfigError, LabelError
 from .labels import LabelSet
+from .reading import Count, Share, Text, from_json
+from .shown import first_line
 
 __all__ = ["FORMAT", "Card", "Figure", "read_card", "write_card"]
 
@@ -33,13 +36,12 @@ LIMITS = (
 class Figure:
     """One measured share, with its uncertainty."""
 
-    value: float
-    """0 to 1."""
-    n: int
+    value: Share
+    n: Count
     """Faces that it was measured on."""
-    low: float | None = None
+    low: Share | None = None
     """Lower end of the 95 % interval, where known."""
-    high: float | None = None
+    high: Share | None = None
     """Upper end of it."""
 
     def __str__(self) -> str:
@@ -51,22 +53,22 @@ class Figure:
 class Card:
     """All that a model file says of itself."""
 
-    labels: tuple[str, ...]
+    labels: tuple[Text, ...]
     """Class names; the position is the column of the logits."""
     crop: CropSpec
     """How a face is cut out for this network."""
-    network: str
+    network: Text
     """A key of `mien.models.NETWORKS`."""
-    run: str
+    run: Text
     """Id of the run that trained it: network and hash of settings and data."""
-    corpus: str
-    fingerprint: str
+    corpus: Text
+    fingerprint: Text
     """SHA-256 of the store it was trained on."""
     licence: str
     """Of the training data, as its store says; the weights inherit what it asks for."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Meta(gt=0, lt=1e300)] = 1.0
     """Logits are divided by this before the softmax; fitted on the validation part."""
-    precision: str = "float32"
+    precision: Literal["float32", "int8"] = "float32"
     """Arithmetic of the network: float32 or int8."""
     quantisation: str = ""
     """How an int8 network was made, and on which processors it answers alike. Files from before this was known say
@@ -89,6 +91,9 @@ class Card:
     sha256: str = ""
     """Hash of the file's content; filled in when a bundle is opened."""
 
+    def __post_init__(self) -> None:
+        LabelSet(self.labels)
+
 
 def write_card(card: Card) -> str:
     """The card as JSON in one line; its hash is left out, since it covers this text."""
@@ -97,31 +102,20 @@ def write_card(card: Card) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+@dataclass(frozen=True)
+class _Format:
+    format: int
+
+
 def read_card(text: str, sha256: str) -> Card:
-    """A card from its JSON; raises `BundleError`, a part of a sentence, where it cannot be read or makes no sense."""
+    """A card from its JSON; raises `BundleError`, a part of a sentence, where it cannot be read or makes no sense.
+
+    Names that this version does not know are passed over: a later one may say more in the same format.
+    """
     try:
-        content = json.loads(text)
-        version = content.pop("format")
-        if version != FORMAT:
-            raise BundleError(f"has a card of format {version}, and this mien reads {FORMAT}; upgrade with pip")
-        return _checked(Card(**_typed(content), sha256=sha256))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError) as error:
-        raise BundleError(f"has a card that cannot be read ({error})") from None
-
-
-def _typed(content: dict[str, Any]) -> dict[str, Any]:
-    figures = {
-        name: {key: Figure(**value) for key, value in content[name].items()} for name in ("test", "recall", "valid")
-    }
-    lists = {name: tuple(map(str, content[name])) for name in ("labels", "limits", "known_failures")}
-    return {**content, **figures, **lists, "crop": CropSpec(**content["crop"])}
-
-
-def _checked(card: Card) -> Card:
-    try:
-        LabelSet(card.labels)
-    except LabelError as error:
-        raise BundleError(f"has a card that cannot be used: {error}") from None
-    if not (math.isfinite(card.temperature) and card.temperature > 0):
-        raise BundleError(f"has a card that cannot be used: its temperature is {card.temperature}")
-    return card
+        version = from_json(text, _Format, more=True).format
+        if version == FORMAT:
+            return replace(from_json(text, Card, more=True), sha256=sha256)
+    except (ValueError, RecursionError, ConfigError, LabelError) as error:
+        raise BundleError(f"has a card that cannot be used ({first_line(error)})") from None
+    raise BundleError(f"has a card of format {version}, and this mien reads {FORMAT}; upgrade with pip")

@@ -10,17 +10,18 @@ may not come to the same epoch again where its arithmetic does not repeat, as on
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from .atomic import move, new_file
 from .errors import RunError
 from .models import Network
+from .reading import Count, Measure, Positive, from_json, reading
 from .runs import Epoch, Run
 
 __all__ = ["CHECKPOINT", "NEXT", "WEIGHTS", "State", "load", "load_weights", "save", "save_tensors"]
@@ -30,6 +31,9 @@ WEIGHTS = "model.safetensors"
 """Of the best epoch that the checkpoint knows; in a finished run, of the chosen one."""
 NEXT = "next.safetensors"
 """Of an epoch that is better than those; `epoch`, in its metadata, says which."""
+OPTIMIZER = "optimizer."
+MOST_HEADER = 16 << 20
+"""Bytes of a file beside its tensors: their names, shapes, and the history."""
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
 """Fields of `State` that are numbers, as they stand in the checkpoint."""
 
@@ -92,15 +96,17 @@ def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: M
             raise OSError(str(error)) from None
 
 
-def load_weights(run: Run) -> dict[str, Tensor]:
-    """The run's `model.safetensors` by name; raises `RunError` where it is missing or damaged."""
-    path = run.path / WEIGHTS
+def load_weights(run: Run, network: Network, path: Path | None = None) -> None:
+    """Give `network` the weights of the run's `model.safetensors`, or of another file of the run at `path`.
+
+    Raises `RunError` where it is missing or damaged, or holds the weights of another network.
+    """
+    path = path or run.path / WEIGHTS
     if not path.exists():
-        raise RunError(f"{run.path} has no weights ({WEIGHTS}). Train it again.")
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} is damaged ({error}). Train it again.") from None
+        raise RunError(f"{run.path} has no weights ({path.name}). Train it again.")
+    with reading(path, RunError, f"Remove the folder {run.path} and train it again."):
+        tensors, _ = _read(path, network.state_dict())
+        network.load_state_dict(tensors)
 
 
 def load(run: Run, state: State) -> None:
@@ -109,40 +115,106 @@ def load(run: Run, state: State) -> None:
     Weights of a later epoch, of which the run was killed too soon to know, are removed.
     """
     path = run.path / CHECKPOINT
-    try:
-        with safe_open(path, "pt") as file:
-            saved: dict[str, Any] = json.loads(file.metadata()["state"])
-            tensors = {name: _as_it_lay(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-        _restore(state, saved, tensors)
-    except Exception as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it: the run then starts from its first epoch.") from None
-    if _waiting(run) > state.epoch:
+    with reading(path, RunError, "Remove it: the run then starts from its first epoch."):
+        tensors, text = _read(path, _expected(state), "state")
+        saved = from_json(text, Saved)
+        _restore(state, saved, {name: _as_it_lay(tensor) for name, tensor in tensors.items()})
+    if _waiting(run, state) > state.epoch:
         (run.path / NEXT).unlink()
     _keep_best(run)
 
 
-def _waiting(run: Run) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What a checkpoint says beside its tensors."""
+
+    epoch: Count
+    step: Count
+    loss_sum: Measure
+    correct: Count
+    seen: Count
+    seconds: Measure
+    images: Count
+    history: tuple[Epoch, ...]
+    scaler: dict[str, float | int] = field(default_factory=dict)
+    threads: tuple[Positive, ...] = ()
+
+    def __post_init__(self) -> None:
+        if [line.epoch for line in self.history] != list(range(1, self.epoch + 1)):
+            raise ValueError(f"its history does not have the {self.epoch} epochs that were trained")
+
+
+def _waiting(run: Run, state: State) -> int:
     """The epoch whose weights wait for a checkpoint; 0 where none do."""
-    if not (run.path / NEXT).exists():
+    path = run.path / NEXT
+    if not path.exists():
         return 0
-    with safe_open(run.path / NEXT, "pt") as file:
-        return int(file.metadata()["epoch"])
+    with reading(path, RunError, f"Remove it and {CHECKPOINT}: the run then starts from its first epoch."):
+        return int(_read(path, state.network.state_dict(), "epoch")[1])
 
 
-def _restore(state: State, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def _expected(state: State) -> dict[str, Tensor]:
+    """What the tensors of a checkpoint have to be like, as they lie in the file; the optimizer's may be absent."""
+    weights = state.network.state_dict()
+    expected = {f"network.{name}": _as_it_lies(tensor) for name, tensor in weights.items()}
+    expected |= {f"average.{name}": _as_it_lies(weights[name]) for name in state.average}
+    return expected
+
+
+def _read(path: Path, expected: Mapping[str, Tensor], entry: str = "") -> tuple[dict[str, Tensor], str]:
+    """The tensors of a file, and an `entry` of its metadata; raises `ValueError` where they are not as `expected`.
+
+    Names, shapes and types are compared by the header, before anything is loaded. Beside what is expected there may
+    be moments of an optimizer, which `_moments` checks.
+    """
+    size, most = path.stat().st_size, MOST_HEADER + 4 * sum(tensor.nbytes for tensor in expected.values())
+    if size > most:
+        raise ValueError(f"it has {size:,} bytes, expected at most {most:,}")
+    with safe_open(path, "pt") as file:
+        names = set(file.keys())
+        if missing := sorted(expected.keys() - names):
+            raise ValueError(f"it has no tensor {missing[0]}")
+        for name in names:
+            if name not in expected and not name.startswith(OPTIMIZER):
+                raise ValueError(f"it has a tensor {name}, which the network has not")
+        for name, tensor in expected.items():
+            seen = file.get_slice(name)
+            if tuple(seen.get_shape()) != tuple(tensor.shape):
+                raise ValueError(f"{name} is {tuple(seen.get_shape())}, expected {tuple(tensor.shape)}")
+        tensors = {name: file.get_tensor(name) for name in names}
+        text = (file.metadata() or {})[entry] if entry else ""
+    for name, tensor in expected.items():
+        if tensors[name].dtype != tensor.dtype:
+            raise ValueError(f"{name} is {tensors[name].dtype}, expected {tensor.dtype}")
+    return tensors, text
+
+
+def _restore(state: State, saved: Saved, tensors: Mapping[str, Tensor]) -> None:
     state.network.load_state_dict(_under(tensors, "network"))
     device = state.network.pixel_mean.device
     state.average = {name: tensor.to(device) for name, tensor in _under(tensors, "average").items()}
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _under(tensors, "optimizer").items():
-        number, key = name.split(".", 1)
-        moments.setdefault(int(number), {})[key] = tensor
+    moments = _moments(state.optimizer, _under(tensors, "optimizer"))
     state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
-    state.scaler.load_state_dict(saved.get("scaler", {}))
-    state.history = [Epoch(**line) for line in saved["history"]]
-    state.threads = tuple(saved.get("threads", ()))
+    state.scaler.load_state_dict(saved.scaler)
+    state.history = list(saved.history)
+    state.threads = saved.threads
     for name in SCALARS:
-        setattr(state, name, saved[name])
+        setattr(state, name, getattr(saved, name))
+
+
+def _moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The optimizer's state by parameter; raises `ValueError` for a moment that does not belong to one."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        shape = () if key == "step" else parameters[int(number)].shape
+        if tensor.shape != shape or tensor.dtype != torch.float32:
+            raise ValueError(f"{OPTIMIZER}{name} is {tensor.dtype} {tuple(tensor.shape)}, expected {tuple(shape)}")
+        moments.setdefault(int(number), {})[key] = tensor
+    if len({frozenset(moment) for moment in moments.values()}) > 1:
+        raise ValueError("the optimizer has other moments for some weights than for others")
+    return moments
 
 
 def _as_it_lies(tensor: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ import numpy as np
 from .config import DataSettings, Recipe, Settings, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
-from .errors import CompareError
+from .errors import CompareError, RunError
 from .metrics import Scores, scores
-from .runs import DataFacts, Logits, Run, resolve
+from .runs import DataFacts, Environment, Logits, Record, Run, resolve
 
 __all__ = ["ALWAYS_VARIES", "Comparison", "Row", "collect", "plan", "stated"]
 
@@ -98,6 +98,8 @@ class Comparison:
     factors: tuple[str, ...]
     """Settings that tell rows apart, `model.name` first."""
     seeds: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
+    """Why run folders could not be opened at all, a sentence each: nobody knows whose rows they were."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -105,7 +107,7 @@ class Comparison:
         return tuple(run for row in self.rows for run in row.runs)
 
     @property
-    def environments(self) -> list[dict[str, Any]]:
+    def environments(self) -> list[Environment]:
         """What their `env.json` say, of those that have one."""
         return [environment for run in self.runs if (environment := run.environment) is not None]
 
@@ -147,12 +149,13 @@ def stated(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*recipe.grid, *(key for own in recipe.networks.values() for key in own)]))
 
 
-def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
+def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[str] = ()) -> Comparison:
     """The comparison of `runs`; those not finished are counted, not shown.
 
     Args:
         runs: of one folder, or of several.
         vary: dotted settings that may differ between rows, beside the network's own and the seed.
+        left_out: why others could not be opened, as `find_runs` says it.
 
     Raises:
         CompareError: there is no run, or runs differ in data or in a setting that `vary` does not name.
@@ -161,7 +164,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
     vary = tuple(vary)
     check_names(vary)
     if not runs:
-        raise CompareError("There is no run to compare. Make some with `mien compare`.")
+        raise CompareError(" ".join([*left_out, "There is no run to compare. Make some with `mien compare`."]))
     _check_alike(runs, vary)
     factors, own = _factors(runs)
     groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
@@ -175,6 +178,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = ()) -> Comparison:
         own=own,
         factors=factors,
         seeds=tuple(sorted({run.settings.train.seed for run in runs})),
+        left_out=tuple(left_out),
     )
 
 
@@ -184,7 +188,7 @@ def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
         return tuple(flat[key] for key in (*REPLICATES, FOLD))
 
     ordered = sorted(runs, key=order)
-    records = [run.record for run in ordered]
+    records = [_record(run) for run in ordered]
     return Row(
         factors=factors,
         runs=tuple(run for run, record in zip(ordered, records, strict=True) if record.status == "finished"),
@@ -194,6 +198,17 @@ def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
         pending=sum(record.status == "running" for record in records),
         folds=len({run.settings.data.fold for run in runs}),
     )
+
+
+def _record(run: Run) -> Record:
+    """How a run stands; one that is finished and has a damaged file gave no result, and the reason is the file's."""
+    try:
+        record = run.record
+        if record.status == "finished":
+            run.check()
+    except RunError as error:
+        return Record(status="crashed", reason=str(error))
+    return record
 
 
 def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import ConfigError
+from .reading import from_toml, read_text
+from .shown import first_line
 
 __all__ = [
     "AugmentSettings",
@@ -31,6 +34,7 @@ __all__ = [
     "override",
     "parse_overrides",
     "read_recipe",
+    "read_settings",
     "recipe_names",
 ]
 
@@ -57,6 +61,16 @@ class DataSettings:
     """Share of training labels replaced by another class at random, 0 to 0.9: to see what wrong labels cost."""
 
 
+LARGEST_TOML = 1 << 16
+"""Letters of a recipe or of a run's settings; those that come with mien have 2,000."""
+LONGEST_VALUE = 10_000
+"""Letters of one value of `--set`."""
+LARGEST_NUMBER = (1 << 53) - 1
+"""Of a whole number: any reader of JSON holds it exactly."""
+LONGEST_NAME = 100
+"""Letters of the name of a network."""
+MOST_CELLS = 100_000
+"""Runs of one recipe."""
 Head = Literal["fc", "flat", "gap"]
 PUBLISHED_HEADS: Mapping[str, Head] = {"vgg16": "fc", "vgg_paper": "flat"}
 """Heads as published; of all other networks it is `gap`."""
@@ -191,6 +205,8 @@ class Recipe:
 
     def cells(self) -> Iterator[Settings]:
         """The settings of every run: the cross product of the grid, in its order."""
+        if (count := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
+            raise ConfigError(f"The grid crosses to {count:,} runs; a recipe has at most {MOST_CELLS:,}.")
         for values in itertools.product(*self.grid.values()):
             settings = override(self.settings, dict(zip(self.grid, values, strict=True)))
             own = self.networks.get(settings.model.name, {})
@@ -231,7 +247,7 @@ def check_names(keys: Iterable[str]) -> None:
     known = _types()
     for key in keys:
         if key not in known:
-            raise ConfigError(f"There is no setting {key!r}.{_nearest(key, known)}")
+            raise ConfigError(f"There is no setting {first_line(key)!r}.{_nearest(key, known)}")
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -240,8 +256,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise ConfigError(f"An override is KEY=VALUE, such as train.lr=0.001; got {assignment!r}.")
-        changes[key.strip()] = _toml_value(text.strip())
+            raise ConfigError(f"An override is KEY=VALUE, such as train.lr=0.001; got {first_line(assignment)!r}.")
+        changes[key.strip()] = _toml_value(key.strip(), text.strip())
     return changes
 
 
@@ -258,18 +274,23 @@ def read_recipe(name_or_path: str) -> Recipe:
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in recipe_names():
-        content = (resources.files("mien") / "recipes" / f"{name_or_path}.toml").read_bytes()
-    elif path.is_file():
-        content = path.read_bytes()
-    else:
+        path = Path(str(resources.files("mien") / "recipes" / f"{name_or_path}.toml"))
+    elif not path.is_file():
         raise ConfigError(
-            f"There is no recipe {name_or_path!r}. Those that come with mien: {', '.join(recipe_names())}; "
+            f"There is no recipe {first_line(name_or_path)!r}. Those that come with mien: {', '.join(recipe_names())}; "
             "or give the path of a TOML file."
         )
     try:
-        return recipe_from(tomllib.loads(content.decode()), path.stem)
+        return recipe_from(from_toml(read_text(path, LARGEST_TOML), LARGEST_TOML), path.stem)
+    except OSError as error:
+        raise ConfigError(f"Recipe {name_or_path} cannot be read ({error.strerror}).") from None
     except (ValueError, ConfigError) as error:  # of TOML, of UTF-8, of the settings
         raise ConfigError(f"Recipe {name_or_path}: {error}") from None
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings of a run, from its `config.toml`; raises `ValueError` or `ConfigError` where it holds none."""
+    return override(Settings(), _flatten(from_toml(read_text(path, LARGEST_TOML), LARGEST_TOML)))
 
 
 def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
@@ -277,7 +298,7 @@ def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
     tables = [f.name for f in fields(Settings)]
     known = {"description", "grid", "networks", *tables}
     if unknown := sorted(content.keys() - known):
-        raise ConfigError(f"There is no table {unknown[0]!r}.{_nearest(unknown[0], known)}")
+        raise ConfigError(f"There is no table {first_line(unknown[0])!r}.{_nearest(unknown[0], known)}")
     flat = {f"{table}.{key}": value for table in tables for key, value in _table(content, table).items()}
     grid = {key: _values(key, values) for key, values in _flatten(_table(content, "grid")).items()}
     own = _table(content, "networks")
@@ -297,21 +318,16 @@ def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
     return recipe
 
 
-def settings_from(content: Mapping[str, Any]) -> Settings:
-    """Settings from the tables of a run's `config.toml`."""
-    return override(Settings(), _flatten(content))
-
-
 def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{name} is a table, [{name}] with KEY = VALUE lines below it; got {table!r}.")
+        raise ConfigError(f"{name} is a table, [{name}] with KEY = VALUE lines below it; got {_shown(table)}.")
     return table
 
 
 def _values(key: str, values: Any) -> tuple[Any, ...]:
     if not isinstance(values, list) or not values:
-        raise ConfigError(f"[grid] {key} must be a list of one or more values; got {values!r}.")
+        raise ConfigError(f"[grid] {key} must be a list of one or more values; got {_shown(values)}.")
     return tuple(values)
 
 
@@ -334,22 +350,31 @@ def _types() -> Mapping[str, Any]:
 def _typed(key: str, value: Any, expected: Any) -> Any:
     if get_origin(expected) is Literal:
         if value not in get_args(expected):
-            raise ConfigError(f"{key} is one of {', '.join(map(str, get_args(expected)))}; got {value!r}.")
+            raise ConfigError(f"{key} is one of {', '.join(map(str, get_args(expected)))}; got {_shown(value)}.")
         return value
     if get_origin(expected) is tuple:
         if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-            raise ConfigError(f"{key} is a list of whole numbers; got {value!r}.")
+            raise ConfigError(f"{key} is a list of whole numbers; got {_shown(value)}.")
         return tuple(value)
+    if type(value) is int and abs(value) > LARGEST_NUMBER:
+        raise ConfigError(f"{key} is at most {LARGEST_NUMBER:,}; got a number of {len(str(abs(value)))} digits.")
     if expected is float and type(value) is int:
         return float(value)
     if type(value) is not expected:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise ConfigError(f"{key} is {words[expected]}; got {value!r}.")
+        raise ConfigError(f"{key} is {words[expected]}; got {_shown(value)}.")
+    if expected is str and len(value) > LONGEST_NAME:
+        raise ConfigError(f"{key} has at most {LONGEST_NAME} letters; got {len(value):,}.")
     return value
+
+
+def _shown(value: Any) -> str:
+    return first_line(repr(value))
 
 
 RANGES: dict[str, tuple[float, float]] = {
     "data.valid_fraction": (0.01, 0.5),
+    "data.split_seed": (0, LARGEST_NUMBER),
     "data.train_limit": (0, 10**9),
     "data.folds": (2, 1000),
     "data.fold": (0, 10**6),
@@ -369,6 +394,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "train.label_smoothing": (0, 0.99),
     "train.ema": (0, 0.999999),
     "train.clip_norm": (0, 1e9),
+    "train.seed": (0, LARGEST_NUMBER),
     "augment.shift": (0, 64),
     "augment.rotation": (0, 180),
     "augment.scale": (0, 0.9),
@@ -386,7 +412,7 @@ def _check(settings: Settings) -> None:
         raise ConfigError("data.label_noise changes labels, and train.soft_labels does not look at them. Set only one.")
     for size in settings.train.sizes:
         if not 8 <= size <= 1024:
-            raise ConfigError(f"train.sizes holds sides of 8 to 1024 pixels; got {size}.")
+            raise ConfigError(f"train.sizes holds sides of 8 to 1024 pixels; got {_shown(size)}.")
 
 
 def _nearest(word: str, known: Any) -> str:
@@ -394,8 +420,11 @@ def _nearest(word: str, known: Any) -> str:
     return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(known))}."
 
 
-def _toml_value(text: str) -> Any:
+def _toml_value(key: str, text: str) -> Any:
+    """The value of one override: TOML, or where it is none, a bare word."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return from_toml(f"value = {text}", LONGEST_VALUE)["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except ValueError as error:
+        raise ConfigError(f"{first_line(key)} cannot be set to {first_line(text)!r}: {error}.") from None

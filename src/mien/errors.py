@@ -13,13 +13,9 @@ MienError
 └── MissingExtra     an optional part of mien that is not installed
 """
 
-import zipfile
-import zlib
-
 from .shown import sentence
 
 __all__ = [
-    "BROKEN_ARCHIVE",
     "BadSample",
     "BundleError",
     "CompareError",
@@ -32,10 +28,6 @@ __all__ = [
     "RunBusy",
     "RunError",
 ]
-
-
-BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-"""What reading an `.npz` raises that is cut off, damaged, or without an array that it should have."""
 
 
 class MienError(Exception):

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from .atomic import write_text
 from .checkpoint import load_weights
@@ -57,7 +56,7 @@ def peek(run: Run, network: Network, fold: Fold) -> None:
     test = _open(run, fold)
     lines = ["epoch,accuracy,uar,macro_f1"]
     for path in sorted((run.path / EPOCHS).glob("*.safetensors")):
-        network.load_state_dict(load_file(path))
+        load_weights(run, network, path)
         seen = scores(predict_logits(network, test.images()), test.labels)
         lines.append(f"{int(path.stem)},{seen.accuracy!r},{seen.uar!r},{seen.macro_f1!r}")
     with run.writing():
@@ -70,7 +69,7 @@ def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
     if not run.finished:
         raise RunError(f"{run.path} is not finished: the command that started it goes on with it.")
     network = build(run.settings.model, classes=len(run.data.labels), size=run.data.crop.size)
-    network.load_state_dict(load_weights(run))
+    load_weights(run, network)
     return placed(network, device).eval()
 
 

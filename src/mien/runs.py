@@ -16,29 +16,56 @@ system frees when the process dies, however it dies. `record.json` is only chang
 
 import csv
 import io
-import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from .arrays import Array, read_npz
 from .atomic import new_file, write_json, write_text
-from .config import Settings, settings_from
+from .config import Settings, read_settings
 from .crop import CropSpec
 from .data.splits import Fold, Part, divide
-from .data.store import Store
-from .errors import BROKEN_ARCHIVE, DataError, MienError, RunBusy, RunError
+from .data.store import SPLITS, Store
+from .errors import DataError, RunBusy, RunError
+from .labels import LabelSet
 from .locks import NO_LOCKS, hold, is_held_here
+from .reading import (
+    Count,
+    Fingerprint,
+    Measure,
+    Number,
+    Positive,
+    Share,
+    Text,
+    from_json,
+    read_bytes,
+    read_rows,
+    reading,
+)
 from .temporary import sweep
 
-__all__ = ["EPOCHS", "Costs", "DataFacts", "Epoch", "Logits", "Record", "Run", "find_runs", "resolve"]
+__all__ = [
+    "EPOCHS",
+    "GROUP",
+    "LOGITS",
+    "Costs",
+    "DataFacts",
+    "Environment",
+    "Epoch",
+    "Logits",
+    "Peek",
+    "Record",
+    "Run",
+    "find_runs",
+    "resolve",
+]
 
 LOCK = "lock"
 EPOCHS = "epochs"
@@ -51,63 +78,100 @@ UPDATE_SECONDS = 10.0
 class DataFacts:
     """What a run was trained on."""
 
-    corpus: str
-    fingerprint: str
-    labels: tuple[str, ...]
+    corpus: Text
+    fingerprint: Fingerprint
+    labels: tuple[Text, ...]
     licence: str
     crop: CropSpec
-    counts: Mapping[str, int]
+    counts: Mapping[str, Count]
     """Samples in train, valid and test."""
     store: str
     """Where the store was, for pictures in the report; not part of the run's identity."""
+
+    def __post_init__(self) -> None:
+        LabelSet(self.labels)
+        if sorted(self.counts) != sorted(SPLITS):
+            raise ValueError(f"it counts {', '.join(self.counts)}, expected {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
     """One line of `history.csv`; training figures are running means over the epoch, with augmentation and dropout."""
 
-    epoch: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    valid_loss: float
-    valid_accuracy: float
+    epoch: Positive
+    lr: Number
+    train_loss: Number
+    train_accuracy: Share
+    valid_loss: Number
+    valid_accuracy: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peek:
+    """One line of `peeking.csv`: what an epoch would have scored on the test; nan where a score is undefined."""
+
+    epoch: Positive
+    accuracy: float
+    uar: float
+    macro_f1: float
+
+
+class Environment(TypedDict, total=False):
+    """`env.json`: where and how a run was trained. Another version may write more, or less."""
+
+    versions: Mapping[str, Text]
+    machine: Mapping[str, Text]
+    device: Text
+    threads: Count
+    allocator: Text
+    training: Mapping[str, Text]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
     """What a run took; each figure's conditions stand in its line. 0 where it was not measured."""
 
-    parameters: int = 0
-    flops: int = 0
+    parameters: Count = 0
+    flops: Count = 0
     """Of one forward pass of one image: two for each multiply-add of convolutions and linear layers."""
-    activation_bytes: int = 0
+    activation_bytes: Count = 0
     """Of one image in one forward pass of training: outputs of all layers."""
-    train_seconds: float = 0.0
+    train_seconds: Measure = 0.0
     """Wall time of all training steps, over all processes that worked on the run; validation is left out."""
-    images_per_second: float = 0.0
+    images_per_second: Measure = 0.0
     """Training images by that time."""
-    train_peak_mb: float = 0.0
+    train_peak_mb: Measure = 0.0
     """Peak memory of the training process: resident set, or allocated on the GPU (10^6 bytes)."""
-    predict_peak_mb: float = 0.0
+    predict_peak_mb: Measure = 0.0
     """The same of a fresh process that predicts at `predict_batch`."""
-    predict_images_per_second: float = 0.0
-    predict_batch: int = 0
+    predict_images_per_second: Measure = 0.0
+    predict_batch: Count = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """`record.json`: how the run stands."""
 
-    status: str = "running"
+    status: Literal["running", "finished", "failed", "crashed"] = "running"
     """running (or still to come); finished; failed: its loss is not finite, which the same settings would only repeat;
     crashed: its process was ended, and the same command tries it again."""
     reason: str = ""
     """Why it failed or crashed, in a sentence."""
-    selected_epoch: int = 0
-    test_opened_at: tuple[str, ...] = ()
+    selected_epoch: Count = 0
+    test_opened_at: tuple[Text, ...] = ()
     """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
     costs: Costs = field(default_factory=Costs)
+
+
+GROUP = "group:"
+LOGITS = {
+    "ids": Array("i8", "n"),
+    "labels": Array("i8", "n"),
+    "logits": Array("f4", "n K"),
+    "subjects": Array("U", "n"),
+    f"{GROUP}*": Array("U", "n"),
+}
+"""What is kept of each part of the data, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +187,21 @@ class Logits:
     subjects: NDArray[np.str_]
     """`(n,)`; empty texts where unknown."""
     groups: Mapping[str, NDArray[np.str_]]
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Logits":
+        """From arrays under the names of `LOGITS`."""
+        groups = {name.removeprefix(GROUP): array for name, array in arrays.items() if name.startswith(GROUP)}
+        return cls(groups=groups, **{name: arrays[name] for name in ("ids", "labels", "logits", "subjects")})
+
+    def check(self, classes: int) -> None:
+        """Raise `ValueError` for what no network and no store can have said."""
+        if (self.ids < 0).any() or len(np.unique(self.ids)) != len(self.ids):
+            raise ValueError("ids are not different rows of a store")
+        if not ((self.labels >= 0) & (self.labels < classes)).all():
+            raise ValueError(f"a label is outside 0..{classes - 1}")
+        if not np.isfinite(self.logits).all():
+            raise ValueError("a logit is not a finite number")
 
     @classmethod
     def of(cls, part: Part, logits: NDArray[np.float32]) -> "Logits":
@@ -169,15 +248,14 @@ class Run:
     def open(cls, path: Path | str) -> "Run":
         """Open a run folder; raises `RunError` where it is none or is damaged."""
         path = Path(path)
-        try:
-            settings = settings_from(tomllib.loads((path / "config.toml").read_text(encoding="utf-8")))
-            facts = json.loads((path / "data.json").read_text(encoding="utf-8"))
-            facts |= {"crop": CropSpec(**facts["crop"]), "labels": tuple(facts["labels"])}
-            return cls(path, settings, DataFacts(**facts))
-        except FileNotFoundError:
-            raise RunError(f"{path} is not a run folder: it has no config.toml and data.json.") from None
-        except (ValueError, KeyError, TypeError, OSError, MienError) as error:
-            raise RunError(f"The run {path} is damaged ({error}). Remove it and run the same command again.") from None
+        for name in ("config.toml", "data.json"):
+            if not (path / name).is_file():
+                raise RunError(f"{path} is not a run folder: it has no {name}.")
+        remedy = f"Remove the folder {path} and run the same command again."
+        with reading(path / "config.toml", RunError, remedy):
+            settings = read_settings(path / "config.toml")
+        with reading(path / "data.json", RunError, remedy):
+            return cls(path, settings, from_json(read_bytes(path / "data.json"), DataFacts))
 
     def _found(self, settings: Settings, store: Store) -> "Run":
         """This run, if its settings are still the same; its store may have moved."""
@@ -204,12 +282,8 @@ class Run:
         path = self.path / "record.json"
         if not path.exists():
             return Record()
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            fields |= {"costs": Costs(**fields["costs"]), "test_opened_at": tuple(fields["test_opened_at"])}
-            return Record(**fields)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise RunError(f"{path} is damaged ({error}). Remove it, and run the same command again.") from None
+        with reading(path, RunError, "Remove it, and run the same command again."):
+            return from_json(read_bytes(path), Record)
 
     def update(self, **changes: Any) -> Record:
         """Read `record.json`, change some fields and write it, all under the run's lock.
@@ -234,11 +308,11 @@ class Run:
         path = self.path / "history.csv"
         if not path.exists():
             return ()
-        with path.open(newline="", encoding="utf-8") as file:
-            return tuple(
-                Epoch(epoch=int(row.pop("epoch")), **{key: float(value) for key, value in row.items()})
-                for row in csv.DictReader(file)
-            )
+        with self._retrained(path):
+            epochs = read_rows(path, Epoch)
+            if [line.epoch for line in epochs] != list(range(1, len(epochs) + 1)):
+                raise ValueError("its epochs do not count up from 1")
+        return tuple(epochs)
 
     def write_history(self, epochs: Sequence[Epoch]) -> None:
         """Write `history.csv`; floats keep every digit."""
@@ -255,19 +329,22 @@ class Run:
         path = self.path / "peeking.csv"
         if not path.exists():
             return {}
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        with reading(path, RunError, "Remove it; `mien compare --teach peeking` makes it again."):
+            rows = read_rows(path, Peek)
+        names = [each.name for each in fields(Peek)]
+        return {name: np.array([getattr(row, name) for row in rows]) for name in names} if rows else {}
 
     def logits(self, part: str) -> Logits:
         """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""
-        try:
-            with (self.path / "logits.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                content = {key.removeprefix(f"{part}."): file[key] for key in file if key.startswith(f"{part}.")}
-            groups = {key.removeprefix("group:"): content.pop(key) for key in list(content) if key.startswith("group:")}
-            return Logits(groups=groups, **content)
-        except (*BROKEN_ARCHIVE, TypeError) as error:
-            raise RunError(f"{self.path} has no readable logits ({error}). Finish the run first.") from None
+        path, prefix, classes = self.path / "logits.npz", f"{part}.", len(self.data.labels)
+        if not path.exists():
+            raise RunError(f"{self.path} has no logits yet. Finish the run first: the command that planned it goes on.")
+        with self._retrained(path):
+            wanted = {prefix + name: array for name, array in LOGITS.items()}
+            found = read_npz(path, wanted, n=self.data.counts[part], K=classes)
+            said = Logits.from_arrays({name.removeprefix(prefix): array for name, array in found.items()})
+            said.check(classes)
+        return said
 
     def write_logits(self, parts: Mapping[str, Logits]) -> None:
         """Write `logits.npz`; the same content gives the same bytes."""
@@ -275,7 +352,7 @@ class Run:
         for name, part in parts.items():
             for key in ("ids", "labels", "logits", "subjects"):
                 arrays[f"{name}.{key}"] = getattr(part, key)
-            arrays |= {f"{name}.group:{key}": column for key, column in part.groups.items()}
+            arrays |= {f"{name}.{GROUP}{key}": column for key, column in part.groups.items()}
         with self.writing(), new_file(self.path / "logits.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -287,10 +364,23 @@ class Run:
         return divide(store, self.settings.data)
 
     @property
-    def environment(self) -> dict[str, Any] | None:
+    def environment(self) -> Environment | None:
         """What `env.json` says of versions, machine and device; None where it was never trained."""
         path = self.path / "env.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        with self._retrained(path):
+            return from_json(read_bytes(path), Environment, more=True)
+
+    def check(self) -> None:
+        """Read all that a report shows of a finished run; raises `RunError` for the first file that is damaged."""
+        for part in ("valid", "test"):
+            self.logits(part)
+        _ = self.history, self.environment, self.peeking
+
+    def _retrained(self, path: Path) -> AbstractContextManager[None]:
+        """Around the reading of a file that only training writes."""
+        return reading(path, RunError, f"Remove the folder {self.path} and run the same command again.")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -342,8 +432,11 @@ def resolve(settings: Settings, store: Store) -> Settings:
     return replace(settings, model=named)
 
 
-def find_runs(folder: Path | str) -> list[Run]:
-    """All run folders directly under `folder`, by name."""
+def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run]:
+    """All run folders directly under `folder`, by name.
+
+    With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
+    """
     folder = Path(folder)
     if folder.is_file() and folder.suffix == ".onnx":
         raise RunError(
@@ -352,4 +445,12 @@ def find_runs(folder: Path | str) -> list[Run]:
         )
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
-    return [Run.open(path.parent) for path in sorted(folder.glob("*/data.json"))]
+    found = []
+    for path in sorted({inner.parent for name in ("config.toml", "data.json") for inner in folder.glob(f"*/{name}")}):
+        try:
+            found.append(Run.open(path))
+        except RunError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return found

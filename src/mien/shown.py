@@ -15,12 +15,14 @@ import re
 import reprlib
 from typing import Any
 
-__all__ = ["brief", "csv_cell", "sentence", "tagless", "visible"]
+__all__ = ["brief", "csv_cell", "first_line", "sentence", "tagless", "visible"]
 
 LETTERS = 80
 """Longest value in a message."""
 PART = 40
 """Letters that are left of a text that is too long."""
+LINE = 200
+"""Letters of a line that a message repeats."""
 LONGEST = 3000
 """Letters of a message; the longest of mien's own names every setting there is."""
 TOO_LONG = re.compile(r"\S{301,}")
@@ -51,6 +53,11 @@ def brief(value: object, most: int = LETTERS) -> str:
     except Exception:  # Python writes no number of 5,000 digits, and other objects may fail too
         said = "a number of thousands of digits" if isinstance(value, int) else f"a {type(value).__name__}"
     return _cut(visible(said.replace("\n", " ")), most)
+
+
+def first_line(seen: object) -> str:
+    """The first line of a text, or of what stands for another object, cut to a length that fits into a message."""
+    return _cut(next(iter(str(seen).splitlines()), ""), LINE)
 
 
 def sentence(message: str) -> str:

@@ -112,9 +112,8 @@ def train(
             if keep_epochs:
                 save_tensors(run, _epoch_file(state.epoch), judged, {})
     save(run, state)
-    network = state.network
-    network.load_state_dict(load_weights(run))
-    return network.eval(), state
+    load_weights(run, state.network)
+    return state.network.eval(), state
 
 
 def means(options: TrainSettings) -> dict[str, str]:

@@ -28,6 +28,7 @@ from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.store import Store
 from mien.errors import BadSample, ConfigError, DataError
+from mien.reading import read_text, reading
 from mien.shown import visible
 
 if TYPE_CHECKING:
@@ -158,7 +159,8 @@ def report(
     with needs("train", "report"):
         from mien.compare import collect
         from mien.runs import find_runs
-    comparison = collect(find_runs(runs), vary=vary or ())
+    left_out: list[str] = []
+    comparison = collect(find_runs(runs, left_out), vary=vary or (), left_out=left_out)
     given = beside(comparison, baseline, noise_runs, across_runs)
     command = _noted(runs) or shlex.join(["mien", *sys.argv[1:]])
     _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
@@ -218,7 +220,10 @@ def _note(runs: Path, command: str) -> None:
 
 def _noted(runs: Path) -> str:
     path = runs / COMMANDS
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if not path.exists():
+        return ""
+    with reading(path, DataError, "Remove it: the reports then lack the commands of earlier runs."):
+        return read_text(path).strip()
 
 
 def _present(
@@ -230,14 +235,16 @@ def _present(
         page = write_report(comparison, out, faces=faces, command=command, beside=given)
     except OSError as error:
         raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
+    said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     if json_wanted:
-        said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
         print_json(said | {"report": str(page)})
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
         console.print(f"Report: {told(page)}", soft_wrap=True)
-    if any(row.failures for row in comparison.rows):
+    for sentence in said["left_out"]:
+        _say(sentence)
+    if said["left_out"] or any(row.failures for row in comparison.rows):
         raise typer.Exit(1)
 
 

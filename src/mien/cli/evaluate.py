@@ -3,7 +3,6 @@
 Exit codes: 0 done, 2 refused, 130 interrupted.
 """
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.cli.extras import Json, needs
-from mien.cli.screen import told
+from mien.cli.screen import print_json, told
 from mien.data.store import Store
 from mien.errors import ConfigError, DataError
 from mien.progress import progress
@@ -86,7 +85,7 @@ def evaluate(
     page = _write(found, folder, faces=not no_faces) if folder else None
     if as_json:
         facts = as_facts(found) | {"report": str(page) if page else None}
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_json(facts)
         return
     console = Console(highlight=False)
     console.print(_table(main_table(found)))

@@ -216,7 +216,7 @@ def _mapping(found: Corpus, labels: str) -> tuple[LabelSet, Translation]:
 
 def _spread(entries: Iterable[Entry | BadSample], count: int, limit: int) -> Iterator[Entry | BadSample]:
     for position, entry in enumerate(entries):
-        if (position + 1) * limit // count > position * limit // count or limit >= count:
+        if limit >= count or (position + 1) * limit // count > position * limit // count:
             yield entry
 
 

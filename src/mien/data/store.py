@@ -12,76 +12,44 @@ and an interrupted import leaves nothing that opens.
 
 import csv
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import map_npy
 from ..atomic import new_folder, write_json
 from ..crop import CropSpec
-from ..errors import DataError, LabelError
+from ..errors import DataError
 from ..labels import LabelSet
+from ..reading import Count, Fingerprint, Positive, Text, from_json, read_bytes, read_text, reading
+from ..shown import first_line
 from ..temporary import sweep
 from ..version import __version__
+from .samples import SPLITS, Sample, Samples, columns_of, iter_rows, read_samples
 
 __all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
 
-SPLITS = ("train", "valid", "test")
 HEADER_BYTES = 128
 OPENINGS = "test_openings.csv"
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """All that a store knows of one image, but its pixels."""
-
-    label: int
-    """Position of the class in the store's label set."""
-    split: str
-    """train, valid or test."""
-    source: str
-    """Where it came from: a path inside the corpus, with `:line` for a row of a table."""
-    subject: str = ""
-    """Who is shown, where the corpus says; else empty."""
-    soft: tuple[float, ...] = ()
-    """A distribution over the classes (sums to 1), where the corpus has one; else empty."""
-    groups: Mapping[str, str] = field(default_factory=dict)
-    """Attributes for subgroup reports, such as `skin` or `glasses`."""
-    aus: Mapping[int, float] = field(default_factory=dict)
-    """Intensity (0 to 1) of each action unit, where known."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Samples:
-    """The samples table as columns of N entries."""
-
-    label: NDArray[np.int64]
-    split: NDArray[np.str_]
-    source: NDArray[np.str_]
-    subject: NDArray[np.str_]
-    soft: NDArray[np.float32] | None
-    """`(N, K)`, rows sum to 1, or None."""
-    groups: Mapping[str, NDArray[np.str_]]
-    aus: Mapping[int, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Meta:
     """`meta.json`: what the store is and where it came from."""
 
-    corpus: str
-    labels: tuple[str, ...]
+    corpus: Text
+    labels: tuple[Text, ...]
     licence: str
     crop: CropSpec
-    count: int
-    skipped: int = 0
+    count: Positive
+    skipped: Count = 0
     """Bad samples left out by `--skip-bad`."""
     skipped_examples: tuple[str, ...] = ()
     """The first of them, with file, line and reason."""
@@ -89,9 +57,12 @@ class Meta:
     """What an import or a clean-up decided, in sentences."""
     taught: bool = False
     """Whether distributions of the train split hold what models said (`mien.data.teach`)."""
-    sha256: str = ""
+    sha256: Fingerprint
     """Of images and samples: the data fingerprint that runs and reports carry."""
     mien: str = __version__
+
+    def __post_init__(self) -> None:
+        LabelSet(self.labels)
 
 
 class Store:
@@ -105,15 +76,24 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
-        """Open a store folder; raises `DataError` where it is not one, not whole, or its parts disagree."""
+        """Open a store folder; raises `DataError` where it is not one, not whole, or its parts disagree.
+
+        Images and samples are read once and hashed: a store whose bytes are not those that were written is refused.
+        """
         path = Path(path)
         if not path.exists():
             sweep(path.parent)  # killed while it was replaced, on a system that cannot exchange folders
         meta = _read_meta(path)
-        images = _map(path / "images.npy")
-        expected = (meta.count, meta.crop.size, meta.crop.size, meta.crop.channels)
-        if images.dtype != np.uint8 or images.shape != expected:
-            raise DataError(f"{path}/images.npy holds {images.dtype} {images.shape}, meta.json says {expected}.")
+        side = meta.crop.size
+        with _reading(path / "images.npy"):
+            images = map_npy(path / "images.npy", "u1", (meta.count, side, side, meta.crop.channels), HEADER_BYTES)
+        with _reading(path):
+            seen = _fingerprint(path)
+        if seen != meta.sha256:
+            raise DataError(
+                f"{path} has changed since it was made: images.npy and samples.csv have the sha256 {seen[:16]}…, "
+                f"meta.json says {meta.sha256[:16]}…. Restore the files, or prepare the store again."
+            )
         return cls(path, meta, images)
 
     def __len__(self) -> int:
@@ -122,13 +102,18 @@ class Store:
     @cached_property
     def samples(self) -> Samples:
         """The samples table, read at first use."""
-        return _read_samples(self.path / "samples.csv", self.meta)
+        path = self.path / "samples.csv"
+        with _reading(path):
+            return read_samples(path, self.meta.labels, self.meta.count)
 
     @cached_property
     def au_masks(self) -> NDArray[np.uint16] | None:
         """`(N, H, W)` uint16 masks of moved pixels, for drawn faces; else None."""
         path = self.path / "au_masks.npy"
-        return _map(path) if path.exists() else None
+        if not path.exists():
+            return None
+        with _reading(path):
+            return map_npy(path, "u2", self.images.shape[:3], HEADER_BYTES)
 
     def iter_images(self, batch: int = 512) -> Iterator[NDArray[np.uint8]]:
         """Stream the images in order, `(up to batch, H, W, C)` each, by plain reads: mapped pages count as RSS."""
@@ -159,17 +144,11 @@ class Store:
 
     def iter_samples(self) -> Iterator[Sample]:
         """Stream the samples in order, in flat memory; raises `DataError` at a row that is damaged."""
-        path = self.path / "samples.csv"
-        with _reading(path), path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            count = 0
-            for row in reader:
+        path, count = self.path / "samples.csv", 0
+        with _reading(path):
+            for _, sample in iter_rows(path, self.meta.labels):
                 if count == self.meta.count:
                     raise ValueError(f"more rows than the {count} of meta.json")
-                with _reading(f"{path}:{reader.line_num}"):
-                    if None in row or None in row.values():
-                        raise ValueError(f"{len(reader.fieldnames or ())} cells were expected")
-                    sample = _sample(row)
                 yield sample
                 count += 1
             if count != self.meta.count:
@@ -201,7 +180,10 @@ class Store:
     def openings(self) -> list[tuple[str, str]]:
         """When (UTC) and by which run the test part was opened, in order."""
         path = self.path / OPENINGS
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if not path.exists():
+            return []
+        with reading(path, DataError, "Remove it if it cannot be restored; the records of the runs say it still."):
+            lines = read_text(path).splitlines()
         return [(when, run_id) for when, _, run_id in (line.partition(",") for line in lines)]
 
 
@@ -225,13 +207,14 @@ class StoreWriter:
         expected = (self.crop.size, self.crop.size, self.crop.channels)
         if image.shape != expected or image.dtype != np.uint8:
             raise DataError(f"{sample.source}: the crop is {image.dtype} {image.shape}, expected uint8 {expected}.")
-        if not 0 <= sample.label < len(self.labels):
-            raise LabelError(f"{sample.source}: label {sample.label} is outside 0..{len(self.labels) - 1}.")
-        if sample.split not in SPLITS:
-            raise DataError(f"{sample.source}: the split is {sample.split!r}, expected one of {', '.join(SPLITS)}.")
+        try:
+            sample.check(len(self.labels))
+        except ValueError as error:
+            raise DataError(f"{first_line(sample.source)}: {error}.") from None
         if self._columns is None:
             self._columns = (list(sample.groups), list(sample.aus), bool(sample.soft))
-            self._rows.writerow(_header(self._columns, self.labels))
+            names, numbers, soft = self._columns
+            self._rows.writerow(columns_of(self.labels.names, names, numbers, soft=soft))
         groups, aus, soft = self._columns
         if len(sample.soft) != soft * len(self.labels):
             raise DataError(f"{sample.source}: {len(sample.soft)} soft labels; all samples have one a class, or none.")
@@ -350,39 +333,31 @@ def _check_target(path: Path, replace: bool) -> None:
         raise DataError(f"{path} exists and is not a store, so --force will not replace it. Choose another --out.")
 
 
-def _header(columns: tuple[list[str], list[int], bool], labels: LabelSet) -> list[str]:
-    groups, aus, soft = columns
-    return [
-        *("label", "split", "subject", "source"),
-        *(f"soft:{name}" for name in (labels.names if soft else ())),
-        *(f"group:{name}" for name in groups),
-        *(f"au:{au}" for au in aus),
-    ]
-
-
 def _fingerprint(folder: Path) -> str:
+    """The sha256 of images and samples, one after the other.
+
+    It is computed once a process and state of the files. What tells states apart (device, inode, size, times of
+    writing and of any change) is asked of the system anew each time and kept nowhere but in memory: a note on disk
+    could be as wrong as the files that it vouches for.
+    """
+    files = [folder / "images.npy", folder / "samples.csv"]
+    stats = [path.stat() for path in files]
+    return _hashed(*files, tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in stats))
+
+
+@lru_cache(maxsize=64)
+def _hashed(images: Path, samples: Path, _state: object) -> str:
     digest = hashlib.sha256()
-    for name in ("images.npy", "samples.csv"):
-        with (folder / name).open("rb") as file:
+    for path in (images, samples):
+        with path.open("rb") as file:
             while block := file.read(CHUNK):
                 digest.update(block)
     return digest.hexdigest()
 
 
-@contextmanager
-def _reading(part: Path | str) -> Iterator[None]:
-    """Say in a sentence why a part of a store, which the body reads, cannot be had."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{part} cannot be read ({error.strerror or error}).") from None
-    except (ValueError, KeyError, TypeError, EOFError, csv.Error) as error:
-        raise DataError(f"{part} is damaged ({error}). Prepare the store again.") from None
-
-
-def _map(path: Path) -> NDArray[Any]:
-    with _reading(path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+def _reading(part: Path) -> AbstractContextManager[None]:
+    """Around all that reads a part of a store: why it cannot be had becomes a sentence."""
+    return reading(part, DataError, "Restore it, or prepare the store again.")
 
 
 def _read_meta(path: Path) -> Meta:
@@ -390,45 +365,4 @@ def _read_meta(path: Path) -> Meta:
     if not file.is_file():
         raise DataError(f"{path} is not a store: it has no meta.json. Make one with `mien data prepare` or `draw`.")
     with _reading(file):
-        fields = json.loads(file.read_text(encoding="utf-8"))
-        fields["crop"] = CropSpec(**fields["crop"])
-        for name in ("labels", "skipped_examples", "notes"):
-            fields[name] = tuple(fields[name])
-        return Meta(**fields)
-
-
-def _read_samples(path: Path, meta: Meta) -> Samples:
-    with _reading(path):
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        columns = dict(zip(header, zip(*rows, strict=True), strict=True))
-        if len(rows) != meta.count:
-            raise ValueError(f"{len(rows)} rows where meta.json says {meta.count}")
-        return _samples(columns)
-
-
-def _sample(row: Mapping[str, str]) -> Sample:
-    return Sample(
-        label=int(row["label"]),
-        split=row["split"],
-        source=row["source"],
-        subject=row["subject"],
-        soft=tuple(float(cell) for name, cell in row.items() if name.startswith("soft:")),
-        groups={n.removeprefix("group:"): cell for n, cell in row.items() if n.startswith("group:")},
-        aus={int(n.removeprefix("au:")): float(cell) for n, cell in row.items() if n.startswith("au:")},
-    )
-
-
-def _samples(columns: Mapping[str, Sequence[str]]) -> Samples:
-    soft = [np.array(c, dtype=np.float32) for name, c in columns.items() if name.startswith("soft:")]
-    return Samples(
-        label=np.array(columns["label"], dtype=np.int64),
-        split=np.array(columns["split"]),
-        source=np.array(columns["source"]),
-        subject=np.array(columns["subject"]),
-        soft=np.stack(soft, axis=1) if soft else None,
-        groups={n.removeprefix("group:"): np.array(c) for n, c in columns.items() if n.startswith("group:")},
-        aus={
-            int(n.removeprefix("au:")): np.array(c, dtype=np.float32) for n, c in columns.items() if n.startswith("au:")
-        },
-    )
+        return from_json(read_bytes(file), Meta)

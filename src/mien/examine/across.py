@@ -123,14 +123,21 @@ def rows_by_store(runs: Sequence[Run], vary: Iterable[str] = ()) -> list[tuple[R
     return [collect(group, tuple(vary)).rows for group in done.values()]
 
 
-def stored(groups: Sequence[Sequence[Row]], rng: np.random.Generator, *, only: Collection[str] | None = None) -> Matrix:
+def stored(
+    groups: Sequence[Sequence[Row]],
+    rng: np.random.Generator,
+    *,
+    only: Collection[str] | None = None,
+    damaged: list[str] | None = None,
+) -> Matrix:
     """The matrix of what was tested before, by rows of each training store; cells not tested whole are left out.
 
     `only` names the fingerprints of the tested stores that count; None takes all. A row with nothing tested has its
-    own cell alone. Raises `RunError` where a file is damaged.
+    own cell alone. With `damaged`, a damaged file counts as nothing tested and its sentence goes there; else it raises
+    `RunError`.
     """
     rows = [row for group in groups for row in group if row.tests]
-    tests = [kept_tests(row, only) for row in rows]
+    tests = [kept_tests(row, only, damaged) for row in rows]
     corpora = {row.runs[0].data.fingerprint: row.runs[0].data.corpus for row in rows}
     corpora |= {key: one[0].corpus for by_store in tests for key, one in by_store.items() if key not in corpora}
     names = _names(corpora)

@@ -7,31 +7,36 @@ says of these faces (subjects, groups, votes), so that nothing needs the store a
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array, read_npz
 from ..atomic import new_file
 from ..calibration import Floats
 from ..classifier import fitted, logits_of
 from ..compare import Row
 from ..crop import CropSpec
 from ..data.store import Store
-from ..errors import BROKEN_ARCHIVE, DataError, LabelError, RunError
+from ..errors import DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
-from ..runs import DataFacts, Logits, Run
+from ..reading import Count, Fingerprint, Text, from_json, reading
+from ..runs import GROUP, LOGITS, DataFacts, Logits, Run
 from .familiar import count_copies
+from .kept import spared
 from .tested import Tested, among, votes_among
 
 __all__ = ["Kept", "as_tested", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
 
 PREFIX = "across-"
-KEYS = ("ids", "labels", "logits", "subjects")
-GROUP, VOTES = "group:", "votes"
-"""Names of what else is kept: a column an attribute, and the votes, `(n, 0)` where the store has none."""
+VOTES = "votes"
+"""Name of the votes, `(n, 0)` where the store has none; the first versions did not keep them."""
+KEPT = LOGITS | {"store": Array("U", ""), VOTES: Array("f8", "n V", optional=True)}
+"""Beside the logits, what the store is (`Facts` as JSON) and what its annotators say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,20 @@ class Kept:
     crop: CropSpec
     described: bool
     """Whether groups and votes were kept, if there are any: the first versions kept logits alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is kept of the store itself."""
+
+    fingerprint: Fingerprint
+    corpus: Text
+    labels: tuple[Text, ...]
+    crop: CropSpec
+    copies: Count | None
+
+    def __post_init__(self) -> None:
+        LabelSet(self.labels)
 
 
 Tests = Mapping[str, Sequence[Kept]]
@@ -83,13 +102,13 @@ def has_travelled(run: Run) -> bool:
     return any(run.path.glob(f"{PREFIX}*.npz"))
 
 
-def kept_tests(row: Row, only: Collection[str] | None = None) -> Tests:
-    """What all runs of a row have been tested on."""
+def kept_tests(row: Row, only: Collection[str] | None = None, damaged: list[str] | None = None) -> Tests:
+    """What all runs of a row have been tested on; `damaged` as in `kept.whole_rows`."""
     found: dict[str, list[Kept]] = {}
     for run in row.runs:
         for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
-            tested = _load(path)
-            if only is None or tested.fingerprint in only:
+            tested = spared(partial(_load, path, run), damaged)
+            if tested and (only is None or tested.fingerprint in only):
                 found.setdefault(tested.fingerprint, []).append(tested)
     return {key: tests for key, tests in found.items() if len(tests) == len(row.runs)}
 
@@ -127,7 +146,7 @@ def _test(run: Run, store: Store) -> None:
     index = class_index(run.data.labels, store.meta.labels, store.path)
     path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
     if path.exists():
-        kept = _load(path)
+        kept = _load(path, run)
         if not kept.described:
             _write(path, store, kept.logits, kept.copies)
         return
@@ -136,33 +155,32 @@ def _test(run: Run, store: Store) -> None:
 
 def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None:
     samples, rows = store.samples, logits.ids
-    facts = {
-        "fingerprint": store.meta.sha256,
-        "corpus": store.meta.corpus,
-        "labels": store.meta.labels,
-        "crop": asdict(store.meta.crop),
-        "copies": copies,
-    }
-    arrays = {key: getattr(logits, key) for key in KEYS}
+    meta = store.meta
+    facts = Facts(fingerprint=meta.sha256, corpus=meta.corpus, labels=meta.labels, crop=meta.crop, copies=copies)
+    arrays = {key: getattr(logits, key) for key in LOGITS if key != f"{GROUP}*"}
     arrays |= {f"{GROUP}{name}": column[rows] for name, column in samples.groups.items()}
     votes = store.votes(rows)
     arrays[VOTES] = np.empty((len(rows), 0)) if votes is None else votes
     with new_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, store=np.array(json.dumps(facts)), **arrays)
+        np.savez(file, allow_pickle=False, store=np.array(json.dumps(asdict(facts))), **arrays)
 
 
-def _load(path: Path) -> Kept:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            facts = json.loads(str(file["store"]))
-            groups = {key.removeprefix(GROUP): file[key] for key in file if key.startswith(GROUP)}
-            logits = Logits(groups=groups, **{key: file[key] for key in KEYS})
-            described = VOTES in file
-            votes = file[VOTES] if described and file[VOTES].size else None
-        facts |= {"labels": tuple(facts["labels"]), "crop": CropSpec(**facts["crop"])}
-        return Kept(logits=logits, votes=votes, described=described, **facts)
-    except (*BROKEN_ARCHIVE, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it and run `mien across` again.") from None
+def _load(path: Path, run: Run) -> Kept:
+    classes = len(run.data.labels)
+    with reading(path, RunError, "Remove it and run `mien across` again."):
+        arrays = read_npz(path, KEPT, K=classes)
+        facts = from_json(str(arrays.pop("store")), Facts)
+        votes = arrays.pop(VOTES, None)
+        logits = Logits.from_arrays(arrays)
+        logits.check(classes)
+        if votes is not None and votes.size and votes.shape[1] != len(facts.labels):
+            raise ValueError(f"it has votes for {votes.shape[1]} classes, expected {len(facts.labels)}")
+    return Kept(
+        logits=logits,
+        votes=votes if votes is not None and votes.size else None,
+        described=votes is not None,
+        **{each.name: getattr(facts, each.name) for each in fields(facts)},
+    )
 
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:

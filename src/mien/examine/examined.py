@@ -107,7 +107,11 @@ def check(comparison: Comparison, beside: Beside) -> None:
 
 
 def gather(
-    comparison: Comparison, rows: Sequence[Row], store: Store | None = None, beside: Beside | None = None
+    comparison: Comparison,
+    rows: Sequence[Row],
+    store: Store | None = None,
+    beside: Beside | None = None,
+    damaged: list[str] | None = None,
 ) -> Examined:
     """What was examined of `rows`, those of the comparison that a report shows.
 
@@ -116,10 +120,11 @@ def gather(
         rows: some of its rows.
         store: theirs, where it is still there; annotators' votes are in it.
         beside: the baseline, and runs of other folders.
+        damaged: takes the sentences of damaged files, which then count as nothing measured.
 
     Raises:
         CompareError: as `check` does.
-        RunError: a file in a run folder is damaged.
+        RunError: a file in a run folder is damaged, and `damaged` is None.
     """
     able, beside = [row for row in rows if row.tests], beside or Beside()
     check(comparison, beside)
@@ -136,12 +141,12 @@ def gather(
 
     shown = {row.name for row in able}
     baseline = [row for row in comparison.rows if row.name == beside.baseline and row.name not in shown]
-    measured = measured_rows([*able, *baseline])
+    measured = measured_rows([*able, *baseline], damaged)
     others = _elsewhere(beside.elsewhere, {row.name for row in able})
-    matrix = tried("matrix", lambda: _matrix([able, *others]), None)
+    matrix = tried("matrix", lambda: _matrix([able, *others], damaged), None)
     found = Examined(
         damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
-        places=tuple(_places(able, store, matrix)),
+        places=tuple(_places(able, store, matrix, damaged)),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
         noise=tried("noise", lambda: noise_curves(_noisy(beside.noise) or able, _rng()), ()),
         matrix=matrix,
@@ -212,13 +217,16 @@ def _values(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _places(rows: Sequence[Row], store: Store | None, matrix: Matrix | None) -> Iterator[Place]:
+def _places(
+    rows: Sequence[Row], store: Store | None, matrix: Matrix | None, damaged: list[str] | None
+) -> Iterator[Place]:
     """What groups and votes say at home, then wherever else rows were tested with all of their runs."""
     home = rows[0].runs[0].data.corpus
     yield place_of(home, home, most_accurate(rows), {row.name: at_home(row, store) for row in rows})
     if matrix is None:
         return
-    kept = [(row, kept_tests(row)) for row in rows]
+    said_already = None if damaged is None else list[str]()
+    kept = [(row, kept_tests(row, damaged=said_already)) for row in rows]
     for fingerprint, corpus in zip(matrix.fingerprints, matrix.corpora, strict=True):
         there = [(row, as_tested(row, tests[fingerprint])) for row, tests in kept if fingerprint in tests]
         judged = most_accurate([row for row, _ in there])
@@ -242,11 +250,11 @@ def place_of(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str,
     return Place(corpus=corpus, home=home, groups=groups, votes=votes, notes=tuple(notes))
 
 
-def _matrix(groups: Sequence[Sequence[Row]]) -> Matrix | None:
+def _matrix(groups: Sequence[Sequence[Row]], damaged: list[str] | None) -> Matrix | None:
     """The matrix, where it has more to say than every row's own test part."""
     if not any(has_travelled(run) for rows in groups for run in _runs(rows)):
         return None
-    matrix = stored(groups, _rng())
+    matrix = stored(groups, _rng(), damaged=damaged)
     return None if all(cell.own for cell in matrix.cells) else matrix
 
 

@@ -5,17 +5,21 @@ file that another version of the measurement wrote counts as nothing measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..arrays import Array, read_npz
 from ..atomic import new_file
 from ..compare import Row
-from ..errors import BROKEN_ARCHIVE, RunError
+from ..errors import RunError
+from ..reading import reading
 from ..runs import Run
 
-__all__ = ["Replicate", "read_arrays", "whole_rows", "write_arrays"]
+__all__ = ["Replicate", "read_arrays", "spared", "whole_rows", "write_arrays"]
 
 Replicate = tuple[int, int]
 """Seed and repetition of a cross-validation."""
@@ -28,31 +32,45 @@ def write_arrays(path: Path, suite: int, arrays: Mapping[str, Any]) -> None:
         np.savez_compressed(file, allow_pickle=False, suite=np.array(suite), **arrays)
 
 
-def read_arrays(path: Path, suite: int, keys: Sequence[str], command: str) -> dict[str, Any] | None:
-    """The arrays under `keys`; None where nothing was measured, or with another `suite`.
+def read_arrays(path: Path, suite: int, wanted: Mapping[str, Array], command: str) -> dict[str, NDArray[Any]] | None:
+    """The `wanted` arrays; None where nothing was measured, or with another `suite`.
 
     Raises `RunError`, which names the `command` to run again, where the file is damaged.
     """
     if not path.exists():
         return None
+    with reading(path, RunError, f"Remove it and run `{command}` again."):
+        if read_npz(path, {"suite": Array("i8", "")})["suite"] != suite:
+            return None
+        return read_npz(path, wanted)
+
+
+def spared(read: Callable[[], Measured], damaged: list[str] | None) -> Measured | None:
+    """What `read` gives; where its file is damaged and `damaged` takes the sentence, None."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {key: file[key] for key in keys} if int(file["suite"]) == suite else None
-    except BROKEN_ARCHIVE as error:
-        raise RunError(f"{path} is damaged ({error}). Remove it and run `{command}` again.") from None
+        return read()
+    except RunError as error:
+        if damaged is None:
+            raise
+        damaged.append(str(error))
+        return None
 
 
 def whole_rows(
-    rows: Sequence[Row], load: Callable[[Run], Measured | None], pool: Callable[[Sequence[Measured]], Measured]
+    rows: Sequence[Row],
+    load: Callable[[Run], Measured | None],
+    pool: Callable[[Sequence[Measured]], Measured],
+    damaged: list[str] | None = None,
 ) -> dict[str, dict[Replicate, Measured]]:
     """What `load` finds of each row, by its name and replicate, the folds of a cross-validation made one by `pool`.
 
-    Rows and replicates that are not measured whole are left out.
+    Rows and replicates that are not measured whole are left out. With `damaged`, a damaged file counts as nothing
+    measured and its sentence goes there; else it raises `RunError`.
     """
     found: dict[str, dict[Replicate, Measured]] = {}
     for row in rows:
         for replicate, runs in row.replicates.items():
-            parts = [part for run in runs if (part := load(run)) is not None]
+            parts = [part for run in runs if (part := spared(partial(load, run), damaged)) is not None]
             if len(parts) == row.folds:
                 found.setdefault(row.name, {})[replicate] = pool(parts)
     return found

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..calibration import Floats
 from ..compare import Row
 from ..errors import CompareError
@@ -38,7 +39,16 @@ LIMIT = 1000
 CLEAR = 4.0
 SUITE = 1
 """Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
-KEYS = ("ids", "labels", "subjects", "clean", "predicted", "corruptions")
+KEPT = {
+    "ids": Array("i8", "n"),
+    "labels": Array("i8", "n"),
+    "subjects": Array("U", "n"),
+    "clean": Array("u1", "n"),
+    "predicted": Array("u1", f"C {len(SEVERITIES)} n"),
+    "corruptions": Array("U", "C"),
+}
+
+
 Named = tuple[str, Sequence[Robustness]]
 
 
@@ -78,10 +88,11 @@ def load(run: Run) -> Robustness | None:
 
 def _read(run: Run) -> Robustness | None:
     """The same, whole or not: the corruptions so far, in their order."""
-    content = read_arrays(run.path / FILE, SUITE, KEYS, "mien robustness")
+    content = read_arrays(run.path / FILE, SUITE, KEPT, "mien robustness")
     if content is None:
         return None
-    return Robustness(**content | {"corruptions": tuple(content["corruptions"].tolist())})
+    names = tuple(content.pop("corruptions").tolist())
+    return Robustness(**content, corruptions=names)
 
 
 def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | None = None) -> Robustness:
@@ -121,12 +132,12 @@ def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
 
 def save(run: Run, measured: Robustness) -> None:
     """Write `robustness.npz` into the run's folder."""
-    write_arrays(run.path / FILE, SUITE, {key: getattr(measured, key) for key in KEYS})
+    write_arrays(run.path / FILE, SUITE, {key: getattr(measured, key) for key in KEPT})
 
 
-def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Robustness]]:
+def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict[str, dict[Replicate, Robustness]]:
     """What was measured of each row, by its name and replicate; see `kept.whole_rows`."""
-    return whole_rows(rows, load, _pooled)
+    return whole_rows(rows, load, _pooled, damaged)
 
 
 def pick_baseline(names: Sequence[str], wanted: str | None) -> str:

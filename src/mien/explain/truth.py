@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..compare import Row
 from ..data.splits import Fold
 from ..data.store import Store
@@ -44,8 +45,17 @@ CHANCES = ("area", "centre", "usual")
 """Fixed maps, the same for all methods and networks."""
 CONTROLS = ("others", "untrained")
 """Maps of the same method."""
-BY_FACE = ("ids", "labels", "subjects", "chance", "unit_area", "scores", "blank", "units")
-KEYS = (*BY_FACE, "methods", "action_units", "layer")
+BY_FACE = {
+    "ids": Array("i8", "n"),
+    "labels": Array("i8", "n"),
+    "subjects": Array("U", "n"),
+    "chance": Array("f4", f"{len(CHANCES)} 2 n"),
+    "unit_area": Array("f4", "U n"),
+    "scores": Array("f4", f"M {1 + len(CONTROLS)} 2 n"),
+    "blank": Array("b1", "M n"),
+    "units": Array("f4", "M U n"),
+}
+KEPT = BY_FACE | {"methods": Array("U", "M"), "action_units": Array("i8", "U"), "layer": Array("U", "")}
 
 Bools = NDArray[np.bool_]
 Images = NDArray[np.uint8]
@@ -92,11 +102,12 @@ def knows_truth(run: Run) -> bool:
 
 def load(run: Run) -> Grounding | None:
     """What was measured of a run, or None where nothing was, or with another suite."""
-    content = read_arrays(run.path / FILE, SUITE, KEYS, "mien explain RUNS --truth")
+    content = read_arrays(run.path / FILE, SUITE, KEPT, "mien explain RUNS --truth")
     if content is None:
         return None
-    names = {key: tuple(content[key].tolist()) for key in ("methods", "action_units")}
-    return Grounding(**content | names | {"layer": str(content["layer"])})
+    methods, units = (tuple(content.pop(key).tolist()) for key in ("methods", "action_units"))
+    layer = str(content.pop("layer"))
+    return Grounding(**content, methods=methods, action_units=units, layer=layer)
 
 
 def measure(
@@ -127,9 +138,9 @@ def measure(
     return found
 
 
-def measured_rows(rows: Sequence[Row]) -> dict[str, dict[Replicate, Grounding]]:
+def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict[str, dict[Replicate, Grounding]]:
     """What was measured of each row, by its name and replicate; see `kept.whole_rows`."""
-    return whole_rows(rows, load, _pooled)
+    return whole_rows(rows, load, _pooled, damaged)
 
 
 def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
@@ -235,4 +246,4 @@ def _only(part: Grounding, methods: tuple[str, ...]) -> Grounding:
 
 
 def _save(run: Run, found: Grounding) -> None:
-    write_arrays(run.path / FILE, SUITE, {key: getattr(found, key) for key in KEYS})
+    write_arrays(run.path / FILE, SUITE, {key: getattr(found, key) for key in KEPT})

@@ -58,6 +58,7 @@ def find_evaluation(evaluation: Evaluation) -> Judged:
         calibrated=tuple(calibrate_by(item, temperatures[item.name]) for item in shown),
         peeked=(),
         examined=evaluation.examined,
+        left_out=(),
         explained=(),
     )
 

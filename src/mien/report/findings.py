@@ -39,10 +39,13 @@ class Findings:
     explained: tuple[Truth, ...] | str
     """Empty where no explanation was held against the truth, which drawn faces alone know; the sentence that says why,
     where those that were do not fit together."""
+    left_out: tuple[str, ...]
+    """Which run folders and measurements are damaged and not in it, a sentence each."""
 
 
 def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
-    """Work it out; raises `CompareError` where `beside` does not fit, `RunError` where a run folder is damaged."""
+    """Work it out; raises `CompareError` where `beside` does not fit. What is damaged is left out and said."""
+    damaged: list[str] = []
     shown, store = select(comparison.rows), open_store(comparison.data)
     rows, known = [item.row for item in shown], store if isinstance(store, Store) else None
     return Findings(
@@ -52,13 +55,14 @@ def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
         shown=shown,
         calibrated=calibrate_rows(shown),
         peeked=peeked_rows(shown),
-        examined=gather(comparison, rows, known, beside) if shown else Examined(),
-        explained=_explained(rows),
+        examined=gather(comparison, rows, known, beside, damaged) if shown else Examined(),
+        explained=_explained(rows, damaged),
+        left_out=(*comparison.left_out, *dict.fromkeys(damaged)),
     )
 
 
-def _explained(rows: Sequence[Row]) -> tuple[Truth, ...] | str:
-    measured = measured_rows(rows)
+def _explained(rows: Sequence[Row], damaged: list[str]) -> tuple[Truth, ...] | str:
+    measured = measured_rows(rows, damaged)
     if not measured:
         return ()
     try:

@@ -33,6 +33,7 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "equal": dict(comparison.equal),
         "own": {key: dict(value) for key, value in comparison.own.items()},
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
+        "left_out": list(found.left_out),
         "verdicts": [_pair(pair) for pair in certainty.pairs],
         "recalls": _by_class(comparison.data.labels, certainty.recalls),
         "f1": _by_class(comparison.data.labels, certainty.f1),

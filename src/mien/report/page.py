@@ -101,7 +101,7 @@ def render(found: Findings, table: Table, sections: Sequence[Section], command: 
         certainty=certainty,
         sections=sections,
         finding=finding(comparison, certainty),
-        progress=progress_words(comparison),
+        progress=progress_words(comparison, found.left_out),
         differences=differences(comparison),
         conditions=conditions(comparison),
         command=command,

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,16 +77,16 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}\u00a0%"
 
 
-def progress_words(comparison: Comparison) -> str:
-    """How many runs are finished, failed and pending; empty where all are finished."""
+def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:
+    """How many runs are finished, failed and pending, and what is damaged; empty where all are finished and whole."""
     finished, failed = len(comparison.runs), sum(len(row.failures) for row in comparison.rows)
     pending = sum(row.pending for row in comparison.rows)
-    if not failed and not pending:
+    if not failed and not pending and not left_out:
         return ""
     parts = [f"{finished} of {finished + failed + pending} runs are finished"]
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{pending} are still to come; the page can be made again as they finish"] if pending else []
-    return ", ".join(parts) + "."
+    return " ".join([", ".join(parts) + ".", *left_out])
 
 
 def differences(comparison: Comparison) -> list[str]:
@@ -137,11 +137,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
-def _look(environment: dict[str, Any], key: str) -> Any:
+def _look(environment: Mapping[str, Any], key: str) -> Any:
     return environment.get(key, environment.get("machine", {}).get(key, "not recorded"))
 
 
-def _seen(environments: Sequence[dict[str, Any]], keys: Sequence[str]) -> str:
+def _seen(environments: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
     """Each different combination once."""
     return "; ".join(dict.fromkeys(", ".join(_said(key, _look(env, key)) for key in keys) for env in environments))
 

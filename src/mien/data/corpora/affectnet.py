@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from ...arrays import read_header, read_items
 from ...errors import BadSample, DataError
 from .pictures import SUFFIXES, inside, load_picture, require_folder
 from .protocol import Corpus, Entry, ReadOptions
@@ -90,8 +89,9 @@ def _code(path: Path) -> int:
     if path.stat().st_size > MAX_ARRAY_BYTES:
         raise BadSample(where, "not an array of one label")
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with path.open("rb") as file:
+            values = read_items(file, read_header(file))
+    except (OSError, ValueError):
         raise BadSample(where, "not an array that can be read") from None
     text = str(values.ravel()[0]) if values.size == 1 else f"{values.size} values"
     if text.removesuffix(".0") not in CODES:

@@ -10,33 +10,36 @@ import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ...arrays import MOST_BYTES, read_header, read_items
 from ...crop import MAX_SIDE
-from ...errors import BROKEN_ARCHIVE, BadSample, DataError
+from ...errors import BadSample, DataError
+from ...reading import LONGEST_TEXT, reading
 from .folder import SPLIT_NAMES
 from .protocol import Corpus, Entry, ReadOptions
 
 __all__ = ["read"]
 
 SMALL = ("labels", "class_names", "subjects", "split", "soft")
-MAX_BYTES_A_ROW = 4096
+MOST_PIXELS = 1 << 21
+"""Of one picture, about 1400 × 1400: a window of them waits in memory to be cut."""
+MOST_CLASSES = 1000
+MOST_ROWS = 5_000_000
+"""Each costs a few hundred bytes, beside its picture."""
+REMEDY = "Write it again with numpy.savez, without pickled objects."
 
 
 def read(root: Path, options: ReadOptions) -> Corpus:
     """Read an `.npz` file."""
     if not root.is_file():
         raise DataError(f"{root} is not a file; the npz corpus is one .npz file.")
-    try:
-        with zipfile.ZipFile(root) as archive:
-            shape = _images_shape(archive, root)
-            arrays = {name: _small(archive, name, shape[0]) for name in SMALL if f"{name}.npy" in archive.namelist()}
-    except BROKEN_ARCHIVE as error:
-        raise DataError(f"{root} cannot be read as an .npz without pickled objects ({error}).") from None
+    with reading(root, DataError, REMEDY), zipfile.ZipFile(root) as archive:
+        shape = _images_shape(archive, root)
+        arrays = _small(archive)
     if shape[0] == 0:
         raise DataError(f"{root} holds zero images.")
     classes, labels = _labels(root, arrays, shape[0])
@@ -51,34 +54,43 @@ def read(root: Path, options: ReadOptions) -> Corpus:
     )
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = npy.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"an array of version {version}")
-    shape, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    if fortran or dtype.hasobject:
-        raise ValueError("an array in column order or of objects")
-    return shape, dtype
-
-
 def _images_shape(archive: zipfile.ZipFile, root: Path) -> tuple[int, ...]:
-    if "images.npy" not in archive.namelist() or "labels.npy" not in archive.namelist():
-        raise DataError(f"{root} holds {archive.namelist()[:12]}, but needs images.npy and labels.npy.")
+    names = archive.namelist()
+    if "images.npy" not in names or "labels.npy" not in names:
+        raise DataError(f"{root} holds {names[:12]}, but needs images.npy and labels.npy.")
     with archive.open("images.npy") as file:
-        shape, dtype = _header(file)
+        header = read_header(file)
+    shape = header.shape
     good = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-    if dtype != np.uint8 or not good or not all(1 <= side <= MAX_SIDE for side in shape[1:3]):
-        raise DataError(f"{root} has images {dtype} {shape}; expected uint8 (N, H, W) or (N, H, W, 1 or 3).")
+    if header.dtype != np.uint8 or not good or not all(1 <= side <= MAX_SIDE for side in shape[1:3]):
+        raise DataError(f"{root} has images {header}; expected uint8 (N, H, W) or (N, H, W, 1 or 3).")
+    if header.fortran:
+        raise DataError(f"{root} has images in column order; write them again through numpy.ascontiguousarray.")
+    if shape[1] * shape[2] > MOST_PIXELS or shape[0] > MOST_ROWS:
+        raise DataError(
+            f"{root} has images {header}; expected at most {MOST_ROWS:,} of {MOST_PIXELS:,} pixels each. Larger ones "
+            "are imported from files: --corpus folder or csv."
+        )
     return shape
 
 
-def _small(archive: zipfile.ZipFile, name: str, count: int) -> NDArray[Any]:
-    with archive.open(f"{name}.npy") as file:
-        shape, dtype = _header(file)
-        rows, size = int(np.prod(shape, dtype=np.int64)), dtype.itemsize
-        if rows * size > max(count, 1000) * MAX_BYTES_A_ROW:
-            raise ValueError(f"{name} has the shape {shape}")
-        return np.frombuffer(file.read(rows * size), dtype).reshape(shape)
+def _small(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    """The arrays that are read whole, within a limit on all of them together."""
+    found, left = {}, MOST_BYTES
+    for name in SMALL:
+        if f"{name}.npy" not in archive.namelist():
+            continue
+        with archive.open(f"{name}.npy") as file:
+            header = read_header(file)
+            left -= header.bytes
+            letters = header.dtype.itemsize // 4 if header.dtype.kind == "U" else 0
+            if left < 0 or letters > LONGEST_TEXT:
+                raise ValueError(
+                    f"{name} is {header}; expected texts of at most {LONGEST_TEXT} letters, and at most "
+                    f"{MOST_BYTES >> 20} MB beside the images"
+                )
+            found[name] = read_items(file, header)
+    return found
 
 
 def _labels(root: Path, arrays: dict[str, NDArray[Any]], count: int) -> tuple[tuple[str, ...], list[int | str]]:
@@ -88,10 +100,15 @@ def _labels(root: Path, arrays: dict[str, NDArray[Any]], count: int) -> tuple[tu
         raise DataError(f"{root} has {count} images, but labels of shape {labels.shape}.")
     if labels.dtype.kind == "U":
         names = tuple(sorted(set(labels.tolist())))
-        return names, [names.index(label) for label in labels.tolist()]
+        if len(names) > MOST_CLASSES:
+            raise DataError(f"{root} has {len(names):,} different labels; expected at most {MOST_CLASSES:,}.")
+        codes = {name: code for code, name in enumerate(names)}
+        return names, [codes[label] for label in labels.tolist()]
     if labels.dtype.kind not in "iu" or "class_names" not in arrays:
         raise DataError(f"{root} has labels of {labels.dtype}; expected names, or codes with an array class_names.")
-    names = tuple(str(name) for name in arrays["class_names"].tolist())
+    names = tuple(str(name) for name in arrays["class_names"].ravel()[: MOST_CLASSES + 1].tolist())
+    if len(names) > MOST_CLASSES:
+        raise DataError(f"{root} has more than {MOST_CLASSES:,} class_names.")
     return names, [code if 0 <= code < len(names) else f"{code}" for code in labels.tolist()]
 
 
@@ -143,13 +160,12 @@ def _same(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _pictures(root: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
     size = int(np.prod(shape[1:], dtype=np.int64))
-    try:
-        with zipfile.ZipFile(root) as archive, archive.open("images.npy") as file:
-            _header(file)
-            for row in range(shape[0]):
-                data = file.read(size)
-                if len(data) < size:
-                    raise DataError(f"{root.name} ends in image {row} of {shape[0]}: the file is truncated.")
-                yield np.frombuffer(data, np.uint8).reshape(shape[1:])
-    except BROKEN_ARCHIVE as error:
-        raise DataError(f"{root} is damaged ({error}).") from None
+    with reading(root, DataError, REMEDY), zipfile.ZipFile(root) as archive, archive.open("images.npy") as file:
+        read_header(file)
+        for row in range(shape[0]):
+            data = file.read(size)
+            if len(data) < size:
+                raise DataError(f"{root.name} ends in image {row} of {shape[0]}: the file is truncated.")
+            yield np.frombuffer(data, np.uint8).reshape(shape[1:])
+        if file.read(1):
+            raise ValueError(f"images holds more than the {shape[0]} images that it declares")

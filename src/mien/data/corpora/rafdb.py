@@ -15,7 +15,7 @@ from ...errors import BadSample, DataError
 from . import folder
 from .pictures import inside, load_picture, require_folder
 from .protocol import Corpus, Entry, ReadOptions
-from .tables import count_lines, table
+from .tables import bounded, count_lines, table
 
 __all__ = ["CLASSES", "read"]
 
@@ -26,6 +26,8 @@ LABELS = Path("EmoLabel/list_patition_label.txt")
 """The official name, with its missing letter."""
 MANUAL = Path("Annotation/manual")
 """Of each picture: five lines of landmarks, then one line each with the codes of the attributes below."""
+MOST_BYTES = 1 << 16
+"""Of the annotation of one picture; RAF-DB's have some hundred."""
 LANDMARK_LINES = 5
 ATTRIBUTES = {
     "gender": ("male", "female", "unsure"),
@@ -68,7 +70,7 @@ def _official(root: Path) -> Corpus:
 
 def _listed(root: Path, labels: Path) -> Iterator[Entry | BadSample]:
     with labels.open(encoding="utf-8-sig", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(bounded(labels, file), start=1):
             if line.strip():
                 yield _listed_entry(root, line.split(), f"{labels.name}:{number}")
 
@@ -100,6 +102,8 @@ def _attributes(root: Path, stem: str) -> dict[str, str]:
     path = inside(root, (MANUAL / name).as_posix(), name)
     if not path.is_file():
         return dict.fromkeys(ATTRIBUTES, "")
+    if path.stat().st_size > MOST_BYTES:
+        raise BadSample(name, f"{path.stat().st_size:,} bytes, expected at most {MOST_BYTES:,}")
     codes = path.read_text(encoding="utf-8", errors="replace").split("\n")[LANDMARK_LINES:]
     codes = [code.strip() for code in codes if code.strip()]
     if len(codes) != len(ATTRIBUTES):

@@ -4,16 +4,20 @@ Header cells are stripped (`icml_face_data.csv` says `emotion, Usage, pixels`) a
 case. A row that cannot be used is a `BadSample` in the stream; a table that cannot be used is a `DataError`.
 """
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from ...errors import BadSample, DataError
+from ...shown import first_line
 
-__all__ = ["Row", "count_lines", "header", "lines", "table"]
+__all__ = ["Row", "bounded", "count_lines", "header", "lines", "table"]
 
 CHUNK = 1 << 20
+LONGEST_LINE = 1 << 20
+"""Letters. A row of FER2013 has up to 9,300; a cell has at most 131,072, the limit of Python's csv."""
 
 
 class Row(NamedTuple):
@@ -46,8 +50,12 @@ def table(path: Path, required: Sequence[str], columns: Sequence[str] | None = N
     missing = [name for name in required if name not in names]
     if missing:
         raise DataError(
-            f"{path.name} has the columns {list(names)[:12]}, but needs {list(required)}: {missing} missing."
+            f"{path.name} has the columns {first_line(list(names[:12]))}, but needs {list(required)}: {missing} "
+            "missing."
         )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path.name} has more than one column {first_line(twice[0])!r}. Rename or remove one.")
     rows = lines(path)
     if columns is None:
         next(rows)
@@ -55,10 +63,13 @@ def table(path: Path, required: Sequence[str], columns: Sequence[str] | None = N
 
 
 def lines(path: Path) -> Iterator[tuple[int, list[str]] | BadSample]:
-    """Stream (line number, cells) of a CSV file without its blank rows."""
+    """Stream (line number, cells) of a CSV file without its blank rows; lines end in LF, CR LF or CR.
+
+    Raises `DataError` where it is no text, or has a line longer than any table's.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(bounded(path, file), strict=True)
             while True:
                 try:
                     cells = next(reader)
@@ -67,28 +78,50 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]] | BadSample]:
                     continue
                 except StopIteration:
                     return
-                if cells:
+                if any("\0" in cell for cell in cells):
+                    yield BadSample(f"{path.name}:{reader.line_num}", "not a row of a CSV file (it holds NUL bytes)")
+                elif cells:
                     yield reader.line_num, cells
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text, so it is no table of labels.") from None
+        raise DataError(f"{path} is not UTF-8 text{_utf16(path)}. Save the table as CSV in UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def count_lines(path: Path, *words: bytes) -> tuple[int, set[bytes]]:
-    """Count the lines of a file, and say which of `words` occur in it, reading it once as bytes."""
-    count, found, tail, last = 0, set[bytes](), b"", b"\n"
+    """Count the lines of a file that are not blank, and say which of `words` occur in it, reading it once as bytes.
+
+    Lines end in LF, CR LF or CR, as `lines` reads them.
+    """
+    count, found, tail, begun = 0, set[bytes](), b"", False
     overlap = max((len(word) for word in words), default=0)
     try:
         with path.open("rb") as file:
             while block := file.read(CHUNK):
-                count += block.count(b"\n")
+                *whole, last = [*block.splitlines(), *([b""] if block[-1:] in b"\r\n" else [])]
+                count += sum(map(bool, whole)) + (begun and whole[:1] == [b""])
+                begun = bool(last) or (begun and not whole)
                 window = tail + block
                 found |= {word for word in words if word not in found and word in window}
-                tail, last = window[-overlap:] if overlap else b"", block[-1:]
+                tail = window[-overlap:] if overlap else b""
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
-    return count + (last != b"\n"), found
+    return count + begun, found
+
+
+def bounded(path: Path, file: TextIO) -> Iterator[str]:
+    """The lines of a text file, none of them longer than `LONGEST_LINE`: one without an end would fill the memory."""
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{path}:{number} is longer than {LONGEST_LINE:,} letters, so it is no row of a table.")
+        yield line
+
+
+def _utf16(path: Path) -> str:
+    with path.open("rb") as file:
+        return " but UTF-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ""
 
 
 def _row(path: Path, names: Sequence[str], line: tuple[int, list[str]] | BadSample) -> Row | BadSample:

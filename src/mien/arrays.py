@@ -1,0 +1,161 @@
+"""The one reader of `.npy` and `.npz`: the header first, then the check, then the memory.
+
+In: a file, and for each array what it has to be, `Array("f4", "n K")`: its type and its axes, by name or number. A
+name is one size in all arrays of a file. Out: the arrays. A header that asks for more than the file holds, or an
+archive that unpacks to far more than its own size, is refused before memory is asked for. Nothing is unpickled.
+
+All functions raise `ValueError`, or what `zipfile` raises, for a file that does not fit: call them inside `reading`.
+"""
+
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from .reading import LONGEST_TEXT
+
+__all__ = ["Array", "Header", "map_npy", "read_header", "read_items", "read_npz"]
+
+MOST_BYTES = 256 << 20
+"""An archive unpacks to so much, or to its own size on disk where that is more."""
+LONGEST_ENTRY = 1 << 16
+"""Letters of a text that stands alone, such as facts as JSON."""
+KINDS = {"U": "text", "f4": "float32", "f8": "float64", "i8": "int64", "u1": "uint8", "u2": "uint16", "b1": "bool"}
+
+
+@dataclass(frozen=True)
+class Array:
+    """What an array has to be."""
+
+    kind: str
+    """A key of `KINDS`; numpy's name of the type."""
+    axes: str
+    """A name or a number an axis, with spaces between: "n K", "3 2 n"; empty for one value."""
+    optional: bool = False
+    """Whether the file may lack it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    """Whether the array lies column by column."""
+    offset: int
+    """Bytes before the first item."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all items; a header may declare more than any machine has."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """Read the header of an array at the start of a file; raises `ValueError` where it is none that mien reads."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            version = npy.read_magic(file)
+            reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+            shape, fortran, dtype = reader(file)
+    except Exception as error:  # numpy parses it as Python: its own errors, those of the parser, MemoryError
+        raise ValueError(f"its header is not one of an array ({type(error).__name__})") from None
+    if dtype.hasobject or dtype.subdtype or dtype.names or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError(f"it holds {str(dtype)[:80]}; expected an array of numbers or texts")
+    return Header(shape, dtype, bool(fortran), file.tell())
+
+
+def read_items(file: IO[bytes], header: Header) -> NDArray[Any]:
+    """Read the items that stand behind a header, all of them and nothing more."""
+    content = bytearray(file.read(header.bytes))
+    if len(content) < header.bytes or file.read(1):
+        seen = "fewer" if len(content) < header.bytes else "more"
+        raise ValueError(f"it holds {seen} bytes than {header}")
+    flat = np.frombuffer(content, header.dtype)
+    _check_texts(flat)
+    return flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
+
+
+def read_npz(path: Path, wanted: Mapping[str, Array], **sizes: int) -> dict[str, NDArray[Any]]:
+    """Read the `wanted` arrays of an `.npz`; a name that ends in `*` stands for all that begin so.
+
+    Args:
+        path: the file.
+        wanted: what each array has to be, by name; other arrays of the file are passed over.
+        sizes: of axes that are known beforehand, by name.
+    """
+    most, found = max(MOST_BYTES, path.stat().st_size), {}
+    with zipfile.ZipFile(path) as archive:
+        for name, expected in _named(archive, wanted):
+            with archive.open(f"{name}.npy") as file:
+                header = read_header(file)
+                _check(name, header, expected, sizes)
+                most -= header.bytes
+                if most < 0:
+                    raise ValueError(f"{name} is {header}, far larger than the file")
+                found[name] = read_items(file, header)
+    return found
+
+
+def map_npy(path: Path, kind: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+    """Map an `.npy` of this type and shape, whose items begin at `offset`, into memory, read-only.
+
+    Raises `ValueError` where it is another.
+    """
+    with path.open("rb") as file:
+        header = read_header(file)
+    if header.shape != shape or header.dtype != np.dtype(kind) or header.fortran:
+        raise ValueError(f"it holds {header}, expected {KINDS[kind]} {shape}")
+    if (path.stat().st_size, header.offset) != (offset + header.bytes, offset):
+        raise ValueError(f"it has {path.stat().st_size:,} bytes, expected {offset + header.bytes:,}")
+    return np.memmap(path, header.dtype, mode="r", offset=offset, shape=shape)
+
+
+def _named(archive: zipfile.ZipFile, wanted: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """The arrays to read, each with what it has to be; raises `ValueError` for one that is missing."""
+    names = dict.fromkeys(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
+    for wish, expected in wanted.items():
+        if wish.endswith("*"):
+            yield from ((name, expected) for name in names if name.startswith(wish[:-1]))
+        elif wish in names:
+            yield wish, expected
+        elif not expected.optional:
+            raise ValueError(f"it has no array {wish}")
+
+
+def _check(name: str, header: Header, expected: Array, sizes: dict[str, int]) -> None:
+    """Raise `ValueError` for another type or shape; axes that are named for the first time get their size."""
+    axes = expected.axes.split()
+    fits = header.dtype.kind == "U" if expected.kind == "U" else header.dtype == np.dtype(expected.kind)
+    if fits and len(header.shape) == len(axes):
+        named = dict(zip(axes, header.shape, strict=True)) | sizes
+        known = tuple(int(axis) if axis.isdecimal() else named[axis] for axis in axes)
+        if known == header.shape and _letters(header) <= (LONGEST_TEXT if axes else LONGEST_ENTRY):
+            sizes |= {axis: size for axis, size in zip(axes, header.shape, strict=True) if not axis.isdecimal()}
+            return
+    said = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+    raise ValueError(f"{name} is {header}, expected {KINDS[expected.kind]} ({said})")
+
+
+def _letters(header: Header) -> int:
+    return header.dtype.itemsize // 4 if header.dtype.kind == "U" else 0
+
+
+def _check_texts(flat: NDArray[Any]) -> None:
+    """Raise `ValueError` for numbers that stand for no letter: they would fail wherever the text is used."""
+    if flat.dtype.kind == "U" and flat.size:
+        codes = flat.view(flat.dtype.byteorder.replace("|", "=") + "u4")
+        if (codes > 0x10FFFF).any() or ((codes >= 0xD800) & (codes < 0xE000)).any():
+            raise ValueError("a text in it holds what is no letter")
