@@ -14,11 +14,10 @@ FLOORS: list[str] = [
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
     " data.clean data.deal data.splits data.batches data.augment data classifier models faces card modelfile"
     " bundle data.teach session video images predict summary annotate explain.occlusion",
-    "data.batches data.augment data models faces card modelfile bundle data.teach session video predict summary"
-    " annotate explain.occlusion runs checkpoint threads train evaluate to_onnx export",
-    "runs checkpoint train evaluate export compare engines examine explain",
-    "compare engines examine explain report",
-    "report __init__ server cli __main__",
+    "runs checkpoint threads train evaluate to_onnx export",
+    "compare engines examine explain",
+    "report",
+    "__init__ server cli __main__",
 ]
 """From the ground up. A name stands for a module, or for a package with all that is in it."""
 
