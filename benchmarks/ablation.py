@@ -53,7 +53,7 @@ def train(recipe: Recipe, variants: Sequence[str], store: Store, folder: Path) -
     for name in variants:
         planned[name] = plan(recipe.changed(VARIANTS[name]), store, folder)
     every = [run for runs in planned.values() for run in runs]
-    with watch(len(every)) as progress:
+    with watch(every) as progress:
         finish(every, progress)
     return planned
 

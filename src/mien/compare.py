@@ -118,6 +118,7 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split,
     `RunError` where the folder cannot be written; then no run folder was made.
     """
+    from .room import check_room
     from .train import rehearse
 
     def new(settings: Settings) -> bool:
@@ -129,7 +130,9 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
         for fold in range(fold_count(store, settings.data))
     )
     for settings in {_shapes(cell): cell for cell in cells if new(cell)}.values():
-        rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
+        shape = {"classes": len(store.labels), "size": store.meta.crop.size}
+        check_room(settings, **shape)
+        rehearse(settings, **shape)
     folds: dict[DataSettings, Fold] = {}
     for settings in cells:
         if settings.data not in folds:
@@ -138,10 +141,10 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
 
 
 def _shapes(settings: Settings) -> tuple[object, ...]:
-    """What decides whether a network fits the faces."""
+    """What decides whether a network fits the faces, and its training into memory."""
     options = settings.train
     model = replace(settings.model, dropout=0.0, block_dropout=0.0)
-    return model, options.sizes, options.batch_size, options.micro_batch
+    return model, options.sizes, options.batch_size, options.micro_batch, options.optimizer, bool(options.ema)
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "peak_memory_mb", "versions"]
+__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "memory_bytes", "peak_memory_mb", "versions"]
 
 KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
 """Asks glibc to keep the pages of dead tensors for the next ones."""
@@ -43,6 +43,14 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def memory_bytes() -> int:
+    """Memory of this machine, or what its container may take of it (Linux); swapped pages are not counted."""
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
+    total = psutil.virtual_memory().total
+    return min(total, int(allowed)) if allowed.isdigit() else total
 
 
 def versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .shown import visible
 
-__all__ = ["SECONDS_BETWEEN_LINES", "progress", "track"]
+__all__ = ["SECONDS_BETWEEN_LINES", "about", "progress", "track"]
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 30.0
@@ -52,6 +52,17 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             advance(1)
 
 
+def about(seconds: float) -> str:
+    """A length of time for people: `about 40 s`, `about 12 min`, `about 3 h 20 min`, `about 61 h`."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"about {minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"about {hours} h {rest} min" if hours < 10 and rest else f"about {round(minutes / 60)} h"
+
+
 def _plain(what: str, total: int | None) -> Callable[[int], None]:
     started = last = time.monotonic()
     done = 0
@@ -68,7 +79,7 @@ def _plain(what: str, total: int | None) -> Callable[[int], None]:
 
 
 def _line(done: int, total: int | None, seconds: float) -> str:
-    """'1200 of 5000, about 95 s left' where the total is known, else '1200 in 30 s'."""
+    """'1200 of 5000, about 40 s left' where the total is known, else '1200 in 30 s'."""
     if total is None or done == 0:
         return f"{done} in {seconds:.0f} s"
-    return f"{done} of {total}, about {max(0, total - done) * seconds / done:.0f} s left"
+    return f"{done} of {total}, {about(max(0, total - done) * seconds / done)} left"

@@ -1,31 +1,45 @@
 """A long grid as the user sees it: one bar for the run under way, one for the grid, each with the time left.
 
-Where stderr is no terminal, a plain line every half minute says the same.
+Where stderr is no terminal, a plain line every half minute says the same. Where the first seconds on a processor tell
+that the grid takes hours, one line says so, and what is shorter.
 """
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from mien.progress import SECONDS_BETWEEN_LINES
+from mien.engines.forecast import Forecast
+from mien.engines.local import Report, Told
+from mien.engines.work import pick_device
+from mien.progress import SECONDS_BETWEEN_LINES, about
 from mien.runs import Run
 from mien.train import Progress
 
 __all__ = ["watch"]
 
-Report = Callable[[Run, Progress | None], None]
+SECONDS_SEEN = 10.0
+"""Seconds of training after which the time of the whole grid is estimated."""
+LONG_SECONDS = 3600.0
+"""A grid that takes longer on a processor is announced."""
 
 
 @contextmanager
-def watch(count: int) -> Iterator[Report]:
-    """Yield the function that an engine reports to; `count` is the number of runs in the grid."""
+def watch(runs: Sequence[Run], shorter: str = "") -> Iterator[Report]:
+    """Yield the function that an engine reports to.
+
+    Args:
+        runs: the grid.
+        shorter: what to do instead, a sentence, if it takes hours.
+    """
+    forecast = Forecast(runs)
     if not sys.stderr.isatty():
-        yield _lines(count)
+        yield _Lines(forecast, len(runs), shorter).report
         return
     columns = (
         TextColumn("{task.description}"),
@@ -37,49 +51,106 @@ def watch(count: int) -> Iterator[Report]:
         TextColumn("{task.fields[figures]}"),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
-        yield _bars(bars, count)
+        yield _Bars(forecast, len(runs), shorter, bars=bars).report
 
 
-def _bars(bars: Bars, count: int) -> Report:
-    grid = bars.add_task(f"grid of {count}", total=float(count), figures="")
-    under_way: dict[str, int] = {}
-    ended = 0
+@dataclass
+class _Watch:
+    """What is known of a grid while it trains; how it is shown is left to the two kinds."""
 
-    def report(run: Run, progress: Progress | None) -> None:
-        nonlocal ended
-        if progress is None:
-            ended += 1
-            bars.update(grid, completed=ended)
-            if run.id in under_way:
-                bars.update(under_way[run.id], completed=1.0)  # type: ignore[arg-type]
+    forecast: Forecast
+    count: int
+    shorter: str
+    ended: int = 0
+    announced: bool = False
+    noted: set[str] = field(default_factory=set)
+    """Runs whose note was shown."""
+
+    def report(self, run: Run, told: Told) -> None:
+        """Take what the engine says."""
+        if isinstance(told, Progress):
+            if told.note and run.id not in self.noted:
+                self.noted.add(run.id)
+                self.say(f"{run.id}: {told.note}")
+            self.forecast.see(run, told.done)
+            self.moved(run, told)
+            self._announce()
+        elif told is None:
+            self.ended += 1
+            self.forecast.end(run)
+            self.finished(run)
+        else:
+            self.say(f"{run.id}: {told}")
+
+    def moved(self, run: Run, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def finished(self, run: Run) -> None:
+        raise NotImplementedError
+
+    def say(self, line: str) -> None:
+        raise NotImplementedError
+
+    def _announce(self) -> None:
+        """Say once, when the speed is known, that the grid takes hours."""
+        if self.announced or self.forecast.seconds_seen < SECONDS_SEEN:
             return
-        if run.id not in under_way:
-            under_way[run.id] = bars.add_task(run.id, total=1.0, figures="")
-            if progress.note:
-                bars.console.print(f"{run.id}: {progress.note}", highlight=False, markup=False, soft_wrap=True)
-        bars.update(under_way[run.id], completed=progress.done, figures=_figures(progress))  # type: ignore[arg-type]
-        bars.update(grid, completed=ended + progress.done)
-
-    return report
+        self.announced, left = True, self.forecast.all_left
+        if left and left > LONG_SECONDS and pick_device().type == "cpu":
+            runs = f"The {self.count} runs take" if self.count > 1 else "The run takes"
+            self.say(f"{runs} {about(left)} on this processor. {self.shorter}".strip())
 
 
-def _lines(count: int) -> Report:
-    ended, last = 0, time.monotonic()
-    noted: set[str] = set()
+@dataclass
+class _Bars(_Watch):
+    """Bars on a terminal."""
 
-    def report(run: Run, progress: Progress | None) -> None:
-        nonlocal ended, last
-        if progress and progress.note and run.id not in noted:
-            noted.add(run.id)
-            _print(f"{run.id}: {progress.note}")
-        if progress is None:
-            ended += 1
-            _print(f"{ended} of {count} runs: {run.id} {run.record.status}")
-        elif time.monotonic() - last > SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            _print(f"{ended + 1} of {count} runs: {run.id} {progress.done:.0%} {_figures(progress)}")
+    bars: Bars = field(kw_only=True)
 
-    return report
+    def __post_init__(self) -> None:
+        self.grid = self.bars.add_task(f"grid of {self.count}", total=self.forecast.total, figures="")
+        self.under_way: dict[str, int] = {}
+
+    def moved(self, run: Run, progress: Progress) -> None:
+        if run.id not in self.under_way:
+            self.under_way[run.id] = self.bars.add_task(run.id, total=1.0, figures="")
+        self.bars.update(self.under_way[run.id], completed=progress.done, figures=_figures(progress))  # type: ignore[arg-type]
+        self.bars.update(self.grid, completed=self.forecast.done)
+
+    def finished(self, run: Run) -> None:
+        self.bars.update(self.grid, completed=self.forecast.done)
+        if run.id in self.under_way:
+            self.bars.update(self.under_way[run.id], completed=1.0)  # type: ignore[arg-type]
+
+    def say(self, line: str) -> None:
+        self.bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@dataclass
+class _Lines(_Watch):
+    """Lines in a log."""
+
+    last: float = field(default_factory=lambda: time.monotonic())
+
+    def moved(self, run: Run, progress: Progress) -> None:
+        if time.monotonic() - self.last > SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            self.say(
+                f"{self.ended + 1} of {self.count} runs: {run.id} {progress.done:.0%} {_figures(progress)}"
+                f"{self._left(run)}"
+            )
+
+    def finished(self, run: Run) -> None:
+        self.say(f"{self.ended} of {self.count} runs: {run.id} {run.record.status}")
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def _left(self, run: Run) -> str:
+        own, every = self.forecast.left(run), self.forecast.all_left
+        if own is None or every is None:
+            return ""
+        return f", {about(own)} left" + (f", {about(every)} for all runs" if self.count > 1 else "")
 
 
 def _figures(progress: Progress) -> str:
@@ -87,7 +158,3 @@ def _figures(progress: Progress) -> str:
         f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f} "
         f"accuracy {progress.accuracy:.3f} {progress.images_per_second:.0f} images/s"
     )
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

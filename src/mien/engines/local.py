@@ -29,11 +29,15 @@ if sys.platform == "win32":
 else:
     from multiprocessing.connection import Connection
 
-__all__ = ["finish"]
+__all__ = ["Report", "Told", "finish"]
 
-Report = Callable[[Run, Progress | None], None]
+Told = Progress | str | None
+"""How far a run is; a sentence about it; None when it has ended."""
+Report = Callable[[Run, Told], None]
 Work = Callable[[Path, Connection, Connection], None]
 """What a process does with the run in a folder: it sends progress into one pipe, and gets orders from the other."""
+ATTEMPTS = 2
+"""A crash may have been an accident, such as memory that another process held."""
 KILLED = 9
 """Number of the signal that a system without memory ends processes with."""
 
@@ -42,20 +46,30 @@ def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) 
     """Finish all `runs`, reporting progress, and None when a run has ended.
 
     `teach_peeking` trains again what was finished without it: the same weights, and every epoch seen on the test.
-    A run that fails or crashes is marked, and the next one starts. A crashed run is tried again when its turn comes
-    again; a failed one is not, for its loss would become the same. Raises `KeyboardInterrupt` after SIGINT or
+    A run that fails or crashes twice is marked, and the next one starts. Asked to finish them again, the engine tries a
+    crashed run again; not a failed one, for its loss would become the same. Raises `KeyboardInterrupt` after SIGINT or
     SIGTERM, when the run under way has saved itself, and `RunError` where a run folder cannot be worked in.
     """
     for run in runs:
         if teach_peeking and run.finished and not run.peeking:
             run.update(status="running")
         if not run.finished and run.record.status != "failed":
-            code = _in_fresh_process(_train_and_peek if teach_peeking else _train, run, report)
-            if code:
-                run.update(status="crashed", reason=_crash(code))
+            _attempt(_train_and_peek if teach_peeking else _train, run, report)
         if run.finished and not run.record.costs.predict_batch:
             _in_fresh_process(_measure, run, report)  # should it crash, the figures stay undefined, the run finished
         report(run, None)
+
+
+def _attempt(work: Work, run: Run, report: Report) -> None:
+    """Train a run; where its process crashes, go on from its checkpoint once."""
+    for attempt in range(1, ATTEMPTS + 1):
+        code = _in_fresh_process(work, run, report)
+        if not code:
+            return
+        cause = _crash(code)
+        if attempt < ATTEMPTS:
+            report(run, f"{cause} It is tried again.")
+        run.update(status="crashed", reason=f"{cause} The same command tries it again.")
 
 
 def _train(path: Path, sender: Connection, orders: Connection) -> None:
@@ -201,5 +215,5 @@ def _passing_on(order: Connection) -> Iterator[list[int]]:
 def _crash(code: int) -> str:
     if code < 0:
         cause = "; it may have run out of memory" if code == -KILLED else ""
-        return f"Its process was ended by {signal.Signals(-code).name}{cause}. The same command tries it again."
-    return f"Its process ended with code {code}; the reason stands above. The same command tries it again."
+        return f"Its process was ended by {signal.Signals(-code).name}{cause}."
+    return f"Its process ended with code {code}; the reason stands above."

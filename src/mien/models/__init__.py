@@ -7,10 +7,14 @@ weights drawn from torch's global generator; seed it before.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import get_args
+
+import torch
 
 from mien.config import Head, ModelSettings
 from mien.errors import ConfigError
+from mien.machine import memory_bytes
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
 from mien.models.layers import Network, Stem, pass_on
@@ -18,7 +22,7 @@ from mien.models.resnet import resnet34
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
 
-__all__ = ["NETWORKS", "Network", "build"]
+__all__ = ["NETWORKS", "Network", "build", "sketch"]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "compact-l": compact_l,
@@ -34,14 +38,32 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
     """The network that `settings` names, for `classes` classes and faces of `size` x `size` pixels.
 
-    Raises `ConfigError` for an unknown name, an option out of its range, or faces too small for the network.
+    Raises `ConfigError` for an unknown name, an option out of its range, faces too small for the network, or weights
+    that do not fit into memory.
     """
-    check(settings, classes=classes, size=size)
+    weights = 4 * sum(weight.numel() for weight in sketch(settings, classes=classes, size=size).parameters())
+    if weights > memory_bytes():
+        raise ConfigError(
+            f"{settings.name} at width {settings.width:g} with head {settings.named_head} has {weights / 4e6:,.0f} "
+            f"million parameters: the weights alone take {weights / 1e9:.0f} GB, and this machine has "
+            f"{memory_bytes() / 1e9:.0f} GB of memory. Lower model.width, or set model.head to gap."
+        )
     network = NETWORKS[settings.name](settings, classes=classes, size=size)
     network.mirror = settings.mirror
     if settings.init == "dirac":
         pass_on(network)
     return network
+
+
+@lru_cache(maxsize=16)
+def sketch(settings: ModelSettings, *, classes: int, size: int) -> Network:
+    """The network of `build` on torch's meta device: it has shapes and no memory, and draws no random numbers.
+
+    Raises `ConfigError` as `build` does, but for weights of any size.
+    """
+    check(settings, classes=classes, size=size)
+    with torch.device("meta"):
+        return NETWORKS[settings.name](settings, classes=classes, size=size)
 
 
 def check(settings: ModelSettings, *, classes: int, size: int) -> None:

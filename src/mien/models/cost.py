@@ -30,7 +30,8 @@ class Cost:
 def count(network: Network, size: int) -> Cost:
     """Count the cost of one face of `size` x `size` pixels, by a forward pass in evaluation mode.
 
-    The mode and the statistics of the network stay as they are. Dropout masks are not counted.
+    The mode and the statistics of the network stay as they are. Dropout masks are not counted. A network on the meta
+    device is counted without memory.
     """
     flops = 0
     storages: dict[int, int] = {}
@@ -42,7 +43,8 @@ def count(network: Network, size: int) -> Cost:
             cells = output.numel() // layer.weight.shape[0]
             flops += 2 * cells * layer.weight.numel()
         kept.append(output)  # alive, so that no later output is given the same address
-        storages[output.untyped_storage().data_ptr()] = output.untyped_storage().nbytes()
+        storage = output.untyped_storage()
+        storages[storage._cdata] = storage.nbytes()  # on the meta device all addresses of data are 0
 
     leaves = [layer for layer in network.modules() if next(layer.children(), None) is None]
     hooks = [layer.register_forward_hook(see) for layer in leaves]

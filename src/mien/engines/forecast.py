@@ -1,0 +1,86 @@
+"""How long a grid of runs still takes: the arithmetic of its networks, at the speed seen so far."""
+
+import time
+from collections.abc import Sequence
+from statistics import fmean
+
+from ..models import sketch
+from ..models.cost import count
+from ..runs import Run
+
+__all__ = ["Forecast", "operations"]
+
+BACKWARD = 2
+"""A backward pass is about as much arithmetic as two forward passes."""
+
+
+def operations(run: Run) -> float:
+    """About how many floating-point operations the whole training of a run takes, with the judging of its epochs."""
+    settings, counts, size = run.settings, run.data.counts, run.data.crop.size
+    network = sketch(settings.model, classes=len(run.data.labels), size=size)
+    trained = fmean(count(network, side).flops for side in settings.train.sizes or (size,))
+    judged = count(network, size).flops
+    faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * judged
+    return settings.train.epochs * faces
+
+
+class Forecast:
+    """What is done and what is left of a grid, from the progress of its runs.
+
+    Networks differ in operations per second, by about a factor of two. So the speed of a run is that of its own kind of
+    network where one was seen, else that of all together.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._work = {run.id: operations(run) for run in runs}
+        self._kinds = {run.id: run.settings.model.name for run in runs}
+        self._done = {run.id: float(run.finished or run.record.status == "failed") for run in runs}
+        self._seen: dict[str, tuple[float, float]] = {}
+        """By kind of network: operations and the seconds that they took."""
+        self._last: tuple[str, float] | None = None
+
+    @property
+    def total(self) -> float:
+        """Operations of all runs."""
+        return sum(self._work.values())
+
+    @property
+    def done(self) -> float:
+        """Operations behind us, those of runs found finished among them."""
+        return sum(self._work[run] * share for run, share in self._done.items())
+
+    @property
+    def seconds_seen(self) -> float:
+        """Seconds of training that the speed is known from."""
+        return sum(seconds for _, seconds in self._seen.values())
+
+    def see(self, run: Run, done: float) -> None:
+        """Take note that the share `done`, 0 to 1, of a run is behind us now."""
+        now, kind = time.monotonic(), self._kinds[run.id]
+        if self._last and self._last[0] == run.id:
+            work, seconds = self._seen.get(kind, (0.0, 0.0))
+            gained = max(0.0, done - self._done[run.id]) * self._work[run.id]
+            self._seen[kind] = work + gained, seconds + now - self._last[1]
+        self._done[run.id], self._last = done, (run.id, now)
+
+    def end(self, run: Run) -> None:
+        """Take note that a run has ended, however it did."""
+        self._done[run.id], self._last = 1.0, None
+
+    def left(self, run: Run) -> float | None:
+        """Seconds until the run has ended; None where no speed is known yet."""
+        speed = self._speed(self._kinds[run.id])
+        return self._work[run.id] * (1 - self._done[run.id]) / speed if speed else None
+
+    @property
+    def all_left(self) -> float | None:
+        """Seconds until all runs have ended; None where no speed is known yet."""
+        if not self._speed(""):
+            return None
+        return sum(self._work[run] * (1 - share) / self._speed(self._kinds[run]) for run, share in self._done.items())
+
+    def _speed(self, kind: str) -> float:
+        """Operations a second; 0 where none were seen."""
+        known = [self._seen[kind]] if self._seen.get(kind, (0.0, 0.0))[0] else list(self._seen.values())
+        work, seconds = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)
+        return work / seconds if seconds else 0.0
