@@ -29,9 +29,9 @@ from mien.statistics import Verdict, compare_pair, holm
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "growing pictures, 32 → 40 → 48": {"train.sizes": [32, 40, 48]},
-    "averaged weights, 0.998": {"train.ema": 0.998},
-    "hard labels": {"train.soft_labels": False},
-    "hard labels, smoothed by 0.1": {"train.soft_labels": False, "train.label_smoothing": 0.1},
+    "averaged weights, 0.998": {"optimizer.ema": 0.998},
+    "hard labels": {"loss.soft_labels": False},
+    "hard labels, smoothed by 0.1": {"loss.soft_labels": False, "loss.label_smoothing": 0.1},
     "no test-time flip": {"model.mirror": False},
     "alternating flip, not by a coin": {"augment.alternate": True},
     "twice the augmentation": {
@@ -42,8 +42,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     },
     "cutout of 12 px": {"augment.cutout": 12},
     "Dirac initial weights": {"model.init": "dirac"},
-    "AdamW, 3e-3": {"train.optimizer": "adamw", "train.lr": 3e-3, "train.weight_decay": 0.05},
-    "cosine, not linear, fall": {"train.schedule": "cosine"},
+    "AdamW, 3e-3": {"optimizer.name": "adamw", "optimizer.lr": 3e-3, "optimizer.weight_decay": 0.05},
+    "cosine, not linear, fall": {"optimizer.schedule": "cosine"},
 }
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     options = parser.parse_args()
     store = Store.open(options.data)
-    changes = parse_overrides(options.changes) | {"train.seed": list(range(options.seeds))}
+    changes = parse_overrides(options.changes) | {"seed": list(range(options.seeds))}
     runs = train(read_recipe(options.recipe).changed(changes), options.variants, store, options.runs)
     verdicts = {name: judge(runs[""], runs[name]) for name in options.variants}
     corrected = holm([verdict.p for verdict in verdicts.values()]).tolist()

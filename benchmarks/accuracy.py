@@ -121,7 +121,7 @@ class Curve:
     @property
     def goes_on(self) -> bool:
         """Whether there would be a next epoch like the last: a rate that falls to nothing ends the training."""
-        return self.run.settings.train.schedule == "constant"
+        return self.run.settings.optimizer.schedule == "constant"
 
     @cached_property
     def valid(self) -> NDArray[np.float64]:
@@ -242,7 +242,7 @@ END_HEADS = ("recipe", "seeds", "epochs", "minutes in all", "valid, chosen epoch
 
 def recipes(options: argparse.Namespace) -> dict[str, Recipe]:
     """The sides with their seeds, and `paper`, cut to one network and a few epochs."""
-    short: dict[str, Any] = {"train.seed": list(range(options.seeds))}
+    short: dict[str, Any] = {"seed": list(range(options.seeds))}
     paper = {"model.name": [options.network], "model.dropout": [0.0], "train.epochs": options.paper_epochs}
     if options.quick:
         short |= {"model.stem": "imagenet", "train.epochs": 3}

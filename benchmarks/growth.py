@@ -46,14 +46,14 @@ def audit(folder: Path) -> Figures:
 
 def train(folder: Path) -> Figures:
     """One epoch, as the engine runs it; its own record says what it took. Then, uncounted, the run to compare it to."""
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.data.store import Store
     from mien.engines.work import finish_run
     from mien.runs import Run, resolve
 
     store = Store.open(folder / "store")
-    settings = resolve(override(Settings(), {"model.name": "compact-s", "train.epochs": 1}), store)
+    settings = resolve(override(NetworkSettings(), {"model.name": "compact-s", "train.epochs": 1}), store)
     other = override(settings, {"model.dropout": 0.2})
     fold = divide(store, settings.data)
     run, after = (Run.create(folder / "runs", each, store, fold) for each in (settings, other))

@@ -33,7 +33,7 @@ from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, 
 
 from mien import train
 from mien.checkpoint import State
-from mien.config import Settings, override, read_recipe
+from mien.config import NetworkSettings, override, read_recipe
 from mien.machine import keeping_pages
 from mien.models import Network, build
 from mien.train import placed, predict_logits
@@ -126,14 +126,14 @@ CHANGES = {
 def tasks(networks: Sequence[str], batch: int, width: float, data: Mapping[str, Any]) -> Iterator[Task]:
     """What each network is trained by."""
     shipped = read_recipe("shipped").settings.flat()
-    own = {key: value for key, value in shipped.items() if value != Settings().flat()[key]}
-    own |= {"model.stem": "imagenet", "train.precision": "float32", "train.warmup_epochs": 0.0}
+    own = {key: value for key, value in shipped.items() if value != NetworkSettings().flat()[key]}
+    own |= {"model.stem": "imagenet", "train.precision": "float32", "optimizer.warmup_epochs": 0.0}
     for name in networks:
         if name != "compact-m":
             yield Task(network=name, batch=batch, width=width, **data)
             continue
         size = min(batch, own["train.batch_size"])
-        changes = own | {"train.batch_size": size, "train.epochs": 2, "train.soft_labels": False}
+        changes = own | {"train.batch_size": size, "train.epochs": 2, "loss.soft_labels": False}
         yield Task(network=name, batch=size, width=width, changes=changes, **data)
 
 
@@ -150,12 +150,12 @@ def trained(task: Task, names: Sequence[str], rounds: int, seconds: float) -> li
 
 def averages(task: Task) -> bool:
     """Whether averaged weights are judged and kept."""
-    return bool((task.changes or {}).get("train.ema"))
+    return bool((task.changes or {}).get("optimizer.ema"))
 
 
 def judged(task: Task, rounds: int, seconds: float) -> list[list[str]]:
     """The lines of a network in the second table."""
-    settings = override(Settings(), {**task.settings, "model.in_chans": 3}).model
+    settings = override(NetworkSettings(), {**task.settings, "model.in_chans": 3}).model
     network, bare = (placed(build(settings, classes=7, size=48), "cpu") for _ in range(2))
     leave_out_norms(bare)
     faces = np.random.default_rng(0).integers(0, 256, (JUDGED, 48, 48, 3), np.uint8)

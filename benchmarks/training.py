@@ -67,7 +67,7 @@ class Task:
     batch: int = 512
     width: float = 1.0
     changes: Mapping[str, Any] | None = None
-    """Settings of mien's side that differ from its defaults."""
+    """NetworkSettings of mien's side that differ from its defaults."""
 
     def most(self, rounds: int) -> int:
         """Batches in a turn, so that an epoch has enough for all turns and two more."""
@@ -117,7 +117,7 @@ def mien_side(turns: Turns, task: Task) -> None:
     import torch
 
     from mien import train
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.data.batches import Batches
     from mien.data.splits import divide
     from mien.data.store import Store
@@ -135,7 +135,7 @@ def mien_side(turns: Turns, task: Task) -> None:
 
     Batches.epoch = some  # type: ignore[method-assign]
     store = Store.open(task.store)
-    settings = resolve(override(Settings(), task.settings), store)
+    settings = resolve(override(NetworkSettings(), task.settings), store)
     fold = divide(store, settings.data)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), settings, store, fold)
@@ -184,7 +184,7 @@ def plain_network(task: Task) -> Any:
     """The network with float images `(B, C, H, W)` in, its weights as torch lays them out."""
     from torch import Tensor, nn
 
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.models import Network, build
 
     class Plain(nn.Module):
@@ -195,7 +195,7 @@ def plain_network(task: Task) -> Any:
         def forward(self, images: Tensor) -> Tensor:
             return self.network.classify(self.network.features(images))
 
-    settings = override(Settings(), {**task.settings, "model.in_chans": 3}).model
+    settings = override(NetworkSettings(), {**task.settings, "model.in_chans": 3}).model
     return Plain(build(settings, classes=7, size=48))
 
 
@@ -230,11 +230,11 @@ def alone_side(turns: Turns, task: Task) -> None:
     """Time the products of the network alone; a unit of work is one pass over all of them."""
     import torch
 
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.models import build
     from mien.models.cost import count
 
-    settings = override(Settings(), {**task.settings, "model.in_chans": 3})
+    settings = override(NetworkSettings(), {**task.settings, "model.in_chans": 3})
     network = build(settings.model, classes=7, size=48)
     chunk = min(settings.train.micro_batch or task.batch, task.batch)
     products = list(Products(network, chunk))

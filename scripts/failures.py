@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mien.atomic import write_text
 from mien.bundle import Bundle
 from mien.calibration import softmax, wilson
-from mien.config import Settings
+from mien.config import NetworkSettings
 from mien.data.gallery import page, picture
 from mien.data.splits import Part, divide
 from mien.data.store import Store
@@ -57,7 +57,7 @@ def main() -> None:
         bundle, store = Bundle.open(options.model), Store.open(options.data)
     except MienError as error:
         parser.error(str(error))
-    part = divide(store, Settings().data).valid
+    part = divide(store, NetworkSettings().data).valid
     if store.meta.labels != bundle.card.labels or store.meta.crop.channels != bundle.card.crop.channels:
         parser.error(f"{store.path} does not fit {options.model}: other labels or colours.")
     if part.soft is None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mien.atomic import write_bytes
 from mien.bundle import Bundle, seal
-from mien.config import Settings, override, read_recipe
+from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
 from mien.evaluate import open_for
@@ -35,7 +35,7 @@ SOURCE = " Made from the 8-bit weights of an earlier file of the same run."
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-def rebuilt(path: Path, settings: Settings, training: Part) -> Network:
+def rebuilt(path: Path, settings: NetworkSettings, training: Part) -> Network:
     """The float32 network that an int8 file was made of, as near as its 8 bits tell; normalisation from the faces."""
     network = build_network(settings, training, torch.device("cpu"))
     state = network.state_dict()

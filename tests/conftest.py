@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
@@ -27,9 +27,9 @@ TINY: dict[str, Any] = {
     "train.epochs": 3,
     "train.batch_size": 16,
     "train.micro_batch": 8,
-    "train.lr": 0.003,
+    "optimizer.lr": 0.003,
 }
-"""Settings of a run that takes about a second."""
+"""NetworkSettings of a run that takes about a second."""
 
 Bars = Callable[..., Store]
 
@@ -76,8 +76,8 @@ def write_bars(
 
 
 def plan_run(folder: Path, store: Store, **changes: Any) -> Run:
-    """A planned run of the tiny settings; `train__lr=1.0` changes `train.lr`."""
-    settings = override(Settings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
+    """A planned run of the tiny settings; `train__lr=1.0` changes `optimizer.lr`."""
+    settings = override(NetworkSettings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
     return Run.create(folder, resolve(settings, store), store, divide(store, settings.data))
 
 
@@ -101,7 +101,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
     def here(task: Callable[..., None], run: Run, report: Callable[..., None]) -> int:
-        done.append(f"{task.__name__} {run.settings.train.seed}")
+        done.append(f"{task.__name__} {run.settings.seed}")
         if task is local._measure:
             work.measure_prediction(run)
         else:

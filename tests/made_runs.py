@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.atomic import write_json
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Sample, Store, create_store
@@ -100,12 +100,12 @@ ENVIRONMENT = {
 }
 
 
-def _cells(networks: Sequence[str], dropouts: Sequence[float], seeds: int, epochs: int) -> Iterator[Settings]:
+def _cells(networks: Sequence[str], dropouts: Sequence[float], seeds: int, epochs: int) -> Iterator[NetworkSettings]:
     for network in networks:
         for dropout in dropouts:
             for seed in range(seeds):
-                changes = {"model.name": network, "model.dropout": dropout, "train.seed": seed, "train.epochs": epochs}
-                yield override(Settings(), changes)
+                changes = {"model.name": network, "model.dropout": dropout, "seed": seed, "train.epochs": epochs}
+                yield override(NetworkSettings(), changes)
 
 
 def _parts(fold: Fold) -> Iterator[tuple[str, Part]]:

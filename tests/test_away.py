@@ -13,7 +13,7 @@ from made_runs import finish, make_runs, make_store
 from mien.calibration import softmax
 from mien.checkpoint import save_tensors
 from mien.compare import Row, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
@@ -184,8 +184,8 @@ def trained_elsewhere(folder: Path, store: Store, rates: dict[str, float]) -> li
     """Runs of networks that each have a learning rate of their own."""
     made = []
     for name, rate in rates.items():
-        changes = {"model.name": name, "model.dropout": 0.0, "train.epochs": 2, "train.lr": rate}
-        settings = resolve(override(Settings(), changes), store)
+        changes = {"model.name": name, "model.dropout": 0.0, "train.epochs": 2, "optimizer.lr": rate}
+        settings = resolve(override(NetworkSettings(), changes), store)
         fold = divide(store, settings.data)
         made.append(finish(Run.create(folder, settings, store, fold), fold))
     return made
@@ -201,8 +201,8 @@ def test_networks_trained_elsewhere_may_have_settings_of_their_own(place: Path, 
         assert found.matrix.cell(name, "elsewhere", "elsewhere").runs == 1
     said = [note for note in found.notes["matrix"] if "trained on elsewhere under settings of its own" in note]
     assert len(said) == 1
-    assert "train.lr 0.0003, 0.001 (on made 0.0001)" in said[0]
-    assert "train.seed" not in said[0]
+    assert "optimizer.lr 0.0003, 0.001 (on made 0.0001)" in said[0]
+    assert "seed" not in said[0]
 
 
 def test_kept_files_are_read_without_unpickling(runs: list[Run]) -> None:

@@ -182,11 +182,11 @@ def test_miens_side_trains_in_its_turns_and_goes_on_after_them(task: Any, monkey
 def test_the_convolutions_alone_are_all_of_them(task: Any) -> None:
     from torch import nn
 
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.models import build
 
     training = script("training")
-    network = build(override(Settings(), {**task.settings, "model.in_chans": 3}).model, classes=7, size=48)
+    network = build(override(NetworkSettings(), {**task.settings, "model.in_chans": 3}).model, classes=7, size=48)
     products = list(training.Products(network, 4))
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(products) == len(layers)
@@ -199,13 +199,13 @@ def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, mon
     import torch
 
     from mien import train
-    from mien.config import Settings, override
+    from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.models import Network
     from mien.runs import resolve
 
     loop = script("loop")
-    settings = resolve(override(Settings(), task.settings | {"train.ema": 0.9}), store)
+    settings = resolve(override(NetworkSettings(), task.settings | {"optimizer.ema": 0.9}), store)
     part = divide(store, settings.data).train
     for name in ("placed", "_fuses", "_average", "_optimizer"):
         monkeypatch.setattr(train, name, getattr(train, name))

@@ -107,7 +107,7 @@ def ordered(runs: Any) -> list[Any]:
 def test_a_wider_grid_trains_what_is_new(here: Path, inline: Inline) -> None:
     assert run("compare", "tiny.toml", "--data", "store", "--no-faces") == 0
     inline.clear()
-    assert run("compare", "tiny.toml", "--data", "store", "--no-faces", "--set", "train.seed=[0, 1]") == 0
+    assert run("compare", "tiny.toml", "--data", "store", "--no-faces", "--set", "seed=[0, 1]") == 0
     assert inline == ["_train 1", "_measure 1"] * 2
 
 
@@ -139,12 +139,12 @@ def test_a_report_while_runs_are_to_come(here: Path, inline: Inline, capsys: Cap
 @pytest.mark.usefixtures("light")
 def test_a_report_names_the_commands_that_made_its_runs(here: Path, inline: Inline) -> None:
     for seed in (0, 1, 1):
-        sys.argv = ["mien", "compare", "tiny.toml", "-s", f"train.seed={seed}", "my dir"]
-        assert run("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", f"train.seed={seed}") == 0
+        sys.argv = ["mien", "compare", "tiny.toml", "-s", f"seed={seed}", "my dir"]
+        assert run("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", f"seed={seed}") == 0
     sys.argv = ["mien", "report"]
     assert run("report", "--no-faces") == 0
     page = (here / "report/report.html").read_text()
-    lines = [f"mien compare tiny.toml -s train.seed={seed} 'my dir'" for seed in (0, 1)]
+    lines = [f"mien compare tiny.toml -s seed={seed} 'my dir'" for seed in (0, 1)]
     assert page.startswith("\n".join(lines))
     assert "mien report" not in page
 
@@ -155,18 +155,18 @@ def test_differences_have_to_be_named_in_a_report(here: Path, inline: Inline, ca
     for rate in (0.001, 0.002):
         plan_run(here / "runs", store, train__lr=rate)
     assert run("report") == 2
-    assert "train.lr differs (0.001, 0.002). Pass --vary train.lr to state it" in flat(capsys.readouterr().err)
-    assert run("report", "--vary", "train.lr", "--no-faces") == 0
+    assert "optimizer.lr differs (0.001, 0.002). Pass --vary optimizer.lr to state it" in flat(capsys.readouterr().err)
+    assert run("report", "--vary", "optimizer.lr", "--no-faces") == 0
     assert run("report", "--vary", "train.ir") == 2
-    assert "Did you mean 'train.lr'?" in flat(capsys.readouterr().err)
+    assert "Did you mean 'optimizer.lr'?" in flat(capsys.readouterr().err)
 
 
 @pytest.mark.usefixtures("light")
 def test_what_a_recipe_gives_one_network_needs_no_naming(here: Path, inline: Inline) -> None:
-    (here / "own.toml").write_text(RECIPE + '[networks.vgg_paper]\n"train.lr" = 1e-3\n')
+    (here / "own.toml").write_text(RECIPE + '[networks.vgg_paper]\n"optimizer.lr" = 1e-3\n')
     command = ("compare", "own.toml", "-d", "store", "--no-faces", "-s", "model.dropout=0.0", "-s", "train.epochs=1")
     assert run(*command, "-s", "model.name=['compact-s', 'vgg_paper']") == 0
-    assert "train.lr follows the network" in (here / "report/report.html").read_text()
+    assert "optimizer.lr follows the network" in (here / "report/report.html").read_text()
 
 
 def flat(text: str) -> str:
@@ -263,7 +263,7 @@ def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, caps
         (["tiny.toml", "-d", "store", "-s", "train.epochs=many"], "train.epochs is a whole number; got 'many'."),
         (["tiny.toml", "-d", "store", "-s", "train.epoch=3"], "no setting 'train.epoch'. Did you mean 'train.epochs'?"),
         (["tiny.toml", "-d", "store", "-s", "train.epochs"], "An override is KEY=VALUE"),
-        (["tiny.toml", "-d", "store", "-s", "train.lr=[0.1, 1000]"], "train.lr is 0 to 100; got 1000."),
+        (["tiny.toml", "-d", "store", "-s", "optimizer.lr=[0.1, 1000]"], "optimizer.lr is 0 to 100; got 1000."),
         (["tiny.toml", "-d", "store", "-s", "model.name=resnet43"], "model.name is 'resnet43'; it must be one of"),
         (["tiny.toml", "-d", "store", "-s", "model.name=vgg16"], "Faces of 16x16 px are too small"),
         (["tiny.toml", "-d", "store", "-s", "data.protocol=loso"], "needs the subject of every sample"),
@@ -287,7 +287,7 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
 
 def test_a_bad_recipe_is_refused_before_a_corpus_is_imported(here: Path, inline: Inline) -> None:
     corpus = made.folders(here / "photos", each=2)
-    assert run("compare", "tiny.toml", "-d", corpus, "-c", "folder", "-s", "train.lr=1000") == 2
+    assert run("compare", "tiny.toml", "-d", corpus, "-c", "folder", "-s", "optimizer.lr=1000") == 2
     assert not (here / "runs").exists()
 
 
@@ -312,13 +312,13 @@ def test_a_run_under_way_elsewhere_is_refused(here: Path, inline: Inline, capsys
 @pytest.mark.usefixtures("light")
 def test_a_failed_run_leaves_exit_code_1_and_its_reason(here: Path, inline: Inline, capsys: Captured) -> None:
     command = ("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", "model.dropout=0.0", "-s", "train.epochs=9")
-    command = (*command, "-s", "train.optimizer=sgd", "-s", "train.momentum=0.99", "-s", "train.lr=[1e-3, 100.0]")
+    command = (*command, "-s", "optimizer.name=sgd", "-s", "optimizer.momentum=0.99", "-s", "optimizer.lr=[1e-3, 100.0]")
     assert run(*command) == 1
     failed = next(r for r in find_runs("runs") if r.record.status == "failed")
     out, err = capsys.readouterr()
     assert f"2 of 2 runs: {failed.id} failed" in err
     assert "loss became" in flat(out)
-    assert "Lower train.lr" in (here / "report/table.md").read_text()
+    assert "Lower optimizer.lr" in (here / "report/table.md").read_text()
     inline.clear()
     assert run(*command) == 1
     assert inline == [], "the same settings would only fail again"
@@ -330,8 +330,8 @@ def test_a_failed_run_leaves_exit_code_1_and_its_reason(here: Path, inline: Inli
 @pytest.mark.parametrize(
     ("verb", "says"),
     [
-        ("compare", ["mien compare paper --data RAF-DB/ --corpus rafdb", "-s 'train.lr=[1e-4,1e-3]'", "group-kfold"]),
-        ("report", ["mien report RUNS --vary train.lr"]),
+        ("compare", ["mien compare paper --data RAF-DB/ --corpus rafdb", "-s 'optimizer.lr=[1e-4,1e-3]'", "group-kfold"]),
+        ("report", ["mien report RUNS --vary optimizer.lr"]),
     ],
 )
 def test_help_teaches_by_examples_that_fit_80_columns(
@@ -354,7 +354,7 @@ def mien(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
 
 
-LONG = ("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", "model.dropout=[0.2]", "-s", "train.ema=0.9")
+LONG = ("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", "model.dropout=[0.2]", "-s", "optimizer.ema=0.9")
 
 
 def wait_until_free(run: Run) -> None:

@@ -156,7 +156,7 @@ def test_compare_examines_what_it_trained(
 ) -> None:
     """The runs are planned as they were made, so that nothing is trained here."""
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text('[grid]\n"train.seed" = [0, 1]\n', encoding="utf-8")
+    recipe.write_text('[grid]\n"seed" = [0, 1]\n', encoding="utf-8")
     command = ["compare", recipe, "--data", home.path, "--runs", tmp_path / "runs", "--out", tmp_path / "report"]
     command += [part for flag in FLAGS for part in ("--set", flag)]
     command += ["--examine", "--across", other.path, "--no-faces", "--json"]

@@ -41,7 +41,7 @@ QUICK, LONG = 15, 1000
 RECIPE = """
 description = "for tests"
 [grid]
-"train.seed" = [0, 1]
+"seed" = [0, 1]
 "model.dropout" = [0.0, 0.2]
 [model]
 name = "compact-s"
@@ -53,7 +53,7 @@ sizes = [16]
 lr = 3e-3
 schedule = "onecycle"
 [networks.compact-s]
-"train.ema" = 0.9
+"optimizer.ema" = 0.9
 """
 
 Case = Callable[[Path, np.random.Generator], tuple[str, Sequence[Sequence[str]]]]
@@ -166,7 +166,7 @@ def of_recipes(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Se
 
 def of_overrides(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
     key = pick(
-        [*TINY, "train.seed", "train.sizes", "data.fold", "data.split_seed", "model.stem", "model.nmae", ""], rng
+        [*TINY, "seed", "train.sizes", "data.fold", "data.split_seed", "model.stem", "model.nmae", ""], rng
     )
     value = str(pick(ODD_TEXTS if rng.random() < 0.5 else ODD_VALUES, rng)).replace("\0", "\\0")
     start = ["compare", str(folder / "recipe.toml"), "-d", str(folder / "bars"), "--runs", str(folder / "new")]
@@ -328,9 +328,9 @@ def test_what_is_whole_is_accepted(whole: Path, tmp_path: Path, swift: None) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("train.seed=" + "9" * 5000, "more digits than can be read"),
-        ("train.seed=" + "9" * 400, "got a number of 400 digits"),
-        ("train.lr=" + "9" * 400, "got a number of 400 digits"),
+        ("seed=" + "9" * 5000, "more digits than can be read"),
+        ("seed=" + "9" * 400, "got a number of 400 digits"),
+        ("optimizer.lr=" + "9" * 400, "got a number of 400 digits"),
         ("train.sizes=" + "[" * 4000, "in each other more than 100 deep"),
         ("train.sizes=" + "[" * 200 + "]" * 200, "in each other more than 100 deep"),
         ("train.sizes=" + "x" * 20_000, "at most 10,000 are read"),
@@ -356,7 +356,7 @@ def test_overrides_out_of_measure(text: str, says: str, tmp_path: Path, capfd: p
         ("[" + ".".join("a" * 30_000) + "]", "in each other more than 100 deep"),
         ("a = " + "9" * 5000, "more digits than can be read"),
         ("#" * 100_000, "it has more than 65,536 bytes"),
-        ('[grid]\n"train.seed" = [' + "0," * 500 + "]\n" + '"train.lr" = [' + "1," * 500 + "]", "250,000 runs"),
+        ('[grid]\n"seed" = [' + "0," * 500 + "]\n" + '"optimizer.lr" = [' + "1," * 500 + "]", "250,000 runs"),
         ("\0", "Invalid statement"),
     ],
     ids=["brackets", "dots", "digits", "size", "cells", "nul"],

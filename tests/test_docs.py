@@ -83,7 +83,7 @@ def mien_commands(words: list[str]) -> Iterator[list[str]]:
 
 
 def spoken(page: str) -> Iterator[list[str]]:
-    """The words of commands and of loose options in the prose: `mien data audit STORE`, `--set train.lr=1`."""
+    """The words of commands and of loose options in the prose: `mien data audit STORE`, `--set optimizer.lr=1`."""
     for code in inline(page):
         if code.startswith(("mien ", "--")):
             yield shlex.split(code.removeprefix("mien "))

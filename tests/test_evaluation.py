@@ -21,7 +21,7 @@ from mien.calibration import ece, softmax
 from mien.classifier import fitted, logits_of
 from mien.cli import main
 from mien.compare import collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
@@ -93,7 +93,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     draw_store(folder / "drawn", count=600, size=24)
     store = Store.open(folder / "drawn")
     changes = {"model.name": "compact-s", "model.width": 0.25, "train.epochs": 2, "train.batch_size": 32}
-    settings = resolve(override(Settings(), {**changes, "train.lr": 0.01}), store)
+    settings = resolve(override(NetworkSettings(), {**changes, "optimizer.lr": 0.01}), store)
     run = Run.create(folder / "runs", settings, store, divide(store, settings.data))
     finish_run(run)
     return Run.open(run.path)

@@ -19,7 +19,7 @@ from made_runs import finish, make_runs, make_store
 from mien.checkpoint import save_tensors
 from mien.cli import main
 from mien.compare import collect
-from mien.config import ModelSettings, Settings, override
+from mien.config import ModelSettings, NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.corpora.pictures import load_picture
 from mien.data.drawn import AUS, PROTOTYPES, draw_face
@@ -294,8 +294,8 @@ def test_fixed_maps_do_not_look_at_the_faces_they_judge(drawn: Store) -> None:
 def weighted_run(folder: Path, store: Store, seed: int = 0, **changes: object) -> Run:
     """A finished run of a tiny network with the weights of another seed, as if it had learned."""
     settings = override(
-        Settings(),
-        {"model.name": "compact-s", "model.width": 0.25, "train.epochs": 3, "train.seed": seed, **changes},
+        NetworkSettings(),
+        {"model.name": "compact-s", "model.width": 0.25, "train.epochs": 3, "seed": seed, **changes},
     )
     fold = divide(store, settings.data)
     run = finish(Run.create(folder, resolve(settings, store), store, fold), fold)

@@ -11,7 +11,7 @@ from scipy import stats
 from made_runs import finish, make_runs, make_store
 from mien.calibration import fit_temperature, log_softmax, softmax
 from mien.compare import collect
-from mien.config import Settings, override, read_recipe
+from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import divide
 from mien.errors import CompareError
 from mien.examine.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
@@ -241,8 +241,8 @@ def test_curves_pair_each_noise_with_none(tmp_path: Path) -> None:
     runs = []
     for noise in (0.0, 0.2, 0.3):
         for seed in (0, 1, 2):
-            changes = {"data.label_noise": noise, "train.seed": seed, "train.epochs": 5, "model.name": "resnet34"}
-            settings = resolve(override(Settings(), changes), store)
+            changes = {"data.label_noise": noise, "seed": seed, "train.epochs": 5, "model.name": "resnet34"}
+            settings = resolve(override(NetworkSettings(), changes), store)
             fold = divide(store, settings.data)
             runs.append(finish(Run.create(tmp_path / "runs", settings, store, fold), fold))
     rows = collect(runs, vary=["data.label_noise"]).rows

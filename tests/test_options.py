@@ -35,12 +35,12 @@ PATHS = ["", "gone", "gone/gone", "photo.png", "photo.png/below", "folder", "sto
          "/dev/null", "/dev/full", "text.txt", "link", "camera:99", "\udcff.png", "\x1b[2J\u202e", "https://a.org/b.onnx",
          "store:99999", "store:", "x" * 300, MEGABYTE]  # fmt: skip
 SETTINGS = [
-    "", "=", "train.seed", "train.seed=", "train.seed=0,1,2", "train.seed=[]", "train.seed=[[]]", "train.lr=x",
-    "train.lr=nan", "train.lr=inf", "augment.flip=True", "augment.flip=False", "augment.flip=1", "gone.gone=1",
-    "train.gone=1", "train=1", "train.seed=0 1", "train.seed={a=1}", "train.seed=1979-05-27", "train.epochs=1e3",
-    "train.seed=" + "9" * 5000, "train.seed=" + "[" * 10_000, "model.name=gone", "model.name=[]", "model.name=[1]",
+    "", "=", "seed", "seed=", "seed=0,1,2", "seed=[]", "seed=[[]]", "optimizer.lr=x",
+    "optimizer.lr=nan", "optimizer.lr=inf", "augment.flip=True", "augment.flip=False", "augment.flip=1", "gone.gone=1",
+    "train.gone=1", "train=1", "seed=0 1", "seed={a=1}", "seed=1979-05-27", "train.epochs=1e3",
+    "seed=" + "9" * 5000, "seed=" + "[" * 10_000, "model.name=gone", "model.name=[]", "model.name=[1]",
     "model.name=''", "train.sizes=[]", "train.sizes=48", "train.sizes=[1.5]", "data.folds=x", "data.protocol=loso",
-    "data.protocol=Loso", "x" * 10_000, "a\nb=1", "train.seed=1\n[x]",
+    "data.protocol=Loso", "x" * 10_000, "a\nb=1", "seed=1\n[x]",
 ]  # fmt: skip
 
 OWN: dict[str, list[str]] = {"--set": SETTINGS, "--vary": SETTINGS}

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from made_runs import finish, make_runs, make_store
 from mien.compare import Comparison, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
 from mien.labels import SEVEN, LabelSet
@@ -271,8 +271,8 @@ def test_names_are_escaped(place: Path) -> None:
 def test_failed_and_pending_rows(place: Path, store: Store) -> None:
     folder = place / "partial"
     make_runs(folder, store, networks=("vgg16",), dropouts=(0.0,))
-    fold = divide(store, Settings().data)
-    cells = [resolve(override(Settings(), {"model.name": name, "train.epochs": 30}), store) for name in ("a", "b")]
+    fold = divide(store, NetworkSettings().data)
+    cells = [resolve(override(NetworkSettings(), {"model.name": name, "train.epochs": 30}), store) for name in ("a", "b")]
     failed, _ = (Run.create(folder, settings, store, fold) for settings in cells)
     failed.update(status="failed", reason="The loss became NaN in epoch 3.")
     comparison = collect(find_runs(folder))
@@ -288,8 +288,8 @@ def test_failed_and_pending_rows(place: Path, store: Store) -> None:
 
 
 def test_nothing_finished_yet(place: Path, store: Store) -> None:
-    fold = divide(store, Settings().data)
-    run = Run.create(place / "none", resolve(Settings(), store), store, fold)
+    fold = divide(store, NetworkSettings().data)
+    run = Run.create(place / "none", resolve(NetworkSettings(), store), store, fold)
     page = Page(write_report(collect([run]), place / "none-report").read_text(encoding="utf-8"))
     assert "No run is finished yet" in page.text
     finish(run, fold)
@@ -341,7 +341,7 @@ def test_cross_validation_pools_folds(place: Path, store: Store) -> None:
     runs = []
     for fold in (0, 1):
         changes = {"data.protocol": "kfold", "data.folds": 2, "data.fold": fold, "train.epochs": 3}
-        settings = resolve(override(Settings(), changes), store)
+        settings = resolve(override(NetworkSettings(), changes), store)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(place / "cv", settings, store, parts), parts))
     comparison = collect(runs)

@@ -8,7 +8,7 @@ import pytest
 from made_runs import finish, make_runs, make_store
 from mien.calibration import brier, ece, fit_temperature, nll, risk_coverage, softmax
 from mien.compare import Row, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
 from mien.report.calibrated import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate, calibrate_rows
@@ -111,7 +111,7 @@ def test_each_fold_has_its_own_temperature(place: Path, store: Store) -> None:
     runs = []
     for fold in range(3):
         changes = {"data.protocol": "kfold", "data.folds": 3, "data.fold": fold, "train.epochs": 3}
-        settings = resolve(override(Settings(), changes), store)
+        settings = resolve(override(NetworkSettings(), changes), store)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(place / "folds", settings, store, parts), parts))
     found = calibrate(select(collect(runs).rows)[0])

@@ -15,7 +15,7 @@ import torch
 from made_runs import finish, make_runs, make_store
 from mien.checkpoint import save_tensors
 from mien.compare import Comparison, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
@@ -295,12 +295,12 @@ def noisy_runs(folder: Path, store: Store, shares: Sequence[float]) -> list[Run]
         for seed in (0, 1):
             changes = {
                 "data.label_noise": noise,
-                "train.seed": seed,
+                "seed": seed,
                 "train.epochs": 4,
                 "model.name": "vgg16",
                 "model.dropout": 0.0,
             }
-            settings = resolve(override(Settings(), changes), store)
+            settings = resolve(override(NetworkSettings(), changes), store)
             fold = divide(store, settings.data)
             runs.append(finish(Run.create(folder, settings, store, fold), fold))
     return runs
@@ -439,7 +439,7 @@ def test_the_page_holds_all_of_it(place: Path, compared: Comparison) -> None:
 
 
 def test_nothing_finished_has_no_section(place: Path, people: Store) -> None:
-    settings = resolve(override(Settings(), {"model.name": "vgg16"}), people)
+    settings = resolve(override(NetworkSettings(), {"model.name": "vgg16"}), people)
     Run.create(place / "pending", settings, people, divide(people, settings.data))
     assert sections(collect(find_runs(place / "pending"))) == {}
 

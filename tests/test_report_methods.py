@@ -9,7 +9,7 @@ import pytest
 
 from made_runs import finish, make_runs, make_store
 from mien.compare import Comparison, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
@@ -37,17 +37,17 @@ OTHER: dict[str, Any] = {
     "train.epochs": 9,
     "train.batch_size": 64,
     "train.micro_batch": 0,
-    "train.optimizer": "sgd",
-    "train.lr": 0.02,
-    "train.momentum": 0.85,
-    "train.weight_decay": 0.0005,
-    "train.schedule": "cosine",
-    "train.warmup_epochs": 2.0,
-    "train.label_smoothing": 0.1,
-    "train.soft_labels": True,
-    "train.class_weights": "balanced",
-    "train.ema": 0.999,
-    "train.clip_norm": 1.0,
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.02,
+    "optimizer.momentum": 0.85,
+    "optimizer.weight_decay": 0.0005,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_epochs": 2.0,
+    "loss.label_smoothing": 0.1,
+    "loss.soft_labels": True,
+    "loss.class_weights": "balanced",
+    "optimizer.ema": 0.999,
+    "optimizer.clip_norm": 1.0,
     "train.sizes": (32, 48),
     "train.precision": "bfloat16",
     "train.select": "last",
@@ -62,8 +62,8 @@ NEEDS: dict[str, dict[str, Any]] = {
     "data.folds": {"data.protocol": "kfold"},
     "augment.alternate": {"augment.flip": True},
 }
-"""Settings that mean something only beside another one."""
-UNSAID = {"model.name", "data.fold", "data.repeat", "train.seed", "data.protocol"}
+"""NetworkSettings that mean something only beside another one."""
+UNSAID = {"model.name", "data.fold", "data.repeat", "seed", "data.protocol"}
 """Said by other tests: they name rows and replicates, or divide the data."""
 
 
@@ -88,7 +88,7 @@ def store(place: Path) -> Store:
 
 
 def run_of(folder: Path, store: Store, changes: dict[str, Any]) -> Run:
-    settings = resolve(override(Settings(), {"model.name": "vgg16", "train.epochs": 4, **changes}), store)
+    settings = resolve(override(NetworkSettings(), {"model.name": "vgg16", "train.epochs": 4, **changes}), store)
     fold = divide(store, settings.data)
     return finish(Run.create(folder, settings, store, fold), fold)
 
@@ -112,13 +112,13 @@ def test_test_time_flip_is_said_to_its_end(place: Path, store: Store) -> None:
 
 
 def test_every_setting_is_said(place: Path, store: Store) -> None:
-    keys = set(Settings().flat()) - UNSAID
+    keys = set(NetworkSettings().flat()) - UNSAID
     plain = {key: text_of(collect([run_of(place / "runs", store, needs)]), store) for key, needs in NEEDS.items()}
     plain[""] = text_of(collect([run_of(place / "runs", store, {})]), store)
     others = OTHER | {"data.folds": 3, "augment.alternate": False}
     silent = []
     for key in sorted(keys):
-        default = Settings().flat()[key]
+        default = NetworkSettings().flat()[key]
         other = others.get(key, not default if isinstance(default, bool) else default)
         changed = collect([run_of(place / "runs", store, {**NEEDS.get(key, {}), key: other})])
         if text_of(changed, store) == plain.get(key, plain[""]):
@@ -127,11 +127,11 @@ def test_every_setting_is_said(place: Path, store: Store) -> None:
 
 
 def test_a_setting_without_a_sentence_is_named(place: Path, store: Store) -> None:
-    comparison = collect([run_of(place / "runs", store, {"train.ema": 0.99})])
+    comparison = collect([run_of(place / "runs", store, {"optimizer.ema": 0.99})])
     spoken = SpokenSettings(comparison)
-    assert "train.ema" in spoken.left()
-    spoken.values("train.ema")
-    assert "train.ema" not in spoken.left()
+    assert "optimizer.ema" in spoken.left()
+    spoken.values("optimizer.ema")
+    assert "optimizer.ema" not in spoken.left()
 
 
 def test_the_numbers_are_the_runs_own(place: Path, store: Store) -> None:

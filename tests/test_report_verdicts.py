@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from made_runs import finish, make_runs, make_store
 from mien.compare import Comparison, Row, collect
-from mien.config import Settings, override
+from mien.config import NetworkSettings, override
 from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
 from mien.labels import SEVEN
@@ -45,11 +45,11 @@ def three_seeds(place: Path, store: Store) -> Comparison:
 def cross_validated(folder: Path, store: Store, protocol: str = "kfold", repeats: int = 1) -> Comparison:
     """Two unlike networks over the folds of a cross-validation."""
     shared = {"data.protocol": protocol, "data.valid_fraction": 0.3, "train.epochs": 3}
-    folds = fold_count(store, override(Settings(), shared).data)
+    folds = fold_count(store, override(NetworkSettings(), shared).data)
     runs = []
     for name, repeat, fold in itertools.product(("vgg16", "resnet34"), range(repeats), range(folds)):
         changes = shared | {"model.name": name, "data.fold": fold, "data.repeat": repeat}
-        settings = resolve(override(Settings(), changes), store)
+        settings = resolve(override(NetworkSettings(), changes), store)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(folder, settings, store, parts), parts))
     return collect(runs)

@@ -9,7 +9,7 @@ import torch
 from made_runs import make_store
 from mien import machine, models, room
 from mien.compare import plan
-from mien.config import ModelSettings, Recipe, Settings, override
+from mien.config import ModelSettings, Recipe, NetworkSettings, override
 from mien.errors import ConfigError
 from mien.machine import memory_bytes, peak_memory_mb
 from mien.models import NETWORKS, build, sketch
@@ -43,7 +43,7 @@ def test_a_training_that_does_not_fit_is_one_sentence_and_takes_no_memory(
     store = make_store(tmp_path / "store", train=14, test=7, size=48)
     before = peak_memory_mb()
     with pytest.raises(ConfigError, match=says):
-        plan(Recipe(name="x", settings=override(Settings(), changes)), store, tmp_path / "runs")
+        plan(Recipe(name="x", settings=override(NetworkSettings(), changes)), store, tmp_path / "runs")
     assert peak_memory_mb() < before + 500
     assert not (tmp_path / "runs").exists()
 
@@ -51,7 +51,7 @@ def test_a_training_that_does_not_fit_is_one_sentence_and_takes_no_memory(
 @pytest.mark.usefixtures("_small_machine")
 def test_weights_that_do_not_fit_are_refused_wherever_they_come_from() -> None:
     """A run folder may have been made elsewhere, or by somebody else."""
-    settings = override(Settings(), HUGE).model
+    settings = override(NetworkSettings(), HUGE).model
     with pytest.raises(ConfigError, match="the weights alone take 34 GB, and this machine has 16 GB"):
         build(settings, classes=7, size=48)
 
@@ -59,7 +59,7 @@ def test_weights_that_do_not_fit_are_refused_wherever_they_come_from() -> None:
 @pytest.mark.usefixtures("_small_machine")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_as_published_fits_a_small_machine(name: str) -> None:
-    room.check_room(override(Settings(), {"model.name": name, "model.in_chans": 3}), classes=7, size=48)
+    room.check_room(override(NetworkSettings(), {"model.name": name, "model.in_chans": 3}), classes=7, size=48)
 
 
 def test_a_sketch_costs_what_the_network_does_and_draws_no_random_numbers() -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import LABELS, SIZE, Bars
 from mien.bundle import Bundle
 from mien.cli import main
-from mien.config import DataSettings, Settings
+from mien.config import DataSettings, NetworkSettings
 from mien.crop import CropSpec
 from mien.data.batches import Batches
 from mien.data.splits import divide
@@ -81,7 +81,7 @@ def test_all_else_stays(plain: Store, tmp_path: Path) -> None:
 def test_a_carved_validation_part_is_the_same_and_the_student_gets_the_mix(bars: Bars, tmp_path: Path) -> None:
     store = bars(splits=(("train", 90), ("test", 30)))
     teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
-    taught, settings = Store.open(tmp_path / "taught"), Settings()
+    taught, settings = Store.open(tmp_path / "taught"), NetworkSettings()
     before, after = divide(store, settings.data), divide(taught, settings.data)
     np.testing.assert_array_equal(before.valid.rows, after.valid.rows)
     np.testing.assert_array_equal(before.valid.labels, after.valid.labels)

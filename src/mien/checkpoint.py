@@ -47,7 +47,7 @@ class State:
     scaler: torch.amp.GradScaler
     """Scales losses up under float16, whose small gradients would be 0 (Micikevicius 2018); else passes them on."""
     average: dict[str, Tensor]
-    """Averaged weights (EMA) by name; empty where `train.ema` is 0."""
+    """Averaged weights (EMA) by name; empty where `optimizer.ema` is 0."""
     history: list[Epoch]
     epoch: int = 0
     step: int = 0

@@ -69,7 +69,7 @@ def compare(
     changes: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'train.seed=[0,1]', trains each value."
+            "--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'seed=[0,1]', trains each value."
         ),
     ] = None,
     teach: Annotated[
@@ -101,7 +101,7 @@ def compare(
     Your own pictures, in PHOTOS/train/CLASS/ and PHOTOS/test/CLASS/:
       mien compare fast --data PHOTOS/ --corpus folder
     Three seeds, two rates, on a store that `mien data prepare` has made:
-      mien compare fast -d STORE -s 'train.seed=[0,1,2]' -s 'train.lr=[1e-4,1e-3]'
+      mien compare fast -d STORE -s 'seed=[0,1,2]' -s 'optimizer.lr=[1e-4,1e-3]'
     Cross-validation by subject:
       mien compare fast -d STORE -s data.protocol=group-kfold
 
@@ -159,7 +159,7 @@ def report(
     Another folder, and a page without any picture of the corpus:
       mien report RUNS --out PAGE --no-faces
     Runs at two learning rates in one table:
-      mien report RUNS --vary train.lr
+      mien report RUNS --vary optimizer.lr
     """
     with needs("train", "report"):
         from mien.compare import collect

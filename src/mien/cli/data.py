@@ -185,7 +185,7 @@ def teach(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a store whose training faces carry what models say of them: distillation, with train.soft_labels."""
+    """Write a store whose training faces carry what models say of them: distillation, with loss.soft_labels."""
     teachers = [Bundle.open(name) for name in model]
     meta = teach_store(Store.open(store), teachers, share, out, force=force)
     if as_json:

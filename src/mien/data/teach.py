@@ -2,7 +2,7 @@
 
 In: a store, the model files that teach, the share of their word. Out: a new store in which each training sample's
 distribution is `(1 - share) * its own + share * the mean of the teachers' calibrated probabilities`; its own is the
-annotators' votes where the corpus has them, else its label. Trained with `train.soft_labels`, a student learns which
+annotators' votes where the corpus has them, else its label. Trained with `loss.soft_labels`, a student learns which
 faces its teachers find alike (Hinton 2015, arXiv:1503.02531; students as large as their teachers: Furlanello 2018,
 arXiv:1805.04770). Labels, splits, pixels and the order of rows stay, so the same validation part is carved off; faces
 of valid and test splits keep their distributions, by which answers are judged.

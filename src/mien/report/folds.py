@@ -66,7 +66,7 @@ def folds_of(row: Row, metrics: Sequence[str]) -> Folds:
     sizes = []
     for run in row.runs:
         data = run.settings.data
-        if (run.settings.train.seed, data.repeat) in row.tests:
+        if (run.settings.seed, data.repeat) in row.tests:
             test = run.logits("test")
             seen = scores(test.logits, test.labels)
             found[data.repeat, data.fold].append([getattr(seen, metric) for metric in metrics])

@@ -92,7 +92,7 @@ def _row(row: Row, line: Line) -> dict[str, Any]:
         "name": row.name,
         "factors": dict(row.factors),
         "runs": [run.id for run in row.runs],
-        "seeds": [run.settings.train.seed for run in row.runs],
+        "seeds": [run.settings.seed for run in row.runs],
         "failures": list(row.failures),
         "pending": row.pending,
         "figures": {column.key: _figure(line.cells[column.key]) for column in COLUMNS},

@@ -66,12 +66,12 @@ SCHEDULES = {
 
 
 def training_words(settings: SpokenSettings) -> Iterator[str]:
-    target = "the data's label distributions" if settings.values("train.soft_labels") == [True] else "the labels"
-    if len(settings.values("train.soft_labels")) > 1:
-        target = f"single labels or the data's label distributions ({settings.said('train.soft_labels', yes)})"
+    target = "the data's label distributions" if settings.values("loss.soft_labels") == [True] else "the labels"
+    if len(settings.values("loss.soft_labels")) > 1:
+        target = f"single labels or the data's label distributions ({settings.said('loss.soft_labels', yes)})"
     yield (
         f"{settings.said('train.epochs', _epochs)} of cross-entropy against {target}, by "
-        f"{settings.said('train.optimizer', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
+        f"{settings.said('optimizer.name', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
     )
     if settings.anywhere("train.micro_batch"):
         yield (
@@ -79,29 +79,29 @@ def training_words(settings: SpokenSettings) -> Iterator[str]:
             "add up; batch norm sees one part."
         )
     yield (
-        f"The learning rate was {settings.said('train.lr')}, "
-        f"{settings.said('train.schedule', SCHEDULES.__getitem__)}"
+        f"The learning rate was {settings.said('optimizer.lr')}, "
+        f"{settings.said('optimizer.schedule', SCHEDULES.__getitem__)}"
         + (
-            f", after {settings.said('train.warmup_epochs', _epochs)} of linear rise"
-            * settings.anywhere("train.warmup_epochs")
+            f", after {settings.said('optimizer.warmup_epochs', _epochs)} of linear rise"
+            * settings.anywhere("optimizer.warmup_epochs")
         )
-        + f"; momentum (first beta of Adam) {settings.said('train.momentum')}; "
+        + f"; momentum (first beta of Adam) {settings.said('optimizer.momentum')}; "
         + (
-            f"weight decay {settings.said('train.weight_decay')}."
-            if settings.anywhere("train.weight_decay")
+            f"weight decay {settings.said('optimizer.weight_decay')}."
+            if settings.anywhere("optimizer.weight_decay")
             else "no weight decay."
         )
     )
     for key, words in (
-        ("train.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
-        ("train.ema", "Evaluated and kept were running averages of the weights, decay {} a step."),
-        ("train.clip_norm", "Gradients were clipped to a norm of {}."),
+        ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
+        ("optimizer.ema", "Evaluated and kept were running averages of the weights, decay {} a step."),
+        ("optimizer.clip_norm", "Gradients were clipped to a norm of {}."),
         ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
     ):
         if settings.anywhere(key):
             yield words.format(settings.said(key))
-    if settings.anywhere("train.class_weights"):
-        yield f"Classes were weighed by the inverse of their frequency: {settings.said('train.class_weights')}."
+    if settings.anywhere("loss.class_weights"):
+        yield f"Classes were weighed by the inverse of their frequency: {settings.said('loss.class_weights')}."
     yield f"Arithmetic: {settings.said('train.precision')}."
     yield _augmentation(settings)
 

@@ -1,0 +1,145 @@
+"""A comparison to be made: shared settings, a grid of factors, and single rows of another kind."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..shown import first_line
+from .parsing import check_names, flattened, kinds, nearest, override, read_toml
+from .settings import KINDS, NetworkSettings, Settings
+from .within import shown
+
+__all__ = ["Recipe", "read_recipe", "recipe_from", "recipe_names"]
+
+SHARED = frozenset(kinds(Settings))
+"""The settings that every kind has."""
+MOST_CELLS = 100_000
+"""Runs of one recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Shared settings, factors to cross, what single networks take differently, and single rows of any kind."""
+
+    name: str
+    description: str = ""
+    settings: NetworkSettings = field(default_factory=NetworkSettings)
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rows: Mapping[str, Settings] = field(default_factory=dict)
+    """Single rows beside the grid; they take its seeds, its data and no other of its factors."""
+
+    def cells(self) -> Iterator[Settings]:
+        """The settings of every run: the cross product of the grid in its order, then the single rows."""
+        if (count := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
+            raise ConfigError(f"The grid crosses to {count:,} runs; a recipe has at most {MOST_CELLS:,}.")
+        for values in itertools.product(*self.grid.values()):
+            settings = override(self.settings, dict(zip(self.grid, values, strict=True)))
+            own = self.networks.get(settings.model.name, {})
+            yield override(settings, {key: value for key, value in own.items() if key not in self.grid})
+        yield from self._single()
+
+    def _single(self) -> Iterator[Settings]:
+        shared = {key: values for key, values in self.grid.items() if key in SHARED}
+        for settings in self.rows.values():
+            for values in itertools.product(*shared.values()):
+                yield override(settings, dict(zip(shared, values, strict=True)))
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """This recipe with some settings changed.
+
+        A change to a factor of the grid replaces its values (a list crosses them). A list for any other setting makes
+        it a new factor. A change overrules what `[networks]` says of the same setting. Single rows take the changes of
+        seed and data, which all kinds have.
+        """
+        known = kinds()
+        check_names(changes, known)
+        factors = {
+            key: tuple(value) if isinstance(value, list) else (value,)
+            for key, value in changes.items()
+            if key in self.grid or (isinstance(value, list) and not known[key].many)
+        }
+        single = {key: value for key, value in changes.items() if key not in factors}
+        shared = {key: value for key, value in single.items() if key in SHARED}
+        return replace(
+            self,
+            settings=override(self.settings, single),
+            grid={**self.grid, **factors},
+            networks={n: {k: v for k, v in own.items() if k not in changes} for n, own in self.networks.items()},
+            rows={name: override(settings, shared) for name, settings in self.rows.items()},
+        )
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with mien."""
+    folder = resources.files("mien") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def read_recipe(name_or_path: str) -> Recipe:
+    """A recipe by its name, or from a TOML file.
+
+    Raises `ConfigError` where it is neither, is no TOML, or has a key or value that does not fit.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and name_or_path in recipe_names():
+        path = Path(str(resources.files("mien") / "recipes" / f"{name_or_path}.toml"))
+    elif not path.is_file():
+        raise ConfigError(
+            f"There is no recipe {first_line(name_or_path)!r}. Those that come with mien: {', '.join(recipe_names())}; "
+            "or give the path of a TOML file."
+        )
+    try:
+        return recipe_from(read_toml(path), path.stem)
+    except OSError as error:
+        raise ConfigError(f"Recipe {name_or_path} cannot be read ({error.strerror}).") from None
+    except (ValueError, ConfigError) as error:  # of TOML, of UTF-8, of the settings
+        raise ConfigError(f"Recipe {name_or_path}: {error}") from None
+
+
+def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
+    """A recipe from the tables of its TOML file."""
+    own = [f.name for f in fields(NetworkSettings)]
+    known = {"description", "grid", "networks", "rows", *own}
+    if unknown := sorted(content.keys() - known):
+        raise ConfigError(f"There is no table {first_line(unknown[0])!r}.{nearest(unknown[0], known)}")
+    flat = flattened({key: _table(content, key) if key != "seed" else content[key] for key in own if key in content})
+    grid = {key: _values(key, values) for key, values in flattened(_table(content, "grid")).items()}
+    networks = {name: flattened(_table(_table(content, "networks"), name)) for name in _table(content, "networks")}
+    shared = {key: value for key, value in flat.items() if key in SHARED}
+    recipe = Recipe(
+        name=name,
+        description=str(content.get("description", "")).strip(),
+        settings=override(NetworkSettings(), flat),
+        grid=grid,
+        networks=networks,
+        rows={name: _row(name, row, shared) for name, row in _table(content, "rows").items()},
+    )
+    for changes in (*networks.values(), *({key: value} for key, values in grid.items() for value in values)):
+        override(recipe.settings, changes)
+    return recipe
+
+
+def _row(name: str, content: Any, shared: Mapping[str, Any]) -> Settings:
+    if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
+        raise ConfigError(f"[rows.{name}] needs kind, one of {', '.join(KINDS)}; got {shown(content)}.")
+    own = flattened({key: value for key, value in content.items() if key != "kind"})
+    return override(KINDS[content["kind"]](), {**shared, **own})
+
+
+def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{name} is a table, [{name}] with KEY = VALUE lines below it; got {shown(table)}.")
+    return table
+
+
+def _values(key: str, values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list) or not values:
+        raise ConfigError(f"[grid] {key} must be a list of one or more values; got {shown(values)}.")
+    return tuple(values)

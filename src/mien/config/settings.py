@@ -1,0 +1,81 @@
+"""The kinds of settings: which tables define a run, how its row is called, and the id that follows from them.
+
+Every kind has `seed` and `data`, so that runs of different kinds can stand in one comparison. A new kind is one frozen
+dataclass and one line in `KINDS`.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from ..errors import ConfigError
+from .tables import AugmentSettings, DataSettings, LossSettings, ModelSettings, OptimizerSettings, TrainSettings
+from .within import LARGEST, Within, kinds_of, typed
+
+__all__ = ["KINDS", "NetworkSettings", "Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that defines a run beside the data itself; this part is the same for every kind."""
+
+    KIND: ClassVar[str] = ""
+    """The key in `KINDS`, and in `mien.methods.METHODS` that of what fits such runs."""
+    NAME: ClassVar[str] = ""
+    """The dotted key of the setting that names the row."""
+
+    seed: Annotated[int, Within(0, LARGEST)] = 0
+    """Seed of all that is random in the run."""
+    data: DataSettings = field(default_factory=DataSettings)
+    """Which samples the run sees."""
+
+    def __post_init__(self) -> None:
+        typed("seed", self.seed, kinds_of(Settings)["seed"])
+
+    @property
+    def name(self) -> str:
+        """How the row is called: the network's or the method's name."""
+        return str(self.flat()[self.NAME])
+
+    def flat(self) -> dict[str, Any]:
+        """`{"seed": 0, "optimizer.lr": 0.0001, ...}`, in the order of the fields."""
+        flat: dict[str, Any] = {}
+        for key, value in asdict(self).items():
+            flat |= {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+        return flat
+
+    def run_id(self, fingerprint: str) -> str:
+        """The row's name and a hash of settings and data fingerprint: equal ids are the same run.
+
+        Only what differs from the defaults is hashed, so a setting that a later version adds keeps old ids.
+        """
+        defaults = type(self)().flat()
+        changed = {key: value for key, value in self.flat().items() if value != defaults[key]}
+        content = json.dumps([self.KIND, changed, fingerprint], sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(Settings):
+    """A network that is trained by gradients. The seed draws initial weights, order and augmentation."""
+
+    KIND = "network"
+    NAME = "model.name"
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data.label_noise and self.loss.soft_labels:
+            raise ConfigError(
+                "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."
+            )
+
+
+KINDS: dict[str, type[Settings]] = {"network": NetworkSettings}
+"""Every kind by its name in TOML."""

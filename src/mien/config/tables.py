@@ -1,0 +1,173 @@
+"""The tables of a run's settings, one for each question: which data, which network, which loss, how to step, how long.
+
+A table checks its values when it is made, so settings that exist are settings in range.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
+
+from .within import LARGEST, Within, kinds_of, typed
+
+__all__ = [
+    "AugmentSettings",
+    "DataSettings",
+    "Head",
+    "LossSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "Table",
+    "TrainSettings",
+]
+
+
+class Table:
+    """What all tables share: their name in TOML, and the check of their values."""
+
+    TABLE: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        kinds = kinds_of(type(self))
+        for field in fields(self):  # type: ignore[arg-type]
+            key = f"{self.TABLE}.{field.name}"
+            object.__setattr__(self, field.name, typed(key, getattr(self, field.name), kinds[field.name]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Table):
+    """Which samples a run sees."""
+
+    TABLE = "data"
+
+    valid_fraction: Annotated[float, Within(0.01, 0.5)] = 0.1
+    """Share of the training split carved off for validation where the store has no valid split."""
+    split_seed: Annotated[int, Within(0, LARGEST)] = 0
+    """Seed of that carving. It is the same for all runs of a comparison, so that they are paired."""
+    train_limit: Annotated[int, Within(0, 10**9)] = 0
+    """Use at most this many training samples, stratified by class. 0 uses all."""
+    protocol: Literal["holdout", "kfold", "group-kfold", "loso"] = "holdout"
+    """The corpus's own test split; or cross-validation over all samples: stratified, by subject, one subject out."""
+    folds: Annotated[int, Within(2, 1000)] = 5
+    """Number of folds of `kfold` and `group-kfold`. `loso` has one for each subject."""
+    fold: Annotated[int, Within(0, 10**6)] = 0
+    """Which fold is the test, from 0. A comparison runs them all."""
+    repeat: Annotated[int, Within(0, 10**6)] = 0
+    """Which repetition of the cross-validation. Another value divides the samples anew."""
+    label_noise: Annotated[float, Within(0, 0.9)] = 0.0
+    """Share of training labels replaced by another class at random, to see what wrong labels cost."""
+
+
+Head = Literal["fc", "flat", "gap"]
+PUBLISHED_HEADS: Mapping[str, Head] = {"vgg16": "fc", "vgg_paper": "flat"}
+"""Heads as published; of all other networks it is `gap`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Table):
+    """Which network, and how it differs from the published one."""
+
+    TABLE = "model"
+
+    name: str = "resnet34"
+    """A key of `mien.models.NETWORKS`."""
+    dropout: Annotated[float, Within(0, 0.95)] = 0.0
+    """Probability of dropping a feature before the classifier (in VGG's head: after each hidden layer)."""
+    block_dropout: Annotated[float, Within(0, 0.95)] = 0.0
+    """Probability of dropping an activation inside the blocks."""
+    width: Annotated[float, Within(0.01, 8, log=True)] = 1.0
+    """Multiplier of every channel count. 1 is the published network."""
+    stem: Literal["imagenet", "small"] = "imagenet"
+    """`imagenet` as published for 224 px; `small` keeps the resolution of a 48 px face."""
+    head: Literal["published", "fc", "flat", "gap"] = "published"
+    """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
+    in_chans: Annotated[int, Within(0, 16)] = 0
+    """Colour channels of the input. 0 takes the store's."""
+    init: Literal["published", "dirac"] = "published"
+    """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
+    mirror: bool = False
+    """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
+
+    @property
+    def named_head(self) -> Head:
+        """The head, the published one by its name."""
+        return PUBLISHED_HEADS.get(self.name, "gap") if self.head == "published" else self.head
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings(Table):
+    """What the network is trained to say."""
+
+    TABLE = "loss"
+
+    label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
+    """Share of the target spread evenly over all classes."""
+    soft_labels: bool = False
+    """Train on the store's distributions (FER+ votes, outputs of teachers) instead of labels, where it has them."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs a class by the inverse of its frequency in the training part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Table):
+    """How the weights step."""
+
+    TABLE = "optimizer"
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    """`sgd` is with Nesterov momentum."""
+    lr: Annotated[float, Within(0, 100, log=True)] = 1e-4
+    """Peak learning rate."""
+    momentum: Annotated[float, Within(0, 0.9999)] = 0.9
+    """Momentum of `sgd`, first beta of Adam and AdamW."""
+    weight_decay: Annotated[float, Within(0, 10, log=True)] = 0.0
+    """L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`). Biases and norms have none."""
+    schedule: Literal["constant", "cosine", "onecycle"] = "constant"
+    """How the rate moves after warm-up: not at all, by half a cosine to 0, or up and down linearly."""
+    warmup_epochs: Annotated[float, Within(0, 100_000)] = 0.0
+    """Epochs of linear rise from 0 to `lr`; for `onecycle` the length of its rise."""
+    ema: Annotated[float, Within(0, 0.999999)] = 0.0
+    """Decay per step of the averaged weights that are evaluated and kept. 0 keeps the trained weights."""
+    clip_norm: Annotated[float, Within(0, 1e9, log=True)] = 0.0
+    """Largest norm of the gradient. 0 does not clip."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Table):
+    """How long to train, on what at a time, and which epoch is kept."""
+
+    TABLE = "train"
+
+    epochs: Annotated[int, Within(1, 100_000, log=True)] = 75
+    """Passes over the training part."""
+    batch_size: Annotated[int, Within(1, 1_000_000, log=True)] = 512
+    """Samples in an optimizer step."""
+    micro_batch: Annotated[int, Within(0, 1_000_000)] = 64
+    """Samples in a forward pass; gradients add up over a batch, and batch norm sees one chunk. 0: the whole batch."""
+    sizes: Annotated[tuple[int, ...], Within(8, 1024)] = ()
+    """Side of the training images in pixels, over equal parts of the epochs (progressive resizing). () as stored."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of forward and backward; the weights stay float32."""
+    select: Literal["last", "best"] = "best"
+    """Which epoch is kept: the last one, or the one most accurate on valid (of equals, the lowest loss)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings(Table):
+    """Random changes to training images; all off by default."""
+
+    TABLE = "augment"
+
+    flip: bool = False
+    """Mirror left and right."""
+    alternate: bool = True
+    """Mirror each image every other epoch, starting at random (alternating flip); false throws a coin each time."""
+    shift: Annotated[float, Within(0, 64)] = 0.0
+    """Largest shift, in pixels at the stored size."""
+    rotation: Annotated[float, Within(0, 180)] = 0.0
+    """Largest rotation, in degrees."""
+    scale: Annotated[float, Within(0, 0.9)] = 0.0
+    """Largest change of scale: 0.1 is 90 to 110 %."""
+    contrast: Annotated[float, Within(0, 0.9)] = 0.0
+    """Largest change of contrast and of brightness: 0.2 is 80 to 120 % and ± 20 % of the range."""
+    cutout: Annotated[int, Within(0, 512)] = 0
+    """Side of a square, in pixels at the stored size, that is set to mid-grey at a random place."""

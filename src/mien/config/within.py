@@ -1,0 +1,110 @@
+"""Ranges that stand on the type of a setting, said once: `lr: Annotated[float, Within(0, 100, log=True)]`.
+
+The check of a value, the sentence of a refusal and the search space of a tuner all read them from there.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from ..errors import ConfigError
+from ..shown import first_line
+
+__all__ = ["LARGEST", "Kind", "Within", "kinds_of", "shown", "typed"]
+
+LARGEST = (1 << 53) - 1
+"""Of a whole number: any reader of JSON holds it exactly."""
+LONGEST = 100
+"""Letters of a text, which is the name of something."""
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+@dataclass(frozen=True)
+class Within:
+    """The least and the greatest value of a number, both allowed; of a list, those of each item."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether a search should step in logarithms."""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a setting may be: its plain type, and its range where it is a number."""
+
+    type: Any
+    within: Within | None = None
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values to choose from; empty where the type is no choice."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    @property
+    def many(self) -> bool:
+        """Whether the value is a list of whole numbers."""
+        return get_origin(self.type) is tuple
+
+
+_known: dict[type, Mapping[str, Kind]] = {}
+
+
+def kinds_of(table: Any) -> Mapping[str, Kind]:
+    """The kind of each field of a dataclass, by the field's name; worked out once."""
+    if table not in _known:
+        hints = get_type_hints(table, include_extras=True)
+        _known[table] = {field.name: _kind(hints[field.name]) for field in fields(table)}
+    return _known[table]
+
+
+def _kind(hint: Any) -> Kind:
+    if get_origin(hint) is not Annotated:
+        return Kind(hint)
+    plain, *notes = get_args(hint)
+    return Kind(plain, next((note for note in notes if isinstance(note, Within)), None))
+
+
+def typed(key: str, value: Any, kind: Kind) -> Any:
+    """`value` as the setting `key` takes it: a list becomes a tuple, a whole number a float where one is wanted.
+
+    Raises `ConfigError`, one sentence, for a value of another type or outside its range.
+    """
+    if kind.choices:
+        if value not in kind.choices:
+            raise ConfigError(f"{key} is one of {', '.join(map(str, kind.choices))}; got {shown(value)}.")
+        return value
+    if kind.many:
+        return _numbers(key, value, kind)
+    if type(value) is int and abs(value) > LARGEST:
+        raise ConfigError(f"{key} is at most {LARGEST:,}; got a number of {len(str(abs(value)))} digits.")
+    if kind.type is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind.type:
+        raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.")
+    if kind.type is str and len(value) > LONGEST:
+        raise ConfigError(f"{key} has at most {LONGEST} letters; got {len(value):,}.")
+    if kind.within is not None and (math.isnan(value) or value not in kind.within):
+        raise ConfigError(f"{key} is {kind.within}; got {value:g}.")
+    return value
+
+
+def _numbers(key: str, value: Any, kind: Kind) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
+        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.")
+    for item in value:
+        if kind.within is not None and item not in kind.within:
+            raise ConfigError(f"{key} holds numbers of {kind.within}; got {shown(item)}.")
+    return tuple(value)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: as it would be typed, and not longer than a line."""
+    return first_line(repr(value))
