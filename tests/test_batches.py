@@ -1,17 +1,20 @@
-"""The order of samples and what the network is asked for: functions of (seed, purpose, epoch) and of nothing else."""
+"""The order of samples and the targets of a network: functions of (seed, purpose, epoch) and of nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from conftest import Bars
-from mien.config import DataSettings, TrainSettings
+from mien.config import DataSettings, LossSettings, NetworkSettings, TrainSettings
 from mien.data.batches import Batches, generator, stream
 from mien.data.splits import Part, divide
 from mien.data.store import Store
+from mien.losses import Objective
 
 CPU = torch.device("cpu")
 
@@ -22,8 +25,16 @@ def part(store: Store) -> Part:
     return divide(store, DataSettings()).train
 
 
-def order(part: Part, epoch: int, **settings: int) -> list[int]:
-    return torch.cat(list(Batches(part, TrainSettings(**settings), CPU).epoch(epoch))).tolist()
+def batches_of(part: Part, size: int = 512) -> Batches:
+    return Batches(part, NetworkSettings(train=TrainSettings(batch_size=size)), CPU)
+
+
+def targets_of(part: Part, **loss: Any) -> Tensor:
+    return Objective(part, LossSettings(**loss), CPU).targets
+
+
+def order(part: Part, epoch: int, seed: int = 0) -> list[int]:
+    return torch.cat(list(Batches(part, NetworkSettings(seed=seed), CPU).epoch(epoch))).tolist()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +51,7 @@ def order(part: Part, epoch: int, **settings: int) -> list[int]:
     ],
 )
 def test_an_epoch_is_one_permutation_in_batches_of_one_size(part: Part, size: int, sizes: list[int]) -> None:
-    batches = Batches(part, TrainSettings(batch_size=size), CPU)
+    batches = batches_of(part, size)
     rows = list(batches.epoch(0))
     assert [len(batch) for batch in rows] == sizes
     assert batches.steps == len(sizes)
@@ -48,7 +59,7 @@ def test_an_epoch_is_one_permutation_in_batches_of_one_size(part: Part, size: in
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone(part: Part) -> None:
-    batches = Batches(part, TrainSettings(batch_size=16), CPU)
+    batches = batches_of(part, 16)
     later = torch.cat(list(batches.epoch(3)))
     torch.manual_seed(5)
     list(batches.epoch(0))
@@ -82,7 +93,7 @@ def test_a_generator_starts_where_its_stream_says() -> None:
 
 
 def test_images_and_labels_are_the_parts(part: Part) -> None:
-    batches = Batches(part, TrainSettings(), CPU)
+    batches = batches_of(part)
     assert batches.images.dtype == torch.uint8
     assert np.array_equal(batches.images.numpy(), part.store.images[part.rows])
     assert np.array_equal(batches.labels.numpy(), part.labels)
@@ -90,43 +101,42 @@ def test_images_and_labels_are_the_parts(part: Part) -> None:
 
 
 def test_targets_are_the_labels(part: Part) -> None:
-    targets = Batches(part, TrainSettings(), CPU).targets
+    targets = targets_of(part)
     assert targets.shape == (66, 3)
     assert torch.equal(targets, functional.one_hot(torch.from_numpy(part.labels), 3).float())
 
 
 def test_smoothing_spreads_a_share_over_all_classes(part: Part) -> None:
-    smooth = Batches(part, TrainSettings(label_smoothing=0.3), CPU)
+    smooth = targets_of(part, label_smoothing=0.3)
+    labels = torch.from_numpy(part.labels)
     logits = torch.randn(66, 3, generator=torch.Generator().manual_seed(0))
-    theirs = functional.cross_entropy(logits, smooth.labels, label_smoothing=0.3)
-    assert functional.cross_entropy(logits, smooth.targets).item() == pytest.approx(theirs.item(), rel=1e-6)
-    assert smooth.targets[0].tolist() == pytest.approx([0.8, 0.1, 0.1])
+    theirs = functional.cross_entropy(logits, labels, label_smoothing=0.3)
+    assert functional.cross_entropy(logits, smooth).item() == pytest.approx(theirs.item(), rel=1e-6)
+    assert smooth[0].tolist() == pytest.approx([0.8, 0.1, 0.1])
 
 
 def test_soft_labels_are_the_corpus_distributions_and_may_be_smoothed(bars: Bars) -> None:
     part = divide(bars(soft=True), DataSettings()).train
-    soft = Batches(part, TrainSettings(soft_labels=True), CPU).targets
+    soft = targets_of(part, soft_labels=True)
     assert part.soft is not None
     assert np.array_equal(soft.numpy(), part.soft)
     assert soft[0].tolist() == [0.0, 1.0, 0.0], "the store's distributions contradict its labels"
-    both = Batches(part, TrainSettings(soft_labels=True, label_smoothing=0.3), CPU).targets
+    both = targets_of(part, soft_labels=True, label_smoothing=0.3)
     assert both[0].tolist() == pytest.approx([0.1, 0.8, 0.1])
     assert both.sum(1).tolist() == pytest.approx([1.0] * 66)
-    hard = Batches(part, TrainSettings(), CPU).targets
+    hard = targets_of(part)
     assert hard[0].tolist() == [1.0, 0.0, 0.0]
 
 
 def test_soft_labels_of_a_corpus_without_them_are_its_labels(part: Part) -> None:
-    assert torch.equal(
-        Batches(part, TrainSettings(soft_labels=True), CPU).targets, Batches(part, TrainSettings(), CPU).targets
-    )
+    assert torch.equal(targets_of(part, soft_labels=True), targets_of(part))
 
 
 def test_the_targets_of_noisy_labels_are_the_noisy_ones(store: Store, tmp_path: Path) -> None:
     part = divide(store, DataSettings(label_noise=0.5)).train
-    batches = Batches(part, TrainSettings(), CPU)
+    batches = batches_of(part)
     assert part.given is not None
     assert np.array_equal(batches.labels.numpy(), part.given)
-    assert torch.equal(batches.targets.argmax(1), batches.labels)
+    assert torch.equal(targets_of(part).argmax(1), batches.labels)
     changed = (part.given != store.samples.label[part.rows]).mean()
     assert 0.3 < changed < 0.7

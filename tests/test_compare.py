@@ -39,9 +39,9 @@ def only(comparison: Comparison) -> Row:
 
 
 def test_a_plan_makes_a_folder_for_each_cell_in_order(tmp_path: Path, store: Store) -> None:
-    chosen = recipe({"model.dropout": [0.0, 0.2], "train.seed": [0, 1]})
+    chosen = recipe({"model.dropout": [0.0, 0.2], "seed": [0, 1]})
     runs = plan(chosen, store, tmp_path / "runs")
-    assert [(run.settings.model.dropout, run.settings.train.seed) for run in runs] == [
+    assert [(run.settings.model.dropout, run.settings.seed) for run in runs] == [
         (0.0, 0), (0.0, 1), (0.2, 0), (0.2, 1),
     ]  # fmt: skip
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id for run in runs}
@@ -64,13 +64,13 @@ def test_a_run_says_all_of_its_settings(tmp_path: Path, store: Store) -> None:
     assert run.settings.model.in_chans == 3
     assert run.settings.model.head == "gap"
     text = (run.path / "config.toml").read_text()
-    assert all(key.split(".")[1] in text for key in run.settings.flat())
+    assert all(key.rpartition(".")[2] in text for key in run.settings.flat())
     assert Run.open(run.path).settings == run.settings
 
 
 def test_a_cell_that_comes_twice_is_one_run(tmp_path: Path, store: Store) -> None:
-    runs = plan(recipe({"train.seed": [0, 0, 1]}), store, tmp_path)
-    assert [run.settings.train.seed for run in runs] == [0, 1]
+    runs = plan(recipe({"seed": [0, 0, 1]}), store, tmp_path)
+    assert [run.settings.seed for run in runs] == [0, 1]
     assert len(only(collect(finished(runs))).tests) == 2
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, store: 
 
 
 def test_rows_are_networks_with_their_factors(tmp_path: Path, store: Store) -> None:
-    chosen = recipe({"model.name": ["vgg_paper", "compact-s"], "model.dropout": [0.2, 0.0], "train.seed": [1, 0]})
+    chosen = recipe({"model.name": ["vgg_paper", "compact-s"], "model.dropout": [0.2, 0.0], "seed": [1, 0]})
     comparison = collect(finished(plan(chosen, store, tmp_path)))
     assert [row.name for row in comparison.rows] == [
         "compact-s, no dropout",
@@ -132,13 +132,13 @@ def test_rows_are_networks_with_their_factors(tmp_path: Path, store: Store) -> N
     ]
     assert comparison.factors == ("model.name", "model.dropout")
     assert comparison.seeds == (0, 1)
-    assert [run.settings.train.seed for run in comparison.rows[0].runs] == [0, 1]
+    assert [run.settings.seed for run in comparison.rows[0].runs] == [0, 1]
     assert comparison.equal["train.epochs"] == 3
-    assert not {"model.name", "model.dropout", "train.seed"} & comparison.equal.keys()
+    assert not {"model.name", "model.dropout", "seed"} & comparison.equal.keys()
 
 
 def test_the_order_of_runs_does_not_matter(tmp_path: Path, store: Store) -> None:
-    runs = finished(plan(recipe({"model.dropout": [0.0, 0.2], "train.seed": [0, 1]}), store, tmp_path))
+    runs = finished(plan(recipe({"model.dropout": [0.0, 0.2], "seed": [0, 1]}), store, tmp_path))
     one, other = collect(runs), collect(runs[::-1])
     assert [row.name for row in one.rows] == [row.name for row in other.rows]
     assert [[run.id for run in row.runs] for row in one.rows] == [[run.id for run in row.runs] for row in other.rows]
@@ -164,7 +164,7 @@ def test_settings_that_differ_are_refused_by_name(tmp_path: Path, store: Store) 
         ({"data__folds": 7}, "data.folds"),
         ({"data__protocol": "kfold"}, "data.protocol"),
         ({"augment__flip": True}, "augment.flip"),
-        ({"train__lr": 0.01}, "train.lr"),
+        ({"optimizer__lr": 0.01}, "optimizer.lr"),
     ],
 )
 def test_nothing_but_the_network_and_the_seed_may_differ_unsaid(
@@ -181,7 +181,7 @@ def test_vary_takes_whole_names_and_names_the_nearest(tmp_path: Path, store: Sto
     with pytest.raises(ConfigError, match=r"no setting 'train\.epoch'\. Did you mean 'train\.epochs'"):
         collect(runs, vary=["train.epoch"])
     with pytest.raises(CompareError, match=r"train\.epochs differs"):
-        collect(runs, vary=["train.lr"])
+        collect(runs, vary=["optimizer.lr"])
 
 
 def test_different_data_is_refused(tmp_path: Path, bars: Bars) -> None:
@@ -204,20 +204,20 @@ def test_no_runs_are_no_comparison(tmp_path: Path) -> None:
 
 def test_what_a_network_has_of_its_own_is_stated_and_is_no_factor(tmp_path: Path, store: Store) -> None:
     chosen = recipe(
-        {"model.name": ["vgg_paper", "compact-s"]}, networks={"vgg_paper": {"train.lr": 0.01, "model.head": "gap"}}
+        {"model.name": ["vgg_paper", "compact-s"]}, networks={"vgg_paper": {"optimizer.lr": 0.01, "model.head": "gap"}}
     )
     runs = finished(plan(chosen, store, tmp_path))
-    assert stated(chosen) == ("model.name", "train.lr", "model.head")
+    assert stated(chosen) == ("model.name", "optimizer.lr", "model.head")
     comparison = collect(runs, vary=stated(chosen))
     assert comparison.factors == ("model.name",)
-    assert comparison.own == {"train.lr": {"compact-s": 0.003, "vgg_paper": 0.01}}
+    assert comparison.own == {"optimizer.lr": {"compact-s": 0.003, "vgg_paper": 0.01}}
     assert [row.name for row in comparison.rows] == ["compact-s", "vgg_paper"]
-    with pytest.raises(CompareError, match=r"train\.lr differs"):
+    with pytest.raises(CompareError, match=r"optimizer\.lr differs"):
         collect(runs)
 
 
 def test_failed_and_pending_runs_are_counted(tmp_path: Path, store: Store) -> None:
-    runs = plan(recipe({"train.seed": [0, 1, 2, 3]}), store, tmp_path)
+    runs = plan(recipe({"seed": [0, 1, 2, 3]}), store, tmp_path)
     finished(runs[:1])
     runs[1].update(status="failed", reason="The loss became nan.")
     runs[2].update(status="crashed", reason="Its process was ended.")
@@ -234,7 +234,7 @@ def test_failed_and_pending_runs_are_counted(tmp_path: Path, store: Store) -> No
 @pytest.mark.parametrize("protocol", ["kfold", "group-kfold", "loso"])
 def test_the_folds_of_a_replicate_are_pooled(tmp_path: Path, bars: Bars, protocol: str) -> None:
     store = bars(subjects=True, splits=(("train", 40), ("test", 20)))
-    chosen = recipe({"train.seed": [0, 1]}, data={"protocol": protocol, "folds": 3, "valid_fraction": 0.3})
+    chosen = recipe({"seed": [0, 1]}, data={"protocol": protocol, "folds": 3, "valid_fraction": 0.3})
     runs = finished(plan(chosen, store, tmp_path / "runs"))
     folds = 15 if protocol == "loso" else 3
     assert len(runs) == 2 * folds
@@ -243,7 +243,7 @@ def test_the_folds_of_a_replicate_are_pooled(tmp_path: Path, bars: Bars, protoco
     assert row.folds == folds
     assert list(row.tests) == [(0, 0), (1, 0)]
     for key, test in row.tests.items():
-        own = [run for run in row.runs if run.settings.train.seed == key[0]]
+        own = [run for run in row.runs if run.settings.seed == key[0]]
         assert test.ids.tolist() == list(range(60)), "each sample once, in order"
         assert np.array_equal(test.labels, store.samples.label)
         assert np.array_equal(test.subjects, store.samples.subject)
@@ -257,7 +257,7 @@ def test_the_folds_of_a_replicate_are_pooled(tmp_path: Path, bars: Bars, protoco
 
 
 def test_a_replicate_that_lacks_a_fold_is_left_out(tmp_path: Path, bars: Bars) -> None:
-    chosen = recipe({"train.seed": [0, 1]}, data={"protocol": "kfold", "folds": 3})
+    chosen = recipe({"seed": [0, 1]}, data={"protocol": "kfold", "folds": 3})
     runs = plan(chosen, bars(), tmp_path / "runs")
     finished(runs[:-1])
     row = only(collect(runs))

@@ -1,4 +1,4 @@
-"""Settings, overrides, recipes: what fits is taken, what does not is one sentence that helps."""
+"""NetworkSettings, overrides, recipes: what fits is taken, what does not is one sentence that helps."""
 
 import ast
 import inspect
@@ -14,8 +14,10 @@ import tomli_w
 from mien.config import (
     AugmentSettings,
     DataSettings,
+    LossSettings,
     ModelSettings,
-    Settings,
+    NetworkSettings,
+    OptimizerSettings,
     TrainSettings,
     override,
     parse_overrides,
@@ -24,6 +26,7 @@ from mien.config import (
     recipe_from,
     recipe_names,
 )
+from mien.config.parsing import flattened
 from mien.errors import ConfigError
 
 PRINT = "f" * 64
@@ -35,12 +38,12 @@ PRINT = "f" * 64
 )
 def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
     with pytest.raises(ConfigError, match=rf"no setting '{key}'. Did you mean '{nearest}"):
-        override(Settings(), {key: 1})
+        override(NetworkSettings(), {key: 1})
 
 
 def test_a_key_near_to_nothing_lists_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"There are: augment\.alternate, .*train\.weight_decay"):
-        override(Settings(), {"zzzzzz": 1})
+    with pytest.raises(ConfigError, match=r"There are: augment\.alternate, .*train\.sizes"):
+        override(NetworkSettings(), {"zzzzzz": 1})
 
 
 @pytest.mark.parametrize(
@@ -48,37 +51,39 @@ def test_a_key_near_to_nothing_lists_what_there_is() -> None:
     [
         ("train.epochs", 1.5, "train.epochs is a whole number; got 1.5."),
         ("train.epochs", True, "train.epochs is a whole number; got True."),
-        ("train.lr", "fast", "train.lr is a number; got 'fast'."),
-        ("train.lr", True, "train.lr is a number; got True."),
-        ("train.soft_labels", 1, "train.soft_labels is true or false; got 1."),
+        ("optimizer.lr", "fast", "optimizer.lr is a number; got 'fast'."),
+        ("optimizer.lr", True, "optimizer.lr is a number; got True."),
+        ("loss.soft_labels", 1, "loss.soft_labels is true or false; got 1."),
         ("model.name", 3, "model.name is a text; got 3."),
-        ("train.optimizer", "lion", "train.optimizer is one of adam, adamw, sgd; got 'lion'."),
+        ("optimizer.name", "lion", "optimizer.name is one of adam, adamw, sgd; got 'lion'."),
         ("train.sizes", [32, 4.5], "train.sizes is a list of whole numbers; got [32, 4.5]."),
-        ("train.sizes", [4], "train.sizes holds sides of 8 to 1024 pixels; got 4."),
+        ("train.sizes", [4], "train.sizes holds numbers of 8 to 1024; got 4."),
         ("train.epochs", 0, "train.epochs is 1 to 100000; got 0."),
-        ("train.lr", float("nan"), "train.lr is 0 to 100; got nan."),
+        ("optimizer.lr", float("nan"), "optimizer.lr is 0 to 100; got nan."),
         ("model.dropout", 1.0, "model.dropout is 0 to 0.95; got 1."),
         ("data.valid_fraction", -0.1, "data.valid_fraction is 0.01 to 0.5; got -0.1."),
     ],
 )
 def test_a_value_of_another_type_or_range_is_refused(key: str, value: Any, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        override(Settings(), {key: value})
+        override(NetworkSettings(), {key: value})
     assert str(caught.value) == sentence
 
 
 def test_a_whole_number_is_a_number() -> None:
-    rate = override(Settings(), {"train.lr": 1}).train.lr
+    rate = override(NetworkSettings(), {"optimizer.lr": 1}).optimizer.lr
     assert rate == 1.0
     assert type(rate) is float
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
-        Settings().train.lr = 1.0  # type: ignore[misc]
+        NetworkSettings().optimizer.lr = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("table", [DataSettings, ModelSettings, TrainSettings, AugmentSettings])
+@pytest.mark.parametrize(
+    "table", [DataSettings, ModelSettings, LossSettings, OptimizerSettings, TrainSettings, AugmentSettings]
+)
 def test_every_field_has_a_docstring(table: type) -> None:
     body = ast.parse(inspect.getsource(table)).body[0].body  # type: ignore[attr-defined]
     told = {field.target.id for field, text in pairwise(body) if isinstance(field, ast.AnnAssign) and _is_text(text)}
@@ -92,14 +97,14 @@ def _is_text(node: ast.stmt) -> bool:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("train.lr=0.001", 0.001),
+        ("optimizer.lr=0.001", 0.001),
         ("train.epochs=9", 9),
         ("model.name=vgg16", "vgg16"),
         ('model.name="vgg16"', "vgg16"),
         ("augment.flip=true", True),
-        ("train.seed=[0, 1]", [0, 1]),
+        ("seed=[0, 1]", [0, 1]),
         ("model.name=[vgg16", "[vgg16"),
-        ("train.lr = 1e-3", 1e-3),
+        ("optimizer.lr = 1e-3", 1e-3),
     ],
 )
 def test_overrides_are_toml_values_or_bare_words(text: str, value: Any) -> None:
@@ -108,27 +113,27 @@ def test_overrides_are_toml_values_or_bare_words(text: str, value: Any) -> None:
 
 def test_an_override_without_a_value_is_refused() -> None:
     with pytest.raises(ConfigError, match="KEY=VALUE"):
-        parse_overrides(["train.lr"])
+        parse_overrides(["optimizer.lr"])
 
 
 def test_run_ids_depend_on_settings_and_data_and_on_nothing_else() -> None:
-    plain = Settings()
-    changed = override(plain, {"train.lr": 0.01})
-    assert plain.run_id(PRINT) == "resnet34-d88f9d6b4c", "a changed id orphans every run that users have"
+    plain = NetworkSettings()
+    changed = override(plain, {"optimizer.lr": 0.01})
+    assert plain.run_id(PRINT) == "resnet34-303542b2cb", "a changed id orphans every run that users have"
     assert changed.run_id(PRINT) != plain.run_id(PRINT) != plain.run_id("0" * 64)
-    assert override(changed, {"train.lr": 1e-4}).run_id(PRINT) == plain.run_id(PRINT)
+    assert override(changed, {"optimizer.lr": 1e-4}).run_id(PRINT) == plain.run_id(PRINT)
 
 
 def test_config_toml_leaves_nothing_implicit_and_comes_back_equal(tmp_path: Path) -> None:
-    settings = override(Settings(), {"train.sizes": [16, 24], "model.width": 0.5, "augment.flip": True})
-    text = tomli_w.dumps(asdict(settings))
+    settings = override(NetworkSettings(), {"train.sizes": [16, 24], "model.width": 0.5, "augment.flip": True})
+    text = tomli_w.dumps({"kind": settings.KIND, **asdict(settings)})
     (tmp_path / "config.toml").write_text(text)
     assert read_settings(tmp_path / "config.toml") == settings
-    assert {f"{t}.{k}" for t, keys in tomllib.loads(text).items() for k in keys} == set(settings.flat())
+    assert set(flattened(tomllib.loads(text))) == {"kind", *settings.flat()}
 
 
 RECIPE = {
-    "grid": {"model.name": ["vgg16", "resnet34"], "model.dropout": [0.0, 0.2], "train.seed": [0, 1]},
+    "grid": {"model.name": ["vgg16", "resnet34"], "model.dropout": [0.0, 0.2], "seed": [0, 1]},
     "networks": {"vgg16": {"model.head": "flat"}},
     "train": {"epochs": 5},
 }
@@ -136,7 +141,7 @@ RECIPE = {
 
 def test_a_grid_is_a_cross_product_in_its_own_order() -> None:
     cells = list(recipe_from(RECIPE, "r").cells())
-    assert [(c.model.name, c.model.dropout, c.train.seed) for c in cells] == [
+    assert [(c.model.name, c.model.dropout, c.seed) for c in cells] == [
         (name, dropout, seed) for name in ("vgg16", "resnet34") for dropout in (0.0, 0.2) for seed in (0, 1)
     ]
     assert {c.train.epochs for c in cells} == {5}
@@ -148,14 +153,14 @@ def test_the_networks_table_changes_its_own_network_only() -> None:
 
 
 def test_an_override_of_a_factor_replaces_its_values() -> None:
-    cells = list(recipe_from(RECIPE, "r").changed({"model.dropout": 0.5, "train.seed": [3]}).cells())
-    assert {(c.model.dropout, c.train.seed) for c in cells} == {(0.5, 3)}
+    cells = list(recipe_from(RECIPE, "r").changed({"model.dropout": 0.5, "seed": [3]}).cells())
+    assert {(c.model.dropout, c.seed) for c in cells} == {(0.5, 3)}
     assert len(cells) == 2
 
 
 def test_a_list_for_a_single_setting_makes_it_a_factor() -> None:
-    changed = recipe_from(RECIPE, "r").changed({"train.lr": [0.1, 0.2]})
-    assert changed.grid["train.lr"] == (0.1, 0.2)
+    changed = recipe_from(RECIPE, "r").changed({"optimizer.lr": [0.1, 0.2]})
+    assert changed.grid["optimizer.lr"] == (0.1, 0.2)
     assert len(list(changed.cells())) == 16
 
 
@@ -175,9 +180,9 @@ def test_an_override_overrules_the_networks_table() -> None:
     [
         ({"trian": {}}, "There is no table 'trian'. Did you mean 'train'?"),
         ({"train": {"epoch": 1}}, "There is no setting 'train.epoch'. Did you mean 'train.epochs'?"),
-        ({"grid": {"train.seed": 3}}, "[grid] train.seed must be a list of one or more values; got 3."),
-        ({"grid": {"train.seed": []}}, "[grid] train.seed must be a list of one or more values; got []."),
-        ({"grid": {"train.lr": ["x"]}}, "train.lr is a number; got 'x'."),
+        ({"grid": {"seed": 3}}, "[grid] seed must be a list of one or more values; got 3."),
+        ({"grid": {"seed": []}}, "[grid] seed must be a list of one or more values; got []."),
+        ({"grid": {"optimizer.lr": ["x"]}}, "optimizer.lr is a number; got 'x'."),
         ({"networks": {"vgg16": {"model.haed": "x"}}}, "There is no setting 'model.haed'. Did you mean 'model.head'?"),
     ],
 )
@@ -219,9 +224,9 @@ def test_the_paper_recipe_is_the_papers_protocol() -> None:
     assert [(c.model.name, c.model.dropout) for c in cells] == [
         (name, dropout) for name in ("vgg16", "densenet121", "resnet34") for dropout in (0.0, 0.2)
     ]
-    assert {(c.train.optimizer, c.train.lr, c.train.epochs, c.train.batch_size) for c in cells} == {
+    assert {(c.optimizer.name, c.optimizer.lr, c.train.epochs, c.train.batch_size) for c in cells} == {
         ("adam", 1e-4, 75, 512)
     }
     assert {c.augment for c in cells} == {AugmentSettings()}
-    assert {c.train.schedule for c in cells} == {"constant"}
+    assert {c.optimizer.schedule for c in cells} == {"constant"}
     assert {c.model.width for c in cells} == {1.0}

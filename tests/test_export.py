@@ -11,7 +11,7 @@ import torch
 
 from mien.bundle import Bundle, seal
 from mien.cli import main
-from mien.config import ModelSettings, Settings, TrainSettings
+from mien.config import ModelSettings, NetworkSettings, OptimizerSettings, TrainSettings
 from mien.crop import CropSpec
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
@@ -76,9 +76,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("export")
     draw_store(folder / "store", count=240)
     store = Store.open(folder / "store")
-    settings = Settings(
+    settings = NetworkSettings(
         model=ModelSettings(name="compact-s", width=0.25),
-        train=TrainSettings(epochs=3, batch_size=28, lr=3e-3),
+        optimizer=OptimizerSettings(lr=3e-3),
+        train=TrainSettings(epochs=3, batch_size=28),
     )
     settings = resolve(settings, store)
     run = Run.create(folder / "runs", settings, store, divide(store, settings.data))
@@ -194,7 +195,7 @@ def test_out_must_be_an_onnx_file_in_a_folder(run: Run, tmp_path: Path, out: str
 
 def test_a_run_under_way_is_refused(run: Run, tmp_path: Path) -> None:
     store = Store.open(run.data.store)
-    settings = resolve(Settings(model=ModelSettings(name="compact-s", width=0.5)), store)
+    settings = resolve(NetworkSettings(model=ModelSettings(name="compact-s", width=0.5)), store)
     planned = Run.create(tmp_path, settings, store, divide(store, settings.data))
     with pytest.raises(RunError, match="is running, not finished"):
         export(planned, tmp_path / "x.onnx")

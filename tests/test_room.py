@@ -9,7 +9,7 @@ import torch
 from made_runs import make_store
 from mien import machine, models, room
 from mien.compare import plan
-from mien.config import ModelSettings, Recipe, NetworkSettings, override
+from mien.config import ModelSettings, NetworkSettings, Recipe, override
 from mien.errors import ConfigError
 from mien.machine import memory_bytes, peak_memory_mb
 from mien.models import NETWORKS, build, sketch

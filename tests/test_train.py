@@ -17,16 +17,18 @@ from torch.nn import functional
 from conftest import Bars, plan_run, write_bars
 from mien import train as module
 from mien.checkpoint import State
-from mien.config import AugmentSettings, Settings, TrainSettings, override, read_recipe
+from mien.config import AugmentSettings, LossSettings, NetworkSettings, OptimizerSettings, override, read_recipe
 from mien.data import augment
 from mien.data.batches import Batches
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import ConfigError, NonFinite
+from mien.losses import Objective
 from mien.models import Network
+from mien.optimise import build_optimizer, learning_rate
 from mien.runs import Epoch, Run, resolve
-from mien.train import learning_rate, predict_logits, rehearse, selected_epoch, train
+from mien.train import predict_logits, rehearse, selected_epoch, train
 
 CPU = torch.device("cpu")
 
@@ -46,11 +48,11 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 EVERYTHING: dict[str, Any] = {
-    "train__ema": 0.8,
-    "train__label_smoothing": 0.1,
-    "train__class_weights": "balanced",
+    "optimizer__ema": 0.8,
+    "loss__label_smoothing": 0.1,
+    "loss__class_weights": "balanced",
     "train__sizes": [12, 16],
-    "train__clip_norm": 1.0,
+    "optimizer__clip_norm": 1.0,
     "model__dropout": 0.3,
     "model__block_dropout": 0.1,
     "augment__flip": True,
@@ -72,10 +74,10 @@ def test_same_settings_and_seed_give_the_same_bytes(tmp_path: Path, store: Store
 
 
 def test_a_seed_changes_weights_and_order(tmp_path: Path, store: Store) -> None:
-    (first, _), (second, _) = (trained(plan_run(tmp_path, store, train__seed=seed)) for seed in (0, 1))
+    (first, _), (second, _) = (trained(plan_run(tmp_path, store, seed=seed)) for seed in (0, 1))
     assert not same(first, second)
-    part = divide(store, Settings().data).train
-    weights = [module.build_network(override(Settings(), {"train.seed": s, **SMALL}), part, CPU) for s in (0, 1)]
+    part = divide(store, NetworkSettings().data).train
+    weights = [module.build_network(override(NetworkSettings(), {"seed": s, **SMALL}), part, CPU) for s in (0, 1)]
     assert not same(weights[0].state_dict(), weights[1].state_dict())
 
 
@@ -110,7 +112,7 @@ def test_runs_of_one_seed_are_paired_whatever_the_network(
 
 def test_training_cannot_see_the_test(tmp_path: Path) -> None:
     """Another test, the same weights; only what is said of the test changes."""
-    options: dict[str, Any] = {"model__dropout": 0.2, "augment__flip": True, "train__ema": 0.8}
+    options: dict[str, Any] = {"model__dropout": 0.2, "augment__flip": True, "optimizer__ema": 0.8}
     runs = []
     for noise in ("", "test"):
         store = write_bars(tmp_path / f"store{noise}", noise_split=noise)
@@ -145,8 +147,8 @@ def test_normalisation_is_of_the_training_pixels_alone(tmp_path: Path) -> None:
     means = []
     for noise in ("", "valid", "test", "train"):
         store = write_bars(tmp_path / f"store-{noise}", noise_split=noise)
-        part = divide(store, Settings().data).train
-        network = module.build_network(override(Settings(), SMALL), part, CPU)
+        part = divide(store, NetworkSettings().data).train
+        network = module.build_network(override(NetworkSettings(), SMALL), part, CPU)
         means.append(network.pixel_mean.tolist())
         pixels = part.images() / 255.0
         assert network.pixel_mean.tolist() == pytest.approx(pixels.mean((0, 1, 2)))
@@ -171,9 +173,9 @@ def test_normalisation_is_of_the_training_pixels_alone(tmp_path: Path) -> None:
     ],
 )
 def test_the_learning_rate_at_its_corners(schedule: Any, warmup: float, points: dict[float, float]) -> None:
-    options = TrainSettings(epochs=10, lr=0.2, schedule=schedule, warmup_epochs=warmup)
+    options = OptimizerSettings(lr=0.2, schedule=schedule, warmup_epochs=warmup)
     for epoch, share in points.items():
-        assert learning_rate(options, epoch) == pytest.approx(0.2 * share, abs=1e-9), epoch
+        assert learning_rate(options, epoch, 10) == pytest.approx(0.2 * share, abs=1e-9), epoch
 
 
 def test_every_step_has_the_rate_of_its_place(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +184,9 @@ def test_every_step_has_the_rate_of_its_place(tmp_path: Path, store: Store, monk
     monkeypatch.setattr(
         torch.optim.Adam, "step", lambda self, *a: used.append(self.param_groups[1]["lr"]) or plain(self, *a)
     )
-    run = plan_run(tmp_path, store, train__schedule="onecycle", train__warmup_epochs=1.0, train__lr=0.01)
+    run = plan_run(tmp_path, store, optimizer__schedule="onecycle", optimizer__warmup_epochs=1.0, optimizer__lr=0.01)
     _, state = trained(run)
-    assert used == pytest.approx([learning_rate(run.settings.train, step / 5) for step in range(15)])
+    assert used == pytest.approx([learning_rate(run.settings.optimizer, step / 5, 3) for step in range(15)])
     assert [line.lr for line in state.history] == pytest.approx([0.01 * 0.001, 0.01, 0.005])
 
 
@@ -193,14 +195,14 @@ def test_every_step_has_the_rate_of_its_place(tmp_path: Path, store: Store, monk
 
 def test_the_average_is_its_definition(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[dict[str, Tensor]] = []
-    plain = module._average
+    plain = module.average
 
-    def noted(state: State, decay: float) -> None:
-        states.append(copy.deepcopy(state.network.state_dict()))
-        plain(state, decay)
+    def noted(averaged: dict[str, Tensor], network: Network, decay: float) -> None:
+        states.append(copy.deepcopy(network.state_dict()))
+        plain(averaged, network, decay)
 
-    monkeypatch.setattr(module, "_average", noted)
-    run = plan_run(tmp_path, store, train__ema=0.7, train__select="last")
+    monkeypatch.setattr(module, "average", noted)
+    run = plan_run(tmp_path, store, optimizer__ema=0.7, train__select="last")
     fold = divide(store, run.settings.data)
     expected = copy.deepcopy(module.build_network(run.settings, fold.train, CPU).state_dict())
     kept, _ = trained(run)
@@ -219,7 +221,7 @@ def test_the_average_is_its_definition(tmp_path: Path, store: Store, monkeypatch
 def test_the_average_leaves_training_as_it_is(tmp_path: Path, store: Store) -> None:
     losses = []
     for ema in (0.0, 0.9):
-        _, state = trained(plan_run(tmp_path, store, train__ema=ema))
+        _, state = trained(plan_run(tmp_path, store, optimizer__ema=ema))
         losses.append([line.train_loss for line in state.history])
     assert losses[0] == losses[1]
 
@@ -250,7 +252,7 @@ def test_the_best_epoch_is_the_most_accurate_then_the_lowest_loss_then_the_first
 
 @pytest.mark.parametrize("select", ["best", "last"])
 def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store: Store, select: str) -> None:
-    run = plan_run(tmp_path, store, train__epochs=6, train__lr=0.03, train__select=select)
+    run = plan_run(tmp_path, store, train__epochs=6, optimizer__lr=0.03, train__select=select)
     kept, state = trained(run, keep_epochs=True)
     chosen = selected_epoch(state.history, select)
     assert chosen == 6 or select == "best"
@@ -284,8 +286,8 @@ def linear(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("linear")
 @pytest.mark.parametrize("micro", [1, 5, 7, 16])
 def test_accumulated_gradients_are_the_gradient_of_the_batch(tmp_path: Path, store: Store, micro: int) -> None:
-    options: dict[str, Any] = {"train__optimizer": "sgd", "train__lr": 0.05, "train__class_weights": "balanced"}
-    options |= {"train__clip_norm": 0.5, "data__train_limit": 50}
+    options: dict[str, Any] = {"optimizer__name": "sgd", "optimizer__lr": 0.05, "loss__class_weights": "balanced"}
+    options |= {"optimizer__clip_norm": 0.5, "data__train_limit": 50}
     whole, first = trained(plan_run(tmp_path, store, train__micro_batch=0, **options))
     parts, second = trained(plan_run(tmp_path, store, train__micro_batch=micro, **options))
     for name, value in whole.items():
@@ -300,14 +302,14 @@ def test_one_step_is_gradient_descent_on_the_mean_loss(tmp_path: Path, store: St
     run = plan_run(
         tmp_path,
         store,
-        train__optimizer="sgd",
-        train__momentum=0.0,
-        train__lr=0.1,
+        optimizer__name="sgd",
+        optimizer__momentum=0.0,
+        optimizer__lr=0.1,
         train__batch_size=66,
         train__micro_batch=16,
         train__epochs=1,
-        train__label_smoothing=0.2,
-        train__weight_decay=0.01,
+        loss__label_smoothing=0.2,
+        optimizer__weight_decay=0.01,
     )
     fold = divide(store, run.settings.data)
     network = module.build_network(run.settings, fold.train, CPU)
@@ -325,22 +327,21 @@ def test_one_step_is_gradient_descent_on_the_mean_loss(tmp_path: Path, store: St
 
 def test_balanced_weights_are_inverse_frequencies_with_mean_one(bars: Bars) -> None:
     store = bars()
-    part = divide(store, Settings().data).train
+    part = divide(store, NetworkSettings().data).train
     rare = replace(part, rows=part.rows[(part.labels != 2) | (part.rows < 9)])
-    batches = Batches(rare, TrainSettings(), CPU)
-    weights = module._class_weights(TrainSettings(class_weights="balanced"), batches)
+    weights = Objective(rare, LossSettings(class_weights="balanced"), CPU).weights
     counts = np.bincount(rare.labels)
     assert counts.tolist() == [22, 22, 3]
     assert weights is not None
     assert (weights.numpy() * counts).tolist() == pytest.approx([47 / 3] * 3)
-    assert weights[batches.labels].mean().item() == pytest.approx(1.0)
-    assert module._class_weights(TrainSettings(), batches) is None
+    assert weights[torch.from_numpy(rare.labels)].mean().item() == pytest.approx(1.0)
+    assert Objective(rare, LossSettings(), CPU).weights is None
 
 
 def test_a_class_without_samples_has_a_finite_weight(store: Store) -> None:
-    part = divide(store, Settings().data).train
+    part = divide(store, NetworkSettings().data).train
     two = replace(part, rows=part.rows[part.labels != 1])
-    weights = module._class_weights(TrainSettings(class_weights="balanced"), Batches(two, TrainSettings(), CPU))
+    weights = Objective(two, LossSettings(class_weights="balanced"), CPU).weights
     assert weights is not None
     assert weights[[0, 2]].tolist() == [1.0, 1.0]
     assert bool(weights.isfinite().all())
@@ -358,9 +359,9 @@ def test_clipping_bounds_the_norm_of_the_gradient(
         return plain(self, *rest)
 
     monkeypatch.setattr(torch.optim.SGD, "step", noted)
-    trained(plan_run(tmp_path, store, train__optimizer="sgd", train__clip_norm=0.05))
+    trained(plan_run(tmp_path, store, optimizer__name="sgd", optimizer__clip_norm=0.05))
     clipped = list(norms)
-    trained(plan_run(tmp_path, store, train__optimizer="sgd"))
+    trained(plan_run(tmp_path, store, optimizer__name="sgd"))
     assert max(norms[len(clipped) :]) > 0.1
     assert max(clipped) <= 0.05001
 
@@ -368,10 +369,10 @@ def test_clipping_bounds_the_norm_of_the_gradient(
 def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
     """The distributions say the next class, always; the labels do not."""
     store = bars(soft=True)
-    fold = divide(store, Settings().data)
+    fold = divide(store, NetworkSettings().data)
     said = {}
     for soft in (True, False):
-        run = plan_run(tmp_path, store, train__soft_labels=soft, train__epochs=6, train__select="last")
+        run = plan_run(tmp_path, store, loss__soft_labels=soft, train__epochs=6, train__select="last")
         network, _ = train(run, fold.train, fold.valid, device=CPU)
         said[soft] = predict_logits(network, fold.train.images()).argmax(1)
     assert (said[False] == fold.train.labels).mean() > 0.8
@@ -382,7 +383,7 @@ def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
 def test_the_recipe_fast_trains_the_networks_of_the_paper_made_small(
     tmp_path: Path, store: Store, network: str, width: float
 ) -> None:
-    fast = override(read_recipe("fast").settings, {"train.epochs": 8, "train.lr": 0.02, "train.batch_size": 16})
+    fast = override(read_recipe("fast").settings, {"train.epochs": 8, "optimizer.lr": 0.02, "train.batch_size": 16})
     settings = override(fast, {"model.name": network, "model.stem": "small", "model.width": width})
     run = Run.create(tmp_path, resolve(settings, store), store, divide(store, settings.data))
     _, state = trained(run)
@@ -413,7 +414,7 @@ def test_float16_feels_gradients_that_it_cannot_hold(
 
 
 def test_float16_clips_gradients_as_they_are_unscaled(tmp_path: Path, store: Store) -> None:
-    changes = {"train__optimizer": "sgd", "train__momentum": 0.0, "train__clip_norm": 0.01, "train__lr": 1.0}
+    changes = {"optimizer__name": "sgd", "optimizer__momentum": 0.0, "optimizer__clip_norm": 0.01, "optimizer__lr": 1.0}
     run = plan_run(tmp_path, store, train__precision="float16", train__epochs=1, **changes)
     start = module.build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
     end, state = trained(run)
@@ -428,7 +429,7 @@ def test_a_gradient_too_large_for_float16_is_no_step_and_halves_the_scale(
 ) -> None:
     loss, huge = module.functional.cross_entropy, iter([1e6])
     monkeypatch.setattr(module.functional, "cross_entropy", lambda *a, **k: loss(*a, **k) * next(huge, 1.0))
-    _, state = trained(plan_run(tmp_path, store, train__precision="float16", train__optimizer=optimizer))
+    _, state = trained(plan_run(tmp_path, store, train__precision="float16", optimizer__name=optimizer))
     assert 1.0 < state.scaler.get_scale() < 65536.0
     moments = [value for values in state.optimizer.state.values() for value in values.values()]
     assert all(tensor.abs().max() < 1e3 for tensor in [*moments, *state.network.parameters()])
@@ -447,9 +448,9 @@ def test_a_checkpoint_keeps_the_scale_of_float16(tmp_path: Path, store: Store) -
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_weight_decay_spares_biases_and_norms(store: Store, optimizer: Any) -> None:
-    options = TrainSettings(optimizer=optimizer, weight_decay=0.1)
-    network = module.build_network(override(Settings(), SMALL), divide(store, Settings().data).train, CPU)
-    decayed, spared = module._optimizer(network, options).param_groups
+    settings = override(NetworkSettings(), SMALL | {"optimizer.name": optimizer, "optimizer.weight_decay": 0.1})
+    network = module.build_network(settings, divide(store, settings.data).train, CPU)
+    decayed, spared = build_optimizer(network, settings).param_groups
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0.0
     assert all(weight.ndim > 1 for weight in decayed["params"])
@@ -462,20 +463,25 @@ class Shown:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.epochs: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
-        plain, apply = module._augmented, augment.apply
+        plain, start, apply = module._Material.pictures, module._Material.start, augment.apply
         mirrored: list[Tensor] = []
 
         def noted_apply(images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, size: int) -> Tensor:
             mirrored.append(flip)
             return apply(images, settings, draws, flip, size)
 
-        def noted(settings: Settings, batches: Batches, rows: Tensor, draws: Any, epoch: int) -> Tensor:
-            images = plain(settings, batches, rows, draws, epoch)
-            self.epochs.setdefault(epoch, []).append((rows, images, mirrored[-1]))
+        def noted_start(material: module._Material, epoch: int) -> None:
+            self.epochs[epoch] = []
+            start(material, epoch)
+
+        def noted(material: module._Material, rows: Tensor, draws: Any) -> Tensor:
+            images = plain(material, rows, draws)
+            self.epochs[max(self.epochs)].append((rows, images, mirrored[-1]))
             return images
 
         monkeypatch.setattr(augment, "apply", noted_apply)
-        monkeypatch.setattr(module, "_augmented", noted)
+        monkeypatch.setattr(module._Material, "start", noted_start)
+        monkeypatch.setattr(module._Material, "pictures", noted)
 
     def mirrored(self, epoch: int) -> Tensor:
         """`(n,)` who was mirrored, by row."""
@@ -499,7 +505,7 @@ def test_nothing_is_mirrored_unasked(tmp_path: Path, store: Store, monkeypatch: 
     trained(plan_run(tmp_path, store, train__epochs=2))
     assert not torch.cat([shown.mirrored(0), shown.mirrored(1)]).any()
     rows, images, _ = shown.epochs[0][0]
-    part = divide(store, Settings().data).train
+    part = divide(store, NetworkSettings().data).train
     assert images.dtype == torch.uint8
     assert np.array_equal(images.numpy(), part.images()[rows.numpy()])
 
@@ -517,8 +523,12 @@ def test_pictures_grow_over_equal_parts_of_the_epochs(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_reason(tmp_path: Path, store: Store) -> None:
-    run = plan_run(tmp_path, store, train__optimizer="sgd", train__lr=100.0, train__momentum=0.99, train__epochs=50)
-    with pytest.raises(NonFinite, match=r"loss became (nan|inf) .*epoch \d+.*Lower train\.lr, or set train\.clip_norm"):
+    run = plan_run(
+        tmp_path, store, optimizer__name="sgd", optimizer__lr=100.0, optimizer__momentum=0.99, train__epochs=50
+    )
+    with pytest.raises(
+        NonFinite, match=r"loss became (nan|inf) .*epoch \d+.*Lower optimizer\.lr, or set optimizer\.clip_norm"
+    ):
         trained(run)
     finish_run(run)
     assert run.record.status == "failed"
@@ -552,14 +562,14 @@ def test_a_loss_that_is_not_finite_on_valid_stops_it_too(
     ],
 )
 def test_a_rehearsal_finds_what_cannot_be_trained(changes: dict[str, Any], size: int, sentence: str) -> None:
-    settings = override(Settings(), {"model.in_chans": 3, "model.width": 0.1} | changes)
+    settings = override(NetworkSettings(), {"model.in_chans": 3, "model.width": 0.1} | changes)
     with pytest.raises(ConfigError, match=sentence):
         rehearse(settings, classes=3, size=size)
 
 
 def test_a_rehearsal_lets_pass_what_can(store: Store) -> None:
     for changes in (SMALL, SMALL | {"train.sizes": [8, 16]}, SMALL | {"model.head": "flat"}):
-        rehearse(override(Settings(), changes), classes=3, size=16)
+        rehearse(override(NetworkSettings(), changes), classes=3, size=16)
 
 
 @pytest.mark.parametrize(("count", "most", "sizes"), [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (5, 0, [5]), (5, 9, [5])])
@@ -576,7 +586,7 @@ def test_progress_is_reported_after_each_step(tmp_path: Path, store: Store) -> N
 
 
 def test_it_learns(tmp_path: Path, store: Store) -> None:
-    run = plan_run(tmp_path, store, train__epochs=8, train__lr=0.01, train__batch_size=8)
+    run = plan_run(tmp_path, store, train__epochs=8, optimizer__lr=0.01, train__batch_size=8)
     finish_run(run)
     assert run.finished
     test = run.logits("test")

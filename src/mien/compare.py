@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import DataSettings, Recipe, Settings, check_names, override
+from .config import DataSettings, NetworkSettings, Recipe, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError, RunError
@@ -23,7 +23,7 @@ from .runs import DataFacts, Environment, Logits, Record, Run, resolve
 __all__ = ["ALWAYS_VARIES", "Comparison", "Row", "collect", "plan", "stated"]
 
 NAME = "model.name"
-REPLICATES = ("train.seed", "data.repeat")
+REPLICATES = ("seed", "data.repeat")
 """Settings that repeat a measurement: they never tell rows apart."""
 FOLD = "data.fold"
 """The fold of a cross-validation: the folds of one replicate are pooled."""
@@ -121,12 +121,12 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     from .room import check_room
     from .train import rehearse
 
-    def new(settings: Settings) -> bool:
+    def new(settings: NetworkSettings) -> bool:
         return not (folder / settings.run_id(store.meta.sha256)).exists()
 
     cells = dict.fromkeys(
         override(settings, {FOLD: fold})
-        for settings in (resolve(cell, store) for cell in recipe.cells())
+        for settings in (resolve(cell, store) for cell in recipe.cells() if isinstance(cell, NetworkSettings))
         for fold in range(fold_count(store, settings.data))
     )
     for settings in {_shapes(cell): cell for cell in cells if new(cell)}.values():
@@ -140,11 +140,11 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     return [Run.create(folder, settings, store, folds[settings.data]) for settings in cells]
 
 
-def _shapes(settings: Settings) -> tuple[object, ...]:
+def _shapes(settings: NetworkSettings) -> tuple[object, ...]:
     """What decides whether a network fits the faces, and its training into memory."""
-    options = settings.train
+    options, step = settings.train, settings.optimizer
     model = replace(settings.model, dropout=0.0, block_dropout=0.0)
-    return model, options.sizes, options.batch_size, options.micro_batch, options.optimizer, bool(options.ema)
+    return model, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:
@@ -180,7 +180,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
         equal={key: value for key, value in values[0].items() if all(flat[key] == value for flat in values)},
         own=own,
         factors=factors,
-        seeds=tuple(sorted({run.settings.train.seed for run in runs})),
+        seeds=tuple(sorted({run.settings.seed for run in runs})),
         left_out=tuple(left_out),
     )
 
@@ -267,5 +267,5 @@ def _pooled(runs: Sequence[Run], part: str) -> Logits:
 
 
 def _words(key: str, value: Any) -> str:
-    word = key.split(".")[1].replace("_", " ")
+    word = key.rpartition(".")[2].replace("_", " ")
     return f"no {word}" if value in (0, False) and word == "dropout" else f"{word} {value}"

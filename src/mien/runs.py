@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .arrays import Array, read_npz
 from .atomic import new_file, write_json, write_text
-from .config import Settings, read_settings
+from .config import NetworkSettings, read_settings
 from .crop import CropSpec
 from .data.splits import Fold, Part, divide
 from .data.store import SPLITS, Store
@@ -212,7 +212,7 @@ class Logits:
 class Run:
     """A run folder, opened. Settings and data never change; the rest is read when asked for."""
 
-    def __init__(self, path: Path, settings: Settings, data: DataFacts) -> None:
+    def __init__(self, path: Path, settings: NetworkSettings, data: DataFacts) -> None:
         self.path = path
         self.settings = settings
         self.data = data
@@ -223,7 +223,7 @@ class Run:
         return self.path.name
 
     @classmethod
-    def create(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
+    def create(cls, folder: Path, settings: NetworkSettings, store: Store, fold: Fold) -> "Run":
         """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
         path = folder / settings.run_id(store.meta.sha256)
         if (path / "data.json").exists():
@@ -240,7 +240,7 @@ class Run:
         run = cls(path, settings, facts)
         with run.writing():
             path.mkdir(parents=True, exist_ok=True)
-            write_text(path / "config.toml", tomli_w.dumps(asdict(settings)))
+            write_text(path / "config.toml", tomli_w.dumps({"kind": settings.KIND, **asdict(settings)}))
             write_json(path / "data.json", asdict(facts))
         return run
 
@@ -254,10 +254,12 @@ class Run:
         remedy = f"Remove the folder {path} and run the same command again."
         with reading(path / "config.toml", RunError, remedy):
             settings = read_settings(path / "config.toml")
+            assert isinstance(settings, NetworkSettings)
         with reading(path / "data.json", RunError, remedy):
             return cls(path, settings, from_json(read_bytes(path / "data.json"), DataFacts))
 
-    def _found(self, settings: Settings, store: Store) -> "Run":
+
+    def _found(self, settings: NetworkSettings, store: Store) -> "Run":
         """This run, if its settings are still the same; its store may have moved."""
         if self.settings != settings:
             raise RunError(f"{self.path} was made when mien had other defaults. Use another --runs folder.")
@@ -425,7 +427,7 @@ class Run:
         )
 
 
-def resolve(settings: Settings, store: Store) -> Settings:
+def resolve(settings: NetworkSettings, store: Store) -> NetworkSettings:
     """Settings with nothing implicit: the store's channels, the published head by its name."""
     model = settings.model
     named = replace(model, in_chans=model.in_chans or store.meta.crop.channels, head=model.named_head)

@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .checkpoint import CHECKPOINT, NEXT, State, load, load_weights, save, save_tensors
-from .config import Settings, TrainSettings
+from .config import NetworkSettings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
 from .errors import ConfigError, NonFinite
+from .losses import Objective
 from .models import Network, build
+from .optimise import average, build_optimizer, fuses, learning_rate
 from .runs import EPOCHS, Epoch, Run
 from .threads import with_current
 
@@ -84,7 +86,8 @@ def train(
         RunError: the folder cannot be written.
     """
     settings = run.settings
-    batches = Batches(training, settings.train, device)
+    material = _Material(training, valid, settings, device)
+    batches = material.batches
     state = _start(run, training, device, keep_epochs)
     state.threads = with_current(state.threads)
     saved_at = time.monotonic()
@@ -93,10 +96,11 @@ def train(
             (run.path / EPOCHS).mkdir(exist_ok=True)
     with _stop_signal() as stopped:
         while state.epoch < settings.train.epochs:
+            material.start(state.epoch)
             for step, rows in enumerate(batches.epoch(state.epoch)):
                 if step < state.step:
                     continue
-                _step(state, settings, batches, rows)
+                _step(state, settings, material, rows)
                 if report:
                     report(_progress(state, settings, batches))
                 stop = stopped()
@@ -105,7 +109,7 @@ def train(
                     saved_at = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
-            judged = _end_epoch(state, settings, valid)
+            judged = _end_epoch(state, settings, material)
             run.write_history(state.history)
             if selected_epoch(state.history, settings.train.select) == state.epoch:
                 save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
@@ -116,26 +120,52 @@ def train(
     return state.network.eval(), state
 
 
-def means(options: TrainSettings) -> dict[str, str]:
+class _Material:
+    """What a training works on, read once: the training part with its targets, and the faces that judge an epoch."""
+
+    def __init__(self, training: Part, valid: Part, settings: NetworkSettings, device: torch.device) -> None:
+        self.batches = Batches(training, settings, device)
+        self.objective = Objective(training, settings.loss, device)
+        self.valid_images = valid.images()
+        self.valid_labels = torch.from_numpy(valid.labels)
+        self._settings = settings
+
+    def start(self, epoch: int) -> None:
+        """Draw what holds for a whole epoch: which pictures are mirrored, and the side of all."""
+        options, sizes = self._settings.augment, self._settings.train.sizes
+        coin = generator(self._settings.seed, "flip", 0 if options.alternate else epoch)
+        flips = (torch.rand(len(self.batches), generator=coin) < 0.5) ^ bool(options.alternate and epoch % 2)
+        self._flips = (flips & options.flip).to(self.batches.images.device)
+        self._side = sizes[epoch * len(sizes) // self._settings.train.epochs] if sizes else self.batches.images.shape[1]
+
+    def pictures(self, rows: Tensor, draws: torch.Generator) -> Tensor:
+        """The augmented images of the samples at positions `rows`, in the epoch that was started."""
+        options = self._settings.augment
+        changes = augment.draw(options, len(rows), draws)
+        return augment.apply(self.batches.images[rows], options, changes, self._flips[rows], self._side)
+
+
+def means(settings: NetworkSettings) -> dict[str, str]:
     """How the loop computes, in words: what figures of speed and memory depend on beside the settings' numbers."""
+    options = settings.train
     chunk = min(options.micro_batch or options.batch_size, options.batch_size)
     whole = chunk == options.batch_size
     return {
         "layout": "channels last",
         "precision": options.precision + ", losses scaled up" * (options.precision == "float16"),
-        "optimizer": "fused " * _fuses(options) + options.optimizer,
+        "optimizer": "fused " * fuses(settings) + settings.optimizer.name,
         "passes": "whole batches" if whole else f"chunks of at most {chunk}, gradients add up",
         "batch norm": f"statistics of {'the batch' if whole else 'a chunk'}",
         "judging": f"batches of {PREDICT_BATCH} in inference mode"
-        + (", averaged weights in place" if options.ema else ""),
+        + (", averaged weights in place" if settings.optimizer.ema else ""),
         "best weights": "on disk",
     }
 
 
-def build_network(settings: Settings, training: Part, device: torch.device) -> Network:
+def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
     """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels."""
     store = training.store
-    torch.manual_seed(stream(settings.train.seed, "weights"))
+    torch.manual_seed(stream(settings.seed, "weights"))
     network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
     sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])
     shares = _levels(sample) / sample[..., 0].size
@@ -155,7 +185,7 @@ def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def rehearse(settings: Settings, *, classes: int, size: int) -> None:
+def rehearse(settings: NetworkSettings, *, classes: int, size: int) -> None:
     """Pass as few blank faces of `size` px through a new network as training ever will, at every size that it will.
 
     Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
@@ -231,40 +261,38 @@ def _new_state(run: Run, training: Part, device: torch.device) -> State:
     network = build_network(run.settings, training, device)
     return State(
         network=network,
-        optimizer=_optimizer(network, run.settings.train),
+        optimizer=build_optimizer(network, run.settings),
         scaler=torch.amp.GradScaler(device.type, enabled=run.settings.train.precision == "float16"),
-        average={n: t.clone() for n, t in network.state_dict().items()} if run.settings.train.ema else {},
+        average={n: t.clone() for n, t in network.state_dict().items()} if run.settings.optimizer.ema else {},
         history=[],
     )
 
 
-def _step(state: State, settings: Settings, batches: Batches, rows: Tensor) -> None:
+def _step(state: State, settings: NetworkSettings, material: _Material, rows: Tensor) -> None:
     """One optimizer step over the samples `rows`, in chunks of `micro_batch`."""
     started = time.monotonic()
-    options = settings.train
-    torch.manual_seed(stream(options.seed, "dropout", state.epoch, state.step))
-    draws = generator(options.seed, "augment", state.epoch, state.step, device=rows.device)
+    options, batches = settings.train, material.batches
+    torch.manual_seed(stream(settings.seed, "dropout", state.epoch, state.step))
+    draws = generator(settings.seed, "augment", state.epoch, state.step, device=rows.device)
+    rate = learning_rate(settings.optimizer, state.epoch + state.step / batches.steps, options.epochs)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(options, state.epoch + state.step / batches.steps)
+        group["lr"] = rate
     state.network.train()
-    weights = _class_weights(options, batches)
     for chunk in _chunks(rows, options.micro_batch):
-        images = _augmented(settings, batches, chunk, draws, state.epoch)
-        targets = batches.targets[chunk]
         with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
-            logits = state.network(images)
-        losses = functional.cross_entropy(logits.float(), targets, weight=weights, reduction="sum")
+            logits = state.network(material.pictures(chunk, draws))
+        losses = material.objective(logits, chunk)
         torch.autograd.backward(state.scaler.scale(losses / len(rows)))
         state.loss_sum += losses.item()
         state.correct += int((logits.argmax(1) == batches.labels[chunk]).sum())
     _check_finite("training", state.loss_sum, f"in epoch {state.epoch + 1}, step {state.step + 1}")
-    if options.clip_norm:
+    if settings.optimizer.clip_norm:
         state.scaler.unscale_(state.optimizer)
-        nn.utils.clip_grad_norm_(state.network.parameters(), options.clip_norm)
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.optimizer.clip_norm)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
-    _average(state, options.ema)
+    average(state.average, state.network, settings.optimizer.ema)
     state.step += 1
     state.seen += len(rows)
     state.images += len(rows)
@@ -278,42 +306,20 @@ def _chunks(rows: Tensor, most: int) -> tuple[Tensor, ...]:
 
 def _check_finite(what: str, loss: float, when: str) -> None:
     if not math.isfinite(loss):
-        raise NonFinite(f"The {what} loss became {loss} {when}. Lower train.lr, or set train.clip_norm.")
+        raise NonFinite(f"The {what} loss became {loss} {when}. Lower optimizer.lr, or set optimizer.clip_norm.")
 
 
-def _augmented(settings: Settings, batches: Batches, rows: Tensor, draws: torch.Generator, epoch: int) -> Tensor:
-    images = batches.images[rows]
-    sizes = settings.train.sizes
-    size = sizes[epoch * len(sizes) // settings.train.epochs] if sizes else images.shape[1]
-    alternate = settings.augment.alternate
-    coin = torch.rand(len(batches), generator=generator(settings.train.seed, "flip", 0 if alternate else epoch)) < 0.5
-    flip = (coin.to(rows.device)[rows] ^ bool(alternate and epoch % 2)) & settings.augment.flip
-    return augment.apply(images, settings.augment, augment.draw(settings.augment, len(rows), draws), flip, size)
-
-
-def learning_rate(options: TrainSettings, epoch: float) -> float:
-    """The rate at a point of training, `epoch` from 0 to `options.epochs`."""
-    if epoch < options.warmup_epochs:
-        return options.lr * max(epoch / options.warmup_epochs, 1e-3)
-    left = (options.epochs - epoch) / max(options.epochs - options.warmup_epochs, 1e-9)
-    if options.schedule == "onecycle":
-        return options.lr * left
-    if options.schedule == "cosine":
-        return options.lr * (1 - float(np.cos(np.pi * left))) / 2
-    return options.lr
-
-
-def _end_epoch(state: State, settings: Settings, valid: Part) -> dict[str, Tensor]:
+def _end_epoch(state: State, settings: NetworkSettings, material: _Material) -> dict[str, Tensor]:
     """Judge the epoch on valid and write its line; returns the weights that were judged."""
     judged = state.average or state.network.state_dict()
-    logits = torch.from_numpy(predict_logits(state.network, valid.images(), weights=judged)).double()
-    labels = torch.from_numpy(valid.labels)
+    logits = torch.from_numpy(predict_logits(state.network, material.valid_images, weights=judged)).double()
+    labels = material.valid_labels
     valid_loss = functional.cross_entropy(logits, labels).item()
     _check_finite("validation", valid_loss, f"after epoch {state.epoch + 1}")
     state.history.append(
         Epoch(
             epoch=state.epoch + 1,
-            lr=learning_rate(settings.train, float(state.epoch)),
+            lr=learning_rate(settings.optimizer, float(state.epoch), settings.train.epochs),
             train_loss=state.loss_sum / state.seen,
             train_accuracy=state.correct / state.seen,
             valid_loss=valid_loss,
@@ -331,42 +337,7 @@ def selected_epoch(history: list[Epoch], select: str) -> int:
     return max(history, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch
 
 
-def _optimizer(network: Network, options: TrainSettings) -> torch.optim.Optimizer:
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    fused = _fuses(options)
-    if options.optimizer == "sgd":
-        nesterov = options.momentum > 0
-        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov, fused=fused)
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=fused)
-
-
-def _fuses(options: TrainSettings) -> bool:
-    """Fused optimizers run into a step that float16 cannot take; SGD's (torch 2.13) then keeps an unset momentum."""
-    return options.precision != "float16"
-
-
-def _class_weights(options: TrainSettings, batches: Batches) -> Tensor | None:
-    """`(K,)` weights with mean 1 over the samples, or None."""
-    if options.class_weights == "none":
-        return None
-    counts = torch.bincount(batches.labels, minlength=batches.targets.shape[1]).float()
-    return len(batches) / (counts.clamp(min=1) * (counts > 0).sum())
-
-
-def _average(state: State, decay: float) -> None:
-    if not decay:
-        return
-    current = state.network.state_dict()
-    floats = [name for name, tensor in current.items() if tensor.is_floating_point()]
-    torch._foreach_lerp_([state.average[n] for n in floats], [current[n] for n in floats], 1 - decay)
-    for name in current.keys() - set(floats):
-        state.average[name].copy_(current[name])
-
-
-def _progress(state: State, settings: Settings, batches: Batches) -> Progress:
+def _progress(state: State, settings: NetworkSettings, batches: Batches) -> Progress:
     epochs = settings.train.epochs
     return Progress(
         epoch=state.epoch + 1,

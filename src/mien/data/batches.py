@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..config import TrainSettings
+from ..config import NetworkSettings
 from .splits import Part
 
 __all__ = ["Batches", "generator", "stream"]
@@ -28,16 +28,15 @@ def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu"
 
 
 class Batches:
-    """Images and targets of a part, on the device; `epoch` yields the row numbers of each batch."""
+    """Images and labels of a part, on the device; `epoch` yields the positions of each batch."""
 
-    def __init__(self, part: Part, settings: TrainSettings, device: torch.device) -> None:
+    def __init__(self, part: Part, settings: NetworkSettings, device: torch.device) -> None:
         self.images = torch.from_numpy(part.images()).to(device)
         """`(n, H, W, C)` uint8."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
-        self.targets = _targets(part, settings).to(device)
-        """`(n, K)` float32 distributions."""
-        self._settings = settings
+        self._seed = settings.seed
+        self._size = settings.train.batch_size
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,20 +45,11 @@ class Batches:
     def steps(self) -> int:
         """Optimizer steps in an epoch. The last batch may be smaller, but for one sample left over, which batch norm
         cannot do with: it joins the batch before."""
-        whole, left = divmod(len(self), self._settings.batch_size)
+        whole, left = divmod(len(self), self._size)
         return max(1, whole + (left > 1))
 
     def epoch(self, number: int) -> Iterator[Tensor]:
         """`steps` index tensors that together are one permutation of the part, made for this epoch."""
-        order = torch.randperm(len(self), generator=generator(self._settings.seed, "order", number))
-        size = self._settings.batch_size
-        yield from torch.tensor_split(order.to(self.labels.device), tuple(range(size, size * self.steps, size)))
-
-
-def _targets(part: Part, settings: TrainSettings) -> Tensor:
-    classes = len(part.store.labels)
-    if settings.soft_labels and part.soft is not None:
-        targets = torch.from_numpy(part.soft)
-    else:
-        targets = torch.nn.functional.one_hot(torch.from_numpy(part.labels), classes).float()
-    return targets * (1 - settings.label_smoothing) + settings.label_smoothing / classes
+        order = torch.randperm(len(self), generator=generator(self._seed, "order", number))
+        ends = range(self._size, self._size * self.steps, self._size)
+        yield from torch.tensor_split(order.to(self.labels.device), tuple(ends))

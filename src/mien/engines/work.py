@@ -9,7 +9,7 @@ import torch
 
 from ..atomic import write_json
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS
-from ..config import TrainSettings
+from ..config import NetworkSettings
 from ..data.store import Store
 from ..errors import NonFinite
 from ..evaluate import Trained, evaluate, peek, pick_device
@@ -51,7 +51,7 @@ def finish_run(
         if run.record.reason:
             run.update(status="running", reason="")
         with run.writing():
-            write_json(run.path / "env.json", _environment(device, run.settings.train, used))
+            write_json(run.path / "env.json", _environment(device, run.settings, used))
         try:
             network, state = train(run, fold.train, fold.valid, device=device, report=report, keep_epochs=teach_peeking)
         except NonFinite as error:
@@ -110,7 +110,7 @@ def _peak_mb(device: torch.device) -> float:
     return peak_memory_mb()
 
 
-def _environment(device: torch.device, options: TrainSettings, threads: tuple[int, ...]) -> dict[str, object]:
+def _environment(device: torch.device, settings: NetworkSettings, threads: tuple[int, ...]) -> dict[str, object]:
     """What `env.json` says; `threads_before` stands there only where the run could not keep its number of threads."""
     before = {"threads_before": list(threads[:-1])} if len(threads) > 1 else {}
     return before | {
@@ -119,5 +119,5 @@ def _environment(device: torch.device, options: TrainSettings, threads: tuple[in
         "device": str(device),
         "threads": threads[-1],
         "allocator": allocator(),
-        "training": means(options),
+        "training": means(settings),
     }

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import get_args
 
 import torch
 
-from mien.config import Head, ModelSettings
+from mien.config import ModelSettings
 from mien.errors import ConfigError
 from mien.machine import memory_bytes
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
-from mien.models.layers import Network, Stem, pass_on
+from mien.models.layers import Network, pass_on
 from mien.models.resnet import resnet34
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
@@ -67,19 +66,9 @@ def sketch(settings: ModelSettings, *, classes: int, size: int) -> Network:
 
 
 def check(settings: ModelSettings, *, classes: int, size: int) -> None:
-    """Raise `ConfigError`, one sentence, for the first option that no network can be built with."""
+    """Raise `ConfigError`, one sentence, for what no network can be built with; settings are in their ranges."""
     options: list[tuple[str, object, bool, str]] = [
         ("model.name", settings.name, settings.name in NETWORKS, f"one of {', '.join(sorted(NETWORKS))}"),
-        ("model.stem", settings.stem, settings.stem in get_args(Stem), " or ".join(get_args(Stem))),
-        (
-            "model.head",
-            settings.head,
-            settings.head in ("published", *get_args(Head)),
-            f"published or one of {', '.join(get_args(Head))}",
-        ),
-        ("model.dropout", settings.dropout, 0 <= settings.dropout < 1, "in [0, 1)"),
-        ("model.block_dropout", settings.block_dropout, 0 <= settings.block_dropout < 1, "in [0, 1)"),
-        ("model.width", settings.width, 0 < settings.width <= 8, "in (0, 8]"),
         ("model.in_chans", settings.in_chans, settings.in_chans >= 1, "at least 1"),
         ("the number of classes", classes, classes >= 2, "at least 2"),
         ("the face size", size, size >= 1, "at least 1 pixel"),

@@ -20,7 +20,6 @@ head    from map to vector       from vector to logits
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +28,7 @@ from torch.nn import functional
 from mien.config import ModelSettings
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Network", "Pointwise", "Stem", "head_layers", "map_shape", "pass_on", "scaled"]
-
-Stem = Literal["imagenet", "small"]
+__all__ = ["Network", "Pointwise", "head_layers", "map_shape", "pass_on", "scaled"]
 
 FC_CELLS = 7
 HIDDEN = 4096

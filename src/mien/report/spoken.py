@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..compare import FOLD, NAME, REPLICATES, Comparison
-from ..config import Settings
+from ..config import NetworkSettings
 
 __all__ = ["SpokenSettings", "ended", "listed", "many", "number", "percent", "yes"]
 
@@ -39,7 +39,7 @@ class SpokenSettings:
 
     def left(self) -> list[str]:
         """Settings that were not asked for and are not at their defaults."""
-        defaults = Settings().flat()
+        defaults = NetworkSettings().flat()
         return [key for key in defaults if key not in self.asked and self.differs(key, defaults[key])]
 
     def differs(self, key: str, default: Any) -> bool:
