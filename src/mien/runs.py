@@ -235,7 +235,7 @@ class Run:
             licence=store.meta.licence,
             crop=store.meta.crop,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
-            store=str(store.path.resolve()),
+            store=store.path.resolve().as_posix(),
         )
         run = cls(path, settings, facts)
         with run.writing():
@@ -261,9 +261,9 @@ class Run:
         """This run, if its settings are still the same; its store may have moved."""
         if self.settings != settings:
             raise RunError(f"{self.path} was made when mien had other defaults. Use another --runs folder.")
-        if self.data.store == str(store.path.resolve()):
+        if self.data.store == store.path.resolve().as_posix():
             return self
-        facts = replace(self.data, store=str(store.path.resolve()))
+        facts = replace(self.data, store=store.path.resolve().as_posix())
         with self.writing():
             write_json(self.path / "data.json", asdict(facts))
         return Run(self.path, self.settings, facts)
