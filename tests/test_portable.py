@@ -66,7 +66,7 @@ def _careful(call: ast.Call) -> bool:
     method = isinstance(function, ast.Attribute)
     name = function.attr if method else function.id if isinstance(function, ast.Name) else ""
     said = {keyword.arg for keyword in call.keywords}
-    if name == "read_text":
+    if name == "read_text" and method:
         return "encoding" in said
     if name == "write_text" and method:
         return {"encoding", "newline"} <= said
@@ -110,7 +110,7 @@ def test_a_careless_call_is_seen(code: str) -> None:
     "code",
     [
         "open(p, 'rb')", "path.open('wb')", "path.open(encoding='utf-8')", "Store.open(p)", "fold.test.open()",
-        "path.open('w', encoding='utf-8', newline='')", "write_text(p, t)", "os.fdopen(d, 'rb')",
+        "path.open('w', encoding='utf-8', newline='')", "write_text(p, t)", "read_text(p)", "os.fdopen(d, 'rb')",
     ],
 )  # fmt: skip
 def test_a_careful_call_is_not(code: str) -> None:
