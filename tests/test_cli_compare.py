@@ -24,7 +24,8 @@ from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import RunBusy
 from mien.report import as_json
-from mien.report.tables import as_markdown, build_table
+from mien.report.markdown import as_markdown
+from mien.report.tables import build_table
 from mien.report.words import differences, progress_words
 from mien.runs import Run, find_runs
 
@@ -268,7 +269,7 @@ def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, caps
         (["tiny.toml", "-d", "store", "-s", "model.name=vgg16"], "Faces of 16x16 px are too small"),
         (["tiny.toml", "-d", "store", "-s", "data.protocol=loso"], "needs the subject of every sample"),
         (["tiny.toml", "-d", "store", "--teach", "everything"], "--teach knows peeking; got 'everything'."),
-        (["tiny.toml", "-d", "store", "--runs", "tiny.toml"], "Cannot write into tiny.toml/"),
+        (["tiny.toml", "-d", "store", "--runs", "tiny.toml"], "Cannot write into tiny.toml (Not a directory)"),
         (["tiny.toml", "-d", "store", "--sett", "x"], "--sett"),
     ],
 )
