@@ -1,4 +1,4 @@
-"""Videos for tests: frames that carry their number, and files patched to turn, stretch, start late or announce too much."""
+"""Videos for tests: frames that carry their number, and files patched to turn, stretch or announce too much."""
 
 import math
 import os

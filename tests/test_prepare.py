@@ -426,7 +426,8 @@ def test_what_is_left_out_of_a_folder_is_counted_and_named(tmp_path: Path, capfd
     assert "train/happy/a_picture.txt" in named(store)
     (note,) = (note for note in store.meta.notes if note.startswith("Passed over"))
     assert dict(part.split(": ") for part in note.removeprefix("Passed over: ").removesuffix(".").split("; ")) == {
-        "pictures outside the class folders (5)": "on_top.png, train/happy/subject 1/a.png, train/happy/subject 1/b.jpe, …",
+        "pictures outside the class folders (5)": "on_top.png, train/happy/subject 1/a.png,"
+        " train/happy/subject 1/b.jpe, …",
         "hidden pictures (1)": "train/happy/.hidden.png",
         "videos (1)": "train/happy/clip",
         "other files (1)": "train/happy/notes.md",

@@ -14,8 +14,10 @@ __all__ = ["missing_bytes"]
 SLACK = 16
 """Some programs count a header twice."""
 BOXES = frozenset(
-    (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"udta", b"pnot", b"styp", b"sidx")
-    + (b"moof", b"mfra", b"emsg", b"prft")
+    (
+        *(b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"udta", b"pnot", b"styp", b"sidx"),
+        *(b"moof", b"mfra", b"emsg", b"prft"),
+    )
 )
 MOST_BOXES = 100_000
 UNKNOWN_RIFF = (0, 0xFFFFFFFF)

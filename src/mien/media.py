@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections import defaultdict
+from errno import EISDIR
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,12 +38,16 @@ VIDEO = "video"
 READ = ("PNG", "JPEG", "BMP", "GIF", "WebP", "TIFF", "PNM", "JPEG 2000", "AVIF")
 """The kinds of pictures that mien reads."""
 PICTURE_SUFFIXES = frozenset(
-    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-    + (".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".jxl")
+    (
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+        *(".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".jxl"),
+    )
 )
 VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts")
-    + (".flv", ".wmv", ".3gp", ".y4m")
+    (
+        *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+        *(".flv", ".wmv", ".3gp", ".y4m"),
+    )
 )
 STARTS = {
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -109,9 +114,10 @@ def is_picture(kind: str) -> bool:
 def open_file(path: Path | str) -> BinaryIO:
     """Open a regular file for reading, and wait for no pipe; raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise OSError(0, "not a file")
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR)) if stat.S_ISDIR(mode) else OSError(0, "not a file")
     return os.fdopen(descriptor, "rb")
 
 
@@ -125,7 +131,7 @@ def kind_by_content(path: Path | str) -> str:
 
 
 def file_kind(path: Path | str) -> str:
-    """`kind_of` a file; where its first bytes say nothing, its suffix: whoever reads such a file learns what it lacks."""
+    """`kind_of` a file; where its first bytes say nothing, its suffix, so that reading it fails with a sentence."""
     suffix = os.path.splitext(path)[1].lower()
     named = VIDEO if suffix in VIDEO_SUFFIXES else suffix if suffix in PICTURE_SUFFIXES else ""
     return kind_by_content(path) or named

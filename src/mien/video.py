@@ -1,8 +1,8 @@
 """Videos and cameras, frame by frame, through the FFmpeg that OpenCV carries.
 
-In: a file, or `camera:0`. Out: frames as RGB, upright, of square pixels, with their true times. Frames are decoded one after the other
-and never sought, so the time a frame takes does not grow with its place. What is no video is refused by its first
-bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
+In: a file, or `camera:0`. Out: frames as RGB, upright, of square pixels, with their true times. Frames are decoded one
+after the other and never sought, so the time a frame takes does not grow with its place. What is no video is refused
+by its first bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
 """
 
 import os
@@ -114,7 +114,7 @@ class Video:
             raise DataError(f"{self.name} is damaged: {self._lost} of its frames could not be decoded.")
 
     def _next(self) -> NDArray[np.uint8] | None:
-        """The next frame that can be decoded; None at the end. FFmpeg goes on after a damaged one, if it is asked to."""
+        """The next frame that can be decoded; None at the end. FFmpeg goes on after a damaged one, if asked to."""
         for lost in range(1 if self.live else TRIES):
             try:
                 good, frame = self._capture.read()
@@ -131,9 +131,8 @@ class Video:
         shown = round(width * self._stretch[0]), round(height * self._stretch[1])
         if fault := size_fault(*shown):
             raise DataError(f"{self.name} has a frame of {fault}.")
-        if shown != (width, height):
-            frame = cv2.resize(frame, shown, interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        square = frame if shown == (width, height) else cv2.resize(frame, shown, interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def _shown_at(self, index: int, last: float) -> float:
         """The frame's own time stamp; its number by the frame rate where the file has none. Never falls."""

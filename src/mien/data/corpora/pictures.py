@@ -42,7 +42,7 @@ READERS = {
     "JPEG 2000": "Jpeg2KImagePlugin.Jpeg2KImageFile",
     "AVIF": "AvifImagePlugin.AvifImageFile",
 }
-"""Pillow's readers. They are called by name, since `PIL.Image.open` warns of large pictures before their size is seen."""
+"""Pillow's readers, by name: `PIL.Image.open` would warn of large pictures before their size is seen here."""
 FEWER_PIXELS = {"JPEG 2000": 16_000_000, "WebP": 40_000_000}
 """Their decoders hold each pixel several times over: with these limits as with the general one, up to 700 MB in all."""
 MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
@@ -187,7 +187,7 @@ def _stderr_shut() -> Iterator[None]:
 
 
 def _rgb(picture: Image, where: str) -> NDArray[np.uint8]:
-    """A decoded picture as an array, a band of rows at a time: Pillow takes four bytes a pixel, arrays of it six more."""
+    """A decoded picture as an array, a band of rows at a time: converted whole, it would be in memory three times."""
     picture.info.pop("transparency", None)
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)
     rows = max(1, BAND // picture.width)
