@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "train.micro_batch": 8,
     "optimizer.lr": 0.003,
 }
-"""NetworkSettings of a run that takes about a second."""
+"""Settings of a run that takes about a second."""
 
 Bars = Callable[..., Store]
 
@@ -76,7 +76,7 @@ def write_bars(
 
 
 def plan_run(folder: Path, store: Store, **changes: Any) -> Run:
-    """A planned run of the tiny settings; `train__lr=1.0` changes `optimizer.lr`."""
+    """A planned run of the tiny settings; `optimizer__lr=1.0` changes `optimizer.lr`."""
     settings = override(NetworkSettings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
     return Run.create(folder, resolve(settings, store), store, divide(store, settings.data))
 

@@ -1,4 +1,4 @@
-"""Videos for tests: frames that carry their number, and MP4 files patched to turn or to last unequal times."""
+"""Videos for tests: frames that carry their number, and files patched to turn, stretch or announce too much."""
 
 import math
 import os
@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from mien.data.drawn import draw_face
 
-__all__ = ["Camera", "faces_moving", "number_of", "numbered", "retime", "turn", "write_video"]
+__all__ = [
+    "Camera",
+    "announce",
+    "faces_moving",
+    "number_of",
+    "numbered",
+    "retime",
+    "stretch",
+    "trim",
+    "turn",
+    "write_video",
+    "y4m",
+]
 
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 BLOCK = 16
@@ -106,9 +118,7 @@ def retime(path: Path, seconds: Sequence[float]) -> Path:
     road = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts")
     at = _find(data, *road)
     old = struct.unpack_from(">I", data, at)[0]
-    for depth in range(1, len(road)):  # the film's data stand before all this, so nothing else moves
-        outer = _find(data, *road[:depth])
-        struct.pack_into(">I", data, outer, struct.unpack_from(">I", data, outer)[0] + len(table) - old)
+    _lengthen(data, len(table) - old, *road[:-1])  # the film's data stand before all this, so nothing else moves
     struct.pack_into(">I", data, _find(data, b"moov", b"trak", b"mdia", b"mdhd") + 24, sum(ticks))
     shown = round(1000 * sum(ticks) / scale)
     struct.pack_into(">I", data, _find(data, b"moov", b"mvhd") + 24, shown)
@@ -116,6 +126,66 @@ def retime(path: Path, seconds: Sequence[float]) -> Path:
     struct.pack_into(">I", data, _find(data, b"moov", b"trak", b"edts", b"elst") + 16, shown)
     path.write_bytes(data[:at] + table + data[at + old :])
     return path
+
+
+def stretch(path: Path, width: int, height: int) -> Path:
+    """Let an MP4 file say that its pixels are `width` to `height`."""
+    data = bytearray(path.read_bytes())
+    road = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    entry = _find(data, *road) + 16
+    end = entry + struct.unpack_from(">I", data, entry)[0]
+    box = struct.pack(">I4sII", 16, b"pasp", width, height)
+    old = data.find(b"pasp", entry, end)
+    if old >= 0:
+        data[old - 4 : old + 12] = box
+    else:
+        _lengthen(data, len(box), *road)
+        struct.pack_into(">I", data, entry, end - entry + len(box))
+        data[end:end] = box
+    path.write_bytes(data)
+    return path
+
+
+def trim(path: Path, start_s: float) -> Path:
+    """Let an MP4 file say that it is shown from `start_s` on, as a cut without recoding leaves it."""
+    data = bytearray(path.read_bytes())
+    scale = struct.unpack_from(">I", data, _find(data, b"moov", b"trak", b"mdia", b"mdhd") + 20)[0]
+    at = _find(data, b"moov", b"trak", b"edts", b"elst") + 16
+    (shown,) = struct.unpack_from(">I", data, at)
+    struct.pack_into(">II", data, at, shown - round(1000 * start_s), round(start_s * scale))
+    path.write_bytes(data)
+    return path
+
+
+def announce(path: Path, factor: float) -> Path:
+    """Let an AVI or MKV file announce `factor` times its frames or duration."""
+    data = bytearray(path.read_bytes())
+    if path.suffix == ".avi":
+        for name, offset in ((b"avih", 24), (b"strh", 40)):
+            at = data.index(name) + offset
+            struct.pack_into("<I", data, at, round(struct.unpack_from("<I", data, at)[0] * factor))
+    else:
+        at = data.index(b"\x44\x89\x88") + 3  # Duration, a float of eight bytes
+        struct.pack_into(">d", data, at, struct.unpack_from(">d", data, at)[0] * factor)
+    path.write_bytes(data)
+    return path
+
+
+def y4m(path: Path, frames: Iterable[NDArray[np.uint8]], header: str = "A1:1") -> Path:
+    """RGB frames as raw video."""
+    with path.open("wb") as file:
+        for number, frame in enumerate(frames):
+            if number == 0:
+                file.write(f"YUV4MPEG2 W{frame.shape[1]} H{frame.shape[0]} F25:1 Ip {header} C420jpeg\n".encode())
+            file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
+    return path
+
+
+def _lengthen(data: bytearray, by: int, *road: bytes) -> None:
+    """Add to the length of a box and of those around it."""
+    for depth in range(1, len(road) + 1):
+        outer = _find(data, *road[:depth])
+        struct.pack_into(">I", data, outer, struct.unpack_from(">I", data, outer)[0] + by)
 
 
 def _find(data: bytearray, *road: bytes) -> int:

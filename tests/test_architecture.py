@@ -9,13 +9,13 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
 FLOORS: list[str] = [
-    "version shown errors reading arrays labels crop config facts temporary exchange atomic locks progress"
+    "version shown errors reading arrays labels media crop config facts temporary exchange atomic locks progress"
     " machine calibration metrics statistics",
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
     " data.clean data.deal data.splits data.batches data.augment data classifier models faces card modelfile"
-    " bundle data.teach session video images predict summary annotate explain.occlusion",
-    "runs checkpoint threads train room evaluate to_onnx export",
-    "compare engines examine explain",
+    " bundle data.teach session container video images predict summary annotate explain.occlusion",
+    "runs checkpoint threads space train room evaluate to_onnx export",
+    "rows compare engines examine explain",
     "report",
     "__init__ server cli __main__",
 ]

@@ -24,7 +24,8 @@ from mien.data.store import Store
 from mien.engines.work import finish_run
 from mien.errors import RunBusy
 from mien.report import as_json
-from mien.report.tables import as_markdown, build_table
+from mien.report.markdown import as_markdown
+from mien.report.tables import build_table
 from mien.report.words import differences, progress_words
 from mien.runs import Run, find_runs
 
@@ -127,7 +128,7 @@ def test_json_is_all_there_is_on_stdout(here: Path, inline: Inline, capsys: Capt
 @pytest.mark.usefixtures("light")
 def test_a_report_while_runs_are_to_come(here: Path, inline: Inline, capsys: Captured) -> None:
     store = Store.open("store")
-    runs = [plan_run(here / "runs", store, train__seed=seed, train__epochs=1) for seed in range(3)]
+    runs = [plan_run(here / "runs", store, seed=seed, train__epochs=1) for seed in range(3)]
     assert run("report", "runs", "--no-faces") == 0
     assert "0 of 3 runs are finished, 3 are still to come" in (here / "report/report.html").read_text()
     finish_run(runs[0])
@@ -153,7 +154,7 @@ def test_a_report_names_the_commands_that_made_its_runs(here: Path, inline: Inli
 def test_differences_have_to_be_named_in_a_report(here: Path, inline: Inline, capsys: Captured) -> None:
     store = Store.open("store")
     for rate in (0.001, 0.002):
-        plan_run(here / "runs", store, train__lr=rate)
+        plan_run(here / "runs", store, optimizer__lr=rate)
     assert run("report") == 2
     assert "optimizer.lr differs (0.001, 0.002). Pass --vary optimizer.lr to state it" in flat(capsys.readouterr().err)
     assert run("report", "--vary", "optimizer.lr", "--no-faces") == 0
@@ -268,7 +269,7 @@ def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, caps
         (["tiny.toml", "-d", "store", "-s", "model.name=vgg16"], "Faces of 16x16 px are too small"),
         (["tiny.toml", "-d", "store", "-s", "data.protocol=loso"], "needs the subject of every sample"),
         (["tiny.toml", "-d", "store", "--teach", "everything"], "--teach knows peeking; got 'everything'."),
-        (["tiny.toml", "-d", "store", "--runs", "tiny.toml"], "Cannot write into tiny.toml/"),
+        (["tiny.toml", "-d", "store", "--runs", "tiny.toml"], "Cannot write into tiny.toml (Not a directory)"),
         (["tiny.toml", "-d", "store", "--sett", "x"], "--sett"),
     ],
 )
@@ -312,7 +313,15 @@ def test_a_run_under_way_elsewhere_is_refused(here: Path, inline: Inline, capsys
 @pytest.mark.usefixtures("light")
 def test_a_failed_run_leaves_exit_code_1_and_its_reason(here: Path, inline: Inline, capsys: Captured) -> None:
     command = ("compare", "tiny.toml", "-d", "store", "--no-faces", "-s", "model.dropout=0.0", "-s", "train.epochs=9")
-    command = (*command, "-s", "optimizer.name=sgd", "-s", "optimizer.momentum=0.99", "-s", "optimizer.lr=[1e-3, 100.0]")
+    command = (
+        *command,
+        "-s",
+        "optimizer.name=sgd",
+        "-s",
+        "optimizer.momentum=0.99",
+        "-s",
+        "optimizer.lr=[1e-3, 100.0]",
+    )
     assert run(*command) == 1
     failed = next(r for r in find_runs("runs") if r.record.status == "failed")
     out, err = capsys.readouterr()
@@ -330,7 +339,10 @@ def test_a_failed_run_leaves_exit_code_1_and_its_reason(here: Path, inline: Inli
 @pytest.mark.parametrize(
     ("verb", "says"),
     [
-        ("compare", ["mien compare paper --data RAF-DB/ --corpus rafdb", "-s 'optimizer.lr=[1e-4,1e-3]'", "group-kfold"]),
+        (
+            "compare",
+            ["mien compare paper --data RAF-DB/ --corpus rafdb", "-s 'optimizer.lr=[1e-4,1e-3]'", "group-kfold"],
+        ),
         ("report", ["mien report RUNS --vary optimizer.lr"]),
     ],
 )

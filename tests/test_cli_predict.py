@@ -312,13 +312,13 @@ def bad_inputs(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.png")
     return {
         "absent.jpg": "absent.jpg does not exist.",
-        "text.jpg": "text.jpg: not a whole picture (PNG, JPEG, BMP, GIF, WebP, TIFF or PNM).",
+        "text.jpg": "text.jpg: not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000 or AVIF.",
         "empty.png": "empty.png: an empty file.",
         "empty.mp4": "empty.mp4 is an empty file.",
         "text.mp4": "text.mp4 is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).",
-        "cut.jpg": "cut.jpg: truncated or damaged: the end of the picture is missing.",
-        "codec.avi": "codec.avi is cut off or damaged, or its codec is unknown to OpenCV's FFmpeg.",
-        "cut.avi": "s: it is cut off or damaged.",
+        "cut.jpg": " bytes not processed)).",
+        "codec.avi": "is damaged, or has a codec unknown to OpenCV's FFmpeg.",
+        "cut.avi": " bytes.",
         "nothing": "nothing has no pictures or videos in it.",
         "loop": "loop does not exist.",
         "pipe.png": "pipe.png is not a file.",
@@ -698,3 +698,29 @@ def test_info_of_something_else(
     (tmp_path / "text.onnx").write_text("hello")
     assert run("info", name) == 2
     assert says in capsys.readouterr().err
+
+
+# What is in a folder
+
+
+def test_in_a_folder_too_the_content_counts_and_the_rest_is_named(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "in/face.png", SCENE).rename(tmp_path / "in/face.txt")
+    save(tmp_path / "in/deep/down/face.png", SCENE).rename(tmp_path / "in/deep/down/face.mp4")
+    write_video(tmp_path / "film.mp4", numbered(2)).rename(tmp_path / "in/film.jpg")
+    save(tmp_path / "in/.hidden.png", SCENE)
+    (tmp_path / "in/text.jpg").write_text("hello")
+    (tmp_path / "in/notes.md").write_text("hello")
+    (tmp_path / "in/.DS_Store").write_bytes(b"hello")
+    os.mkfifo(tmp_path / "in/pipe")
+    assert predict("in", "--json") == 1
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert sorted({each["source"] for each in said["results"]}) == [
+        *("in/deep/down/face.mp4", "in/face.txt", "in/film.jpg"),
+    ]
+    assert [each["source"] for each in said["failures"]] == ["in/text.jpg"]
+    assert "text.jpg: not a picture, expected PNG" in err
+    assert "hidden pictures (1): in/.hidden.png" in err
+    assert "files that are neither pictures nor videos (2): in/notes.md, in/pipe" in err

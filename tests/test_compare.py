@@ -9,7 +9,7 @@ import pytest
 
 import made_runs
 from conftest import TINY, Bars, plan_run
-from mien.compare import Comparison, Row, collect, plan, stated
+from mien.compare import Comparison, Row, collect, make, outline, plan, stated
 from mien.config import Recipe, override, recipe_from
 from mien.data.splits import divide
 from mien.data.store import Store
@@ -44,7 +44,8 @@ def test_a_plan_makes_a_folder_for_each_cell_in_order(tmp_path: Path, store: Sto
     assert [(run.settings.model.dropout, run.settings.seed) for run in runs] == [
         (0.0, 0), (0.0, 1), (0.2, 0), (0.2, 1),
     ]  # fmt: skip
-    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.id for run in runs}
+    assert {path.parent.name for path in (tmp_path / "runs").glob("*/config.toml")} == {run.id for run in runs}
+    assert (tmp_path / "runs/order.txt").read_text().split() == [run.id for run in runs]
     assert {run.record.status for run in runs} == {"running"}
     assert all(run.data.counts == {"train": 66, "valid": 21, "test": 30} for run in runs)
 
@@ -125,10 +126,10 @@ def test_rows_are_networks_with_their_factors(tmp_path: Path, store: Store) -> N
     chosen = recipe({"model.name": ["vgg_paper", "compact-s"], "model.dropout": [0.2, 0.0], "seed": [1, 0]})
     comparison = collect(finished(plan(chosen, store, tmp_path)))
     assert [row.name for row in comparison.rows] == [
-        "compact-s, no dropout",
-        "compact-s, dropout 0.2",
-        "vgg_paper, no dropout",
         "vgg_paper, dropout 0.2",
+        "vgg_paper, no dropout",
+        "compact-s, dropout 0.2",
+        "compact-s, no dropout",
     ]
     assert comparison.factors == ("model.name", "model.dropout")
     assert comparison.seeds == (0, 1)
@@ -137,11 +138,37 @@ def test_rows_are_networks_with_their_factors(tmp_path: Path, store: Store) -> N
     assert not {"model.name", "model.dropout", "seed"} & comparison.equal.keys()
 
 
-def test_the_order_of_runs_does_not_matter(tmp_path: Path, store: Store) -> None:
+def test_rows_come_as_their_runs_do_and_runs_by_seed(tmp_path: Path, store: Store) -> None:
     runs = finished(plan(recipe({"model.dropout": [0.0, 0.2], "seed": [0, 1]}), store, tmp_path))
     one, other = collect(runs), collect(runs[::-1])
-    assert [row.name for row in one.rows] == [row.name for row in other.rows]
-    assert [[run.id for run in row.runs] for row in one.rows] == [[run.id for run in row.runs] for row in other.rows]
+    assert [row.name for row in one.rows] == [row.name for row in other.rows[::-1]]
+    assert [row.name for row in one.rows] == ["compact-s, no dropout", "compact-s, dropout 0.2"]
+    assert [[run.id for run in row.runs] for row in one.rows] == [
+        [run.id for run in row.runs] for row in other.rows[::-1]
+    ]
+
+
+def test_a_folder_of_runs_keeps_the_order_of_the_latest_recipe(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "runs"
+    first = plan(recipe({"model.name": ["vgg_paper", "compact-m", "compact-s"]}), store, folder)
+    assert [run.id for run in find_runs(folder)] == [run.id for run in first]
+    later = plan(recipe({"model.name": ["compact-s", "compact-l", "vgg_paper"]}), store, folder)
+    stranger = plan_run(folder, store, train__epochs=7)
+    assert [run.id for run in find_runs(folder)] == [*(run.id for run in later), first[1].id, stranger.id]
+    order = folder / "order.txt"
+    order.write_bytes(b"\xff\xfe no run\n" + order.read_bytes())
+    assert [run.id for run in find_runs(folder)][:3] == [run.id for run in later]
+
+
+def test_an_outline_writes_nothing(tmp_path: Path, store: Store) -> None:
+    folder, chosen = tmp_path / "runs", recipe({"seed": [0, 1]})
+    runs = outline(chosen, store, folder)
+    assert not folder.exists()
+    assert [run.record.status for run in runs] == ["running", "running"]
+    make(runs[:1], folder)
+    again = outline(chosen, store, folder)
+    assert [run.id for run in again] == [run.id for run in runs]
+    assert len(find_runs(folder)) == 1
 
 
 def test_settings_that_differ_are_refused_by_name(tmp_path: Path, store: Store) -> None:
@@ -211,7 +238,7 @@ def test_what_a_network_has_of_its_own_is_stated_and_is_no_factor(tmp_path: Path
     comparison = collect(runs, vary=stated(chosen))
     assert comparison.factors == ("model.name",)
     assert comparison.own == {"optimizer.lr": {"compact-s": 0.003, "vgg_paper": 0.01}}
-    assert [row.name for row in comparison.rows] == ["compact-s", "vgg_paper"]
+    assert [row.name for row in comparison.rows] == ["vgg_paper", "compact-s"]
     with pytest.raises(CompareError, match=r"optimizer\.lr differs"):
         collect(runs)
 
@@ -262,7 +289,9 @@ def test_a_replicate_that_lacks_a_fold_is_left_out(tmp_path: Path, bars: Bars) -
     finished(runs[:-1])
     row = only(collect(runs))
     assert list(row.tests) == [(0, 0)]
-    assert (len(row.runs), row.pending) == (5, 1)
+    assert (len(row.runs), len(row.partial), row.pending) == (3, 2, 1)
+    assert row.gaps == ("seed 1 lacks 1 of 3 folds (counted from 0): fold 2 is not finished",)
+    assert len(collect(runs).runs) == 5, "what has seen the test is counted"
 
 
 def test_repetitions_of_a_cross_validation_are_replicates(tmp_path: Path, bars: Bars) -> None:

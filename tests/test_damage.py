@@ -165,9 +165,7 @@ def of_recipes(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Se
 
 
 def of_overrides(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    key = pick(
-        [*TINY, "seed", "train.sizes", "data.fold", "data.split_seed", "model.stem", "model.nmae", ""], rng
-    )
+    key = pick([*TINY, "seed", "train.sizes", "data.fold", "data.split_seed", "model.stem", "model.nmae", ""], rng)
     value = str(pick(ODD_TEXTS if rng.random() < 0.5 else ODD_VALUES, rng)).replace("\0", "\\0")
     start = ["compare", str(folder / "recipe.toml"), "-d", str(folder / "bars"), "--runs", str(folder / "new")]
     return f"{key}={value[:40]}", [[*start, "--set", f"{key}={value}"]]

@@ -31,7 +31,7 @@ def quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs_of(folder: Path, store: Store, seeds: int = 2, **changes: Any) -> list[Run]:
-    return [plan_run(folder, store, train__seed=seed, **changes) for seed in range(seeds)]
+    return [plan_run(folder, store, seed=seed, **changes) for seed in range(seeds)]
 
 
 def weights(run: Run) -> bytes:
@@ -118,7 +118,8 @@ def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
     tmp_path: Path, store: Store, inline: list[str]
 ) -> None:
     runs = [
-        plan_run(tmp_path, store, train__lr=lr, train__optimizer="sgd", train__momentum=0.99) for lr in (100.0, 1e-3)
+        plan_run(tmp_path, store, optimizer__lr=lr, optimizer__name="sgd", optimizer__momentum=0.99)
+        for lr in (100.0, 1e-3)
     ]
     finish(runs, lambda run, progress: None)
     assert [run.record.status for run in runs] == ["failed", "finished"]

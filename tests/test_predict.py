@@ -210,22 +210,23 @@ def test_every_kind_of_picture(whole: Predictor, content: bytes, shows: NDArray[
 
 def png_header(width: int, height: int) -> bytes:
     head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    data = b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + data
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         (b"", "an empty file"),
-        (b"hello, I am a text\n", "not a whole picture"),
-        (b"%PDF-1.7\n" + bytes(200), "not a whole picture"),
-        (b"\0\0\0\x18ftypheic" + bytes(300), "not a whole picture"),
-        (saved(Pil.fromarray(RGB), "JPEG")[:-200], "truncated or damaged"),
-        (saved(Pil.fromarray(RGB), "PNG")[:-20], "truncated or damaged"),
+        (b"hello, I am a text\n", "not a picture, expected PNG"),
+        (b"%PDF-1.7\n" + bytes(200), "not a picture, expected PNG"),
+        (b"\0\0\0\x18ftypheic" + bytes(300), "a HEIC picture, expected PNG"),
+        (saved(Pil.fromarray(RGB), "JPEG")[:-200], "truncated, damaged or unusual JPEG"),
+        (saved(Pil.fromarray(RGB), "PNG")[:100], "truncated, damaged or unusual PNG"),
         (saved(Pil.fromarray(RGB), "GIF")[:-60], "damaged"),
         (png_header(30_000, 30_000), "30000×30000 pixels, expected at most"),
         (png_header(12_000, 12_000), "12000×12000 pixels, expected at most"),
-        (b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + bytes(20), "65535×65535 pixels"),
+        (b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + saved(Pil.fromarray(RGB), "GIF")[10:], "65535×65535 pixels"),
     ],
 )
 def test_bad_pictures_are_a_sentence_and_the_rest_goes_on(

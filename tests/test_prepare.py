@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import corpora_made as made
+from mien.cli import main
 from mien.crop import CropSpec, crop
 from mien.data.corpora import ReadOptions
 from mien.data.prepare import PrepareOptions, draw_store, prepare
@@ -397,3 +398,63 @@ def test_a_name_that_is_no_utf8_is_a_name(tmp_path: Path) -> None:
     store = stored(root, "folder", tmp_path / "s", skip_bad=True)
     assert "train/anger/caf\\udce9.png" in named(store)
     assert "caf\\udce9.jpg" in (tmp_path / "s/skipped.csv").read_text("utf-8")
+
+
+# what is passed over
+
+
+def test_what_is_left_out_of_a_folder_is_counted_and_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = made.folders(tmp_path / "c", each=2)
+    happy = root / "train/happy"
+    (happy / "train_0.png").rename(happy / "a_picture.txt")
+    (happy / "notes.md").write_text("no picture")
+    (happy / "face.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (happy / "clip").write_bytes(b"\0\0\0\x20ftypisom")
+    made.save(happy / ".hidden.png", 1)
+    (happy / "._train_1.png").write_text("left by another system")
+    for name in ("a.png", "b.jpe", "c.jfif", "d"):
+        made.save(happy / "subject 1/1.jpg", 4).rename(happy / "subject 1" / name)
+    made.save(root / "on_top.png", 2)
+    (root / "README.txt").write_text("about this corpus")
+    made.save(root / ".cache/1.png", 2)
+    with pytest.raises(DataError, match=r"train/happy/face\.heic: a HEIC picture, expected PNG"):
+        prepare(root, "folder", tmp_path / "s")
+    with pytest.raises(SystemExit):
+        main(["data", "prepare", str(root), "-c", "folder", "-o", str(tmp_path / "s"), "--skip-bad"])
+    store = Store.open(tmp_path / "s")
+    assert (len(store), store.meta.skipped) == (28, 1)
+    assert "train/happy/a_picture.txt" in named(store)
+    (note,) = (note for note in store.meta.notes if note.startswith("Passed over"))
+    assert dict(part.split(": ") for part in note.removeprefix("Passed over: ").removesuffix(".").split("; ")) == {
+        "pictures outside the class folders (5)": "on_top.png, train/happy/subject 1/a.png,"
+        " train/happy/subject 1/b.jpe, …",
+        "hidden pictures (1)": "train/happy/.hidden.png",
+        "videos (1)": "train/happy/clip",
+        "other files (1)": "train/happy/notes.md",
+    }
+    assert "pictures outside the class folders (5)" in " ".join(capfd.readouterr().out.split())
+
+
+def test_nothing_is_said_where_nothing_is_left_out(tmp_path: Path) -> None:
+    store = stored(made.folders(tmp_path / "c", each=1), "folder", tmp_path / "s")
+    assert not any("Passed over" in note for note in store.meta.notes)
+    assert not any("Passed" in n for n in stored(made.rafdb_packed(tmp_path / "r"), "rafdb", tmp_path / "t").meta.notes)
+
+
+def test_affectnet_takes_pictures_by_content_and_names_the_rest(tmp_path: Path) -> None:
+    root = made.affectnet(tmp_path / "c")
+    images = root / "train_set/images"
+    (images / "1.jpg").rename(images / "1.dat")
+    (images / "notes.txt").write_text("no picture")
+    made.save(images / "more/9.png", 2)
+    store = stored(root, "affectnet", tmp_path / "s")
+    assert "train_set/images/1.dat" in named(store)
+    assert any("pictures outside the class folders (1): more/9.png" in note for note in store.meta.notes)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPG", ".tif", ".pnm", ""])
+def test_a_picture_is_taken_whatever_it_is_called(tmp_path: Path, suffix: str) -> None:
+    root = made.folders(tmp_path / "c", each=1)
+    for path in sorted(root.rglob("*.png")):
+        path.rename(path.with_suffix(suffix))
+    assert len(stored(root, "folder", tmp_path / "s")) == 14

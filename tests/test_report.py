@@ -201,13 +201,17 @@ def test_csv_holds_the_runs_numbers(report: Path, one_seed: Comparison) -> None:
         assert float(line["uar_low"]) < score.uar < float(line["uar_high"])
 
 
-COMMANDS = "begin bottomrule caption centering end footnotesize medskip midrule par pm scriptsize setlength smallskip"
+COMMANDS = (
+    "begin bottomrule caption centering end footnotesize label medskip midrule par pm scriptsize setlength smallskip"
+)
 COMMANDS += " tabcolsep textbf textit to toprule times"
 """All that `table.tex` may say beside escaped signs: LaTeX itself and booktabs."""
 
 
 def test_latex_is_booktabs_and_escaped(place: Path, three_seeds: Comparison) -> None:
-    text = (write_report(three_seeds, place / "latex").parent / "table.tex").read_text(encoding="utf-8")
+    path = write_report(three_seeds, place / "latex").parent / "table.tex"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("%"))
     assert text.isascii()
     assert set(re.findall(r"\\([A-Za-z]+)", text)) <= set(COMMANDS.split())
     tabulars = re.findall(r"\\begin\{tabular\}\{l(r+)\}(.*?)\\end\{tabular\}", text, flags=re.DOTALL)
@@ -272,7 +276,9 @@ def test_failed_and_pending_rows(place: Path, store: Store) -> None:
     folder = place / "partial"
     make_runs(folder, store, networks=("vgg16",), dropouts=(0.0,))
     fold = divide(store, NetworkSettings().data)
-    cells = [resolve(override(NetworkSettings(), {"model.name": name, "train.epochs": 30}), store) for name in ("a", "b")]
+    cells = [
+        resolve(override(NetworkSettings(), {"model.name": name, "train.epochs": 30}), store) for name in ("a", "b")
+    ]
     failed, _ = (Run.create(folder, settings, store, fold) for settings in cells)
     failed.update(status="failed", reason="The loss became NaN in epoch 3.")
     comparison = collect(find_runs(folder))

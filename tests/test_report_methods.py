@@ -11,10 +11,11 @@ from made_runs import finish, make_runs, make_store
 from mien.compare import Comparison, collect
 from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
-from mien.data.splits import divide
+from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
-from mien.labels import SEVEN
-from mien.report.certainty import assess
+from mien.labels import SEVEN, LabelSet
+from mien.report.certainty import Certainty, assess
+from mien.report.markdown import markdown
 from mien.report.methods import describe_methods, methods_section
 from mien.report.protocol import protocol_section
 from mien.report.references import REFERENCES
@@ -62,7 +63,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "data.folds": {"data.protocol": "kfold"},
     "augment.alternate": {"augment.flip": True},
 }
-"""NetworkSettings that mean something only beside another one."""
+"""Settings that mean something only beside another one."""
 UNSAID = {"model.name", "data.fold", "data.repeat", "seed", "data.protocol"}
 """Said by other tests: they name rows and replicates, or divide the data."""
 
@@ -96,7 +97,7 @@ def run_of(folder: Path, store: Store, changes: dict[str, Any]) -> Run:
 def text_of(comparison: Comparison, store: Store | None) -> str:
     found = describe_methods(comparison, assess(comparison), store)
     assert found
-    body, _, references = found.markdown.partition("## References")
+    body, references = " ".join(p.text for p in found.paragraphs), "\n".join(found.references)
     unlisted = [words for words in REFERENCES if (words in body) != (REFERENCES[words] in references)]
     assert not unlisted
     for place in re.findall(r"\(([^()]*\d{4}[^()]*)\)", body):
@@ -161,7 +162,7 @@ def test_what_rows_differ_in_is_said_by_row_and_by_network(place: Path) -> None:
     made = make_store(place / "made", test=140)
     text = text_of(collect(make_runs(place / "grid", made, seeds=2)), made)
     assert "Dropout before the classifier (Srivastava et al. 2014): 0 or 0.2, by row." in text
-    assert "for densenet121 and resnet34; 7 × 7 average pooling" in text
+    assert "published hidden layers for vgg16; global average pooling and one linear layer for densenet121" in text
     assert "2 seeds (0 and 1), the same for all rows." in text
     assert "All 15 pairs were corrected together, within each metric (Holm 1979)" in text
     assert "Validation was the corpus's own validation split." in text
@@ -216,4 +217,129 @@ def test_the_page_folds_what_the_file_says(place: Path, store: Store) -> None:
     comparison = collect([run_of(place / "runs", store, {})])
     section = methods_section(comparison, assess(comparison), store)
     for title, text in section.prose:
-        assert text in section.files["methods.md"], title
+        assert markdown(text) in section.files["methods.md"], title
+
+
+# The words follow the settings
+
+
+def certainty_of(comparison: Comparison) -> Certainty:
+    """Nothing judged: the words of settings do not depend on intervals, which take a while."""
+    return replace(NOTHING, why_untested=f"{len(comparison.rows)} rows are not tested here.")
+
+
+NOTHING = Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False, why_untested="")
+SAYS: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    (
+        {"train.select": "best"},
+        ["chose the epoch and the temperature", "most accurate on validation"],
+        ["no epoch was"],
+    ),
+    ({"train.select": "last"}, ["chose the temperature alone", "no epoch was chosen"], ["chose the epoch"]),
+    ({"data.protocol": "holdout"}, ["Holdout: the corpus's own test split"], ["each once", "in each fold"]),
+    ({"data.protocol": "kfold"}, ["5 folds (stratified by class, exact copies", "each once"], ["Holdout"]),
+    ({"data.protocol": "group-kfold"}, ["5 folds (stratified by class, whole subjects"], ["Holdout"]),
+    ({"data.protocol": "loso"}, ["Leave one subject out"], ["Holdout", "Cross-validation in"]),
+    ({"optimizer.ema": 0.99}, ["running averages of the weights, decay 0.99 a step"], []),
+    ({"optimizer.ema": 0.0}, [], ["running averages"]),
+    ({"model.mirror": True}, ["its mirror image were averaged: yes"], []),
+    ({"model.mirror": False}, [], ["mirror image were averaged"]),
+    ({"loss.soft_labels": False}, ["against the labels,"], ["distributions"]),
+    ({"loss.soft_labels": True}, ["against the data's label distributions,"], ["against the labels"]),
+    ({"optimizer.schedule": "constant", "optimizer.warmup_epochs": 0.0}, ["it was constant."], ["linearly"]),
+    (
+        {"optimizer.schedule": "onecycle", "optimizer.warmup_epochs": 1.0},
+        ["rising linearly for 1 epoch, then falling"],
+        [],
+    ),
+    ({"optimizer.schedule": "onecycle", "optimizer.warmup_epochs": 0.0}, ["it was falling linearly to 0"], ["rising"]),
+    (
+        {"optimizer.schedule": "cosine", "optimizer.warmup_epochs": 2.0},
+        ["for 2 epochs, then falling by half a cosine"],
+        [],
+    ),
+    ({"optimizer.name": "sgd", "optimizer.momentum": 0.9}, ["Nesterov momentum was 0.9."], ["Adam"]),
+    ({"optimizer.name": "sgd", "optimizer.momentum": 0.0}, ["There was no momentum."], ["Nesterov", "Adam"]),
+    ({"optimizer.name": "adamw"}, ["Adam's first beta was 0.9."], ["momentum"]),
+    ({"train.batch_size": 64, "train.micro_batch": 64}, ["Each batch passed through the network whole."], ["add up"]),
+    ({"train.batch_size": 512, "train.micro_batch": 64}, ["in parts of at most 64 faces"], ["network whole"]),
+    ({"train.batch_size": 512, "train.micro_batch": 0}, ["Each batch passed through the network whole."], ["add up"]),
+    ({"augment.flip": False}, ["There was no augmentation."], ["mirroring"]),
+    ({"augment.flip": True, "augment.alternate": True}, ["mirroring left and right, every other epoch"], ["coin"]),
+    ({"augment.flip": True, "augment.alternate": False}, ["mirroring left and right, by a coin"], ["every other"]),
+]
+"""What settings have said, and what they never have; also beside every other setting that matters to the words."""
+BESIDE: dict[str, tuple[Any, ...]] = {
+    "train.select": ("best", "last"),
+    "data.protocol": ("holdout", "kfold", "loso"),
+    "optimizer.ema": (0.0, 0.99),
+    "model.mirror": (False, True),
+    "loss.soft_labels": (False, True),
+}
+
+
+@pytest.fixture(scope="module")
+def soft(place: Path) -> Store:
+    """A store that has distributions, and fifteen people."""
+    import numpy as np
+
+    rng = np.random.default_rng(3)
+    with create_store(place / "soft", SEVEN, CropSpec(size=8, channels=3)) as writer:
+        for i in range(210):
+            image, votes = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.full(7, 0.05)
+            votes[i % 7] = 0.7
+            split = "test" if i >= 140 else "train"
+            sample = Sample(label=i % 7, split=split, source=f"{i}.png", subject=f"s{i // 14}", soft=tuple(votes))
+            writer.add(image, sample)
+        writer.finish(corpus="people", licence="For tests")
+    return Store.open(place / "soft")
+
+
+def whole_row(folder: Path, store: Store, changes: dict[str, Any]) -> Comparison:
+    data = override(NetworkSettings(), changes).data
+    folds = range(fold_count(store, data))
+    return collect([run_of(folder, store, {**changes, "data.fold": fold}) for fold in folds])
+
+
+@pytest.mark.parametrize("beside", range(len(SAYS)))
+def test_the_words_follow_the_settings(place: Path, soft: Store, beside: int) -> None:
+    """Each line of `SAYS`, beside two other settings drawn for it, so that all pairs come up."""
+    changes, says, never = SAYS[beside]
+    others = [key for key in BESIDE if key not in changes]
+    drawn = {key: BESIDE[key][(beside + i) % len(BESIDE[key])] for i, key in enumerate(others)}
+    comparison = whole_row(place / "words", soft, drawn | changes)
+    found = describe_methods(comparison, certainty_of(comparison), soft)
+    assert found
+    text = " ".join(paragraph.text for paragraph in found.paragraphs)
+    section = " ".join(protocol_section(comparison, soft).points)
+    assert [words for words in says if words not in text] == []
+    assert [words for words in never if words in text or words in section] == []
+    assert ("chose the temperature alone" in text) == (comparison.runs[0].settings.train.select == "last")
+
+
+def test_soft_labels_that_the_data_lacks_are_not_claimed(place: Path, store: Store) -> None:
+    comparison = whole_row(place / "hard", store, {"loss.soft_labels": True})
+    found = describe_methods(comparison, certainty_of(comparison), store)
+    assert found
+    assert "against the labels (loss.soft_labels was set, and the data has no distributions)" in found.markdown
+
+
+def test_rows_with_other_seeds_are_not_said_to_have_the_same(place: Path, store: Store) -> None:
+    runs = [
+        run_of(place / "seeds", store, {"model.name": name, "seed": seed})
+        for name, seed in (("vgg16", 0), ("vgg16", 1), ("resnet34", 2), ("resnet34", 3))
+    ]
+    found = describe_methods(collect(runs), certainty_of(collect(runs)), store)
+    assert found
+    assert "4 seeds (0, 1, 2 and 3) over all rows; not every row has all of them." in found.markdown
+
+
+def test_methods_hold_no_html_and_no_link_of_the_corpus(place: Path) -> None:
+    nasty = LabelSet(("<script>alert(1)</script>", "[x](javascript:alert(1))", "a|b", "*c*", "`d`"))
+    made = make_store(place / "nasty", labels=nasty, test=80, corpus="<img src=x onerror=alert(1)>")
+    comparison = collect(make_runs(place / "nasty-runs", made, networks=("vgg16",)))
+    text = methods_section(comparison, certainty_of(comparison), made).files["methods.md"]
+    assert isinstance(text, str)
+    assert not re.search(r"<[a-z/!]", text)
+    assert not re.search(r"(?<!\\)\]\(", text)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text

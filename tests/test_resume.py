@@ -28,15 +28,15 @@ from mien.train import train
 
 RESULTS = ("model.safetensors", "history.csv", "logits.npz")
 ALL: dict[str, Any] = {
-    "train__ema": 0.8,
-    "train__soft_labels": True,
-    "train__label_smoothing": 0.1,
-    "train__class_weights": "balanced",
+    "optimizer__ema": 0.8,
+    "loss__soft_labels": True,
+    "loss__label_smoothing": 0.1,
+    "loss__class_weights": "balanced",
     "train__sizes": [12, 16],
-    "train__clip_norm": 2.0,
-    "train__weight_decay": 1e-3,
-    "train__schedule": "onecycle",
-    "train__warmup_epochs": 1.0,
+    "optimizer__clip_norm": 2.0,
+    "optimizer__weight_decay": 1e-3,
+    "optimizer__schedule": "onecycle",
+    "optimizer__warmup_epochs": 1.0,
     "model__dropout": 0.3,
     "model__block_dropout": 0.2,
     "augment__flip": True,
@@ -101,8 +101,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     "changes",
     [
         ALL,
-        ALL | {"train__optimizer": "sgd", "train__select": "last"},
-        ALL | {"train__optimizer": "adamw", "train__precision": "bfloat16"},
+        ALL | {"optimizer__name": "sgd", "train__select": "last"},
+        ALL | {"optimizer__name": "adamw", "train__precision": "bfloat16"},
         ALL | {"train__precision": "float16"},
         {"train__micro_batch": 0, "data__label_noise": 0.2, "data__train_limit": 60},
     ],
@@ -456,7 +456,7 @@ def test_a_disk_without_locks_is_said(tmp_path: Path, store: Store, monkeypatch:
 @pytest.mark.filterwarnings("ignore:.*non-meta parameter")
 def test_averages_come_back_where_the_network_is(tmp_path: Path, store: Store) -> None:
     """On a device beside the processor, here torch's `meta`, which holds no values."""
-    run = plan_run(tmp_path, store, train__ema=0.9)
+    run = plan_run(tmp_path, store, optimizer__ema=0.9)
     part = divide(store, run.settings.data).train
     checkpoint.save(run, loop._new_state(run, part, torch.device("cpu")))
     state = loop._new_state(run, part, torch.device("cpu"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats import contingency_tables, power, proportion
 
 from mien import metrics
@@ -128,8 +128,14 @@ def test_t_interval_over_seeds_is_that_of_scipy():
     logits, labels = drawn(seeds=5)
     each = [metrics.scores(z, labels).accuracy for z in logits]
     ours = st.bootstrap(logits, labels, "accuracy", rng(), over="seeds")
-    theirs = stats.t.interval(0.95, 4, np.mean(each), stats.sem(each))
-    assert (ours.low, ours.high) == pytest.approx(theirs)
+    mean = np.mean(each)
+    theirs = stats.t.interval(0.95, 4, special.logit(mean), stats.sem(each) / (mean * (1 - mean)))
+    assert (ours.low, ours.high) == pytest.approx(special.expit(theirs))
+    unbounded = st.bootstrap(logits, labels, "nll", rng(), over="seeds")
+    losses = [metrics.scores(z, labels).nll for z in logits]
+    assert (unbounded.low, unbounded.high) == pytest.approx(
+        stats.t.interval(0.95, 4, np.mean(losses), stats.sem(losses))
+    )
 
 
 def test_spread_takes_the_variances_apart():
@@ -508,3 +514,39 @@ def test_size_of_the_verdict_in_many_worlds():
 @pytest.mark.parametrize("module", [paired, resampling, st.power, st.intervals, st.verdicts])
 def test_examples(module):
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(("seeds", "share_right", "scatter"), [(2, 0.2, 0.6), (3, 0.9, 1.5), (5, 0.9, 1.5)])
+def test_intervals_of_shares_stay_inside_and_hold_the_truth(seeds, share_right, scatter):
+    """On the logit's scale, against the same interval with its ends cut off; 300 studies of 200 faces."""
+    generator = rng(5)
+    offsets = np.linspace(-10, 10, 4001)
+    wide = generator.normal(0, math.hypot(1, scatter), 4000)
+    means = np.array([special.expit(offset + wide).mean() for offset in offsets[::40]])
+    offset = np.interp(share_right, means, offsets[::40])
+    held = cut = 0
+    for _ in range(300):
+        ability = offset + generator.normal(0, 1, 200) + generator.normal(0, scatter, (seeds, 1))
+        right = (generator.random((seeds, 200)) < special.expit(ability)).astype(np.float32)
+        counts = generator.multinomial(200, np.full(200, 1 / 200), size=200).astype(np.float32) / 200
+        found = st.spread(right.mean(axis=1), counts @ right.T, 200)
+        inside, plain = found.interval(bounds=st.SHARE), found.interval().within(0.0, 1.0)
+        assert 0 <= inside.low <= found.mean <= inside.high <= 1
+        held += inside.low <= share_right <= inside.high
+        cut += plain.low <= share_right <= plain.high
+    assert held >= cut
+    assert held / 300 > (0.84 if seeds == 2 else 0.87)
+
+
+def test_an_interval_of_all_right_or_all_wrong_has_a_width():
+    for value in (0.0, 1.0):
+        interval = st.spread([value, value], np.full((50, 2), value), 20).interval(bounds=st.SHARE)
+        assert interval.high - interval.low == pytest.approx(0.161, abs=0.001)
+        assert interval.low <= value <= interval.high
+
+
+def test_an_interval_wider_than_half_the_scale_is_of_no_use():
+    two = st.spread([0.1, 0.34], np.array([[0.1, 0.34], [0.11, 0.33]] * 20), 200)
+    assert not two.interval(bounds=st.SHARE).useful
+    assert not two.interval(bounds=st.GAP).useful
+    assert st.spread([0.2, 0.21], np.array([[0.2, 0.21], [0.19, 0.22]] * 20), 200).interval(bounds=st.SHARE).useful

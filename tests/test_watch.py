@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def three(tmp_path: Path, store: Store) -> list[Run]:
-    return [plan_run(tmp_path, store, train__seed=seed) for seed in range(3)]
+    return [plan_run(tmp_path, store, seed=seed) for seed in range(3)]
 
 
 def at(done: float, epoch: int = 1) -> Progress:
@@ -72,7 +72,7 @@ def test_time_left_follows_from_work_and_speed(three: list[Run], clock: Clock) -
 
 def test_a_slow_kind_of_network_does_not_speak_for_the_others(tmp_path: Path, store: Store, clock: Clock) -> None:
     kinds = ["compact-s", "resnet34", "resnet34"]
-    runs = [plan_run(tmp_path, store, model__name=kind, train__seed=seed) for seed, kind in enumerate(kinds)]
+    runs = [plan_run(tmp_path, store, model__name=kind, seed=seed) for seed, kind in enumerate(kinds)]
     seen = Forecast(runs)
     first, second = (operations(run) for run in runs[:2])
     for run, seconds in ((runs[0], 10.0), (runs[1], 40.0)):

@@ -7,82 +7,22 @@ samples, the same settings apart from the factors and the seed.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .config import DataSettings, NetworkSettings, Recipe, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
-from .errors import CompareError, RunError
-from .metrics import Scores, scores
-from .runs import DataFacts, Environment, Logits, Record, Run, resolve
+from .errors import CompareError
+from .rows import FOLD, NAME, REPLICATES, Row, row_of
+from .runs import DataFacts, Environment, Run, keep_order, resolve
 
-__all__ = ["ALWAYS_VARIES", "Comparison", "Row", "collect", "plan", "stated"]
+__all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "collect", "make", "outline", "plan"]
+__all__ += ["stated"]
 
-NAME = "model.name"
-REPLICATES = ("seed", "data.repeat")
-"""Settings that repeat a measurement: they never tell rows apart."""
-FOLD = "data.fold"
-"""The fold of a cross-validation: the folds of one replicate are pooled."""
 MODEL = "model."
 ALWAYS_VARIES = (*REPLICATES, FOLD)
 """What may differ between runs of one table without being asked for, beside all of `MODEL`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One network with its factors, over all its replicates (seeds, repetitions of a cross-validation)."""
-
-    factors: Mapping[str, Any]
-    """The settings that tell this row from the others, the network's name first."""
-    runs: tuple[Run, ...]
-    """Its finished runs, by seed, repetition and fold."""
-    failures: tuple[str, ...] = ()
-    """Why runs of this row gave no result, a sentence each."""
-    pending: int = 0
-    """Runs that are planned or under way."""
-    folds: int = 1
-    """Runs that make up one replicate."""
-
-    @property
-    def network(self) -> str:
-        """The network's name."""
-        return str(self.factors[NAME])
-
-    @property
-    def name(self) -> str:
-        """`vgg16, dropout 0.2`: how the row is called in every table and figure."""
-        return ", ".join([self.network, *(_words(key, value) for key, value in self.factors.items() if key != NAME)])
-
-    @cached_property
-    def tests(self) -> dict[tuple[Any, ...], Logits]:
-        """Logits on test by replicate; the folds of a cross-validation pooled, so that each sample counts once.
-
-        A replicate whose folds are not all finished is left out.
-        """
-        return {key: _pooled(runs, "test") for key, runs in self.replicates.items()}
-
-    @cached_property
-    def valids(self) -> dict[tuple[Any, ...], tuple[Logits, ...]]:
-        """Logits on valid by replicate, one a fold: the validation parts of two folds may overlap."""
-        return {key: tuple(run.logits("valid") for run in runs) for key, runs in self.replicates.items()}
-
-    @cached_property
-    def scores(self) -> tuple[Scores, ...]:
-        """Scores on test, one a replicate."""
-        return tuple(scores(test.logits, test.labels) for test in self.tests.values())
-
-    @cached_property
-    def replicates(self) -> dict[tuple[Any, ...], list[Run]]:
-        """The runs of each replicate (seed, repetition), by fold; a replicate lacking a fold is left out."""
-        grouped: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
-        for run in self.runs:
-            flat = run.settings.flat()
-            grouped[tuple(flat[key] for key in REPLICATES)].append(run)
-        return {key: runs for key, runs in grouped.items() if len(runs) == self.folds}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +43,8 @@ class Comparison:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """All finished runs, row by row."""
-        return tuple(run for row in self.rows for run in row.runs)
+        """All finished runs, row by row; also those of replicates that are not whole, which give no figure."""
+        return tuple(run for row in self.rows for run in (*row.runs, *row.partial))
 
     @property
     def environments(self) -> list[Environment]:
@@ -115,8 +55,25 @@ class Comparison:
 def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     """The runs of a recipe on a store, each once, made in `folder` or found there; none is started.
 
-    Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split,
-    `RunError` where the folder cannot be written; then no run folder was made.
+    Raises as `outline` does, and `RunError` where the folder cannot be written; then no run folder was made.
+    """
+    runs = outline(recipe, store, folder)
+    make(runs, folder)
+    return runs
+
+
+def make(runs: Sequence[Run], folder: Path) -> None:
+    """Write the folders of planned runs under `folder`, and their order; those that are there stay as they are."""
+    for run in runs:
+        run.make()
+    keep_order(folder, runs)
+
+
+def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
+    """The runs of a recipe as `plan` gives them, with nothing written yet: `make` does that.
+
+    Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split, `RunError`
+    for a run folder that is damaged or of other defaults.
     """
     from .room import check_room
     from .train import rehearse
@@ -137,7 +94,7 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     for settings in cells:
         if settings.data not in folds:
             folds[settings.data] = divide(store, settings.data)
-    return [Run.create(folder, settings, store, folds[settings.data]) for settings in cells]
+    return [Run.outline(folder, settings, store, folds[settings.data]) for settings in cells]
 
 
 def _shapes(settings: NetworkSettings) -> tuple[object, ...]:
@@ -153,7 +110,7 @@ def stated(recipe: Recipe) -> tuple[str, ...]:
 
 
 def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[str] = ()) -> Comparison:
-    """The comparison of `runs`; those not finished are counted, not shown.
+    """The comparison of `runs`; those not finished are counted, not shown. Rows come in the order of their runs.
 
     Args:
         runs: of one folder, or of several.
@@ -175,7 +132,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
     for run, flat in zip(runs, values, strict=True):
         groups[tuple(flat[key] for key in factors)].append(run)
     return Comparison(
-        rows=tuple(_row(dict(zip(factors, key, strict=True)), groups[key]) for key in sorted(groups, key=_sortable)),
+        rows=tuple(row_of(dict(zip(factors, key, strict=True)), own) for key, own in groups.items()),
         data=runs[0].data,
         equal={key: value for key, value in values[0].items() if all(flat[key] == value for flat in values)},
         own=own,
@@ -183,35 +140,6 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
         seeds=tuple(sorted({run.settings.seed for run in runs})),
         left_out=tuple(left_out),
     )
-
-
-def _row(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
-    def order(run: Run) -> tuple[Any, ...]:
-        flat = run.settings.flat()
-        return tuple(flat[key] for key in (*REPLICATES, FOLD))
-
-    ordered = sorted(runs, key=order)
-    records = [_record(run) for run in ordered]
-    return Row(
-        factors=factors,
-        runs=tuple(run for run, record in zip(ordered, records, strict=True) if record.status == "finished"),
-        failures=tuple(
-            f"{run.id}: {record.reason}" for run, record in zip(ordered, records, strict=True) if record.reason
-        ),
-        pending=sum(record.status == "running" for record in records),
-        folds=len({run.settings.data.fold for run in runs}),
-    )
-
-
-def _record(run: Run) -> Record:
-    """How a run stands; one that is finished and has a damaged file gave no result, and the reason is the file's."""
-    try:
-        record = run.record
-        if record.status == "finished":
-            run.check()
-    except RunError as error:
-        return Record(status="crashed", reason=str(error))
-    return record
 
 
 def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
@@ -248,24 +176,3 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
         else:
             factors.append(key)
     return tuple(factors), own
-
-
-def _sortable(key: tuple[Any, ...]) -> list[tuple[bool, Any]]:
-    """Numbers before texts, so that rows come in one order wherever their runs were found."""
-    return [(False, value) if isinstance(value, int | float) else (True, str(value)) for value in key]
-
-
-def _pooled(runs: Sequence[Run], part: str) -> Logits:
-    """The logits of several folds as one, by sample id."""
-    parts = [run.logits(part) for run in runs]
-    order = np.argsort(np.concatenate([p.ids for p in parts]), kind="stable")
-    groups = {name: np.concatenate([p.groups[name] for p in parts])[order] for name in parts[0].groups}
-    ids, labels, logits, subjects = (
-        np.concatenate([getattr(p, name) for p in parts])[order] for name in ("ids", "labels", "logits", "subjects")
-    )
-    return Logits(ids=ids, labels=labels, logits=logits, subjects=subjects, groups=groups)
-
-
-def _words(key: str, value: Any) -> str:
-    word = key.rpartition(".")[2].replace("_", " ")
-    return f"no {word}" if value in (0, False) and word == "dropout" else f"{word} {value}"

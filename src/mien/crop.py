@@ -18,10 +18,7 @@ from numpy.typing import NDArray
 
 from .errors import ConfigError
 
-__all__ = ["GREY", "MAX_SIDE", "CropSpec", "crop"]
-
-MAX_SIDE = 16_384
-"""Pictures longer than this on a side are refused before they are decoded (pixels)."""
+__all__ = ["GREY", "CropSpec", "crop"]
 
 GREY = np.array([299, 587, 114], dtype=np.uint32)
 """ITU-R BT.601 luma weights in thousandths, for RGB to grey."""

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .crop import MAX_SIDE
-from .data.corpora.pictures import MAX_BYTES, MAX_PIXELS, decode, load_picture
+from .data.corpora.pictures import MAX_BYTES, decode, load_picture
 from .errors import BadSample
+from .media import HEAD_BYTES, VIDEO, kind_by_content, kind_of, size_fault
 from .shown import brief, sentence
-from .video import CAMERA, HEAD_BYTES, is_video
+from .video import CAMERA
 
 __all__ = ["NO_URLS", "Image", "is_url", "name_of", "one_by_one", "read_image"]
 
@@ -109,12 +109,9 @@ def _of_path(path: "str | os.PathLike[str]", where: str) -> NDArray[np.uint8]:
 
 def _video_or(error: BadSample, path: "str | os.PathLike[str]", where: str) -> BadSample:
     """The error of a file that is no picture, and what to do where it is a video."""
-    try:
-        with Path(path).open("rb") as file:
-            video = is_video(file.read(HEAD_BYTES))
-    except OSError:
+    if kind_by_content(Path(path)) != VIDEO:
         return error
-    return BadSample(where, "a video, expected a picture; predictor.stream reads videos") if video else error
+    return BadSample(where, "a video, expected a picture; predictor.stream reads videos")
 
 
 def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.uint8]:
@@ -122,7 +119,7 @@ def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.
     if view.nbytes > MAX_BYTES:
         raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
     whole = bytes(view)
-    if is_video(whole[:HEAD_BYTES]):
+    if kind_of(whole[:HEAD_BYTES]) == VIDEO:
         raise BadSample(where, "the bytes of a video, expected a picture; write them to a file, which can be streamed")
     return decode(whole, where)
 
@@ -208,11 +205,8 @@ def _advice(image: Any, array: NDArray[Any]) -> str:
 
 
 def _check_size(width: int, height: int, where: str) -> None:
-    if min(width, height) < 1:
-        raise BadSample(where, f"{width}×{height} pixels: a picture without pixels")
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        most = f"{MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels"
-        raise BadSample(where, f"{width}×{height} pixels, expected at most {most}")
+    if fault := size_fault(width, height):
+        raise BadSample(where, fault)
 
 
 def _first_line(error: Exception) -> str:

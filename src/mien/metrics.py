@@ -12,6 +12,7 @@ What is undefined is nan (None in JSON, a dash in a table), never a silent 0:
   as 0, as scikit-learn does, and `Scores.undefined` names it so that a report can say so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from .calibration import Floats, brier, check_logits, ece, nll, softmax
 __all__ = [
     "ClassScores",
     "Scores",
+    "absent_words",
     "auc_averages",
     "auc_one_vs_rest",
     "auc_pairs",
@@ -181,6 +183,24 @@ def roc_curve(score: ArrayLike, positive: ArrayLike) -> tuple[Floats, Floats]:
     corner = np.ones(len(tp), bool)
     corner[1:-1] = up[1:] * right[:-1] != up[:-1] * right[1:]
     return ratio(fp[corner], fp[-1]), ratio(tp[corner], tp[-1])
+
+
+def absent_words(labels: Sequence[str], support: ArrayLike) -> str:
+    """Over which classes the averages are taken, where `support (K,)` has a class without test faces; else empty.
+
+    >>> absent_words(["happy", "sad", "disgust"], [4, 2, 0])
+    'No test face is labelled disgust, so UAR, macro F1 and AUC are averages over the other 2 classes: happy, sad.'
+    """
+    counts = np.asarray(support)
+    absent, present = (
+        [name for name, n in zip(labels, counts, strict=True) if (n > 0) == there] for there in (False, True)
+    )
+    if not absent:
+        return ""
+    *others, last = absent
+    names = f"{', '.join(others)} or {last}" if others else last
+    rest = f"the other {len(present)} classes: {', '.join(present)}" if len(present) > 1 else f"{present[0]} alone"
+    return f"No test face is labelled {names}, so UAR, macro F1 and AUC are averages over {rest}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .crop import MAX_SIDE, crop
+from .crop import crop
 from .errors import BadSample, BundleError, ConfigError, DataError
 from .faces import DETECTORS, Box, Face, FaceDetector, find_detector
 from .faces.face import clear
 from .images import Image, name_of, one_by_one, read_image
+from .media import MAX_SIDE
 from .session import Session
 from .shown import brief
 from .video import Frame, Video, open_video

@@ -2,7 +2,7 @@
 
 import torch
 
-from .config import Settings, TrainSettings
+from .config import NetworkSettings, TrainSettings
 from .errors import ConfigError
 from .machine import memory_bytes
 from .models import sketch
@@ -14,18 +14,18 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Numbers that an optimizer keeps for each weight."""
 
 
-def check_room(settings: Settings, *, classes: int, size: int) -> None:
+def check_room(settings: NetworkSettings, *, classes: int, size: int) -> None:
     """Raise `ConfigError` where training on faces of `size` px takes more memory than the machine or its GPU has.
 
     Counted are weights, gradients, moments and averaged weights, and the outputs of all layers for one chunk of
     faces: the least that it takes. Faces, buffers of convolutions and Python come on top.
     """
-    model, options = settings.model, settings.train
+    model, step, options = settings.model, settings.optimizer, settings.train
     try:
         cost = count(sketch(model, classes=classes, size=size), max(options.sizes or (size,)))
     except RuntimeError:
         return  # a head for faces of another size: the rehearsal says so
-    weights = 4 * cost.parameters * (2 + MOMENTS[options.optimizer] + bool(options.ema))
+    weights = 4 * cost.parameters * (2 + MOMENTS[step.name] + bool(step.ema))
     outputs = cost.activation_bytes * _chunk(options) // (1 if options.precision == "float32" else 2)
     if weights + outputs > (most := _most_memory()):
         cure = "model.width, or set model.head to gap" if weights > outputs else "train.micro_batch or train.batch_size"

@@ -31,7 +31,7 @@ from .arrays import Array, read_npz
 from .atomic import new_file, write_json, write_text
 from .config import NetworkSettings, read_settings
 from .crop import CropSpec
-from .data.splits import Fold, Part, divide
+from .data.splits import Fold, Part, divide, fold_count
 from .data.store import SPLITS, Store
 from .errors import DataError, RunBusy, RunError
 from .labels import LabelSet
@@ -64,12 +64,15 @@ __all__ = [
     "Record",
     "Run",
     "find_runs",
+    "keep_order",
     "resolve",
 ]
 
 LOCK = "lock"
 EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
+ORDER = "order.txt"
+"""Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
 UPDATE_SECONDS = 10.0
 """How long a change of `record.json` waits for another process that works in the folder."""
 
@@ -87,6 +90,9 @@ class DataFacts:
     """Samples in train, valid and test."""
     store: str
     """Where the store was, for pictures in the report; not part of the run's identity."""
+    folds: int = 0
+    """Runs that one replicate has, known when it was planned: 1 for a holdout, every fold of a cross-validation. 0 in
+    folders of earlier versions, which did not write it."""
 
     def __post_init__(self) -> None:
         LabelSet(self.labels)
@@ -225,9 +231,14 @@ class Run:
     @classmethod
     def create(cls, folder: Path, settings: NetworkSettings, store: Store, fold: Fold) -> "Run":
         """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
+        run = cls.outline(folder, settings, store, fold)
+        run.make()
+        return run
+
+    @classmethod
+    def outline(cls, folder: Path, settings: NetworkSettings, store: Store, fold: Fold) -> "Run":
+        """As `create`, but nothing is written before `make`: so that a command can check all of its runs first."""
         path = folder / settings.run_id(store.meta.sha256)
-        if (path / "data.json").exists():
-            return cls.open(path)._found(settings, store)
         facts = DataFacts(
             corpus=store.meta.corpus,
             fingerprint=store.meta.sha256,
@@ -235,14 +246,28 @@ class Run:
             licence=store.meta.licence,
             crop=store.meta.crop,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
-            store=str(store.path.resolve()),
+            store=store.path.resolve().as_posix(),
+            folds=fold_count(store, settings.data),
         )
-        run = cls(path, settings, facts)
-        with run.writing():
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(path / "config.toml", tomli_w.dumps({"kind": settings.KIND, **asdict(settings)}))
-            write_json(path / "data.json", asdict(facts))
-        return run
+        if not (path / "data.json").exists():
+            return cls(path, settings, facts)
+        known = cls.open(path)
+        if known.settings != settings:
+            raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
+        return cls(path, settings, replace(known.data, store=facts.store, folds=facts.folds))
+
+    def make(self) -> None:
+        """Write the folder where it is not there yet; where it is, only what has changed: its store may have moved."""
+        known = Run.open(self.path).data if (self.path / "data.json").exists() else None
+        if known == self.data:
+            return
+        with self.writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            if known is None:
+                write_text(
+                    self.path / "config.toml", tomli_w.dumps({"kind": self.settings.KIND, **asdict(self.settings)})
+                )
+            write_json(self.path / "data.json", asdict(self.data))
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -257,18 +282,6 @@ class Run:
             assert isinstance(settings, NetworkSettings)
         with reading(path / "data.json", RunError, remedy):
             return cls(path, settings, from_json(read_bytes(path / "data.json"), DataFacts))
-
-
-    def _found(self, settings: NetworkSettings, store: Store) -> "Run":
-        """This run, if its settings are still the same; its store may have moved."""
-        if self.settings != settings:
-            raise RunError(f"{self.path} was made when mien had other defaults. Use another --runs folder.")
-        if self.data.store == str(store.path.resolve()):
-            return self
-        facts = replace(self.data, store=str(store.path.resolve()))
-        with self.writing():
-            write_json(self.path / "data.json", asdict(facts))
-        return Run(self.path, self.settings, facts)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -435,7 +448,7 @@ def resolve(settings: NetworkSettings, store: Store) -> NetworkSettings:
 
 
 def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run]:
-    """All run folders directly under `folder`, by name.
+    """All run folders directly under `folder`, in the order of their recipes (`keep_order`); others by name, last.
 
     With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
     """
@@ -448,7 +461,9 @@ def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
     found = []
-    for path in sorted({inner.parent for name in ("config.toml", "data.json") for inner in folder.glob(f"*/{name}")}):
+    place = {name: number for number, name in enumerate(_kept_order(folder))}
+    paths = {inner.parent for name in ("config.toml", "data.json") for inner in folder.glob(f"*/{name}")}
+    for path in sorted(paths, key=lambda path: (place.get(path.name, len(place)), path)):
         try:
             found.append(Run.open(path))
         except RunError as error:
@@ -456,3 +471,20 @@ def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run
                 raise
             left_out.append(str(error))
     return found
+
+
+def keep_order(folder: Path, runs: Sequence[Run]) -> None:
+    """Remember in `folder` the order in which a command planned its `runs`; those of earlier commands come after."""
+    before, planned = _kept_order(folder), [run.id for run in runs]
+    order = list(dict.fromkeys([*planned, *before]))
+    if order == before:
+        return
+    try:
+        write_text(folder / ORDER, "\n".join(order) + "\n")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written ({error.strerror}). Pass another --runs.") from None
+
+
+def _kept_order(folder: Path) -> list[str]:
+    path = folder / ORDER
+    return path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []

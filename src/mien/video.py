@@ -1,8 +1,8 @@
 """Videos and cameras, frame by frame, through the FFmpeg that OpenCV carries.
 
-In: a file, or `camera:0`. Out: frames as RGB, upright, with their true times. Frames are decoded one after the other
-and never sought, so the time a frame takes does not grow with its place. What is no video is refused by its first
-bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
+In: a file, or `camera:0`. Out: frames as RGB, upright, of square pixels, with their true times. Frames are decoded one
+after the other and never sought, so the time a frame takes does not grow with its place. What is no video is refused
+by its first bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
 """
 
 import os
@@ -18,36 +18,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import move
+from .container import missing_bytes
 from .errors import DataError
+from .media import HEAD_BYTES, VIDEO, kind_of, open_file, size_fault
 from .temporary import folder_beside
 
 __all__ = [
     "CAMERA",
     "CODECS",
-    "HEAD_BYTES",
-    "VIDEO_SUFFIXES",
     "Capture",
     "Frame",
     "Video",
-    "is_video",
     "open_video",
     "video_writer",
 ]
 
 CAMERA = "camera:"
-VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ogv", ".mpg", ".mpeg", ".ts", ".flv", ".wmv", ".3gp", ".y4m")
-)
-HEAD_BYTES = 189
-MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-STARTS = (
-    *(b"\x1a\x45\xdf\xa3", b"OggS", b"FLV\x01", b"YUV4MPEG2 "),  # Matroska and WebM, Ogg, FLV, raw
-    *(b"\0\0\x01\xba", b"\0\0\x01\xb3", b"\x30\x26\xb2\x75"),  # MPEG-PS, MPEG-1 and 2, WMV
-)
-PICTURE_BRANDS = (b"heic", b"heix", b"mif1", b"avif")
-"""Pictures in the same boxes as an MP4."""
-MISSING_SHARE = 0.05
-"""A video that ends with more than this share of its announced length missing was cut off."""
+LOST_SHARE = 0.05
+"""A video of which more than this share of frames cannot be decoded is called damaged."""
+TRIES = 64
+"""Frames that cannot be decoded in a row before a video is taken to be at its end."""
+DECODING_THREADS = 4
+"""FFmpeg holds a frame or more a thread."""
+MOST_GAP_S, LEAST_FALL_S = 3600.0, 0.5
+"""Time stamps that jump further ahead or back than this are damaged, or begin anew in a film that was joined."""
+SQUARE_ENOUGH = 0.01
+MOST_STRETCH = 4.0
+"""Pixels that claim to be narrower or wider than this are taken as square: no camera or disc has them."""
 USUAL_FPS = 25.0
 MOST_FPS = 60.0
 """Of a video that is written; what comes faster loses frames, not time."""
@@ -93,37 +90,70 @@ class Video:
         count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.announced = int(count) if 0 < count < 1e9 and not live else None
         """Number of frames as the file says, which may be an estimate; None where unknown."""
+        self._stretch = _stretch(capture)
+        self._lost = 0
+        self._shift_s = 0.0
 
     def frames(self) -> Iterator[Frame]:
         """The frames in order, one in memory at a time.
 
-        Raises `DataError` where the video has none, or ends long before its announced end.
+        Raises `DataError` where the video has none, was cut off, is largely damaged, or has too large frames. What
+        its header says of its length proves nothing: a film that was trimmed without recoding announces more.
         """
         started, last, count = time.monotonic(), 0.0, 0
-        while (frame := self._next()) is not None:
-            last = max(last, time.monotonic() - started if self.live else self._shown_at(count))
-            yield Frame(index=count, time_s=last, picture=frame)
+        while (picture := self._next()) is not None:
+            last = time.monotonic() - started if self.live else self._shown_at(count, last)
+            yield Frame(index=count, time_s=last, picture=picture)
             count += 1
+        if missing := "" if self.live else missing_bytes(Path(self.name)):
+            raise DataError(f"{self.name} is cut off after {last:.1f} s: {missing}.")
         if count == 0:
             what = "gives no picture" if self.live else "has no frame that can be decoded"
             raise DataError(f"{self.name} {what}.")
-        length = (self.announced or 0) / self.fps
-        if last + 2 / self.fps < (1 - MISSING_SHARE) * length:
-            raise DataError(f"{self.name} ends after {last:.1f} of {length:.1f} s: it is cut off or damaged.")
+        if self._lost > LOST_SHARE * (self._lost + count):
+            raise DataError(f"{self.name} is damaged: {self._lost} of its frames could not be decoded.")
 
     def _next(self) -> NDArray[np.uint8] | None:
-        try:
-            good, frame = self._capture.read()
-        except cv2.error:
-            return None
-        if not good or frame is None or frame.size == 0:
-            return None
-        return np.ascontiguousarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        """The next frame that can be decoded; None at the end. FFmpeg goes on after a damaged one, if asked to."""
+        for lost in range(1 if self.live else TRIES):
+            try:
+                good, frame = self._capture.read()
+            except cv2.error:
+                return None
+            if good and frame is not None and frame.size:
+                self._lost += lost
+                return self._upright(frame)
+        return None
 
-    def _shown_at(self, index: int) -> float:
-        """The frame's own time stamp; its number by the frame rate where the file has none."""
+    def _upright(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """BGR as it was decoded to RGB with square pixels."""
+        height, width = frame.shape[:2]
+        shown = round(width * self._stretch[0]), round(height * self._stretch[1])
+        if fault := size_fault(*shown):
+            raise DataError(f"{self.name} has a frame of {fault}.")
+        square = frame if shown == (width, height) else cv2.resize(frame, shown, interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def _shown_at(self, index: int, last: float) -> float:
+        """The frame's own time stamp; its number by the frame rate where the file has none. Never falls."""
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return stamp if stamp > 0 else index / self.fps
+        shown = (stamp if stamp > 0 else index / self.fps) + self._shift_s
+        if not last - LEAST_FALL_S <= shown <= last + MOST_GAP_S:
+            follows = last + 1 / self.fps
+            self._shift_s, shown = self._shift_s + follows - shown, follows
+        return max(last, shown)
+
+
+def _stretch(capture: Capture) -> tuple[float, float]:
+    """What a frame's width and height are multiplied by, so that its pixels are square; one of them is 1."""
+    wide, high = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    if not (wide > 0 and high > 0 and 1 / MOST_STRETCH <= wide / high <= MOST_STRETCH):
+        return 1.0, 1.0
+    if capture.get(cv2.CAP_PROP_ORIENTATION_META) % 180:  # the ratio is that of the frame before it is turned
+        wide, high = high, wide
+    if abs(wide / high - 1) < SQUARE_ENOUGH:
+        return 1.0, 1.0
+    return max(1.0, wide / high), max(1.0, high / wide)
 
 
 @contextmanager
@@ -146,32 +176,28 @@ def open_video(source: Path | str, capture: Callable[[int], Capture] | None = No
         opened.release()
 
 
-def is_video(head: bytes) -> bool:
-    """Whether a file that starts with these bytes, 189 or all of them, is a video of a known container."""
-    if head[:4] == b"RIFF":
-        return head[8:12] == b"AVI "
-    if head[:1] == b"\x47":  # MPEG-TS, a sync byte in each packet of 188
-        return head[188:189] == b"\x47"
-    if head[4:12] in {b"ftyp" + brand for brand in PICTURE_BRANDS}:
-        return False
-    return head[4:8] in MP4_BOXES or head.startswith(STARTS)
-
-
 def _file(path: Path) -> Capture:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
     if not head:
         raise DataError(f"{path} is an empty file.")
-    if not is_video(head):
+    if kind_of(head) != VIDEO:
         raise DataError(f"{path} is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).")
     name = _for_opencv(path.resolve())
     with _silent():
-        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, DECODING_THREADS])
     if not capture.isOpened():
-        raise DataError(f"{path} is cut off or damaged, or its codec is unknown to OpenCV's FFmpeg.")
+        if missing := missing_bytes(path):
+            raise DataError(f"{path} is cut off: {missing}.")
+        raise DataError(
+            f"{path} has no pictures (sound alone?), is damaged, or has a codec unknown to OpenCV's FFmpeg."
+        )
+    if fault := size_fault(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)):
+        capture.release()
+        raise DataError(f"{path} has frames of {fault}.")
     return capture
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 done but for the listed failures, 2 an input or setting th
 
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is said by mien
     try:
         code = app(args=arguments, standalone_mode=False)
     except MienError as error:

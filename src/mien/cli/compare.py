@@ -22,10 +22,12 @@ from rich.console import Console
 from mien.atomic import write_text
 from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
 from mien.cli.extras import Json, needs
+from mien.cli.ready import check_libraries, check_out, check_runs_folder, check_space
 from mien.cli.screen import print_json, told
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
+from mien.data.splits import untested_words
 from mien.data.store import Store
 from mien.errors import BadSample, ConfigError, DataError
 from mien.reading import read_text, reading
@@ -68,9 +70,7 @@ def compare(
     out: Out = Path("report"),
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'seed=[0,1]', trains each value."
-        ),
+        typer.Option("--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'seed=[0,1]', trains each value."),
     ] = None,
     teach: Annotated[
         str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
@@ -112,19 +112,29 @@ def compare(
     with needs("train", "compare"):
         from mien.cli.explain import explain_drawn
         from mien.cli.watch import watch
-        from mien.compare import collect, plan, stated
+        from mien.compare import collect, make, outline, stated
         from mien.engines.local import finish
         from mien.examine.away import check_stores
+        from mien.examine.examined import check
     if teach not in (None, "peeking"):
         raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
-    planned = plan(chosen, _store(data, corpus, runs), runs)
-    given = beside(collect(planned, vary=stated(chosen)), baseline, noise_runs, across_runs)
+    check_libraries()
+    check_out(out)
+    check_runs_folder(runs)
+    given = beside(baseline, noise_runs, across_runs)
     others = [Store.open(path) for path in across or ()]
+    store = _store(data, corpus, runs)
+    planned = outline(chosen, store, runs)
+    check(collect(planned, vary=stated(chosen)), given)
     check_stores(planned[0].data, others)
+    check_space(planned, runs, keep_epochs=teach == "peeking")
+    for sentence in dict.fromkeys(untested_words(store, run.settings.data) for run in planned):
+        _warn(sentence)
     command = shlex.join(["mien", *sys.argv[1:]])
+    make(planned, runs)
     _note(runs, command)
     with watch(planned, _shorter(chosen.name, data)) as progress:
         finish(planned, progress, teach_peeking=teach == "peeking")
@@ -163,10 +173,14 @@ def report(
     """
     with needs("train", "report"):
         from mien.compare import collect
+        from mien.examine.examined import check
         from mien.runs import find_runs
+    check_libraries()
+    check_out(out)
     left_out: list[str] = []
     comparison = collect(find_runs(runs, left_out), vary=vary or (), left_out=left_out)
-    given = beside(comparison, baseline, noise_runs, across_runs)
+    given = beside(baseline, noise_runs, across_runs)
+    check(comparison, given)
     command = _noted(runs) or shlex.join(["mien", *sys.argv[1:]])
     _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 
@@ -256,11 +270,18 @@ def _present(
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
+        for answer in said["answers"]:
+            console.print(told(answer), soft_wrap=True)
         console.print(f"Report: {told(page)}", soft_wrap=True)
     for sentence in said["left_out"]:
         _say(sentence)
     if said["left_out"] or any(row.failures for row in comparison.rows):
         raise typer.Exit(1)
+
+
+def _warn(sentence: str) -> None:
+    if sentence:
+        _say(f"Warning: {sentence}")
 
 
 def _say(line: str) -> None:

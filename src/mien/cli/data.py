@@ -24,6 +24,7 @@ from mien.data.findings import findings, findings_csv, next_command, summary
 from mien.data.gallery import gallery_page
 from mien.data.prepare import PrepareOptions, draw_store
 from mien.data.prepare import prepare as prepare_store
+from mien.data.splits import untested_words
 from mien.data.store import Meta, Store
 from mien.data.teach import teach as teach_store
 from mien.errors import ConfigError, DataError
@@ -205,6 +206,7 @@ def info(store: Annotated[Path, typer.Argument(help="A store.")], as_json: Json 
     console = Console(highlight=False)
     console.print(_facts(opened.path, opened.meta))
     console.print(_table(counts))
+    _warn_untested(console, opened)
 
 
 def _show_new(store: Store, as_json: bool) -> None:
@@ -216,11 +218,18 @@ def _show_new(store: Store, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(_facts(store.path, store.meta))
     console.print(_table(found.counts))
+    _warn_untested(console, store)
     console.print(_findings(found))
     for example in store.meta.skipped_examples:
         console.print(f"[yellow]left out[/] {told(example)}", soft_wrap=True)
     if store.meta.skipped > len(store.meta.skipped_examples):
         console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {told(store.path)}/skipped.csv")
+
+
+def _warn_untested(console: Console, store: Store) -> None:
+    """Say which classes the test leaves out, as averages over classes then are over fewer than the table shows."""
+    if words := untested_words(store):
+        console.print(f"[yellow]{told(words)}[/]", soft_wrap=True)
 
 
 def _findings(found: Audit) -> Table:

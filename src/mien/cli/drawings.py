@@ -43,7 +43,8 @@ class Drawings:
             DataError: the folder cannot be made.
         """
         self._out, self._labels = out, (*labels, UNCERTAIN)
-        self._taken: set[Path] = set()
+        self._taken: set[str] = set()
+        """Names in one case: some systems take `A.png` and `a.png` for one file."""
         self._single = is_one_file("--draw", out, JPEG | {".png"} | CODECS.keys())
         if self._single:
             _check_file(out, [each for each in inputs if not each.failure])
@@ -76,10 +77,10 @@ class Drawings:
             return self._out
         place = self._out / given.place
         path, number = place.with_name(f"{place.stem}-mien{suffix}"), 1
-        while path in self._taken:
+        while path.as_posix().casefold() in self._taken:
             number += 1
             path = place.with_name(f"{place.stem}-{number}-mien{suffix}")
-        self._taken.add(path)
+        self._taken.add(path.as_posix().casefold())
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path

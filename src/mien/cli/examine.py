@@ -22,7 +22,6 @@ from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
 
 if TYPE_CHECKING:
-    from mien.compare import Comparison
     from mien.examine.across import Matrix
     from mien.examine.examined import Beside
     from mien.examine.labelnoise import Agreement, NoisePoint
@@ -164,20 +163,16 @@ def noise(
     _print({"issues": issues, "page": str(page), "votes": votes, "curves": curves}, [*lines, *tables], as_json)
 
 
-def beside(
-    comparison: "Comparison", baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None
-) -> "Beside":
-    """What a report is given beside its runs; raises at once where there is no such row or folder."""
-    from mien.examine.examined import Beside, check
+def beside(baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None) -> "Beside":
+    """What a report is given beside its runs, read from their folders; raises at once where there is no such folder."""
+    from mien.examine.examined import Beside
     from mien.runs import find_runs
 
-    given = Beside(
+    return Beside(
         baseline=baseline,
         noise=tuple(find_runs(noise_runs)) if noise_runs else (),
         elsewhere=tuple(run for folder in across_runs or () for run in find_runs(folder)),
     )
-    check(comparison, given)
-    return given
 
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:

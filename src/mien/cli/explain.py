@@ -3,6 +3,7 @@
 What needs `mien[train]` is imported when it is asked for: a model file is explained without it.
 """
 
+import sys
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -199,10 +200,16 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
 
 
 def explain_drawn(runs: Sequence["Run"]) -> None:
-    """Hold explanations of those runs against the truth that are finished and know it, for the full report."""
+    """Hold explanations of those runs against the truth that are finished and know it, for the full report.
+
+    Where none of the test faces moved, there is no truth to meet: that is said, and the report is made without it.
+    """
     from mien.explain.truth import knows_truth
 
-    _measure([run for run in runs if run.finished and knows_truth(run)], METHODS, LIMIT)
+    try:
+        _measure([run for run in runs if run.finished and knows_truth(run)], METHODS, LIMIT)
+    except DataError as error:
+        print(f"Explanations are left out of the report: {error}", file=sys.stderr)
 
 
 def _measure(runs: Sequence["Run"], methods: Sequence[str], limit: int) -> None:

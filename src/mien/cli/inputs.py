@@ -1,7 +1,8 @@
 """What `mien predict` is to look at: files, folders, globs, cameras and stdin become one list in the order given.
 
-A file is a video or a picture by its first bytes; in a folder, where a look into each would be slow, by its suffix.
-What is absent, empty or unreadable stays in the list with its reason, so that the rest of the batch goes on.
+A file is a video or a picture by its first bytes, wherever it stands and whatever it is called. What is absent, empty
+or unreadable stays in the list with its reason, so that the rest of the batch goes on. What folders hold besides is
+counted and named.
 """
 
 import glob
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mien.data.corpora.pictures import SUFFIXES
 from mien.images import NO_URLS, is_url
-from mien.video import CAMERA, HEAD_BYTES, VIDEO_SUFFIXES, is_video
+from mien.media import VIDEO, PassedOver, file_kind, is_picture, kind_by_content
+from mien.video import CAMERA
 
 __all__ = ["STDIN", "Input", "find_inputs", "in_turns"]
 
@@ -34,17 +35,27 @@ class Input:
     """Why it cannot be looked at, a sentence."""
 
 
-def find_inputs(words: Sequence[str], leave_out: Path | None = None) -> list[Input]:
+def find_inputs(
+    words: Sequence[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
+) -> list[Input]:
     """The inputs that the command line's words stand for.
 
     Args:
         words: paths, folders, globs, `camera:0`, `-`.
         leave_out: a folder that is not searched, the one that drawings go to.
+        passed_over: counts the files of folders that are no inputs.
     """
-    return [found for word in words for found in _of_word(word, leave_out)]
+    search = _Search(leave_out, PassedOver() if passed_over is None else passed_over)
+    return [found for word in words for found in _of_word(word, search)]
 
 
-def _of_word(word: str, leave_out: Path | None) -> Iterator[Input]:
+@dataclass(frozen=True)
+class _Search:
+    leave_out: Path | None
+    passed_over: PassedOver
+
+
+def _of_word(word: str, search: _Search) -> Iterator[Input]:
     path = Path(word)
     if word == STDIN and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
         yield _failed(word, "Nothing is piped into mien. Pass a picture: cat photo.jpg | mien predict -")
@@ -57,38 +68,35 @@ def _of_word(word: str, leave_out: Path | None) -> Iterator[Input]:
     elif not os.path.lexists(path) and glob.has_magic(word):
         matches = sorted(glob.glob(word, recursive=True))
         for match in matches:
-            yield from _of_path(Path(match), leave_out)
+            yield from _of_path(Path(match), search)
         if not matches:
             yield _failed(word, f"{word} matches no file.")
     else:
-        yield from _of_path(path, leave_out)
+        yield from _of_path(path, search)
 
 
-def _of_path(path: Path, leave_out: Path | None) -> Iterator[Input]:
+def _of_path(path: Path, search: _Search) -> Iterator[Input]:
     try:
         if path.is_dir():
-            yield from _of_folder(path, leave_out)
+            yield from _of_folder(path, search)
         elif not path.is_file():
             yield _failed(str(path), f"{path} {'is not a file' if path.exists() else 'does not exist'}.")
         else:
-            yield Input(name=str(path), place=Path(path.name), is_video=_is_video(path))
+            yield Input(name=str(path), place=Path(path.name), is_video=file_kind(path) == VIDEO)
     except OSError as error:
         yield _failed(str(path), f"{path} cannot be read ({error.strerror}).")
 
 
-def _is_video(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    return is_video(head) or path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _of_folder(folder: Path, leave_out: Path | None) -> Iterator[Input]:
+def _of_folder(folder: Path, search: _Search) -> Iterator[Input]:
     found, problems = [], list[OSError]()
-    for path in _walk(folder, leave_out, problems):
-        suffix = path.suffix.lower()
-        if suffix in SUFFIXES | VIDEO_SUFFIXES and not path.name.startswith("."):
-            place = path.relative_to(folder)
-            found.append(Input(name=str(path), place=place, is_video=suffix in VIDEO_SUFFIXES))
+    for path in _walk(folder, search.leave_out, problems):
+        if path.name.startswith("."):
+            if is_picture(kind_by_content(path)):
+                search.passed_over.add("hidden pictures", str(path))
+        elif kind := file_kind(path):
+            found.append(Input(name=str(path), place=path.relative_to(folder), is_video=kind == VIDEO))
+        else:
+            search.passed_over.add("files that are neither pictures nor videos", str(path))
     yield from found
     for problem in problems:
         yield _failed(problem.filename, f"{problem.filename} cannot be read ({problem.strerror}).")

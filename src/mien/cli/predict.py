@@ -18,6 +18,7 @@ from mien.cli.results import Csv, Json, JsonLines, Results, Tables
 from mien.cli.screen import say
 from mien.data.corpora.pictures import MAX_BYTES
 from mien.errors import ConfigError, DataError
+from mien.media import PassedOver
 from mien.predict import Image, Predictor, Seen
 from mien.progress import progress
 from mien.session import Session
@@ -78,7 +79,8 @@ def predict(
     predictor.bundle.load()
     if draw:
         check_folder("--draw", draw, inputs)
-    found = find_inputs(inputs, draw)
+    passed_over = PassedOver()
+    found = find_inputs(inputs, draw, passed_over)
     labels = predictor.bundle.card.labels
     drawings = Drawings(draw, found, labels) if draw else None
     with _stdout_kept(), _stopping() as stopped:
@@ -95,6 +97,8 @@ def predict(
         finally:
             results.end()
         work.report(len(found), quietly=isinstance(results, Tables))
+        if told := passed_over.sentence():
+            say(told)
         if work.faceless and faces == "default" and predictor.detector.name == "haar":
             say(f"The cascade of OpenCV looked for faces. Others find more: {_better_detector()}.")
         _exit(stopped(), bool(work.failures))

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 
 from mien.engines.forecast import Forecast
 from mien.engines.local import Report, Told
-from mien.engines.work import pick_device
+from mien.evaluate import pick_device
 from mien.progress import SECONDS_BETWEEN_LINES, about
 from mien.runs import Run
 from mien.train import Progress

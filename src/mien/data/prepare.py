@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crop import MAX_SIDE, CropSpec, crop
+from ..crop import CropSpec, crop
 from ..errors import BadSample, ConfigError, DataError
 from ..labels import LABEL_SETS, LabelSet, Translation
+from ..media import MAX_SIDE
 from ..progress import track
 from ..shown import csv_cell
 from .corpora import Corpus, Entry, ReadOptions, check_options, find_reader

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ..config import DataSettings
 from ..errors import DataError
+from ..metrics import absent_words
 from .deal import deal
 from .store import Store
 
-__all__ = ["Fold", "Part", "SealedPart", "divide", "fold_count"]
+__all__ = ["Fold", "Part", "SealedPart", "divide", "fold_count", "untested_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,16 @@ def divide(store: Store, settings: DataSettings) -> Fold:
 def fold_count(store: Store, settings: DataSettings) -> int:
     """How many folds the protocol has on this store; 1 for `holdout`."""
     return 1 if settings.protocol == "holdout" else len(_tests(store, settings))
+
+
+def untested_words(store: Store, settings: DataSettings | None = None) -> str:
+    """Which classes no test face has under a protocol, and over which the averages are; empty where all have some.
+
+    Without `settings` the test is the store's own test split, or all of its faces where it has none.
+    """
+    rows = store.rows("test") if settings is None or settings.protocol == "holdout" else np.array([], np.int64)
+    labels = store.samples.label[rows] if len(rows) else store.samples.label
+    return absent_words(store.meta.labels, np.bincount(labels, minlength=len(store.labels)))
 
 
 def _tests(store: Store, settings: DataSettings) -> tuple[NDArray[np.int64], ...]:

@@ -20,7 +20,7 @@ from ..crop import CropSpec
 from ..data.store import Store
 from ..errors import CompareError
 from ..runs import Logits, Run
-from ..statistics import Interval
+from ..statistics import GAP, SHARE, Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
 from ..statistics.resampling import face_counts, known, replicate, units
 from .away import Kept, class_index, keep_tests, kept_tests
@@ -238,7 +238,7 @@ class _Redrawn:
     @property
     def uar(self) -> Estimate:
         """Mean over runs."""
-        return mean(one_spread(self.values[:, 1], self.draws[:, :, 1], self.units))
+        return mean(one_spread(self.values[:, 1], self.draws[:, :, 1], self.units), bounds=SHARE)
 
 
 class _Home:
@@ -279,4 +279,4 @@ def _change(away: _Redrawn, own: _Redrawn) -> Estimate:
     if len(away.values) != len(own.values):
         return UNKNOWN
     values, draws = away.values[:, 1] - own.values[:, 1], away.draws[:, :, 1] - own.draws[:, :, 1]
-    return mean(one_spread(values, draws, min(away.units, own.units)))
+    return mean(one_spread(values, draws, min(away.units, own.units)), bounds=GAP)

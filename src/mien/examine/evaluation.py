@@ -112,7 +112,7 @@ def _comparison(rows: Sequence[ModelRow], store: Store, names: tuple[str, ...]) 
         labels=names,
         licence=store.meta.licence,
         crop=store.meta.crop,
-        counts={"test": len(rows[0].answers.labels)},
+        counts={"train": 0, "valid": 0, "test": len(rows[0].answers.labels)},
         store=str(store.path),
     )
     return Comparison(rows=tuple(rows), data=data, equal={}, own={}, factors=(NAME,), seeds=())
@@ -185,10 +185,10 @@ def _notes(rows: Sequence[ModelRow], store: Store, faces: Logits, common: Common
         who = rows[0].name if len(rows) == 1 else "not every model"
         verb = "does not know" if len(rows) == 1 else "knows"
         yield f"Faces labelled {', '.join(missing)} are left out: {who} {verb} that class."
-    for row in rows:
-        unused = [name for i, name in enumerate(row.card.labels) if i not in row.columns]
-        if unused:
-            yield f"{row.name} also knows {', '.join(unused)}; here it may not answer that."
+    unused = {row.name: ", ".join(n for i, n in enumerate(row.card.labels) if i not in row.columns) for row in rows}
+    for classes in dict.fromkeys(filter(None, unused.values())):
+        who = ", ".join(name for name, words in unused.items() if words == classes)
+        yield f"Classes that {who} may not answer here, as the store lacks them: {classes}."
     absent = [labels[k] for place, k in enumerate(common.of_store) if not (faces.labels == place).any()]
     if absent:
         yield f"No face here is labelled {', '.join(absent)}: UAR and macro F1 are over the other classes."

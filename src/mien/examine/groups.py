@@ -21,7 +21,7 @@ from ..calibration import Floats, wilson
 from ..errors import CompareError
 from ..metrics import ratio, weighted
 from ..runs import Logits
-from ..statistics import Interval, Spread, holm
+from ..statistics import GAP, SHARE, Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
 from ..statistics.resampling import known
 from .tested import Tested
@@ -286,7 +286,7 @@ def _group(faces: _Faces, level: _Level, figures: Sequence[Spread]) -> Group:
         n=int(inside.sum()),
         subjects=faces.people(inside),
         accuracy=shared(accuracy, inside),
-        uar=mean(with_hidden(uar, faces.hidden(faces.by_class(inside, inside)), faces.units(inside))),
+        uar=mean(with_hidden(uar, faces.hidden(faces.by_class(inside, inside)), faces.units(inside)), bounds=SHARE),
         recall=tuple(shared(figure, mask) for figure, mask in zip(recalls, of_class, strict=True)),
         support=tuple(int(mask.sum()) for mask in of_class),
     )
@@ -304,7 +304,7 @@ def _gap(faces: _Faces, level: _Level, metric: Metric, figure: Spread) -> Gap:
         n=int(level.inside.sum()),
         rest=int(level.rest.sum()),
         spread=spread,
-        interval=spread.interval().within(-1.0, 1.0),
+        interval=spread.interval(bounds=GAP),
         p=spread.p,
         p_corrected=spread.p,
         tests=1,

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, read_npz
 from ..atomic import new_file
-from ..compare import Row
 from ..errors import RunError
 from ..reading import reading
+from ..rows import Replicate, Row
 from ..runs import Run
 
 __all__ = ["Replicate", "read_arrays", "spared", "whole_rows", "write_arrays"]
 
-Replicate = tuple[int, int]
-"""Seed and repetition of a cross-validation."""
 Measured = TypeVar("Measured")
 
 

@@ -22,8 +22,9 @@ from ..calibration import Floats, log_softmax, softmax
 from ..compare import Row
 from ..errors import CompareError, MissingExtra
 from ..runs import Logits, Run
-from ..statistics import Interval, Spread, holm
+from ..statistics import GAP, SHARE, Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, mean, one_spread, share, spreads
+from ..statistics.intervals import FROM_0
 from ..statistics.resampling import known, replicate, units
 from ..statistics.tests import paired_spread
 from .tested import Tested
@@ -168,7 +169,8 @@ def out_of_sample(runs: Sequence[Run]) -> OutOfSample:
 def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95) -> LabelIssues:
     """The labels that confident learning takes to be wrong, and its estimate of their share.
 
-    Raises `MissingExtra` without cleanlab, `CompareError` where a class has no face.
+    Raises `MissingExtra` without cleanlab, `CompareError` where a class has no face, or where the networks agree with
+    too few labels to judge any.
     """
     try:
         from cleanlab.count import estimate_joint
@@ -249,7 +251,8 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
     seen = votes.sum(axis=1) > 0
     n, each = int(seen.sum()), [_against(test, votes)[seen] for test in tests]
     majority, *others = spreads(_mean_of(each), n, rng, subjects=known(first.subjects[seen]))
-    mass, ceiling, cross_entropy, divergence, entropy = (_from_0(mean(figure)) for figure in others)
+    mass, ceiling = (mean(figure, bounds=SHARE) for figure in others[:2])
+    cross_entropy, divergence, entropy = (mean(figure, bounds=FROM_0) for figure in others[2:])
     return Agreement(
         name=name,
         n=n,
@@ -261,11 +264,6 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
         divergence=divergence,
         entropy=entropy,
     )
-
-
-def _from_0(figure: Estimate) -> Estimate:
-    """With an interval that ends at 0, below which the figure cannot be."""
-    return replace(figure, interval=replace(figure.interval, low=max(figure.interval.low, 0.0)))
 
 
 def _against(test: Logits, votes: Floats) -> Floats:
@@ -335,9 +333,9 @@ def _point(
         noise=noise,
         metric=metric,
         spread=spread,
-        interval=spread.interval(level),
+        interval=spread.interval(level, SHARE),
         drop=drop,
-        drop_interval=drop.interval(level) if drop else None,
+        drop_interval=drop.interval(level, GAP) if drop else None,
         p_corrected=float("nan"),
         train_accuracy=np.mean([[e.train_accuracy for e in h[:epochs]] for h in histories], axis=0),
         valid_accuracy=np.mean([[e.valid_accuracy for e in h[:epochs]] for h in histories], axis=0),

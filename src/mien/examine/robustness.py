@@ -27,6 +27,7 @@ from ..errors import CompareError
 from ..metrics import ratio, weighted
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
+from ..statistics.intervals import FROM_0, SHARE
 from ..statistics.resampling import known
 from .corruptions import CORRUPTIONS, SEVERITIES
 from .damaging import Robustness, damaged, predicted, stratified_faces, undamaged
@@ -208,7 +209,8 @@ def _damage(own: Named, base: Named, clear: NDArray[np.bool_], rng: np.random.Ge
     figures = spreads(_figures(own[1], base[1], clear), n, rng, subjects=known(faces.subjects))
     cells = 1 + kinds * len(SEVERITIES)
     shares = [share(figure, n, level) for figure in figures[:cells]]
-    means = [mean(figure, level) for figure in figures[cells:]]
+    accuracies = [mean(figure, level, SHARE) for figure in figures[cells : cells + kinds + 1]]
+    ratios = [mean(figure, level, FROM_0) for figure in figures[cells + kinds + 1 : -1]]
     rows = np.arange(1, cells).reshape(kinds, -1)
     return Damage(
         name=own[0],
@@ -218,11 +220,11 @@ def _damage(own: Named, base: Named, clear: NDArray[np.bool_], rng: np.random.Ge
         seeds=len(own[1]),
         clean=shares[0],
         accuracy=tuple(tuple(shares[cell] for cell in row) for row in rows),
-        by_corruption=tuple(means[:kinds]),
-        corrupted=means[kinds],
-        ce=tuple(means[kinds + 1 : 2 * kinds + 1]),
-        mce=means[-2],
-        relative_mce=means[-1],
+        by_corruption=tuple(accuracies[:-1]),
+        corrupted=accuracies[-1],
+        ce=tuple(ratios[:-1]),
+        mce=ratios[-1],
+        relative_mce=mean(figures[-1], level),
         relative_over=tuple(np.array(faces.corruptions)[clear].tolist()),
     )
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from ..statistics import Interval
     from ..statistics.estimates import Estimate
 
-__all__ = ["DASH", "faces_of", "is_drawn", "number", "p_words", "percent", "points", "span"]
+__all__ = ["DASH", "NO_INTERVAL", "faces_of", "is_drawn", "number", "p_words", "percent", "points", "span"]
 
 DASH = "–"
+NO_INTERVAL = "no useful interval"
+"""Stands for an interval wider than 50 points: see `statistics.Interval.useful`."""
 DRAWN = "drawn"
 """The corpus that mien draws."""
 
@@ -48,7 +50,9 @@ def number(figure: "Estimate") -> str:
 
 
 def span(interval: "Interval", sign: str = "") -> str:
-    """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` where a sign is wanted or needed."""
+    """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` where a sign is wanted or needed; words where it is of no use."""
+    if not interval.useful:
+        return f"[{NO_INTERVAL}]"
     between = " to " if sign or interval.low < 0 else "–"
     return _minus(f"[{_round(interval.low):{sign}.1f}{between}{_round(interval.high):{sign}.1f}]")
 

@@ -14,8 +14,9 @@ from ..calibration import Floats
 from ..errors import CompareError
 from ..examine.kept import Replicate
 from ..metrics import ratio
-from ..statistics import Spread
+from ..statistics import GAP, SHARE, Spread
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
+from ..statistics.intervals import FROM_0
 from ..statistics.resampling import known
 from . import METHODS
 from .truth import CHANCES, CONTROLS, Grounding
@@ -116,7 +117,8 @@ def _truth(name: str, seeds: Sequence[Grounding], rng: np.random.Generator, leve
 
 def _grounded(method: str, seeds: Sequence[Grounding], row: Sequence[Spread], level: float) -> Grounded:
     n = len(seeds[0].ids)
-    lifts = {unit: mean(figure, level) for unit, figure in zip(seeds[0].action_units, row[2 * COLUMNS :], strict=True)}
+    moved = zip(seeds[0].action_units, row[2 * COLUMNS :], strict=True)
+    lifts = {unit: mean(figure, level, FROM_0) for unit, figure in moved}
     return Grounded(
         method=method,
         pointing=_beside(row[:COLUMNS], n, level, whole=True),
@@ -130,9 +132,9 @@ def _beside(figures: Sequence[Spread], n: int, level: float, *, whole: bool) -> 
     """Shares that are 0 or 1 for nearly every face, the largest pixel's, have Wilson's interval (`whole`)."""
     own, controls, above = figures[0], figures[1 : 1 + len(CONTROLS)], figures[1 + len(CONTROLS) :]
     return Beside(
-        value=share(own, n, level) if whole else mean(own, level),
-        controls={name: mean(figure, level) for name, figure in zip(CONTROLS, controls, strict=True)},
-        above={name: mean(figure, level) for name, figure in zip(BESIDE, above, strict=True)},
+        value=share(own, n, level) if whole else mean(own, level, SHARE),
+        controls={name: mean(figure, level, SHARE) for name, figure in zip(CONTROLS, controls, strict=True)},
+        above={name: mean(figure, level, GAP) for name, figure in zip(BESIDE, above, strict=True)},
     )
 
 

@@ -4,7 +4,7 @@ In: a `Comparison`, of any number of finished runs, so that a long grid shows it
 
     OUT/report.html                     opens offline, prints, follows the reader's light or dark
     OUT/report.json                     all its figures with their intervals, for programs
-    OUT/table.tex  table.md  table.csv
+    OUT/table.tex  table-narrow.tex  table.md  table.csv
     OUT/figures/NAME.svg  NAME.pdf      no pictures of the corpus among them
     OUT/tables/NAME.csv                 the smaller tables of the page
 
@@ -56,14 +56,17 @@ def write_report(
     with _needs_report():
         from . import page, tables
         from .findings import find
+        from .latex import as_latex, as_narrow_latex
         from .machine_readable import as_dict
+        from .markdown import as_markdown
     found = find(comparison, beside)
     table = tables.build_table(comparison, found.certainty)
     sections = page.compose(found, faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in (
-        ("table.tex", tables.as_latex(table)),
-        ("table.md", tables.as_markdown(table)),
+        ("table.tex", as_latex(table)),
+        ("table-narrow.tex", as_narrow_latex(table)),
+        ("table.md", as_markdown(table)),
         ("table.csv", tables.as_csv(table)),
         ("report.json", json.dumps(as_dict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
     ):

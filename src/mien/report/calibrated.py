@@ -26,9 +26,11 @@ from ..calibration import (
     upward_bias,
     wilson,
 )
+from ..rows import Replicate
 from ..runs import Logits
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, share, spreads
+from ..statistics.intervals import FROM_0, SHARE
 from .certainty import known_subjects
 from .figures.evidence import Shown
 
@@ -37,7 +39,8 @@ __all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate",
 BINS = 15
 RISK = 0.1
 """The risk that the threshold of "uncertain" is chosen for: one wrong answer in ten."""
-SCORES = ("ece", "ece_mass", "brier", "nll", "aurc")
+SCORES = {"ece": SHARE, "ece_mass": SHARE, "brier": (0.0, 2.0), "nll": FROM_0, "aurc": SHARE}
+"""The scores of probabilities, each with the least and the most that it can be."""
 DRAWS, SLOW_DRAWS = 400, 200
 MOST_SLOW = 2000
 """Draws of the area under the curve, over all seeds of a row; a row of many seeds takes fewer of each."""
@@ -151,7 +154,7 @@ def _replicates(item: Shown, temperatures: list[float], thresholds: list[float])
         yield _Replicate(raw=raw, scaled=raw / scale[:, None], labels=test.labels, threshold=threshold)
 
 
-def _rows_of_folds(item: Shown, key: tuple[object, ...], test: Logits) -> Iterator[NDArray[np.int64] | slice]:
+def _rows_of_folds(item: Shown, key: Replicate, test: Logits) -> Iterator[NDArray[np.int64] | slice]:
     """Which of the pooled test faces each fold of a replicate judged, in the order of `Row.valids`."""
     if item.row.folds == 1:
         yield slice(None)
@@ -185,7 +188,7 @@ def _probabilities(
     found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=few)
     conf = np.concatenate([one.confidence for one in each])
     right = np.concatenate([one.right for one in each])
-    scores = dict(zip(SCORES, map(mean, found), strict=True))
+    scores = {name: mean(figure, bounds=bounds) for (name, bounds), figure in zip(SCORES.items(), found, strict=True)}
     biases = np.mean([one.upward_biases(subjects) for one in each], axis=0).tolist()
     for name, bias in zip(("ece", "ece_mass"), biases, strict=True):
         scores[name] = _lowered(scores[name], bias)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration import Floats, check_logits, wilson
+from ..calibration import Floats, wilson
 from ..compare import Comparison
-from ..metrics import class_scores, confusion_averages
 from ..runs import Logits
-from ..statistics import Interval, face_counts, mcnemar, spread
+from ..statistics import SHARE, Interval, mcnemar, spread
 from ..statistics.estimates import Estimate, one_spread, share
-from ..statistics.influence import AUCS, AucDraws
-from ..statistics.resampling import confusions, known, units
+from ..statistics.resampling import known, units
 from ..statistics.verdicts import corrected, right, verdict_of
+from .contrasts import Contrast, contrasts
 from .figures.evidence import Shown, select
 from .folds import fold_test, folds_of, resampled
 from .pairs import Pair, together
+from .redrawn import DRAWS, METRIC_NAMES, TESTED, Redrawn, redraw
 
 __all__ = [
     "DRAWS",
@@ -36,14 +36,8 @@ __all__ = [
     "size_of_test",
 ]
 
-METRIC_NAMES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
-TESTED = tuple(METRIC_NAMES)
-"""The metrics with verdicts; Holm's correction is within each."""
-CONFUSED = (*TESTED, "weighted_precision", "weighted_recall", "weighted_f1")
-"""Those of the table that follow from the confusion matrix; they have intervals, and so have the AUCs."""
 MOST_TESTED = 8
 """Rows up to which all pairs are tested."""
-DRAWS = 1000
 LEVEL = 0.95
 
 
@@ -62,6 +56,8 @@ class Certainty:
     """Whether whole subjects were drawn, as all are known."""
     why_untested: str
     """Why there are no pairs, in a sentence; empty where there are."""
+    contrasts: tuple[Contrast, ...] = ()
+    """What each setting changes over all networks, by each metric of `TESTED` in turn."""
 
     def of(self, metric: str) -> list[Pair]:
         """The pairs of a metric, in the table's order."""
@@ -77,30 +73,18 @@ class Certainty:
         return next((pair for pair in self.of(metric) if {pair.a, pair.b} == {first, second}), None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Redrawn:
-    """One row on the faces as they are, which is the first of 1 + B draws, and on redrawn faces."""
-
-    item: Shown
-    metrics: Mapping[str, Floats]
-    """`(1 + B, S)` each."""
-    recalls: Floats
-    """`(1 + B, S, K)`."""
-    f1: Floats
-    """`(1 + B, S, K)`."""
-
-
 def assess(comparison: Comparison) -> Certainty:
     """Intervals of the rows that get figures; verdicts on all pairs where there are few enough with equal seeds."""
     shown = select(comparison.rows)
     if not shown:
-        why = "No run is finished."
+        why = "No row has figures yet."
         return Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False, why_untested=why)
     test = shown[0].tests[0]
     subjects = known_subjects(test)
-    alike = _redraw([item for item in shown if _same_faces(item, shown[0])], subjects)
+    alike = redraw([item for item in shown if _same_faces(item, shown[0])], subjects)
     why = _obstacle(comparison, shown)
     total = units(len(test.labels), subjects)
+    few = len(shown) == sum(bool(row.scores) for row in comparison.rows)
     return Certainty(
         intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
         recalls={row.item.name: _recalls(row, total) for row in alike},
@@ -108,39 +92,14 @@ def assess(comparison: Comparison) -> Certainty:
         pairs=() if why else tuple(pair for metric in TESTED for pair in _pairs(alike, metric, total)),
         by_subject=subjects is not None,
         why_untested=why,
-    )
-
-
-def _redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[_Redrawn]:
-    """All rows on the same draws, block by block, so that memory stays flat."""
-    n = len(shown[0].tests[0].labels)
-    blocks = itertools.chain([np.ones((1, n), np.float32)], face_counts(np.random.default_rng(0), n, DRAWS, subjects))
-    aucs = [[AucDraws.of(test.logits, test.labels) for test in item.tests] for item in shown]
-    parts = [[_on_draws(*row, counts) for row in zip(shown, aucs, strict=True)] for counts in blocks]
-    return [
-        _Redrawn(
-            item=item,
-            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in (*CONFUSED, *AUCS)},
-            recalls=np.concatenate([part[i][1] for part in parts]),
-            f1=np.concatenate([part[i][2] for part in parts]),
+        contrasts=tuple(
+            contrast
+            for metric in TESTED
+            for contrast in contrasts(alike, comparison.factors, metric, total=total, by_subject=subjects is not None)
         )
-        for i, item in enumerate(shown)
-    ]
-
-
-def _on_draws(
-    item: Shown, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
-) -> tuple[dict[str, Floats], Floats, Floats]:
-    metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
-    each = []
-    for test, auc in zip(item.tests, aucs, strict=True):
-        matrices = confusions(*check_logits(test.logits, test.labels), counts)
-        averages = confusion_averages(matrices) | auc.on(counts)
-        each.append(class_scores(matrices))
-        for metric, column in metrics.items():
-            column.append(averages[metric])
-    joined = {metric: np.stack(column, axis=1) for metric, column in metrics.items()}
-    return joined, np.stack([one.recall for one in each], axis=1), np.stack([one.f1 for one in each], axis=1)
+        if few
+        else (),
+    )
 
 
 def size_of_test(comparison: Comparison) -> int:
@@ -167,15 +126,15 @@ def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:
     return ""
 
 
-def _intervals(row: _Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
+def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
     return [
-        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL).within(0.0, 1.0))
+        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL, SHARE))
         for metric, table in row.metrics.items()
         if np.isfinite(table[0]).all()
     ]
 
 
-def _recalls(row: _Redrawn, total: int) -> tuple[Estimate, ...]:
+def _recalls(row: Redrawn, total: int) -> tuple[Estimate, ...]:
     """Wilson's interval of each class's recall: the plain one for one seed, else with effective numbers."""
     test = row.item.tests[0]
     if row.recalls.shape[1] > 1 or known_subjects(test) is not None:
@@ -189,14 +148,14 @@ def _recalls(row: _Redrawn, total: int) -> tuple[Estimate, ...]:
 
 
 def _by_class(table: Floats, test: Logits, total: int) -> tuple[Estimate, ...]:
-    """Wilson's interval at the effective number of the class's faces, for each column of a table as in `_Redrawn`."""
+    """Wilson's interval at the effective number of the class's faces, for each column of a table as in `Redrawn`."""
     support = np.bincount(test.labels, minlength=table.shape[2]).tolist()
     return tuple(
         share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL) for k, n in enumerate(support)
     )
 
 
-def _pairs(rows: Sequence[_Redrawn], metric: str, total: int) -> list[Pair]:
+def _pairs(rows: Sequence[Redrawn], metric: str, total: int) -> list[Pair]:
     if not all(np.isfinite(row.metrics[metric][0]).all() for row in rows):
         return []
     folded = {row.item.name: folds_of(row.item.row, (metric,)) for row in rows if resampled(row.item.row)}

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from ..examine.words import DASH
+from ..examine.words import DASH, NO_INTERVAL
+from .answers import answers_file, answers_panel
 from .certainty import METRIC_NAMES, Certainty
 from .figures import Shown, draw_forest
 from .pairs import Pair, in_words
@@ -18,10 +19,13 @@ DIGITS = ("metric", "first", "second", "difference", "low", "high", "p", "p_holm
 def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section:
     """Forest plots and tables of all pairs, by each metric; a sentence where nothing was tested."""
     title = "Which differences hold"
+    answers = answers_panel(certainty.contrasts)
+    found = [answers] if answers else []
+    files = {"contrasts.csv": answers_file(certainty.contrasts)} if answers else {}
     if not certainty.pairs:
-        return Section(id="differences", title=title, lead=certainty.why_untested)
-    found = [panel for metric in METRIC_NAMES for panel in _panels(certainty.of(metric), shown)]
-    files = {"differences.csv": as_csv(DIGITS, map(_digits, certainty.pairs))}
+        return Section(id="differences", title=title, panels=tuple(found), lead=certainty.why_untested, files=files)
+    found += [panel for metric in METRIC_NAMES for panel in _panels(certainty.of(metric), shown)]
+    files["differences.csv"] = as_csv(DIGITS, map(_digits, certainty.pairs))
     return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty), files=files)
 
 
@@ -100,7 +104,7 @@ def _table(pairs: Sequence[Pair]) -> Panel:
         (
             f"{pair.a} − {pair.b}",
             _points(pair.effect),
-            f"{_points(pair.interval.low)} to {_points(pair.interval.high)}",
+            f"{_points(pair.interval.low)} to {_points(pair.interval.high)}" if pair.interval.useful else NO_INTERVAL,
             in_words(pair.p, bare=True),
             in_words(pair.p_corrected, bare=True),
             *_extra(pair)[1],

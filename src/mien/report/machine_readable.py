@@ -9,7 +9,9 @@ from ..compare import Row
 from ..facts import plain
 from ..statistics import gap_interval
 from ..statistics.estimates import Estimate
+from .answers import answer_sentence
 from .calibrated import Calibrated, Probabilities
+from .contrasts import Contrast
 from .findings import Findings
 from .pairs import Pair
 from .peeking import Peeked
@@ -35,6 +37,8 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
         "left_out": list(found.left_out),
         "verdicts": [_pair(pair) for pair in certainty.pairs],
+        "answers": [answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy"],
+        "contrasts": [_contrast(one) for one in certainty.contrasts],
         "recalls": _by_class(comparison.data.labels, certainty.recalls),
         "f1": _by_class(comparison.data.labels, certainty.f1),
         "calibration": [_calibrated(row) for row in found.calibrated],
@@ -87,6 +91,12 @@ def _pair(pair: Pair) -> dict[str, Any]:
     }
 
 
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    """What a setting changes over all networks; `each` is the same of every network alone, not corrected."""
+    facts = {"setting": contrast.key, "level": contrast.level, "reference": contrast.reference}
+    return facts | {"mean": _pair(contrast.pair), "each": [_pair(pair) for pair in contrast.each]}
+
+
 def _row(row: Row, line: Line) -> dict[str, Any]:
     return {
         "name": row.name,
@@ -95,6 +105,7 @@ def _row(row: Row, line: Line) -> dict[str, Any]:
         "seeds": [run.settings.seed for run in row.runs],
         "failures": list(row.failures),
         "pending": row.pending,
+        "incomplete": list(row.gaps),
         "figures": {column.key: _figure(line.cells[column.key]) for column in COLUMNS},
     }
 

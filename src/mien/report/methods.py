@@ -9,11 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..compare import Comparison
 from ..data.store import Store
 from ..machine import versions as installed
+from ..metrics import absent_words
 from .calibrated import BINS, RISK
 from .certainty import DRAWS, METRIC_NAMES, Certainty
+from .markdown import markdown
 from .openings import count_openings
 from .parts import Section
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
@@ -23,6 +27,7 @@ from .trained import networks_words, training_words
 
 __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section"]
 
+BOUNDED = "taken on the scale of the logit, so that no end leaves 0 to 100 %"
 STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
 """Packages that the tests and intervals come from; their versions are those that made the page."""
 
@@ -45,9 +50,9 @@ class Methods:
     @property
     def markdown(self) -> str:
         """`methods.md`."""
-        parts = ["# Methods", *(f"**{p.title}.** {p.text}" for p in self.paragraphs)]
+        parts = ["# Methods", *(f"**{p.title}.** {markdown(p.text)}" for p in self.paragraphs)]
         if self.references:
-            parts += ["## References", "\n".join(f"- {reference}" for reference in self.references)]
+            parts += ["## References", "\n".join(f"- {markdown(reference)}" for reference in self.references)]
         return "\n\n".join(parts) + "\n"
 
 
@@ -81,7 +86,7 @@ def describe_methods(
         ("Data", _data(comparison, settings, store)),
         ("Protocol", _protocol(comparison, settings, store)),
         ("Networks", networks_words(comparison, settings)),
-        ("Training", training_words(settings)),
+        ("Training", training_words(settings, store)),
         ("Seeds", _seeds(comparison)),
         ("Figures of merit", _figures(comparison)),
         ("Statistics", _statistics(comparison, certainty)),
@@ -143,13 +148,17 @@ def _protocol(comparison: Comparison, settings: SpokenSettings, store: Store | N
 
 
 def _seeds(comparison: Comparison) -> Iterator[str]:
-    seeds = comparison.seeds
-    counts = {len(row.scores) for row in comparison.rows if row.scores}
+    by_row = [tuple(row.tests) for row in comparison.rows if row.tests]
+    seeds = sorted({seed for own in by_row for seed, _ in own})
+    repeats = len({repeat for own in by_row for _, repeat in own})
+    again = f", in {repeats} repetitions of the cross-validation" * (repeats > 1)
     if len(seeds) == 1:
-        yield f"One seed ({seeds[0]}), the same for all rows: the luck of training is not measured."
-    else:
-        many = f"{len(seeds)} seeds ({listed(seeds)})"
-        yield f"{many}, the same for all rows." if len(counts) == 1 else f"Up to {many} a row."
+        luck = "" if repeats > 1 else ": the luck of training is not measured"
+        yield f"One seed ({seeds[0]}), the same for all rows{again}{luck}."
+    elif seeds and len(set(by_row)) == 1:
+        yield f"{len(seeds)} seeds ({listed(seeds)}), the same for all rows{again}."
+    elif seeds:
+        yield f"{len(seeds)} seeds ({listed(seeds)}) over all rows{again}; not every row has all of them."
     yield (
         "A seed fixes the initial weights, the order of the images and the augmentation in three separate streams, and "
         "the order is the same for all networks, so that rows are paired."
@@ -162,6 +171,11 @@ def _figures(comparison: Comparison) -> Iterator[str]:
         "averaged over classes; weighted precision, recall and F1 are averaged by class frequency; AUC is that of "
         "one class against the rest, ties by half, averaged over classes."
     )
+    test = next((test for row in comparison.rows for test in row.tests.values()), None)
+    if test is not None:
+        names = comparison.data.labels
+        if words := absent_words(names, np.bincount(test.labels, minlength=len(names))):
+            yield words
     yield "A class that is never named has undefined precision, which counts 0 in averages and is noted."
     if max(row.folds for row in comparison.rows) > 1:
         yield "In the table they are of the pooled predictions of all folds."
@@ -175,15 +189,15 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     if most > 1:
         fewest = "the seeds or the subjects have, whichever are fewer" if certainty.by_subject else "the seeds have"
         yield (
-            f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, whose square joins "
-            f"the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, their "
-            "interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
+            f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, {BOUNDED}. Its "
+            f"square joins the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, "
+            "their interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
             f"Satterthwaite 1946, and never fewer than {fewest} (Hillis 2007)."
         )
     else:
         yield (
             f"The 95 % intervals of {names} are over {unit}: mean ± t · standard error of {DRAWS:,} bootstrap draws "
-            f"({source}). They take the trained weights as they are."
+            f"({source}), {BOUNDED}. They take the trained weights as they are."
         )
     plain = most <= 1 and not certainty.by_subject
     yield "Recalls of single classes have Wilson's intervals (Wilson 1927)" + (
@@ -197,6 +211,11 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
 
 
 def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
+    if certainty.contrasts:
+        yield (
+            "What a setting changes was judged over all networks together: its difference was averaged over the "
+            f"networks for each seed and each draw of {unit}, and tested as the difference of two rows is."
+        )
     if not certainty.pairs:
         yield certainty.why_untested
         return

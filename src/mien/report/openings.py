@@ -65,8 +65,10 @@ class Openings:
 
 def count_openings(comparison: Comparison, store: Store | None) -> Openings:
     """The openings by the finished runs, and what the log of `store` has beside them."""
-    own = tuple(opening for row in comparison.rows for run in row.runs for opening in _of_run(run, row.name))
-    known = {run.id for row in comparison.rows for run in row.runs}
+    own = tuple(
+        opening for row in comparison.rows for run in (*row.runs, *row.partial) for opening in _of_run(run, row.name)
+    )
+    known = {run.id for run in comparison.runs}
     log = store.openings() if store else []
     strangers = [run for _, run in log if run not in known]
     return Openings(

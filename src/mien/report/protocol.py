@@ -1,6 +1,7 @@
 """The protocol in words, and the section that says how it was judged: parts, epoch, openings of the test."""
 
 from ..compare import Comparison
+from ..config import DataSettings
 from ..data.store import Store
 from .certainty import size_of_test
 from .openings import Opening, count_openings
@@ -46,29 +47,42 @@ def _openings_panel(openings: tuple[Opening, ...]) -> Panel:
 def parts_words(comparison: Comparison) -> str:
     """How many faces train, choose and judge."""
     folds = max(row.folds for row in comparison.rows)
+    whole = any(row.scores for row in comparison.rows)
     counts = [run.data.counts for run in comparison.runs]
     sizes = []
     for part in ("train", "valid", "test"):
         low, high = min(c[part] for c in counts), max(c[part] for c in counts)
         sizes.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
     a_fold = " in each fold" if folds > 1 else ""
-    pooled = f"; over all folds {size_of_test(comparison):,} faces were tested, each once" if folds > 1 else ""
+    pooled = f"; over all folds {size_of_test(comparison):,} faces were tested, each once" * (folds > 1 and whole)
     return (
-        f"{sizes[0]} faces trained the weights, {sizes[1]} chose the epoch and the temperature, and {sizes[2]} were "
-        f"the test{a_fold}{pooled}."
+        f"{sizes[0]} faces trained the weights, {sizes[1]} chose {_chosen(comparison)}, and {sizes[2]} were the "
+        f"test{a_fold}{pooled}."
     )
 
 
+def _chosen(comparison: Comparison) -> str:
+    """What the validation part decided: always the temperature, and the epoch only where it was chosen at all."""
+    found = {run.settings.train.select for run in comparison.runs}
+    if found == {"best"}:
+        return "the epoch and the temperature"
+    return "the temperature alone" if found == {"last"} else "the temperature, and the epoch of some rows"
+
+
 def protocol_words(comparison: Comparison) -> str:
-    """Which faces judged."""
-    data = comparison.runs[0].settings.data
+    """Which faces judged, by each protocol there is."""
+    found = dict.fromkeys(_protocol_words(comparison, run.settings.data) for run in comparison.runs)
+    return " ".join(found) if len(found) == 1 else f"Rows differ in their protocol. {' '.join(found)}"
+
+
+def _protocol_words(comparison: Comparison, data: DataSettings) -> str:
     repeats = len({run.settings.data.repeat for run in comparison.runs})
     again = f", {repeats} times over with other divisions" if repeats > 1 else ""
     if data.protocol == "holdout":
         return "Holdout: the corpus's own test split was the test, the same for all rows."
-    once = "every face was the test once" + again
+    once = _once(comparison) + again
     if data.protocol == "loso":
-        return f"Leave one subject out: each fold's test was one subject, so that {once}; predictions were pooled."
+        return f"Leave one subject out: each fold's test was one subject. {once}; predictions were pooled."
     by = (
         "stratified by class, whole subjects together"
         if data.protocol == "group-kfold"
@@ -76,18 +90,32 @@ def protocol_words(comparison: Comparison) -> str:
     )
     return (
         f"Cross-validation in {data.folds} folds ({by}; division seed {data.split_seed}) over all faces, whatever "
-        f"their split in the corpus: {once}; predictions were pooled."
+        f"their split in the corpus. {once}; predictions were pooled."
+    )
+
+
+def _once(comparison: Comparison) -> str:
+    """Every face is tested once where all folds are finished, and only there."""
+    if not any(row.gaps for row in comparison.rows):
+        return "Every face was the test once"
+    return (
+        "Every face was the test once for each seed whose folds are all finished, and a seed that lacks a fold has no "
+        "figures"
     )
 
 
 def carved_words(comparison: Comparison, store: Store | None) -> str:
-    """How the validation part came about; empty where it is the corpus's own, or where the store cannot tell."""
-    data = comparison.runs[0].settings.data
+    """How the validation part came about; empty where the store is needed to tell, and is gone."""
+    found = dict.fromkeys(_carved_words(run.settings.data, store) for run in comparison.runs)
+    return " ".join(filter(None, found))
+
+
+def _carved_words(data: DataSettings, store: Store | None) -> str:
     if data.protocol == "holdout" and (store is None or len(store.rows("valid"))):
         return "" if store is None else "Validation was the corpus's own validation split."
     return (
         f"Validation was carved from the training faces: {percent(data.valid_fraction)} of each class, whole groups "
-        f"of one subject or of identical images together (seed {data.split_seed}, the same for all rows)."
+        f"of one subject or of identical images together (division seed {data.split_seed})."
     )
 
 
@@ -95,7 +123,10 @@ def epoch_words(comparison: Comparison) -> str:
     """How the epoch was chosen."""
     found = {run.settings.train.select for run in comparison.runs}
     if len(found) > 1:
-        return "The epoch kept was the last or the best on validation, by row."
+        return (
+            "The epoch kept was the last in some rows. In the others it was the most accurate on validation, of equals "
+            "the one of lowest loss."
+        )
     if "last" in found:
         return "The weights of the last epoch were kept: no epoch was chosen, on any part."
     return "The epoch kept was the most accurate on validation, of equals the one of lowest loss."

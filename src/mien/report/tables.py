@@ -8,7 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -16,10 +16,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..compare import Comparison, Row
-from ..examine.words import DASH
+from ..examine.words import DASH, NO_INTERVAL
+from ..metrics import Scores, absent_words
 from ..statistics import Interval
 from .certainty import Certainty, size_of_test
 from .folds import resampled
+from .paper import PAPER, PAPER_CORPUS, paper_notes
 
 __all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
 
@@ -48,8 +50,12 @@ def _share(key: str, title: str, meaning: str, *, wide: bool = True) -> Column:
 
 COLUMNS = (
     _share("accuracy", "Accuracy", "share of test faces that are named rightly"),
-    _share("uar", "UAR", "recall averaged over classes, so that rare ones count as much as frequent ones"),
-    _share("macro_f1", "Macro F1", "F1 averaged over classes"),
+    _share(
+        "uar",
+        "UAR",
+        "recall averaged over the classes with test faces, so that rare ones count as much as frequent ones",
+    ),
+    _share("macro_f1", "Macro F1", "F1 averaged over the classes with test faces"),
     _share("weighted_precision", "W. precision", "precision averaged by class frequency, as in the paper"),
     _share("weighted_recall", "W. recall", "recall averaged by class frequency: the accuracy by another name"),
     _share("weighted_f1", "W. F1", "F1 averaged by class frequency, as in the paper"),
@@ -84,33 +90,8 @@ COLUMNS = (
     ),
     Column(key="train_seconds", title="Time", unit="s", digits=0, meaning="wall time of training", wide=False),
 )
-PAPER: Mapping[str, tuple[str, Mapping[str, float]]] = {
-    name: (
-        title,
-        dict(
-            zip(
-                (
-                    "weighted_precision",
-                    "weighted_recall",
-                    "weighted_f1",
-                    "macro_auc",
-                    "accuracy",
-                    "train_peak_mb",
-                ),
-                values,
-                strict=True,
-            )
-        ),
-    )
-    for name, title, values in (
-        ("resnet34", "ResNet-34", (0.70, 0.68, 0.69, 0.89, 0.68, 1443)),
-        ("densenet121", "DenseNet-121", (0.68, 0.67, 0.67, 0.90, 0.67, 1323)),
-        ("vgg16", "VGG-16", (0.77, 0.75, 0.76, 0.95, 0.75, 1243)),
-        ("vgg_paper", "VGG-16", (0.77, 0.75, 0.76, 0.95, 0.75, 1243)),
-    )
-}
-"""Table 2 of the paper, as printed: RAF-DB, one run a network."""
-PAPER_CORPUS = "rafdb"
+SCORED = frozenset(one.name for one in fields(Scores))
+"""Columns that are figures of merit; the others are costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +104,8 @@ class Cell:
     low: float = NAN
     high: float = NAN
     """The 95 % interval."""
+    useful: bool = True
+    """Whether the interval narrows the figure down; see `statistics.Interval.useful`."""
     best: bool = False
     """Whether the tests hold it to be the best of its column."""
     printed: bool = False
@@ -142,9 +125,11 @@ class Cell:
         return f"{self.mean(column)} {self.deviation(column)}".strip()
 
     def interval(self, column: Column) -> str:
-        """`82.8–85.4`, or nothing."""
+        """`82.8–85.4`, or nothing; words where it is too wide to be of use."""
         if not math.isfinite(self.low):
             return ""
+        if not self.useful:
+            return NO_INTERVAL
         return f"{_number(self.low * column.scale, column.digits)}–{_number(self.high * column.scale, column.digits)}"
 
 
@@ -186,7 +171,7 @@ def build_table(comparison: Comparison, certainty: Certainty | None = None) -> T
         lines=tuple(lines),
         columns=COLUMNS,
         caption=_caption(comparison, certainty),
-        notes=tuple(_notes(comparison)),
+        notes=(*_notes(comparison), *_wide_notes(lines)),
     )
 
 
@@ -195,7 +180,7 @@ def _line(row: Row, certainty: Certainty | None) -> Line:
     costs = [run.record.costs for run in row.runs]
     cells = {}
     for column in COLUMNS:
-        if row.scores and hasattr(row.scores[0], column.key):
+        if column.key in SCORED:
             values = [float(getattr(score, column.key)) for score in row.scores]
         else:
             values = [float(getattr(cost, column.key)) or NAN for cost in costs]
@@ -210,13 +195,17 @@ def _cell(values: Sequence[float], interval: Interval | None, best: bool) -> Cel
     mean, many = float(np.mean(values)), len(values) > 1
     spread = float(np.std(values, ddof=1)) if many and len(set(values)) > 1 else NAN
     low, high = (interval.low, interval.high) if interval else (NAN, NAN)
-    return Cell(value=mean, spread=spread, low=low, high=high, best=best)
+    useful = interval is None or interval.useful
+    return Cell(value=mean, spread=spread, low=low, high=high, useful=useful, best=best)
 
 
 def _status(row: Row) -> str:
     parts = list(row.failures)
     if row.pending:
         parts.append(f"{row.pending} run{'s' * (row.pending > 1)} not finished yet")
+    if row.gaps:
+        figures = "these seeds are left out" if row.scores else "no figures are given"
+        parts.append(f"incomplete cross-validation, so {figures}: {'; '.join(row.gaps)}")
     return "; ".join(parts)
 
 
@@ -235,6 +224,8 @@ def _with_paper(rows: Sequence[Row], lines: Sequence[Line]) -> list[Line]:
 
 def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
     rows = [row for row in comparison.rows if row.scores]
+    if not rows:
+        return "No row has figures yet."
     most, crossed = max((len(row.scores) for row in rows), default=0), bool(rows) and resampled(rows[0])
     folds = max((row.folds for row in rows), default=1)
     once = f", each of them once, in {folds} folds" if folds > 1 else ""
@@ -273,6 +264,9 @@ def _notes(comparison: Comparison) -> Iterable[str]:
         if never:
             words = ", ".join(labels[k] for k in never)
             yield f"{row.name} never says {words}: that precision is undefined and counts 0 in the averages."
+    tested = next((test for row in comparison.rows for test in row.tests.values()), None)
+    if tested is not None and (words := absent_words(labels, np.bincount(tested.labels, minlength=len(labels)))):
+        yield words
     if any(not math.isfinite(score.macro_auc) for row in comparison.rows for score in row.scores):
         yield f"{DASH} undefined: the test part holds a single class."
     costs = [run.record.costs for run in comparison.runs]
@@ -281,59 +275,19 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     batches = sorted({cost.predict_batch for cost in costs if cost.predict_batch})
     if batches:
         yield f"Predict peak is measured in a fresh process at batches of {', '.join(map(str, batches))}."
-    if comparison.data.corpus == PAPER_CORPUS:
-        yield (
-            "The paper's lines are its Table 2 as printed (one run a network, two digits); it does not say whether "
-            "they are with or without dropout. Its “Memory” stands under train peak."
-        )
+    yield from paper_notes(comparison)
 
 
-def as_latex(table: Table) -> str:
-    """Two `booktabs` tables in one float, scores and costs; `\\usepackage{booktabs}` is all it needs."""
-    scores = [c for c in table.wide if c.unit == "%"]
-    costs = [c for c in table.wide if c.unit != "%"]
-    notes = [*table.notes, *(f"{line.name}: {line.status}." for line in table.lines if line.status)]
-    lines = [
-        r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{_tex(table.caption)}}}",
-        *_tabular(table, scores),
-        r"\par\medskip",
-        *_tabular(table, costs),
-        *(rf"\par\smallskip {_tex(note)}" for note in notes),
-        r"\end{table}",
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _tabular(table: Table, columns: Sequence[Column]) -> Iterable[str]:
-    """Some columns, intervals on a line of their own below the figures."""
-    yield rf"\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}"
-    yield r"\toprule"
-    yield " & ".join(["Network", *(_tex(c.title) for c in columns), "Seeds"]) + r" \\"
-    yield " & ".join(["", *(_tex(c.unit) for c in columns), "$n$"]) + r" \\"
-    yield r"\midrule"
-    for line in table.lines:
-        name = rf"\textit{{{_tex(line.name)}}}" if line.paper else _tex(line.name)
-        yield " & ".join([name, *(_tex_cell(line.cells[c.key], c) for c in columns), str(line.seeds)]) + r" \\"
-        intervals = [_tex(line.cells[c.key].interval(c)) for c in columns]
-        if any(intervals):
-            small = [rf"{{\scriptsize [{one}]}}" if one else "" for one in intervals]
-            yield " & ".join(["", *small, ""]) + r" \\"
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-
-
-def as_markdown(table: Table) -> str:
-    """A pipe table with caption and notes."""
-    heads = ["Network", *(f"{c.title}, {c.unit}" for c in table.wide), "Seeds"]
-    rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    for line in table.lines:
-        cells = [_markdown_cell(line.cells[c.key], c) for c in table.wide]
-        rows.append([_markdown(line.name), *cells, str(line.seeds)])
-    notes = [*table.notes, *(f"{line.name}: {line.status}" for line in table.lines if line.status)]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return "\n\n".join([body, _markdown(table.caption), *(f"- {_markdown(note)}" for note in notes)]) + "\n"
+def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:
+    """Which rows have no useful interval, and how far it would reach."""
+    for line in lines:
+        cell = line.cells["accuracy"]
+        if not cell.useful:
+            yield (
+                f"{line.name}: no useful interval of accuracy, as it would reach from {100 * cell.low:.0f} to "
+                f"{100 * cell.high:.0f} %. Intervals wider than 50 points are left out here and stand in table.csv. "
+                f"{'Run more seeds' if line.seeds > 1 else 'Test on more faces'}."
+            )
 
 
 def as_csv(table: Table) -> str:
@@ -380,39 +334,3 @@ def _rich_cell(cell: Cell, column: Column) -> Text:
 
 def _number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}"
-
-
-TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "–": "--",
-    "×": r"$\times$",
-    "−": "$-$",
-    "→": r"$\to$",
-    "\u00a0": "~",
-    "“": "``",
-    "”": "''",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(sign, sign) for sign in text.replace("\n", " "))
-
-
-def _tex_cell(cell: Cell, column: Column) -> str:
-    text = _tex(cell.text(column)).replace(" $\\pm$ ", "\\,$\\pm$\\,")
-    return rf"\textbf{{{text}}}" if cell.best else text
-
-
-def _markdown(text: str) -> str:
-    signs = {"|": "\\|", "<": "&lt;", ">": "&gt;", "_": "\\_", "*": "\\*", "\n": " "}
-    return "".join(signs.get(sign, sign) for sign in text)
-
-
-def _markdown_cell(cell: Cell, column: Column) -> str:
-    text = cell.text(column)
-    interval = cell.interval(column)
-    return (f"**{text}**" if cell.best else text) + (f" [{interval}]" if interval else "")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ..compare import Comparison
+from ..data.store import Store
 from .spoken import SpokenSettings, listed, many, yes
 
 __all__ = ["networks_words", "training_words"]
@@ -56,41 +57,25 @@ def networks_words(comparison: Comparison, settings: SpokenSettings) -> Iterator
 OPTIMIZERS = {
     "adam": "Adam (Kingma & Ba 2015)",
     "adamw": "AdamW (Loshchilov & Hutter 2019)",
-    "sgd": "stochastic gradient descent with Nesterov momentum",
+    "sgd": "stochastic gradient descent",
 }
 SCHEDULES = {
     "constant": "constant",
     "cosine": "falling by half a cosine to 0 (Loshchilov & Hutter 2017)",
-    "onecycle": "rising and falling linearly in one cycle (Smith & Topin 2019)",
+    "onecycle": "falling linearly to 0, in one cycle (Smith & Topin 2019)",
 }
 
 
-def training_words(settings: SpokenSettings) -> Iterator[str]:
-    target = "the data's label distributions" if settings.values("loss.soft_labels") == [True] else "the labels"
-    if len(settings.values("loss.soft_labels")) > 1:
-        target = f"single labels or the data's label distributions ({settings.said('loss.soft_labels', yes)})"
+def training_words(settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+    """How the weights were fitted; `store` is that of the runs, where it is still there."""
     yield (
-        f"{settings.said('train.epochs', _epochs)} of cross-entropy against {target}, by "
+        f"{settings.said('train.epochs', _epochs)} of cross-entropy against {_targets(settings, store)}, by "
         f"{settings.said('optimizer.name', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
     )
-    if settings.anywhere("train.micro_batch"):
-        yield (
-            f"A batch passed in parts of at most {settings.said('train.micro_batch', _whole)} faces, whose gradients "
-            "add up; batch norm sees one part."
-        )
+    yield _passes(settings)
     yield (
-        f"The learning rate was {settings.said('optimizer.lr')}, "
-        f"{settings.said('optimizer.schedule', SCHEDULES.__getitem__)}"
-        + (
-            f", after {settings.said('optimizer.warmup_epochs', _epochs)} of linear rise"
-            * settings.anywhere("optimizer.warmup_epochs")
-        )
-        + f"; momentum (first beta of Adam) {settings.said('optimizer.momentum')}; "
-        + (
-            f"weight decay {settings.said('optimizer.weight_decay')}."
-            if settings.anywhere("optimizer.weight_decay")
-            else "no weight decay."
-        )
+        f"The learning rate peaked at {settings.said('optimizer.lr')}; it was{_warmup(settings)} "
+        f"{settings.said('optimizer.schedule', SCHEDULES.__getitem__)}. {_momentum(settings)} {_decay(settings)}"
     )
     for key, words in (
         ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
@@ -104,6 +89,53 @@ def training_words(settings: SpokenSettings) -> Iterator[str]:
         yield f"Classes were weighed by the inverse of their frequency: {settings.said('loss.class_weights')}."
     yield f"Arithmetic: {settings.said('train.precision')}."
     yield _augmentation(settings)
+
+
+def _targets(settings: SpokenSettings, store: Store | None) -> str:
+    """What the loss holds the network against: distributions only where they were asked for and the data has some."""
+    asked = settings.values("loss.soft_labels")
+    if not any(asked):
+        return "the labels"
+    if store is not None and store.samples.soft is None:
+        return "the labels (loss.soft_labels was set, and the data has no distributions)"
+    what = "the data's label distributions" + ", where it has some" * (store is None)
+    return what if all(asked) else f"single labels or {what} ({settings.said('loss.soft_labels', yes)})"
+
+
+def _passes(settings: SpokenSettings) -> str:
+    """Whether a batch passes whole; only a run whose parts are smaller than its batch passes it in parts."""
+    settings.values("train.micro_batch")
+    parts = {
+        flat["train.micro_batch"] if 0 < flat["train.micro_batch"] < flat["train.batch_size"] else 0
+        for flat in settings.flat
+    }
+    if parts == {0}:
+        return "Each batch passed through the network whole."
+    size = settings.said("train.micro_batch", _whole)
+    return f"A batch passed in parts of at most {size} faces, whose gradients add up; batch norm sees one part."
+
+
+def _warmup(settings: SpokenSettings) -> str:
+    if not settings.anywhere("optimizer.warmup_epochs"):
+        return ""
+    return f" rising linearly for {settings.said('optimizer.warmup_epochs', _epochs)}, then"
+
+
+def _momentum(settings: SpokenSettings) -> str:
+    """Momentum is what SGD has, and under Adam the first beta."""
+    kinds = set(settings.values("optimizer.name"))
+    if not settings.anywhere("optimizer.momentum"):
+        return "There was no momentum." if kinds == {"sgd"} else "Adam's first beta was 0."
+    value = settings.said("optimizer.momentum")
+    if kinds == {"sgd"}:
+        return f"Nesterov momentum was {value}."
+    return f"Adam's first beta was {value}." if "sgd" not in kinds else f"Momentum, or Adam's first beta, was {value}."
+
+
+def _decay(settings: SpokenSettings) -> str:
+    if not settings.anywhere("optimizer.weight_decay"):
+        return "There was no weight decay."
+    return f"Weight decay, on weights but not on biases and norms, was {settings.said('optimizer.weight_decay')}."
 
 
 def _augmentation(settings: SpokenSettings) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compare import Comparison, Row
+from ..examine.words import NO_INTERVAL
+from .answers import answer_sentence
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .openings import AGAIN, count_openings
@@ -24,11 +26,15 @@ class Fact:
 
 
 def finding(comparison: Comparison, certainty: Certainty) -> str:
-    """The result in a sentence or three: which is most accurate, by how much, and whether that holds."""
+    """The result in a few sentences: which is most accurate, by how much, whether that holds, what settings change."""
     ranked = sorted((row for row in comparison.rows if row.scores), key=_accuracy, reverse=True)
     n = size_of_test(comparison)
     if not ranked:
-        return "No run is finished yet; this page can be made again at any time."
+        return (
+            "No cross-validation is complete yet, so there are no figures; this page can be made again at any time."
+            if comparison.runs
+            else "No run is finished yet; this page can be made again at any time."
+        )
     best = ranked[0]
     if len(ranked) == 1:
         return f"{best.name} names {_percent(_accuracy(best))} of {n:,} test faces rightly{_over(best)}."
@@ -40,7 +46,8 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
         f"{others}, {best.name} is the most accurate: it names {_percent(_accuracy(best))}{interval} of {n:,} test "
         f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
     )
-    return f"{first} {_judgement(best, second, certainty)}"
+    answers = (answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy")
+    return " ".join([first, _judgement(best, second, certainty), *answers])
 
 
 def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
@@ -62,7 +69,11 @@ def _test_words(pair: Pair, certainty: Certainty) -> str:
 
 def _interval_words(row: Row, certainty: Certainty) -> str:
     interval = certainty.intervals.get((row.name, "accuracy"))
-    return f" (95\u00a0% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
+    if interval is None:
+        return ""
+    if not interval.useful:
+        return f" ({NO_INTERVAL})"
+    return f" (95\u00a0% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def _over(row: Row) -> str:
@@ -82,11 +93,16 @@ def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:
     finished, failed = len(comparison.runs), sum(len(row.failures) for row in comparison.rows)
     pending = sum(row.pending for row in comparison.rows)
     if not failed and not pending and not left_out:
-        return ""
+        return _incomplete(comparison)
     parts = [f"{finished} of {finished + failed + pending} runs are finished"]
     parts += [f"{failed} failed"] if failed else []
     parts += [f"{pending} are still to come; the page can be made again as they finish"] if pending else []
-    return " ".join([", ".join(parts) + ".", *left_out])
+    return " ".join([", ".join(parts) + ".", *left_out, _incomplete(comparison)]).strip()
+
+
+def _incomplete(comparison: Comparison) -> str:
+    """Which rows lack a fold of their cross-validation, and so have fewer figures or none."""
+    return " ".join(f"{row.name} is incomplete: {'; '.join(row.gaps)}." for row in comparison.rows if row.gaps)
 
 
 def differences(comparison: Comparison) -> list[str]:

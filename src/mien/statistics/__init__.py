@@ -13,7 +13,7 @@ Reads logits and labels as plain arrays; knows no run folders. Needs scipy and s
 
 from ..calibration import wilson
 from .gaps import gap_interval
-from .intervals import Interval, Over, Spread, bootstrap, spread
+from .intervals import GAP, SHARE, Interval, Over, Spread, bootstrap, spread
 from .power import (
     PairedBounds,
     TwoProportions,
@@ -39,8 +39,10 @@ from .tests import (
 from .verdicts import Verdict, compare_all, compare_pair
 
 __all__ = [
+    "GAP",
     "LOWER_IS_BETTER",
     "METRICS",
+    "SHARE",
     "Friedman",
     "Interval",
     "McNemar",

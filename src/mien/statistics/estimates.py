@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..calibration import Floats, wilson
-from .intervals import Interval, Spread, spread
+from .intervals import ANYTHING, Bounds, Interval, Spread, spread
 from .resampling import FAST_DRAWS, face_counts, units
 
 __all__ = ["Estimate", "Statistic", "hidden_variance", "mean", "share", "spreads"]
@@ -61,9 +61,9 @@ def one_spread(values: Floats, draws: Floats, total: int) -> Spread:
     return Spread(mean=nan, faces=nan, seeds=nan, interplay=nan, n_seeds=len(values), n_units=total)
 
 
-def mean(figure: Spread, level: float = 0.95) -> Estimate:
-    """The mean ± t · standard error."""
-    return Estimate(value=figure.mean, interval=figure.interval(level))
+def mean(figure: Spread, level: float = 0.95, bounds: Bounds = ANYTHING) -> Estimate:
+    """The mean ± t · standard error, without what lies outside `bounds`, where the figure cannot be."""
+    return Estimate(value=figure.mean, interval=figure.interval(level, bounds))
 
 
 def share(figure: Spread, n: int, level: float = 0.95) -> Estimate:

@@ -18,16 +18,27 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
-from ..calibration import Floats
+from ..calibration import Floats, wilson
 from ..errors import CompareError
 from .resampling import WHOLE, face_counts, replicate, units, usual_draws
 
-__all__ = ["Interval", "Method", "Over", "Spread", "bootstrap", "check_runs", "spread"]
+__all__ = ["ANYTHING", "FROM_0", "GAP", "SHARE", "Bounds", "Interval", "Method", "Over", "Spread", "bootstrap"]
+__all__ += ["bounds_of", "check_runs", "spread"]
 
 Over = Literal["faces", "seeds", "both"]
 Method = Literal["percentile", "bca", "t"]
+Bounds = tuple[float, float]
+"""The least and the most that a figure can be."""
+SHARE: Bounds = (0.0, 1.0)
+GAP: Bounds = (-1.0, 1.0)
+"""Of a difference between two shares."""
+FROM_0: Bounds = (0.0, math.inf)
+ANYTHING: Bounds = (-math.inf, math.inf)
+WIDEST = 0.5
+"""The widest interval that still says something of a share, or of a difference between two: half of all that a share
+can be. Two seeds have 1 degree of freedom and a t of 12.7, so theirs is often wider (docs/log.md has the figures)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +52,13 @@ class Interval:
     method: str
     """How it was made, in words."""
 
+    @property
+    def useful(self) -> bool:
+        """Whether it narrows down a share, or a difference between two, to less than half of what a share can be."""
+        return self.high - self.low <= WIDEST
+
     def within(self, least: float, most: float) -> "Interval":
-        """Without what the figure cannot be: t knows of no end at 0 or 1."""
+        """Without what the figure cannot be. The truth never lies there, so as many of them hold it as before."""
         low, high = (min(max(end, least), most) for end in (self.low, self.high))
         return replace(self, low=low, high=high)
 
@@ -106,12 +122,38 @@ class Spread:
             return float(self.mean == 0)
         return float(2 * stats.t.sf(abs(self.mean) / math.sqrt(self.variance), self.df))
 
-    def interval(self, level: float = 0.95) -> Interval:
-        """Mean ± t · standard error."""
+    def interval(self, level: float = 0.95, bounds: Bounds = ANYTHING) -> Interval:
+        """Mean ± t · standard error, without what lies outside `bounds`, where the figure cannot be.
+
+        Of a share it is taken on the scale of its logit, where no end is at 0 or 1. That holds the truth at least as
+        often as cutting the ends off: with three seeds, 200 faces and a share of 0.9 that scatters much over seeds, in
+        92 % of simulated cases against 84 % (docs/log.md).
+        """
+        if bounds == SHARE:
+            return self._share_interval(level)
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * math.sqrt(self.variance) if self.variance else 0.0
+        return Interval(low=self.mean - half, high=self.mean + half, level=level, method=self._method).within(*bounds)
+
+    def _share_interval(self, level: float) -> Interval:
+        r"""\(\mathrm{logit}\,p \pm t\sqrt V/(p(1-p))\); Wilson's over the units where all are right or all wrong."""
+        p = self.mean
+        if not 0 < p < 1:
+            low, high = (float(end) for end in wilson(p * self.n_units, self.n_units, level))
+            return Interval(low=low, high=high, level=level, method=f"Wilson, {self.n_units} units")
+        t = float(stats.t.ppf((1 + level) / 2, self.df)) if self.variance else 0.0
+        ends = special.logit(p) + np.array([-1, 1]) * t * math.sqrt(self.variance) / (p * (1 - p))
+        low, high = special.expit(ends).tolist()
+        return Interval(low=low, high=high, level=level, method=f"{self._method}, of the logit")
+
+    @property
+    def _method(self) -> str:
         over = "faces" if self.n_seeds == 1 else "faces and seeds"
-        method = f"bootstrap standard error over {over}, t with {self.df:.0f} df"
-        return Interval(low=self.mean - half, high=self.mean + half, level=level, method=method)
+        return f"bootstrap standard error over {over}, t with {self.df:.0f} df"
+
+
+def bounds_of(metric: str) -> Bounds:
+    """The least and the most that a metric of `METRICS` can be."""
+    return {"nll": FROM_0, "brier": (0.0, 2.0)}.get(metric, SHARE)
 
 
 def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
@@ -178,7 +220,7 @@ def bootstrap(
     else:
         table = np.concatenate([replicate(z, labels, metric, block) for block in face_counts(rng, n, total, subjects)])
     if method == "t":
-        return spread(values, table, units(n, subjects)).interval(level)
+        return spread(values, table, units(n, subjects)).interval(level, bounds_of(metric))
     picks = np.arange(len(z)) if over == "faces" else rng.integers(len(z), size=(total, len(z)))
     means = np.take_along_axis(table, np.broadcast_to(picks, table.shape), axis=1).mean(axis=1)
     tails = ((1 - level) / 2, (1 + level) / 2)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .intervals import Interval, Spread
+from .intervals import Bounds, Interval, Spread, bounds_of
 from .power import faces_needed, mcnemar_faces_needed, seeds_needed
 from .resampling import LOWER_IS_BETTER
 from .tests import McNemar, SignFlip, holm, mcnemar, paired_spread, sign_flip
@@ -178,7 +178,7 @@ def verdict_of(
         b=names[1],
         metric=metric,
         spread=spread,
-        interval=spread.interval(level),
+        interval=spread.interval(level, _difference_bounds(metric)),
         p=p,
         p_corrected=p,
         pairs=1,
@@ -191,6 +191,11 @@ def verdict_of(
         seeds_needed=None,
     )
     return with_needs(verdict)
+
+
+def _difference_bounds(metric: str) -> Bounds:
+    least, most = bounds_of(metric)
+    return least - most, most - least
 
 
 def right(logits: ArrayLike, labels: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

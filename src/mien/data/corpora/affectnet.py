@@ -9,14 +9,14 @@ The official test was never released: as in the literature the validation set is
 set that chooses the epoch from train.
 """
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from ...arrays import read_header, read_items
 from ...errors import BadSample, DataError
-from .pictures import SUFFIXES, inside, load_picture, require_folder
+from .folder import passed_over, picture_names
+from .pictures import inside, load_picture, require_folder
 from .protocol import Corpus, Entry, ReadOptions
 from .tables import Row, count_lines, header, table
 
@@ -51,7 +51,7 @@ def read(root: Path, options: ReadOptions) -> Corpus:
         for part in ("images", "annotations"):
             if not (folder / part).is_dir():
                 raise DataError(f"{folder / part} is missing; AffectNet has images/ and annotations/ in each set.")
-    count = sum(len(_names(folder)) for folder, _ in sets) if sets else _rows(tables)
+    count = sum(len(picture_names(folder / "images")) for folder, _ in sets) if sets else _rows(tables)
     return Corpus(
         name="affectnet",
         classes=CLASSES,
@@ -59,18 +59,19 @@ def read(root: Path, options: ReadOptions) -> Corpus:
         count=count,
         entries=_from_arrays(root, sets) if sets else _from_tables(root, tables),
         not_expressions=NOT_EXPRESSIONS,
-        notes=(NOTE,),
+        notes=(NOTE, *_passed_over(sets)),
     )
 
 
-def _names(folder: Path) -> list[str]:
-    with os.scandir(folder / "images") as found:
-        return sorted(entry.name for entry in found if os.path.splitext(entry.name)[1].lower() in SUFFIXES)
+def _passed_over(sets: list[tuple[Path, str]]) -> Iterator[str]:
+    for folder, _ in sets:
+        if told := passed_over(folder / "images", [folder / "images"]):
+            yield f"{folder.name}/images: {told}"
 
 
 def _from_arrays(root: Path, sets: list[tuple[Path, str]]) -> Iterator[Entry | BadSample]:
     for folder, split in sets:
-        for name in _names(folder):
+        for name in picture_names(folder / "images"):
             source = f"{folder.name}/images/{name}"
             try:
                 label = _code(folder / "annotations" / f"{name.rpartition('.')[0]}_exp.npy")

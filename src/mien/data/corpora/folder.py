@@ -2,20 +2,24 @@
 
 In: a folder of class folders with pictures in them, with or without a level of splits above (training, val,
 validation, dev and testing are understood). Out: a `Corpus` whose classes are the folder names, sorted.
-Without splits every picture is train; `mien` carves folds from it. Files that are no pictures are passed over.
+Without splits every picture is train; `mien` carves folds from it.
+
+A file is a picture if its name or its first bytes say so. What stands elsewhere in the tree or is no picture is
+passed over, counted and named in the notes.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ...errors import BadSample, DataError
-from .pictures import SUFFIXES, inside, load_picture, require_folder
+from ...media import PICTURE_SUFFIXES, VIDEO, PassedOver, file_kind, is_picture, kind_by_content
+from .pictures import inside, load_picture, require_folder
 from .protocol import Corpus, Entry, ReadOptions
 
-__all__ = ["SPLIT_NAMES", "Part", "Tree", "corpus", "files", "read", "scan"]
+__all__ = ["SPLIT_NAMES", "Part", "Tree", "corpus", "files", "passed_over", "picture_names", "read", "scan"]
 
 SPLIT_NAMES = {
     "train": "train",
@@ -27,6 +31,7 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+OTHER = "other files"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,8 @@ class Tree:
     root: Path
     parts: tuple[Part, ...]
     has_splits: bool
+    passed_over: str = ""
+    """What else is in the tree, a sentence."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -73,14 +80,15 @@ def scan(root: Path) -> Tree:
     ] or [Part(split="train", name=path.name, folder=path, count=_count(path)) for path in top]
     if not any(part.count for part in parts):
         raise DataError(f"{root} holds no pictures in class folders; expected {root.name}/[train|valid|test]/CLASS/*.")
-    return Tree(root=root, parts=tuple(parts), has_splits=bool(splits))
+    told = passed_over(root, [part.folder for part in parts])
+    return Tree(root=root, parts=tuple(parts), has_splits=bool(splits), passed_over=told)
 
 
 def files(tree: Tree) -> Iterator[tuple[Part, str, str]]:
     """Stream (part, path inside the root, file name) of every picture, each folder sorted by name."""
     for part in tree.parts:
         folder = part.folder.relative_to(tree.root).as_posix()
-        for name in _pictures(part.folder):
+        for name in picture_names(part.folder):
             yield part, f"{folder}/{name}", name
 
 
@@ -113,7 +121,7 @@ def corpus(
         licence=licence,
         count=len(empty) + sum(part.count for part in tree.parts),
         entries=_entries(tree, codes, split_of),
-        notes=(*notes, *flat),
+        notes=(*notes, *flat, *([tree.passed_over] if tree.passed_over else [])),
     )
 
 
@@ -142,18 +150,55 @@ def _is_linked(folder: Path, name: str) -> bool:
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    return sorted(p for p in path.iterdir() if p.is_dir() and not _is_left_alone(p.name))
+
+
+def _is_left_alone(folder: str) -> bool:
+    """Whether a folder of this name is one of a system's or a program's own."""
+    return folder.startswith((".", "__"))
 
 
 def _count(folder: Path) -> int:
-    return len(_pictures(folder))
+    return len(picture_names(folder))
 
 
-def _pictures(folder: Path) -> list[str]:
-    """Names only: a list of `Path` for 100,000 pictures would take 30 MB."""
+def picture_names(folder: Path) -> list[str]:
+    """The pictures of a folder, sorted. Names only: a list of `Path` for 100,000 pictures would take 30 MB."""
     with os.scandir(folder) as found:
-        return sorted(
-            entry.name
-            for entry in found
-            if os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.name.startswith(".")
-        )
+        return sorted(entry.name for entry in found if _is_taken(folder, entry.name))
+
+
+def _is_taken(folder: Path | str, name: str) -> bool:
+    """Whether a file is a picture of its folder; the first bytes are read only where the name says nothing."""
+    if name.startswith("."):
+        return False
+    if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
+        return True
+    return is_picture(kind_by_content(os.path.join(folder, name)))
+
+
+def passed_over(root: Path, taken: Iterable[Path]) -> str:
+    """One sentence on the files below `root` that are no pictures directly in one of the folders `taken`, or "".
+
+    Hidden files count where they are pictures, and what is no picture or video counts below the top.
+    """
+    left, classes = PassedOver(), {str(folder) for folder in taken}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not _is_left_alone(name))
+        for name in sorted(names):
+            if folder in classes and _is_taken(folder, name):
+                continue
+            kind = _kind_left(folder, name)
+            if kind != OTHER or not (name.startswith(".") or folder == str(root)):
+                left.add(kind, os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/"))
+    return left.sentence()
+
+
+def _kind_left(folder: str, name: str) -> str:
+    path = os.path.join(folder, name)
+    if name.startswith("."):
+        return "hidden pictures" if is_picture(kind_by_content(path)) else OTHER
+    kind = file_kind(path)
+    if is_picture(kind):
+        return "pictures outside the class folders"
+    return "videos" if kind == VIDEO else OTHER

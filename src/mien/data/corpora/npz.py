@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import MOST_BYTES, read_header, read_items
-from ...crop import MAX_SIDE
 from ...errors import BadSample, DataError
+from ...media import MAX_SIDE
 from ...reading import LONGEST_TEXT, reading
 from .folder import SPLIT_NAMES
 from .protocol import Corpus, Entry, ReadOptions

@@ -1,35 +1,60 @@
 """Pictures of a corpus, read with care: real sizes before decoding, whole files only, no way out of the tree.
 
-OpenCV decodes a truncated JPEG into a picture with a grey lower half and only warns, and it would decode a
-30,000×30,000 PNG of 3 MB into 2.7 GB. So the header is read first (PNG, JPEG, BMP, GIF, WebP, TIFF, PNM) and
-the end of the file is looked for. Of an animation the first picture counts.
+Pillow reads and decodes; its readers refuse what is cut off. Around them stand the limits that protect: bytes on disk,
+the announced size before pixels are asked for, the size of a TIFF's tiles, the number of a JPEG's scans, and one large
+picture at a time. Training and use decode here, so that both see the same pixels. Of an animation the first picture
+counts.
 """
 
 import errno
 import os
 import re
-import stat
-import struct
-import zlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
+from importlib import import_module
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageFile, ImageOps
+from PIL.Image import Image
 
-from ...crop import MAX_SIDE
 from ...errors import BadSample, DataError
+from ...media import MAX_PIXELS, READ, VIDEO, kind_of, open_file, size_fault
 
-__all__ = ["MAX_BYTES", "SUFFIXES", "decode", "inside", "load_picture", "picture_size"]
+__all__ = ["MAX_BYTES", "decode", "inside", "load_picture"]
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 MAX_BYTES = 64 << 20
-MAX_PIXELS = 1 << 26
-"""67 million, 200 MB as RGB: two threads decode at a time."""
-PNM = re.compile(rb"P([56])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
-"""Binary PGM and PPM: kind, width, height, largest value."""
-JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))
+MAX_SCANS = 64
+"""Of a JPEG. Encoders write 1 to 14, and each costs a pass over all pixels: 500 in 7 kB took 18 s."""
+READERS = {
+    "PNG": "PngImagePlugin.PngImageFile",
+    "JPEG": "JpegImagePlugin.JpegImageFile",
+    "BMP": "BmpImagePlugin.BmpImageFile",
+    "GIF": "GifImagePlugin.GifImageFile",
+    "WebP": "WebPImagePlugin.WebPImageFile",
+    "TIFF": "TiffImagePlugin.TiffImageFile",
+    "PNM": "PpmImagePlugin.PpmImageFile",
+    "JPEG 2000": "Jpeg2KImagePlugin.Jpeg2KImageFile",
+    "AVIF": "AvifImagePlugin.AvifImageFile",
+}
+"""Pillow's readers, by name: `PIL.Image.open` would warn of large pictures before their size is seen here."""
+FEWER_PIXELS = {"JPEG 2000": 16_000_000, "WebP": 40_000_000}
+"""Their decoders hold each pixel several times over: with these limits as with the general one, up to 700 MB in all."""
+MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
+"""A JPEG marker with a length after it; bytes between segments, and those of a scan, hold none."""
+START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
+TILE_SIZE, SUBFILE_TYPE = (322, 323), 254
+LARGE = 16_000_000
+"""Pixels from which pictures are decoded one at a time, since each takes up to 700 MB."""
+BAND = 1 << 18
+"""Pixels that are brought to RGB at a time."""
+_one_large = threading.Lock()
+_one_stderr = threading.Lock()
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
@@ -61,155 +86,131 @@ def _reason(error: Exception) -> str:
 def load_picture(path: Path, where: str) -> NDArray[np.uint8]:
     """Read and decode one file into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise BadSample(where, "not a file")
-            if status.st_size > MAX_BYTES:
-                raise BadSample(where, f"{status.st_size >> 20} MB, expected at most {MAX_BYTES >> 20} MB")
-            data = file.read()
+        with open_file(path) as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadSample(where, f"cannot be read ({error.strerror})") from None
     return decode(data, where)
 
 
 def decode(data: bytes, where: str) -> NDArray[np.uint8]:
-    """Decode the bytes of one picture into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`."""
+    """Decode the bytes of one picture into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`.
+
+    Of 16 bits a sample the upper eight count. Floating-point samples are 0 for black to 1 for white. Alpha is dropped.
+    """
     if len(data) > MAX_BYTES:
         raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
     if not data:
         raise BadSample(where, "an empty file")
+    kind = kind_of(data)
+    if kind not in READERS:
+        raise BadSample(where, _unread(kind))
     try:
-        width, height = picture_size(data)
-    except (struct.error, IndexError, ValueError):
-        raise BadSample(where, "not a whole picture (PNG, JPEG, BMP, GIF, WebP, TIFF or PNM)") from None
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        limit = f"{MAX_SIDE} pixels a side and {MAX_PIXELS >> 20} megapixels"
-        raise BadSample(where, f"{width}×{height} pixels, expected at most {limit}")
-    if min(width, height) < 1:
-        raise BadSample(where, f"{width}×{height} pixels: a picture without pixels")
-    if not _is_whole(data):
-        raise BadSample(where, "truncated or damaged: the end of the picture is missing")
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        picture = None
-    if picture is None:
-        raise BadSample(where, "a damaged picture that cannot be decoded")
-    return np.ascontiguousarray(picture[..., ::-1], dtype=np.uint8)
+        return _decoded(data, kind, where)
+    except BadSample:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever they stumble over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadSample(where, f"a truncated, damaged or unusual {kind} ({reason[:100]})") from None
 
 
-def picture_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header alone.
-
-    Raises `ValueError`, `IndexError` or `struct.error` where the bytes are no picture of a known kind.
-    """
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _two(">II", data, 16)
-    if data[:2] == b"\xff\xd8":
-        return _jpeg_size(data)
-    if data[:2] == b"BM":
-        width, height = _two("<ii", data, 18)
-        return abs(width), abs(height)
-    if data[:6] in (b"GIF87a", b"GIF89a"):
-        return _two("<HH", data, 6)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _webp_size(data)
-    if data[:4] in (b"II*\0", b"MM\0*"):
-        return _tiff_size(data)
-    if header := PNM.match(data):
-        return int(header[2]), int(header[3])
-    raise ValueError("an unknown kind of picture")
+def _unread(kind: str) -> str:
+    known = f"expected {', '.join(READ[:-1])} or {READ[-1]}"
+    if kind == VIDEO:
+        return f"a video, {known}"
+    return f"a {kind} picture, {known}; convert it to one of these" if kind else f"not a picture, {known}"
 
 
-def _two(layout: str, data: bytes, at: int) -> tuple[int, int]:
-    first, second = struct.unpack_from(layout, data, at)
-    return first, second
+def _decoded(data: bytes, kind: str, where: str) -> NDArray[np.uint8]:
+    with _reader(kind)(BytesIO(data)) as picture:
+        _check(picture, data, kind, where)
+        with _one_large if picture.width * picture.height > LARGE else nullcontext():
+            with _stderr_shut() if kind == "TIFF" else nullcontext():
+                picture.load()
+            _check_size(picture.size, kind, where)
+            with suppress(Exception):  # EXIF that cannot be read turns nothing
+                ImageOps.exif_transpose(picture, in_place=True)
+            return _rgb(picture, where)
 
 
-def _jpeg_segments(data: bytes) -> dict[str, int]:
-    """Where the frame header (size) and the first scan of a JPEG begin."""
-    at, found = 2, dict[str, int]()
-    while True:
-        if data[at] != 0xFF:
-            raise ValueError("not at a marker")
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker in JPEG_BARE:
-            at += 2
-        elif marker == 0xDA:
-            return found | {"scan": at}
-        else:
-            if marker in JPEG_FRAMES:
-                found["frame"] = at
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+@cache
+def _reader(kind: str) -> type[ImageFile.ImageFile]:
+    module, _, name = READERS[kind].partition(".")
+    reader: type[ImageFile.ImageFile] = getattr(import_module(f"PIL.{module}"), name)
+    return reader
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    segments = _jpeg_segments(data)
-    if "frame" not in segments:
-        raise ValueError("no frame before the scan")
-    height, width = _two(">HH", data, segments["frame"] + 5)
-    return width, height
+def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
+    """Raise `BadSample` for what would ask for too much memory or time, before a pixel is decoded."""
+    _check_size(picture.size, kind, where)
+    if kind == "JPEG" and (scans := _scans(data)) > MAX_SCANS:
+        raise BadSample(where, f"a JPEG of {scans} scans, expected at most {MAX_SCANS}")
+    if kind == "TIFF":
+        tags: Any = getattr(picture, "tag_v2")  # noqa: B009
+        _check_size([tags.get(tag, 1) for tag in TILE_SIZE], kind, where)
+        if tags.get(SUBFILE_TYPE, 0) & 1:
+            raise BadSample(where, "a camera's raw file, of which only the preview can be read; convert it to JPEG")
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if kind == b"VP8L":
-        bits = struct.unpack_from("<I", data, 21)[0]
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 ":
-        width, height = _two("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("an unknown kind of WebP")
+def _check_size(size: Any, kind: str, where: str) -> None:
+    width, height = size
+    if fault := size_fault(width, height, FEWER_PIXELS.get(kind, MAX_PIXELS)):
+        raise BadSample(where, fault)
 
 
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    order = "<" if data[:2] == b"II" else ">"
-    start = struct.unpack_from(order + "I", data, 4)[0]
-    size = dict[int, int]()
-    for entry in range(struct.unpack_from(order + "H", data, start)[0]):
-        at = start + 2 + 12 * entry
-        tag, kind = struct.unpack_from(order + "HH", data, at)
-        if tag in (256, 257):
-            size[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, at + 8)[0]
-    if len(size) != 2:
-        raise ValueError("no size in the first directory")
-    return size[256], size[257]
+def _scans(data: bytes) -> int:
+    """The number of scans before the end of a JPEG; what stands behind its end, such as a film, does not count."""
+    at, scans = 2, 0
+    while (marker := MARKER.search(data, at)) and marker[1] != END_OF_IMAGE:
+        scans += marker[1] == START_OF_SCAN
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return scans
 
 
-def _is_whole(data: bytes) -> bool:
-    if data[:2] == b"\xff\xd8":
-        # Inside a scan 0xFF is always followed by 0, so an end marker after it is the real one; the one of
-        # an EXIF thumbnail comes before.
-        return data.find(b"\xff\xd9", _jpeg_segments(data)["scan"]) >= 0
-    if data[:4] == b"\x89PNG":
-        return _png_is_whole(data)
-    if data[:2] == b"BM":
-        return len(data) >= int(struct.unpack_from("<I", data, 2)[0])
-    if data[:4] == b"RIFF":
-        return len(data) >= 8 + int(struct.unpack_from("<I", data, 4)[0])
-    if header := PNM.match(data):
-        channels, width, height = (3 if header[1] == b"6" else 1), int(header[2]), int(header[3])
-        return len(data) >= header.end() + width * height * channels * (2 if int(header[4]) > 255 else 1)
-    return True
+@contextmanager
+def _stderr_shut() -> Iterator[None]:
+    """Keep libtiff from writing to the process's stderr, past Python: the caller says what is wrong."""
+    with _one_stderr:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(nowhere)
+            os.close(kept)
 
 
-def _png_is_whole(data: bytes) -> bool:
-    at = 8
-    while at + 12 <= len(data):
-        length = struct.unpack_from(">I", data, at)[0]
-        kind, end = data[at + 4 : at + 8], at + 8 + length
-        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            return False
-        if kind == b"IEND":
-            return True
-        at = end + 4
-    return False
+def _rgb(picture: Image, where: str) -> NDArray[np.uint8]:
+    """A decoded picture as an array, a band of rows at a time: converted whole, it would be in memory three times."""
+    picture.info.pop("transparency", None)
+    rgb = np.empty((picture.height, picture.width, 3), np.uint8)
+    rows = max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        rgb[top : top + rows] = _band(band, picture.format, where)
+    return rgb
+
+
+def _band(band: Image, format: str | None, where: str) -> NDArray[np.uint8]:
+    """`(h, w, 3)`, or `(h, w, 1)` for grey of more than eight bits."""
+    if band.mode == "F":
+        grey = np.asarray(band)[..., None]
+        low, high = float(grey.min()), float(grey.max())
+        if not 0 <= low <= high <= 1:
+            raise BadSample(where, f"floating-point pixels from {low:g} to {high:g}, expected 0 (black) to 1 (white)")
+        return (grey * 255 + 0.5).astype(np.uint8)
+    if band.mode.startswith("I"):
+        grey = np.asarray(band)[..., None]
+        if band.mode == "I" and format != "PPM":
+            raise BadSample(where, "32 bits a pixel, expected 8 or 16; convert it to PNG")
+        return (grey >> 8).astype(np.uint8)
+    return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
 
 
 def require_folder(root: Path, corpus: str) -> None:

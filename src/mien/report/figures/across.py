@@ -7,7 +7,7 @@ import numpy as np
 
 from ...examine.across import Cell, Matrix
 from .damage import dot
-from .sheet import INK, Drawing, Look, Sheet, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ MOST_CORPORA = 5
 """Tested corpora that get a column; the table has all."""
 
 
+@in_both_forms
 def draw_across(matrix: Matrix, looks: Mapping[str, Look]) -> list[Drawing]:
     """A panel for each corpus of training (down) and of test (across), a line a network; looks by network."""
     trained = list(dict.fromkeys(cell.trained_on for cell in matrix.cells))
@@ -38,7 +39,9 @@ def draw_across(matrix: Matrix, looks: Mapping[str, Look]) -> list[Drawing]:
             percent_axis(axes, max(0.0, low), min(1.0, high), axis="x")
             axes.tick_params(labelbottom=row == len(trained) - 1)
             at_home = trained[row] == tested[column]
-            axes.set_title(f"{trained[row]}, at home" if at_home else f"{trained[row]} → {tested[column]}", fontsize=8)
+            axes.set_title(
+                f"{trained[row]}, at home" if at_home else f"{trained[row]} → {tested[column]}", fontsize=pt(8)
+            )
         sheet.axes[(len(trained) - 1) * len(tested)].set_xlabel("UAR, %")
         return [
             sheet.finish(
@@ -71,4 +74,6 @@ def _panel(
     axes.set_yticks(range(len(networks)), networks if first else [""] * len(networks))
     axes.tick_params(axis="y", length=0)
     if not cells:
-        axes.text(0.5, 0.5, "not tested", transform=axes.transAxes, ha="center", va="center", fontsize=7.5, alpha=0.6)
+        axes.text(
+            0.5, 0.5, "not tested", transform=axes.transAxes, ha="center", va="center", fontsize=pt(7.5), alpha=0.6
+        )

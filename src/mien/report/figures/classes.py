@@ -9,7 +9,7 @@ from ...calibration import softmax
 from ...metrics import class_scores, roc_curve
 from ...statistics.estimates import Estimate
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, percent_axis, tint
+from .sheet import INK, Drawing, Sheet, in_both_forms, is_narrow, legend_columns, percent_axis, pt, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ DEEPEST = 0.62
 """Opacity of a full cell, so that ink stays readable on it."""
 
 
+@in_both_forms
 def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """Small multiples: one matrix a row, counts pooled over seeds, cells in per cent of the true class."""
     columns = min(3, len(shown))
@@ -51,20 +52,21 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     for i, j in zip(*np.nonzero(share >= 0.005), strict=True):
         part = float(share[i, j])
         tint(axes, j, i, item.look.colour, DEEPEST * part)
-        axes.text(j + 0.5, i + 0.52, f"{100 * part:.0f}", ha="center", va="center", fontsize=6.5 if size < 9 else 5)
+        axes.text(j + 0.5, i + 0.52, f"{100 * part:.0f}", ha="center", va="center", fontsize=pt(6.5 if size < 9 else 5))
     axes.set(xlim=(0, size), ylim=(size, 0))
     for spine in axes.spines.values():
         spine.set(visible=True, alpha=0.35)
     axes.tick_params(length=0)
     ticks = np.arange(size) + 0.5
-    axes.set_yticks(ticks, labels if first else [""] * size, fontsize=7.5)
-    axes.set_xticks(ticks, labels if last else [""] * size, rotation=90, fontsize=7.5)
-    axes.set_title(item.name, fontsize=8.5)
+    axes.set_yticks(ticks, labels if first else [""] * size, fontsize=pt(7.5))
+    axes.set_xticks(ticks, labels if last else [""] * size, rotation=90, fontsize=pt(7.5))
+    axes.set_title(item.name, fontsize=pt(8.5))
 
 
+@in_both_forms
 def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Sequence[Estimate]]) -> list[Drawing]:
     """F1 of each class, one bar a row, with its interval where it has one."""
-    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(shown) // 3), bottom=0.3) as sheet:
+    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(shown) // legend_columns()), bottom=0.3) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.82 / len(shown)
@@ -89,7 +91,9 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
         axes.set_ylabel("F1, %")
         axes.tick_params(axis="x", length=0)
         percent_axis(axes)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.5)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(), borderaxespad=0.2, handlelength=1.5
+        )
         return [
             sheet.finish(
                 "classes",
@@ -101,6 +105,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
         ]
 
 
+@in_both_forms
 def draw_recalls(
     shown: Sequence[Shown], labels: Sequence[str], recalls: Mapping[str, Sequence[Estimate]]
 ) -> list[Drawing]:
@@ -108,7 +113,7 @@ def draw_recalls(
     able = [item for item in shown if item.name in recalls]
     if not able:
         return []
-    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(able) // 3), bottom=0.3) as sheet:
+    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(able) // legend_columns()), bottom=0.3) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.72 / len(able)
@@ -126,7 +131,9 @@ def draw_recalls(
         axes.set_ylabel("recall, %")
         axes.tick_params(axis="x", length=0)
         percent_axis(axes)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.2)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(), borderaxespad=0.2, handlelength=1.2
+        )
         return [
             sheet.finish(
                 "recalls",
@@ -139,9 +146,10 @@ def draw_recalls(
         ]
 
 
+@in_both_forms
 def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """One panel a class, one curve a row (its lowest seed)."""
-    columns = 4
+    columns = 3 if is_narrow() else 4
     lines = -(-(len(labels) + 1) // columns)
     with Sheet(lines, columns, (1.48, 1.48), gap=(0.32, 0.5), top=0.3, right=0.45) as sheet:
         probs = [softmax(item.tests[0].logits) for item in shown]
@@ -178,4 +186,4 @@ def _legend(sheet: Sheet, shown: Sequence[Shown], used: int) -> None:
     for item in shown:
         axes.plot([], [], color=item.look.colour, linestyle=item.look.dash, linewidth=1.4, label=item.name)
     axes.set_axis_off()
-    axes.legend(loc="upper left", borderaxespad=0, handlelength=2.2, fontsize=7.5)
+    axes.legend(loc="upper left", borderaxespad=0, handlelength=2.2, fontsize=pt(7.5))

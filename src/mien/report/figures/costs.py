@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, percent_axis
+from .sheet import INK, Drawing, Sheet, in_both_forms, legend_columns, percent_axis
 
 __all__ = ["draw_costs"]
 
@@ -16,12 +16,13 @@ AXES = (
 )
 
 
+@in_both_forms
 def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
     """Three panels, a point a row; what was not measured is left out."""
     accuracy = [[score.accuracy for score in item.row.scores] for item in shown]
     low, high = min(map(min, accuracy)), max(map(max, accuracy))
     pad = max(0.01, 0.15 * (high - low))
-    with Sheet(1, 3, (2.15, 1.9), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // 3)) as sheet:
+    with Sheet(1, 3, (2.15, 1.9), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // legend_columns())) as sheet:
         for axes, (field, title, unit) in zip(sheet.axes, AXES, strict=True):
             axes.grid(color=INK, alpha=0.1, linewidth=0.6)
             places = [_mean(item, field) / unit for item in shown]
@@ -36,7 +37,9 @@ def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
         for axes in sheet.axes[1:]:
             axes.tick_params(labelleft=False)
         sheet.axes[0].set_ylabel("accuracy on test, %")
-        sheet.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.2)
+        sheet.axes[0].legend(
+            loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(), borderaxespad=0.2, handlelength=1.2
+        )
         spread = " The line through a point runs over its seeds." * any(len(y) > 1 for y in accuracy)
         return [
             sheet.finish(

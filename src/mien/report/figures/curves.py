@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, percent_axis
+from .sheet import INK, Drawing, Sheet, in_both_forms, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ BAND = " Lines are means over seeds; where there is more than one, a band runs f
 SAME = "Read as the first figure of learning curves above."
 
 
+@in_both_forms
 def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
     """One drawing for each network, or more where it has more than four variants; those without history have none."""
     drawings: list[Drawing] = []
@@ -93,7 +94,7 @@ def _gap(axes: "Axes", item: Shown, table: NDArray[np.float64]) -> None:
     axes.fill_between(np.arange(1, len(train) + 1), train, valid, color=item.look.colour, alpha=0.1, lw=0)
     gap = 100 * float(train[-1] - valid[-1])
     words = f"gap at the end {gap:+.1f} points".replace("-", "−")
-    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=8)
+    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=pt(8))
 
 
 def _name_lines(axes: "Axes", item: Shown) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...examine.corruptions import SEVERITIES
 from ...examine.robustness import Damage
-from .sheet import INK, Drawing, Look, Sheet, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ def spoken(corruption: str) -> str:
     return corruption.replace("_", " ")
 
 
+@in_both_forms
 def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Drawing]:
     """Small multiples of accuracy against severity, 0 being the face as it is; looks by row name."""
     kinds = damages[0].corruptions
@@ -54,7 +55,9 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
             axes.remove()
         sheet.axes[len(kinds)].set_axis_off()
         names = [one.name for one in damages]
-        letters: dict[str, float] = {"fontsize": 6, "labelspacing": 0.3} if len(names) > CROWD else {"fontsize": 7.5}
+        letters: dict[str, float] = (
+            {"fontsize": pt(6), "labelspacing": 0.3} if len(names) > CROWD else {"fontsize": pt(7.5)}
+        )
         name_rows(sheet.axes[len(kinds)], names, looks, loc="upper left", **letters)
         sheet.axes[0].set_ylabel("accuracy, %")
         sheet.axes[(lines - 1) * COLUMNS].set_xlabel("severity (0: as it is)")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...examine.labelnoise import LabelIssues, NoisePoint
 from .damage import dot, name_rows
-from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, percent_axis, tint
+from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ LEAST = 0.05
 """Faces in a hundred below which a cell is left empty."""
 
 
+@in_both_forms
 def draw_joint(issues: LabelIssues) -> list[Drawing]:
     """The estimated share of faces by given and true label, off the diagonal; none where nothing is doubted."""
     size, words = len(issues.classes), max(map(len, issues.classes)) * 0.08 + 0.5
@@ -31,7 +32,7 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
         axes = sheet.axes[0]
         for i, j in zip(*np.nonzero(off >= LEAST), strict=True):
             tint(axes, j, i, COLOURS[1], DEEPEST * off[i, j] / off.max())
-            axes.text(j + 0.5, i + 0.52, f"{off[i, j]:.1f}", ha="center", va="center", fontsize=7)
+            axes.text(j + 0.5, i + 0.52, f"{off[i, j]:.1f}", ha="center", va="center", fontsize=pt(7))
         for i in range(size):
             tint(axes, i, i, INK, 0.08)
         axes.set(xlim=(0, size), ylim=(size, 0), xlabel="probably", ylabel="labelled")
@@ -40,8 +41,8 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
         axes.xaxis.set(ticks_position="top", label_position="top")
         axes.tick_params(length=0)
         ticks = np.arange(size) + 0.5
-        axes.set_yticks(ticks, issues.classes, fontsize=7.5)
-        axes.set_xticks(ticks, issues.classes, rotation=90, fontsize=7.5)
+        axes.set_yticks(ticks, issues.classes, fontsize=pt(7.5))
+        axes.set_xticks(ticks, issues.classes, rotation=90, fontsize=pt(7.5))
         return [
             sheet.finish(
                 "doubts",
@@ -53,6 +54,7 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
         ]
 
 
+@in_both_forms
 def draw_noise(points: Sequence[NoisePoint], looks: Mapping[str, Look]) -> list[Drawing]:
     """The test metric against the share of replaced labels, and learning curves, a panel a curve; looks by curve."""
     curves = list(dict.fromkeys(point.curve for point in points))

@@ -8,7 +8,7 @@ import numpy as np
 from ...explain import METHODS, TITLES
 from ...explain.beside import FIGURES, Figure, Grounded, Truth
 from .damage import dot
-from .sheet import INK, Drawing, Look, Sheet, percent_axis, tint
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +47,7 @@ def shown_methods(truths: Sequence[Truth]) -> list[str]:
     return [method for method in METHODS if method in seen]
 
 
+@in_both_forms
 def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Drawing]:
     """A panel a method and figure, a line a network; looks by row name."""
     methods = shown_methods(truths)
@@ -68,6 +69,7 @@ def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> lis
         return [sheet.finish("explanations", "How much of an explanation falls on what moved", _caption(truths))]
 
 
+@in_both_forms
 def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) -> list[Drawing]:
     """Lifts of each action unit by one method, a line a network; none where it was not measured."""
     rows = [(truth, one) for truth in truths for one in truth.methods if one.method == method]
@@ -88,7 +90,7 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
             spine.set_visible(False)
         axes.set_yticks(np.arange(len(rows)) + 0.5, [truth.name for truth, _ in rows])
         names = [f"AU {unit}, {AU_NAMES.get(unit, '')}".rstrip(", ") for unit in units]
-        axes.set_xticks(np.arange(len(units)) + 0.5, names, rotation=90, fontsize=7.5)
+        axes.set_xticks(np.arange(len(units)) + 0.5, names, rotation=90, fontsize=pt(7.5))
         return [
             sheet.finish(
                 "action-units",
@@ -137,7 +139,7 @@ def _cell(axes: "Axes", column: int, line: int, lift: float, look: Look) -> None
     strength = float(np.clip((lift - 1) / (LIFT - 1), 0, 1))
     if strength:
         tint(axes, column, line, look.colour, DEEPEST * strength)
-    axes.text(column + 0.5, line + 0.52, f"{lift:.1f}", ha="center", va="center", fontsize=7)
+    axes.text(column + 0.5, line + 0.52, f"{lift:.1f}", ha="center", va="center", fontsize=pt(7))
 
 
 def _name_marks(axes: "Axes", height: float) -> None:

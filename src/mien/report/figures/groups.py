@@ -11,7 +11,7 @@ from ...calibration import Floats
 from ...examine.examined import Place
 from ...examine.groups import BySubject, Groups
 from .damage import dot, name_rows
-from .sheet import INK, Drawing, Look, Sheet, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, legend_columns, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ SUBJECTS_WITH_LINES = 120
 LUCKY_DRAWS = 200
 
 
+@in_both_forms
 def draw_groups(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Accuracy and UAR of each level, attribute by attribute; none where no level is large enough."""
     judged = place.groups
@@ -37,12 +38,12 @@ def draw_groups(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     sizes = {(group.attribute, group.level): group.n for one in judged for group in one.groups}
     words = [f"{level} ({sizes[name, level]:,})" for name, level in levels]
     left = max(0.9, 0.075 * max(map(len, [*words, *attributes])) + 0.2)
-    legend = 0.2 * -(-len(judged) // 3)
+    legend = 0.2 * -(-len(judged) // legend_columns())
     with Sheet(1, 2, (3.0, height), left=left, gap=(0.3, 0), top=0.25 + legend, bottom=0.45) as sheet:
         for axes, metric in zip(sheet.axes, ("accuracy", "uar"), strict=True):
             _dots(axes, judged, looks, attributes, metric, first=metric == "accuracy")
         names = [one.name for one in judged]
-        name_rows(sheet.axes[0], names, looks, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
+        name_rows(sheet.axes[0], names, looks, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns())
         return [
             sheet.finish(
                 f"groups{place.suffix}",
@@ -96,6 +97,7 @@ def _dots(
     axes.set_xlabel("accuracy, %" if metric == "accuracy" else "UAR, %")
 
 
+@in_both_forms
 def draw_subjects(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Every subject's accuracy, the worst first, one panel a row; none where no subject is known."""
     known = [(one, one.subjects) for one in place.groups if one.subjects is not None and len(one.subjects.subject) > 1]

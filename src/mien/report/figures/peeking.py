@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sheet import INK, Drawing, Look, Sheet, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
 
 __all__ = ["Dumbbell", "draw_peeking"]
 
@@ -24,6 +24,7 @@ class Dumbbell:
     claimed: Sequence[float]
 
 
+@in_both_forms
 def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
     """One line a row: from the honest accuracy to the claimed one, means over runs, each run thin below."""
     if not rows:
@@ -45,7 +46,7 @@ def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
             axes.plot(honest, y, "o", ms=6, mec=colour, mfc=colour, zorder=3)
             axes.plot(claimed, y, "D", ms=5, mec=colour, mfc="none", mew=1.3, zorder=3)
             words = f"+{100 * (claimed - honest):.1f} points"
-            axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+            axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=pt(8))
         percent_axis(axes, max(0.0, min(every) - pad), min(1.0, max(every) + pad), axis="x")
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...statistics import Friedman, friedman_nemenyi
-from .sheet import INK, Drawing, Sheet
+from .sheet import INK, Drawing, Sheet, in_both_forms, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ WIDTH = 4.6
 """Of the scale of ranks, in inches; names stand to both sides of it."""
 
 
+@in_both_forms
 def draw_critical_difference(
     scores: ArrayLike, networks: Sequence[str], corpora: Sequence[str], *, name: str = "ranks"
 ) -> list[Drawing]:
@@ -75,12 +76,12 @@ def _scale(axes: "Axes", networks: int, critical: float) -> None:
     axes.plot([1, networks], [y, y], color=INK, linewidth=0.8, clip_on=False)
     for rank in range(1, networks + 1):
         axes.plot([rank, rank], [y - 0.07, y], color=INK, linewidth=0.8, clip_on=False)
-        axes.text(rank, y - 0.1, str(rank), ha="center", va="bottom", fontsize=8)
+        axes.text(rank, y - 0.1, str(rank), ha="center", va="bottom", fontsize=pt(8))
     end = min(1 + critical, networks)
     axes.plot([1, end], [0.16, 0.16], color=INK, linewidth=0.8, clip_on=False)
     for x in (1.0, end) if end == 1 + critical else (1.0,):
         axes.plot([x, x], [0.12, 0.2], color=INK, linewidth=0.8, clip_on=False)
-    axes.text((1 + end) / 2, 0.1, f"critical difference {critical:.2f}", ha="center", va="bottom", fontsize=8)
+    axes.text((1 + end) / 2, 0.1, f"critical difference {critical:.2f}", ha="center", va="bottom", fontsize=pt(8))
 
 
 def _names(axes: "Axes", found: Friedman, order: NDArray[np.intp], networks: Sequence[str], start: float) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .sheet import INK, Drawing, Sheet, percent_axis
+from .sheet import INK, Drawing, Sheet, in_both_forms, is_narrow, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +20,12 @@ FEWEST = 10
 """Faces in a bin from which on the line runs through it."""
 
 
+@in_both_forms
 def draw_reliability(rows: Sequence["Calibrated"]) -> list[Drawing]:
     """One panel a row: accuracy against confidence, before and after the temperature."""
     if not rows:
         return []
-    columns = min(COLUMNS, len(rows))
+    columns = min(COLUMNS - is_narrow(), len(rows))
     lines = -(-len(rows) // columns)
     with Sheet(lines, columns, (1.72, 1.72), gap=(0.3, 0.52), top=0.52, bottom=0.48, right=0.2) as sheet:
         for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
@@ -64,19 +65,24 @@ def _panel(axes: "Axes", row: "Calibrated") -> None:
             axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha, clip_on=False)
     percent_axis(axes)
     percent_axis(axes, axis="x")
-    axes.set_title(row.item.name, fontsize=8)
+    axes.set_title(row.item.name, fontsize=pt(8))
     low, high = min(row.temperatures), max(row.temperatures)
     t = f"T {low:.2f}" if low == high else f"T {low:.2f}–{high:.2f}"
     errors = (100 * form.scores["ece"].value for form in (row.before, row.after))
-    axes.text(0.97, 0.04, f"{t}\nECE {next(errors):.1f} → {next(errors):.1f} %", ha="right", va="bottom", fontsize=7)
+    axes.text(
+        0.97, 0.04, f"{t}\nECE {next(errors):.1f} → {next(errors):.1f} %", ha="right", va="bottom", fontsize=pt(7)
+    )
 
 
 def _legend(axes: "Axes", colour: str) -> None:
     axes.plot([], [], "o-", color=INK, mfc="none", alpha=0.5, ms=4, linewidth=0.8, label="as trained")
     axes.plot([], [], "o-", color=colour, ms=4, linewidth=0.8, label="after scaling")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.1), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=7.5)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1.1), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=pt(7.5)
+    )
 
 
+@in_both_forms
 def draw_risk_coverage(
     rows: Sequence["Calibrated"], coverages: Sequence[float], risk: float, *, fewest: float
 ) -> list[Drawing]:

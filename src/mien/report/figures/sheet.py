@@ -1,6 +1,8 @@
-"""How every figure looks, and how it leaves: SVG that follows the page's ink, and PDF for a paper.
+"""How every figure looks, and how it leaves: SVG that follows the page's ink, and PDF as wide as a paper's text.
 
-In: a drawing function on matplotlib axes. Out: `Drawing`, with deterministic SVG (no dates, no random ids).
+In: a drawing function on matplotlib axes. Out: `Drawing`, with deterministic SVG (no dates, no random ids). A function
+under `in_both_forms` draws twice: once for the page, and once for the PDF, whose panels are narrower and whose letters
+are smaller, so that the figure stands in `article`'s text at its own size and can still be read.
 Ink is drawn in one reserved colour that becomes `currentColor`, so that axes and text are dark on a light page
 and light on a dark one. Colours have a luminance of 0.13 to 0.30: a contrast of 3 and more on white and on black.
 """
@@ -8,9 +10,11 @@ and light on a dark one. Colours have a luminance of 0.13 to 0.30: a contrast of
 import io
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import numpy as np
 
@@ -19,14 +23,25 @@ from ...shown import tagless
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["INK", "Drawing", "Look", "Sheet", "looks", "percent_axis", "tint"]
+__all__ = ["INK", "TEXT_WIDTH", "Drawing", "Look", "Sheet", "in_both_forms", "is_narrow", "legend_columns", "looks"]
+__all__ += ["percent_axis", "pt", "tint"]
 
+P = ParamSpec("P")
+TEXT_WIDTH = 345 / 72.27
+"""Inches: the width of the text of LaTeX's `article`, and the most that a PDF is wide."""
+SMALLER = 0.8
+"""Letters, margins and gaps of the PDF, where those of the page are 1."""
+ROOMY = 0.9
+"""Inches from which an axis has room for more than three figures."""
+SLIMMEST = 0.7
+"""Inches that a panel keeps at least, whatever stands beside it."""
+_narrow: ContextVar[bool] = ContextVar("narrow", default=False)
 INK = "#010203"
 COLOURS = ("#1f82c4", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
 DASHES: tuple[Any, ...] = ("-", (0, (3.5, 1.6)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)))
 HATCHES = ("", "/////", ".....", "xxxxx")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-STYLE = {
+STYLE: dict[str, Any] = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.labelcolor": INK,
@@ -46,6 +61,7 @@ STYLE = {
     "legend.fontsize": 8.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.5,
+    "pdf.fonttype": 42,  # TrueType: journals refuse Type 3, matplotlib's default
     "savefig.facecolor": "none",
     "svg.fonttype": "none",
     "svg.hashsalt": "mien",
@@ -58,6 +74,10 @@ STYLE = {
     **{f"{axis}tick.{key}": value for axis in "xy" for key, value in {"major.size": 3, "major.width": 0.6}.items()},
 }
 """A complete answer to a user's own matplotlibrc: settings that are not named here are matplotlib's defaults."""
+
+
+SIZES = ("size", "titlepad")
+"""Ends of the names of settings that follow the form."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +143,14 @@ class Sheet:
     ) -> None:
         import matplotlib  # late: who wants figures as numbers alone needs none
 
-        self._context = matplotlib.rc_context(cast(Any, {**matplotlib.rcParamsDefault, **STYLE}))
+        style = {key: pt(value) if key.endswith(SIZES) else value for key, value in STYLE.items()}
+        self._context = matplotlib.rc_context(cast(Any, {**matplotlib.rcParamsDefault, **style}))
+        if is_narrow():
+            left, right, top, bottom = (SMALLER * side for side in (left, right, top, bottom))
+            gap = (SMALLER * gap[0], SMALLER * gap[1])
+            panel = _fitted(panel, columns, TEXT_WIDTH - left - right - (columns - 1) * gap[0])
+        self.panel = panel
+        """Width and height of a panel, in inches."""
         width, height = panel
         self.width = left + columns * width + (columns - 1) * gap[0] + right
         self.height = top + rows * height + (rows - 1) * gap[1] + bottom
@@ -147,13 +174,14 @@ class Sheet:
         self._context.__exit__(None, None, None)
 
     def finish(self, name: str, title: str, caption: str) -> Drawing:
-        """The drawing as SVG and PDF."""
+        """The drawing, as SVG for the page or as PDF, whichever form is drawn; see `in_both_forms`."""
+        narrow = is_narrow()
         return Drawing(
             name=name,
             title=title,
             caption=caption,
-            svg=_clean(self._saved("svg", {"Date": None}).decode(), name, title),
-            pdf=self._saved("pdf", {"CreationDate": None}),
+            svg="" if narrow else _clean(self._saved("svg", {"Date": None}).decode(), name, title),
+            pdf=self._saved("pdf", {"CreationDate": None}) if narrow else b"",
             width=round(self.width * 115),
         )
 
@@ -172,13 +200,57 @@ def tint(axes: "Axes", x: float, y: float, colour: str, alpha: float) -> None:
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, alpha=alpha, linewidth=0))
 
 
+def in_both_forms(draw: Callable[P, list[Drawing]]) -> Callable[P, list[Drawing]]:
+    """Around a drawing function: it is called once for the SVG and once more for the PDF."""
+
+    @wraps(draw)
+    def both(*args: P.args, **kwargs: P.kwargs) -> list[Drawing]:
+        page = draw(*args, **kwargs)
+        token = _narrow.set(True)
+        try:
+            paper = draw(*args, **kwargs)
+        finally:
+            _narrow.reset(token)
+        return [replace(one, pdf=other.pdf) for one, other in zip(page, paper, strict=True)]
+
+    return both
+
+
+def is_narrow() -> bool:
+    """Whether the PDF is being drawn, as wide as a paper's text."""
+    return _narrow.get()
+
+
+def pt(size: float) -> float:
+    """A size of letters, in points, in the form that is being drawn."""
+    return size * SMALLER if is_narrow() else size
+
+
+def legend_columns(most: int = 3) -> int:
+    """How many names of rows stand beside one another."""
+    return min(most, 2) if is_narrow() else most
+
+
+def _fitted(panel: tuple[float, float], columns: int, room: float) -> tuple[float, float]:
+    """A panel that fits `columns` times into `room` inches: square ones stay square, others get a little lower."""
+    width = max(SLIMMEST, min(panel[0], room / columns))
+    return (width, width) if panel[0] == panel[1] else (width, SMALLER * panel[1])
+
+
 def percent_axis(axes: "Axes", low: float = 0.0, high: float = 1.0, *, axis: str = "y") -> None:
     """Label an axis of shares in per cent."""
     getattr(axes, f"set_{axis}lim")(low, high)
-    steps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.25])
-    step = steps[np.argmax((high - low) / steps <= 5.001)]
+    steps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5])
+    step = steps[np.argmax((high - low) / steps <= (5.001 if _length(axes, axis) >= ROOMY else 2.001))]
     ticks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
     getattr(axes, f"set_{axis}ticks")(ticks, [f"{100 * tick + 1e-9:.0f}" for tick in ticks])
+
+
+def _length(axes: "Axes", axis: str) -> float:
+    """Inches of an axis."""
+    box, figure = axes.get_position(), axes.get_figure(root=True)
+    width, height = figure.get_size_inches() if figure else (0.0, 0.0)
+    return float(box.width * width if axis == "x" else box.height * height)
 
 
 def _clean(svg: str, name: str, title: str) -> str:

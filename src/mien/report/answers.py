@@ -1,0 +1,93 @@
+"""What a setting changes over all networks (`contrasts`), as a sentence for people and as a table for the page."""
+
+from collections.abc import Iterator, Sequence
+
+from ..examine.words import DASH, points
+from .contrasts import Contrast
+from .pairs import Pair, in_words
+from .parts import Panel, SmallTable
+from .redrawn import METRIC_NAMES
+from .values import as_csv
+
+__all__ = ["answer_sentence", "answers_file", "answers_panel"]
+
+VERDICT = 5
+"""The column of verdicts."""
+
+
+def answer_sentence(contrast: Contrast) -> str:
+    """`Does dropout help? Over 3 networks, dropout 0.2 against no dropout changes accuracy by +0.4 points […]: …`."""
+    pair = contrast.pair
+    what = (
+        f"{pair.a} against {pair.b} changes {METRIC_NAMES[pair.metric]} by {points(pair.effect, pair.interval)} points"
+    )
+    proof = f"{_repeated(pair)}, p {in_words(pair.p_corrected)}"
+    rest = "" if pair.better else f" {pair.to_tell}"
+    caution = "" if pair.folds else pair.verdict.caution.replace("two trained networks", "trained networks")
+    agreed = " The networks do not all point the same way." if _disagree(contrast) else ""
+    return f"{contrast.question} Over {contrast.networks}, {what} ({proof}): {contrast.answer}.{agreed}{rest}{caution}"
+
+
+def _repeated(pair: Pair) -> str:
+    if pair.folds:
+        return f"paired over {pair.folds.folds} folds"
+    seeds = pair.verdict.seeds
+    thing = "subject" if pair.verdict.by_subject else "face"
+    return f"paired by seed and {thing}, {seeds} seeds" if seeds > 1 else f"paired by {thing}, one seed"
+
+
+def _disagree(contrast: Contrast) -> bool:
+    return len({pair.effect > 0 for pair in contrast.each if pair.effect}) > 1
+
+
+def answers_panel(contrasts: Sequence[Contrast]) -> Panel | None:
+    """The mean over the networks by each metric, and under that of accuracy each network alone; None without any."""
+    if not contrasts:
+        return None
+    rows = [row for contrast in contrasts for row in _rows(contrast)]
+    strong = frozenset((i, VERDICT) for i, (_, pair) in enumerate(rows) if pair is not None and pair.settled)
+    table = SmallTable(
+        name="contrasts",
+        heads=("Level − reference", "Metric", "Difference, points", "p", "p, Holm", "Verdict"),
+        rows=tuple(cells for cells, _ in rows),
+        strong=strong,
+        words=frozenset({1, VERDICT}),
+    )
+    return Panel(title="What a setting changes over all networks", caption=_caption(contrasts[0]), table=table)
+
+
+def _rows(contrast: Contrast) -> Iterator[tuple[tuple[str, ...], Pair | None]]:
+    pair, metric = contrast.pair, METRIC_NAMES[contrast.pair.metric]
+    mean = f"{pair.a} − {pair.b}, mean of {contrast.networks}"
+    p = (in_words(pair.p, bare=True), in_words(pair.p_corrected, bare=True))
+    yield (mean, metric, points(pair.effect, pair.interval), *p, pair.word), pair
+    if pair.metric == "accuracy":
+        for own in contrast.each:
+            p = (in_words(own.p, bare=True), DASH)
+            yield (f"{own.a} − {own.b}", metric, points(own.effect, own.interval), *p, DASH), None
+
+
+def _caption(contrast: Contrast) -> str:
+    pair = contrast.pair
+    over = "folds" if pair.folds else "subjects" if pair.verdict.by_subject else "faces"
+    over += " and seeds" * (not pair.folds and pair.verdict.seeds > 1)
+    return (
+        f"The difference is taken for each network on the same seeds and faces, and averaged over the networks; 95 % "
+        f"interval over {over}. Holm's correction is over all such means of one metric. The answer is about the mean "
+        "over these networks: it does not say that another network would behave like them. The lines of single "
+        "networks show what the mean is made of, and carry no verdict."
+    )
+
+
+def answers_file(contrasts: Sequence[Contrast]) -> str:
+    """`contrasts.csv`: every digit."""
+    heads = ("metric", "setting", "level", "reference", "network", "difference", "low", "high", "p", "p_holm", "better")
+    return as_csv(heads, (row for contrast in contrasts for row in _digits(contrast)))
+
+
+def _digits(contrast: Contrast) -> Iterator[tuple[object, ...]]:
+    for own in (contrast.pair, *contrast.each):
+        mean = own is contrast.pair
+        numbers = (own.effect, own.interval.low, own.interval.high, own.p, own.p_corrected if mean else "")
+        who = ("mean" if mean else own.a, *numbers, (own.better or "") if mean else "")
+        yield own.metric, contrast.key, contrast.level, contrast.reference, *who

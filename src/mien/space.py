@@ -1,0 +1,47 @@
+"""How much disk planned runs will take, so that a comparison is refused before its first hour and not after its last.
+
+Runs are trained one after the other. So what stays is the weights of each, and what comes and goes is the checkpoint of
+one, which is written beside the one before it.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+
+from .config import ModelSettings, NetworkSettings
+from .models import build
+from .runs import Run
+
+__all__ = ["bytes_needed", "weight_bytes"]
+
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+"""Tensors of a weight's size that each optimizer keeps in a checkpoint."""
+
+
+def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
+    """Bytes that training these runs takes at most, without logits and logs, which are small beside weights.
+
+    `keep_epochs` counts the weights of every epoch, as `--teach peeking` keeps them until a run has ended.
+    """
+    kept = largest = 0
+    for run in runs:
+        weights = weight_bytes(run.settings.model, len(run.data.labels), run.data.crop.size)
+        kept += weights
+        largest = max(largest, _while_training(weights, run.settings, keep_epochs))
+    return kept + largest
+
+
+def _while_training(weights: int, settings: NetworkSettings, keep_epochs: bool) -> int:
+    """The checkpoint twice (the new one is written before the old one goes), and the weights of a better epoch."""
+    step = settings.optimizer
+    checkpoint = weights * (1 + bool(step.ema) + MOMENTS[step.name])
+    return 2 * checkpoint + 2 * weights + keep_epochs * settings.train.epochs * weights
+
+
+@lru_cache(maxsize=64)
+def weight_bytes(settings: ModelSettings, classes: int, size: int) -> int:
+    """Bytes of a network's weights, counted on a network that holds none: it takes no memory, whatever its width."""
+    with torch.device("meta"):
+        network = build(settings, classes=classes, size=size)
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
