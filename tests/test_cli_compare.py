@@ -39,6 +39,7 @@ width = 0.25
 epochs = 2
 batch_size = 16
 micro_batch = 8
+[optimizer]
 lr = 3e-3
 """
 

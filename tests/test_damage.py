@@ -50,6 +50,7 @@ width = 0.25
 epochs = 1
 batch_size = 16
 sizes = [16]
+[optimizer]
 lr = 3e-3
 schedule = "onecycle"
 [networks.compact-s]

@@ -299,7 +299,7 @@ def weighted_run(folder: Path, store: Store, seed: int = 0, **changes: object) -
     )
     fold = divide(store, settings.data)
     run = finish(Run.create(folder, resolve(settings, store), store, fold), fold)
-    other = replace(run.settings, train=replace(run.settings.train, seed=seed + 100))
+    other = replace(run.settings, seed=seed + 100)
     save_tensors(run, "model.safetensors", build_network(other, fold.train, torch.device("cpu")).state_dict(), {})
     return run
 

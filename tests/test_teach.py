@@ -1,23 +1,23 @@
 """A store that models have taught: what changes, what stays, and who may not teach."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import LABELS, SIZE, Bars
 from mien.bundle import Bundle
 from mien.cli import main
-from mien.config import DataSettings, NetworkSettings
+from mien.config import DataSettings, LossSettings, NetworkSettings
 from mien.crop import CropSpec
-from mien.data.batches import Batches
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.data.teach import teach
 from mien.errors import ConfigError, DataError
+from mien.losses import Objective
 from tiny_bundle import write_bundle
 
 
@@ -85,7 +85,7 @@ def test_a_carved_validation_part_is_the_same_and_the_student_gets_the_mix(bars:
     before, after = divide(store, settings.data), divide(taught, settings.data)
     np.testing.assert_array_equal(before.valid.rows, after.valid.rows)
     np.testing.assert_array_equal(before.valid.labels, after.valid.labels)
-    targets = Batches(after.train, replace(settings.train, soft_labels=True), "cpu").targets.numpy()
+    targets = Objective(after.train, LossSettings(soft_labels=True), torch.device("cpu")).targets.numpy()
     assert (targets.max(axis=1) < 1).all()
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
 
