@@ -70,6 +70,31 @@ def test_a_value_of_another_type_or_range_is_refused(key: str, value: Any, sente
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("assignment", "advice"),
+    [
+        ("seed=0,1,2", "A list is written in brackets, texts in quotes: 'seed=[0, 1, 2]'."),
+        ("optimizer.lr=1e-3,1e-4", "'optimizer.lr=[1e-3, 1e-4]'."),
+        ("seed=(0,1)", "'seed=[0, 1]'."),
+        ("train.sizes=24, 48", "'train.sizes=[24, 48]'."),
+        ("model.stem=small,imagenet", """'model.stem=["small", "imagenet"]'."""),
+        ("model.name=vgg16,resnet34", """'model.name=["vgg16", "resnet34"]'."""),
+        ("model.name=[vgg16, resnet34]", """'model.name=["vgg16", "resnet34"]'."""),
+        ("augment.flip=True", "got 'True'. Write it in small letters: augment.flip=true."),
+        ("augment.flip=FALSE", "Write it in small letters: augment.flip=false."),
+        ("seed=[]", "seed=[] names no value. Name one or more, as in 'seed=[A, B]'."),
+        ("model.dropout=[]", "model.dropout=[] names no value."),
+    ],
+)
+def test_a_value_that_is_nearly_right_says_how_it_is_written(assignment: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        list(read_recipe("demo").changed(parse_overrides([assignment])).cells())
+    assert advice in str(caught.value)
+    written = str(caught.value).rpartition(": ")[2].strip(".'")
+    if "=" in written and "[]" not in written:  # the advice is taken as it stands
+        assert list(read_recipe("demo").changed(parse_overrides([written])).cells())
+
+
 def test_a_whole_number_is_a_number() -> None:
     rate = override(NetworkSettings(), {"optimizer.lr": 1}).optimizer.lr
     assert rate == 1.0

@@ -125,7 +125,7 @@ def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
     assert [run.record.status for run in runs] == ["failed", "finished"]
     finish(runs, lambda run, progress: None)
     assert inline == ["_train 0", "_train 0", "_measure 0"]
-    failed, fine = collect(runs, vary=["optimizer.lr"]).rows[::-1]
+    failed, fine = collect(runs, vary=["optimizer.lr"]).rows
     assert len(fine.scores) == 1
     assert failed.failures[0].startswith(f"{runs[0].id}: The ")
     assert "Lower optimizer.lr" in failed.failures[0]

@@ -1,5 +1,6 @@
 """Label noise: planted errors are found, the estimate matches the published one, votes and curves are plain means."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from made_runs import finish, make_runs, make_store
 from mien.calibration import fit_temperature, log_softmax, softmax
 from mien.compare import collect
 from mien.config import NetworkSettings, override, read_recipe
+from mien.crop import CropSpec
 from mien.data.splits import divide
+from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError
 from mien.examine.labelnoise import OutOfSample, agreement, find_issues, noise_curves, out_of_sample
-from mien.labels import SEVEN
+from mien.labels import SEVEN, LabelSet
 from mien.models import NETWORKS
+from mien.report import as_json
 from mien.runs import Logits, Run, resolve
 from mien.statistics import holm
 
@@ -135,6 +139,30 @@ def test_a_class_without_faces_is_refused() -> None:
     seen, _ = planted(np.random.default_rng(7), 100, 0.0)
     with pytest.raises(CompareError, match="no face outside the training part"):
         find_issues(replace(seen, labels=np.minimum(seen.labels, 2)), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("faces", [1, 2, 3])
+def test_a_class_of_few_faces_gives_no_warning_and_is_named_where_it_is_not_doubted(faces: int) -> None:
+    seen, _ = planted(np.random.default_rng(7), 100, 0.0)
+    kept = np.flatnonzero((seen.labels != 3) | (np.cumsum(seen.labels == 3) <= faces))
+    few = replace(seen, **{key: getattr(seen, key)[kept] for key in ("ids", "labels", "probs", "subjects")})
+    issues = find_issues(few, np.random.default_rng(0))
+    assert issues.single == (("sadness",) if faces == 1 else ())
+    assert not (issues.single and (issues.given == 3).any())
+
+
+def test_classes_too_small_to_be_redrawn_together_are_refused() -> None:
+    rng, classes = np.random.default_rng(0), tuple("abcdefghijklmnopqrstuvwxyz")
+    seen = OutOfSample(
+        ids=np.arange(26),
+        labels=np.arange(26),
+        probs=softmax(rng.normal(0, 1, (26, 26))),
+        subjects=np.full(26, ""),
+        classes=classes,
+        runs=("a",),
+    )
+    with pytest.raises(CompareError, match="so few faces outside the training part"):
+        find_issues(seen, rng)
 
 
 def test_probabilities_are_averaged_over_runs_that_did_not_train_on_the_face(tmp_path: Path) -> None:
@@ -272,3 +300,28 @@ def test_the_recipe_is_a_grid_over_noise() -> None:
     assert {cell.data.label_noise for cell in cells} == {0.0, 0.1, 0.2, 0.3}
     assert {cell.model.name for cell in cells} <= set(NETWORKS)
     assert {cell.model.width for cell in cells if cell.model.name == "resnet34"} == {0.25}
+
+
+@pytest.mark.parametrize("protocol", ["holdout", "kfold"])
+@pytest.mark.parametrize("counts", [(20, 20, 1), (20, 20, 2)], ids=["one face", "two faces"])
+def test_a_report_over_a_tiny_class_is_made_without_a_warning(
+    counts: tuple[int, ...], protocol: str, tmp_path: Path
+) -> None:
+    """Figures of what the class cannot say are nan, and null in `report.json`; warnings are errors here."""
+    with create_store(tmp_path / "store", LabelSet(("anger", "fear", "joy")), CropSpec(size=8)) as writer:
+        rng = np.random.default_rng(0)
+        for split in ("train", "test"):
+            for label, count in enumerate(counts):
+                for i in range(count):
+                    image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                    writer.add(image, Sample(label=label, split=split, source=f"{split}/{label}/{i}"))
+        writer.finish(corpus="tiny", licence="made for tests")
+    store, runs = Store.open(tmp_path / "store"), []
+    for fold in range(3 if protocol == "kfold" else 1):
+        changes = {"data.protocol": protocol, "data.folds": 3, "data.fold": fold, "train.epochs": 2}
+        settings = resolve(override(NetworkSettings(), changes), store)
+        parts = divide(store, settings.data)
+        runs.append(finish(Run.create(tmp_path / "runs", settings, store, parts), parts))
+    said = as_json(collect(runs))
+    assert [row["name"] for row in said["rows"]] == ["resnet34"]
+    json.dumps(said, allow_nan=False)

@@ -51,13 +51,14 @@ BASES: dict[str, list[str]] = {
     "data prepare": ["corpus", "--corpus", "folder", "--out", "new", "--labels", "own"],
     "data draw": ["--out", "new", "--count", "14"],
     "data audit": ["store"],
-    "data teach": ["store", "--model", "model.onnx", "--out", "new"],
+    "data teach": ["store", "--model", "teacher.onnx", "--out", "new"],
     "data info": ["store"],
     "compare": ["demo", "--data", "store", "--set", "model.name=compact-s", "--set", "train.epochs=1"],
     "report": ["runs"],
     "robustness": ["runs", "--limit", "3"],
     "across": ["runs", "--data", "store"],
     "noise": ["runs"],
+    "evaluate": ["teacher.onnx", "--data", "store"],
     "explain": ["photo.png", "--model", "model.onnx", "--faces", "none"],
 }
 """Of each verb, words that are right but for the one that is tried."""
@@ -105,6 +106,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = plan_run(root / "runs", store, train__epochs=1)
     work.finish_run(run, lambda progress: None, teach_peeking=False)
     write_bundle(root / "model.onnx")
+    write_bundle(root / "teacher.onnx", labels=store.meta.labels, crop=store.meta.crop)
     scene = draw_scene(1, seed=3, height=120, width=160).image
     (root / "photo.png").write_bytes(cv2.imencode(".png", scene)[1].tobytes())
     for split in ("train", "test"):

@@ -59,6 +59,9 @@ class Recipe:
         """
         known = kinds()
         check_names(changes, known)
+        for key, value in changes.items():
+            if value == [] and not known[key].many:
+                raise ConfigError(f"{key}=[] names no value. Name one or more, as in '{key}=[A, B]'.")
         factors = {
             key: tuple(value) if isinstance(value, list) else (value,)
             for key, value in changes.items()

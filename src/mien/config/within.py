@@ -4,6 +4,7 @@ The check of a value, the sentence of a refusal and the search space of a tuner 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -17,6 +18,7 @@ LARGEST = (1 << 53) - 1
 """Of a whole number: any reader of JSON holds it exactly."""
 LONGEST = 100
 """Letters of a text, which is the name of something."""
+NUMERAL = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -79,7 +81,8 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
     """
     if kind.choices:
         if value not in kind.choices:
-            raise ConfigError(f"{key} is one of {', '.join(map(str, kind.choices))}; got {shown(value)}.")
+            words = ", ".join(map(str, kind.choices))
+            raise ConfigError(f"{key} is one of {words}; got {shown(value)}.{_how_written(key, value)}")
         return value
     if kind.many:
         return _numbers(key, value, kind)
@@ -88,7 +91,9 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
     if kind.type is float and type(value) is int:
         value = float(value)
     if type(value) is not kind.type:
-        raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.")
+        raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.{_how_written(key, value)}")
+    if kind.type is str and "," in value:
+        raise ConfigError(f"{key} is one name; got {shown(value)}.{_how_written(key, value)}")
     if kind.type is str and len(value) > LONGEST:
         raise ConfigError(f"{key} has at most {LONGEST} letters; got {len(value):,}.")
     if kind.within is not None and (math.isnan(value) or value not in kind.within):
@@ -98,11 +103,24 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
 
 def _numbers(key: str, value: Any, kind: Kind) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.")
+        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.{_how_written(key, value)}")
     for item in value:
         if kind.within is not None and item not in kind.within:
             raise ConfigError(f"{key} holds numbers of {kind.within}; got {shown(item)}.")
     return tuple(value)
+
+
+def _how_written(key: str, value: Any) -> str:
+    """What was probably meant by a text where another type belongs; empty where that is not known."""
+    if not isinstance(value, str):
+        return ""
+    if value.lower() in ("true", "false"):
+        return f" Write it in small letters: {key}={value.lower()}."
+    if "," in value:
+        items = [item.strip(" '\"") for item in value.strip("[]() ").split(",")[:4]]
+        listed = ", ".join(item if NUMERAL.fullmatch(item) else f'"{first_line(item)}"' for item in items)
+        return f" A list is written in brackets, texts in quotes: '{key}=[{listed}]'."
+    return ""
 
 
 def shown(value: Any) -> str:

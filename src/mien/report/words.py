@@ -128,7 +128,7 @@ def differences(comparison: Comparison) -> list[str]:
 def conditions(comparison: Comparison) -> list[Fact]:
     """Data, machine, versions and time."""
     data, crop, environments = comparison.data, comparison.data.crop, comparison.environments
-    parts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items())
+    parts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items() if count)
     seconds = math.fsum(run.record.costs.train_seconds for run in comparison.runs)
     facts = [
         Fact(name="Corpus", value=f"{data.corpus}; {parts} faces; {len(data.labels)} classes: {_listed(data.labels)}"),

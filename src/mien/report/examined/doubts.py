@@ -58,6 +58,8 @@ def doubts_section(
 
 def _lead(issues: LabelIssues, corpus: str) -> str:
     lead = f"{estimate(issues)} doubts.csv names every doubted face."
+    if issues.single:
+        lead += f" Not doubted, with one face outside the training part: {', '.join(issues.single)}."
     if is_drawn(corpus):
         lead += " Drawn faces have no wrong labels, so here all of it is the method's own error, with such networks."
     return lead
