@@ -145,7 +145,7 @@ def test_the_disk_counted_is_the_disk_taken(here: Path) -> None:
 
 def test_missing_libraries_of_the_report_are_named_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready, "find_spec", lambda name: None if name == "cleanlab" else object())
-    with pytest.raises(MissingExtra, match="mien\\[train\\]"):
+    with pytest.raises(MissingExtra, match="mien\\[report\\]"):
         ready.check_libraries()
 
 

@@ -22,7 +22,7 @@ __all__ = ["check_libraries", "check_out", "check_runs_folder", "check_space"]
 REPORT_FOLDERS = ("figures", "tables")
 REPORT_FILES = ("report.html", "report.json", "table.tex", "table-narrow.tex", "table.md", "table.csv", "methods.md")
 LIBRARIES = ("matplotlib", "jinja2", "scipy", "statsmodels", "cleanlab")
-"""What a report needs beside torch; `mien[train]` has all of them."""
+"""What a report needs; `mien[report]` has all of them."""
 
 
 def check_out(out: Path) -> None:
@@ -50,7 +50,7 @@ def check_runs_folder(runs: Path) -> None:
 def check_libraries() -> None:
     """Raise `MissingExtra` where a library is missing that the report will need when all runs are trained."""
     if any(find_spec(name) is None for name in LIBRARIES):
-        raise MissingExtra("The report", "train")
+        raise MissingExtra("The report", "report")
 
 
 def check_space(runs: Sequence["Run"], folder: Path, *, keep_epochs: bool) -> None:
