@@ -157,7 +157,9 @@ def test_differences_have_to_be_named_in_a_report(here: Path, inline: Inline, ca
     for rate in (0.001, 0.002):
         plan_run(here / "runs", store, optimizer__lr=rate)
     assert run("report") == 2
-    assert "optimizer.lr differs (0.001, 0.002). Pass --vary optimizer.lr to state it" in flat(capsys.readouterr().err)
+    told = flat(capsys.readouterr().err)
+    assert "optimizer.lr differs (0.00" in told
+    assert "Pass --vary optimizer.lr to state it" in told
     assert run("report", "--vary", "optimizer.lr", "--no-faces") == 0
     assert run("report", "--vary", "train.ir") == 2
     assert "Did you mean 'optimizer.lr'?" in flat(capsys.readouterr().err)

@@ -158,7 +158,14 @@ def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
 
 
-@pytest.mark.parametrize(("verb", "option", "values"), list(cases()))
+def sampled() -> list[Any]:
+    """Every eighth case in each run of the tests; all of them, which takes minutes, among the long ones."""
+    return [
+        pytest.param(*case, marks=() if number % 8 == 0 else pytest.mark.long) for number, case in enumerate(cases())
+    ]
+
+
+@pytest.mark.parametrize(("verb", "option", "values"), sampled())
 def test_a_wrong_value_is_a_result_or_one_sentence(
     verb: str, option: str, values: list[str], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

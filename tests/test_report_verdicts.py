@@ -125,7 +125,7 @@ def test_no_interval_of_the_table_leaves_0_to_100_percent(place: Path) -> None:
     tiny = make_store(place / "seven", test=7)
     certainty = assess(collect(make_runs(place / "seven-runs", tiny, networks=("vgg16",), dropouts=(0.0,), seeds=2)))
     ends = np.array([(one.low, one.high) for one in certainty.intervals.values()])
-    assert ends.min() == 0 or ends.max() == 1
+    assert ends.min() < 1e-3 or ends.max() > 1 - 1e-3, "or nothing here would have left it"
     assert ((ends >= 0) & (ends <= 1)).all()
 
 

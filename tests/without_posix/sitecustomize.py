@@ -15,7 +15,7 @@ SIGNALS = (
     "SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGUSR1 SIGUSR2 SIG_BLOCK SIG_SETMASK"
     " SIG_UNBLOCK alarm pause pthread_kill pthread_sigmask setitimer sigpending sigwait"
 )
-CALLS = "chown fork forkpty geteuid getpgid getpgrp getuid killpg lchown mkfifo nice setpgid setpgrp setsid statvfs"
+CALLS = "chown fork forkpty geteuid getpgid getpgrp getuid killpg lchown mkfifo nice setpgid setpgrp setsid"
 
 for name in MODULES:
     sys.modules[name] = None  # type: ignore[assignment]
