@@ -48,6 +48,10 @@ def folder_beside(path: Path) -> Iterator[Path]:
     try:
         room.mkdir()
         yield room
+    except OSError as error:
+        if error.filename is None or room.name in str(error.filename):
+            error.filename, error.filename2 = str(path), None  # users know nothing of the temporary folder
+        raise
     finally:
         _discard(room)
         _ours.discard(room.name)

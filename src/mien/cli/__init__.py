@@ -9,13 +9,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from mien.cli.screen import say
+from mien.cli.streams import in_sentences, open_streams
 from mien.errors import MienError
 from mien.shown import sentence
 from mien.version import __version__
@@ -55,6 +55,11 @@ class Verbs(TyperGroup):
             self.commands[cmd_name] = _command(cmd_name)
         return super().get_command(ctx, cmd_name)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb. What the system refuses is said here: Typer has its own way with a closed pipe."""
+        with in_sentences():
+            return super().invoke(ctx)
+
 
 def _command(verb: str) -> Any:
     module, _, name = VERBS[verb].partition(":")
@@ -87,15 +92,14 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of mien's own are one sentence on stderr and exit code 2.
 
-    SIGTERM counts as Ctrl-C, so that whatever is under way can clean up. File names that are no UTF-8 are printed with
-    their bytes escaped.
+    SIGTERM counts as Ctrl-C, so that whatever is under way can clean up.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is said by mien
     try:
-        code = app(args=arguments, standalone_mode=False)
+        open_streams()
+        with in_sentences():
+            code = app(args=arguments, standalone_mode=False)
     except MienError as error:
         say(str(error))
         sys.exit(2)

@@ -27,7 +27,7 @@ from mien.video import Video, open_video
 
 __all__ = ["predict"]
 
-SOME, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+SOME, INTERRUPTED = 1, 130
 """Exit codes: some inputs could not be used; Ctrl-C; the reader of the results went away."""
 NAMED = 5
 """Pictures without a face that are named; of more, their number."""
@@ -83,7 +83,7 @@ def predict(
     found = find_inputs(inputs, draw, passed_over)
     labels = predictor.bundle.card.labels
     drawings = Drawings(draw, found, labels) if draw else None
-    with _stdout_kept(), _stopping() as stopped:
+    with _stopping() as stopped:
         results: Results = Tables(top_k)
         if as_json:
             results = Json(predictor.bundle, predictor.detector.name, top_k)
@@ -236,18 +236,6 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _stdout_kept() -> Iterator[None]:
-    """Turn trouble with stdout into an exit code or a sentence, and let Python end without trying it again."""
-    try:
-        yield
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise typer.Exit(PIPE_CLOSED) from None
-        raise DataError(f"The results cannot be written ({error.strerror}).") from None
 
 
 def _exit(stopped: bool, failed: bool) -> None:

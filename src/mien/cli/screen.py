@@ -5,6 +5,7 @@ reading, or is taken for markup.
 """
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +20,8 @@ __all__ = ["json_text", "print_json", "say", "told"]
 def say(message: str) -> None:
     """A sentence on stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text.assemble(("mien: ", "bold red"), visible(message)))
+    with suppress(OSError):  # where stderr is full, the exit code says it still
+        console.print(Text.assemble(("mien: ", "bold red"), visible(message)))
 
 
 def told(text: object) -> str:

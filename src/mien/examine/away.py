@@ -148,12 +148,12 @@ def _test(run: Run, store: Store) -> None:
     if path.exists():
         kept = _load(path, run)
         if not kept.described:
-            _write(path, store, kept.logits, kept.copies)
+            _write(run, path, store, kept.logits, kept.copies)
         return
-    _write(path, store, *_predict(run, store, index))
+    _write(run, path, store, *_predict(run, store, index))
 
 
-def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None:
+def _write(run: Run, path: Path, store: Store, logits: Logits, copies: int | None) -> None:
     samples, rows = store.samples, logits.ids
     meta = store.meta
     facts = Facts(fingerprint=meta.sha256, corpus=meta.corpus, labels=meta.labels, crop=meta.crop, copies=copies)
@@ -161,7 +161,7 @@ def _write(path: Path, store: Store, logits: Logits, copies: int | None) -> None
     arrays |= {f"{GROUP}{name}": column[rows] for name, column in samples.groups.items()}
     votes = store.votes(rows)
     arrays[VOTES] = np.empty((len(rows), 0)) if votes is None else votes
-    with new_file(path) as temporary, temporary.open("wb") as file:
+    with run.writing(), new_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, store=np.array(json.dumps(asdict(facts))), **arrays)
 
 

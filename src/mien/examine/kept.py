@@ -24,9 +24,12 @@ __all__ = ["Replicate", "read_arrays", "spared", "whole_rows", "write_arrays"]
 Measured = TypeVar("Measured")
 
 
-def write_arrays(path: Path, suite: int, arrays: Mapping[str, Any]) -> None:
-    """Write `arrays` with the version of the measurement, `suite`."""
-    with new_file(path) as temporary, temporary.open("wb") as file:
+def write_arrays(run: Run, name: str, suite: int, arrays: Mapping[str, Any]) -> None:
+    """Write `arrays` as the file `name` of the run, with the version of the measurement, `suite`.
+
+    Raises `RunError` where the folder cannot be written.
+    """
+    with run.writing(), new_file(run.path / name) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, suite=np.array(suite), **arrays)
 
 

@@ -133,7 +133,7 @@ def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
 
 def save(run: Run, measured: Robustness) -> None:
     """Write `robustness.npz` into the run's folder."""
-    write_arrays(run.path / FILE, SUITE, {key: getattr(measured, key) for key in KEPT})
+    write_arrays(run, FILE, SUITE, {key: getattr(measured, key) for key in KEPT})
 
 
 def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict[str, dict[Replicate, Robustness]]:

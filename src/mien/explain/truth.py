@@ -246,4 +246,4 @@ def _only(part: Grounding, methods: tuple[str, ...]) -> Grounding:
 
 
 def _save(run: Run, found: Grounding) -> None:
-    write_arrays(run.path / FILE, SUITE, {key: getattr(found, key) for key in KEPT})
+    write_arrays(run, FILE, SUITE, {key: getattr(found, key) for key in KEPT})
