@@ -157,7 +157,6 @@ def test_a_model_that_comes_with_mien_is_opened_by_its_name(tmp_path: Path, monk
         Bundle.open("./ferplus")
 
 
-@pytest.mark.xfail(reason="the cards carry ids from before the settings had tables of their own", strict=True)
 @pytest.mark.parametrize(("model", "recipe"), [("default", "shipped"), ("small", "small")])
 def test_the_recipe_of_a_model_is_the_one_that_trained_it(model: str, recipe: str) -> None:
     """`ferplus` is older than the default of `train.micro_batch` that its run id stands on."""
