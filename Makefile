@@ -2,9 +2,11 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 BIN := .venv/bin
 READY := .venv/.ready
+LOWEST := .venv-lowest
+BASE_TESTS := package bundle modelfile cli_data predict drawn crop labels session audit
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check fix docs bench bench-train clean
+.PHONY: help demo test test-long test-lowest check fix docs bench bench-train clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -17,6 +19,9 @@ test: $(READY)  ## the tests that a change must pass
 
 test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long
+
+test-lowest: $(LOWEST)/.ready  ## those of the base install, without torch, on the lowest versions that are allowed
+	$(LOWEST)/bin/python -m pytest -o filterwarnings=default $(BASE_TESTS:%=tests/test_%.py)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
@@ -46,7 +51,7 @@ bench-train: $(READY)  ## time to accuracy, in hours: make bench-train DATA=STOR
 	$(BIN)/python benchmarks/accuracy.py --data $(DATA) $(BENCH)
 
 clean:  ## remove what make has made; stores and runs elsewhere stay
-	rm -rf .venv build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(LOWEST) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; mien needs Python 3.11 or newer" >&2; exit 1; }
@@ -55,3 +60,8 @@ $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $(READY)
+
+$(LOWEST)/.ready: constraints-lowest.txt pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . hypothesis onnx pytest
+	@touch $(LOWEST)/.ready

@@ -7,7 +7,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.labels import LabelSet
-from mien.runs import Run, resolve
+
+if TYPE_CHECKING:  # the base install, which some tests run on, has no runs
+    from mien.runs import Run
 
 SIZE = 16
 LABELS = LabelSet(("anger", "fear", "happiness"))
@@ -29,7 +31,7 @@ TINY: dict[str, Any] = {
     "train.micro_batch": 8,
     "optimizer.lr": 0.003,
 }
-"""Settings of a run that takes about a second."""
+"""NetworkSettings of a run that takes about a second."""
 
 Bars = Callable[..., Store]
 
@@ -75,8 +77,10 @@ def write_bars(
     return Store.open(path)
 
 
-def plan_run(folder: Path, store: Store, **changes: Any) -> Run:
+def plan_run(folder: Path, store: Store, **changes: Any) -> "Run":
     """A planned run of the tiny settings; `optimizer__lr=1.0` changes `optimizer.lr`."""
+    from mien.runs import Run, resolve
+
     settings = override(NetworkSettings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
     return Run.create(folder, resolve(settings, store), store, divide(store, settings.data))
 
@@ -100,7 +104,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     done: list[str] = []
 
-    def here(task: Callable[..., None], run: Run, report: Callable[..., None]) -> int:
+    def here(task: Callable[..., None], run: "Run", report: Callable[..., None]) -> int:
         done.append(f"{task.__name__} {run.settings.seed}")
         if task is local._measure:
             work.measure_prediction(run)
@@ -127,8 +131,7 @@ UNSETTLED = {
     "test_report_examined.py",
     "test_statistics.py",
 }
-"""Files with tests that still expect what one of several merged changes has changed. Their failures are shown as `x` and
-do not stop a build; each file leaves this list when its tests are mended, and the list goes when it is empty."""
+"""Files with tests that still expect what one of several merged changes has changed: a failure there stops no build."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
