@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def against_first(
 
 
 def mien_side(turns: Turns, task: Task) -> None:
-    """Train two epochs with mien: the first hands out its batches in turns, the second has one batch."""
+    """Train two epochs with mien: the first hands out batches for as long as it has turns, the second has one batch."""
     import torch
 
     from mien import train
@@ -130,8 +131,9 @@ def mien_side(turns: Turns, task: Task) -> None:
     options: dict[str, object] = {}
 
     def some(batches: Batches, number: int) -> Iterator[torch.Tensor]:
-        rows = whole(batches, number)
-        return iter([next(rows)]) if number else turns.over(rows, task.batch)
+        if number:
+            return iter([next(whole(batches, number))])
+        return turns.over(chain.from_iterable(whole(batches, again) for again in count()), task.batch)
 
     Batches.epoch = some  # type: ignore[method-assign]
     store = Store.open(task.store)

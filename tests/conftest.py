@@ -104,7 +104,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     done: list[str] = []
 
-    def here(task: Callable[..., None], run: "Run", report: Callable[..., None]) -> int:
+    def here(task: Callable[..., None], run: "Run", report: Callable[..., None], *_: object) -> int:
         done.append(f"{task.__name__} {run.settings.seed}")
         if task is local._measure:
             work.measure_prediction(run)
@@ -114,6 +114,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(work, "PREDICT_SECONDS", 0.01)
     monkeypatch.setattr(local, "_in_fresh_process", here)
+    monkeypatch.setattr(local, "waiting_now", lambda: "spinning")
     return done
 
 

@@ -28,6 +28,7 @@ Diary = list[tuple[str, Told]]
 def quick_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes from a server that has torch loaded, in place of those that load it each time."""
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: mortal.SERVER)
+    monkeypatch.setattr(local, "waiting_now", lambda: "spinning")
 
 
 def runs_of(folder: Path, store: Store, seeds: int = 2, **changes: Any) -> list[Run]:
@@ -94,7 +95,7 @@ def test_a_crash_while_measuring_leaves_the_run_finished(
 ) -> None:
     (run,) = runs_of(tmp_path, store, seeds=1)
     work.finish_run(run)
-    monkeypatch.setattr(local, "_in_fresh_process", lambda task, run, report: -signal.SIGKILL)
+    monkeypatch.setattr(local, "_in_fresh_process", lambda *_: -signal.SIGKILL)
     finish([run], lambda run, progress: None)
     assert run.finished
     assert run.record.costs.predict_batch == 0
@@ -216,9 +217,9 @@ def test_a_signal_that_comes_while_the_process_starts_reaches_it(
     (run,) = runs_of(tmp_path, store, seeds=1, train__epochs=2000)
     start = local._start
 
-    def struck(process: Any) -> None:
+    def struck(process: Any, besides: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        start(process)
+        start(process, besides)
 
     monkeypatch.setattr(local, "_start", struck)
     with pytest.raises(KeyboardInterrupt):
@@ -242,7 +243,7 @@ def test_a_process_starts_with_pages_to_keep_unless_somebody_chose(
         def start(self) -> None:
             seen.append(allocator())
 
-    local._start(cast(BaseProcess, Started()))
+    local._start(cast(BaseProcess, Started()), {})
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
     assert seen == [said or "keeps its pages"]
     assert dict(os.environ) == before

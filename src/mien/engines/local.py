@@ -11,17 +11,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+import psutil
+
 from ..errors import MienError, RunError
 from ..machine import keeping_pages
 from ..runs import Run
 from ..train import Progress
+from .neighbours import Neighbours, environment, waiting_now
 from .work import finish_run, measure_prediction
 
 if sys.platform == "win32":
@@ -38,6 +41,8 @@ Work = Callable[[Path, Connection, Connection], None]
 """What a process does with the run in a folder: it sends progress into one pipe, and gets orders from the other."""
 ATTEMPTS = 2
 """A crash may have been an accident, such as memory that another process held."""
+INTERRUPTED = 130
+"""The code that a process ends with which was told to stop, and has saved its run."""
 KILLED = 9
 """Number of the signal that a system without memory ends processes with."""
 
@@ -61,13 +66,23 @@ def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) 
 
 
 def _attempt(work: Work, run: Run, report: Report) -> None:
-    """Train a run; where its process crashes, go on from its checkpoint once."""
-    for attempt in range(1, ATTEMPTS + 1):
-        code = _in_fresh_process(work, run, report)
+    """Train a run. Where its process crashes, go on from its checkpoint once; where others need the machine, at once.
+
+    How threads wait for each other is read when a process starts, so another way of waiting takes another process.
+    """
+    crashes, waiting = 0, waiting_now()
+    while crashes < ATTEMPTS:
+        neighbours = Neighbours(waiting)
+        code = _in_fresh_process(work, run, report, neighbours)
         if not code:
             return
+        if code == INTERRUPTED:
+            report(run, neighbours.why)
+            waiting = neighbours.wanted
+            continue
+        crashes += 1
         cause = _crash(code)
-        if attempt < ATTEMPTS:
+        if crashes < ATTEMPTS:
             report(run, f"{cause} It is tried again.")
         run.update(status="crashed", reason=f"{cause} The same command tries it again.")
 
@@ -99,7 +114,7 @@ def _telling(sender: Connection) -> Callable[[Progress], None]:
 
 @contextmanager
 def _obeying(orders: Connection) -> Iterator[None]:
-    """Take each order of the engine, and its death, as a Ctrl-C. Leave with code 130 when interrupted.
+    """Take each order of the engine, and its death, as a Ctrl-C. Leave with `INTERRUPTED` when interrupted.
 
     The training loop saves the run before it lets itself be interrupted. A process group of its own, where the system
     has groups, keeps the terminal's signals away: the engine alone says when to stop.
@@ -110,7 +125,7 @@ def _obeying(orders: Connection) -> Iterator[None]:
         threading.Thread(target=_obey, args=(orders,), daemon=True).start()
         yield
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _obey(orders: Connection) -> None:
@@ -129,31 +144,42 @@ def _sentences(sender: Connection) -> Iterator[None]:
         sender.send(str(error))
 
 
-def _in_fresh_process(work: Work, run: Run, report: Report) -> int:
-    """Do `work` on `run` in a process of its own; returns the code that it ended with."""
+def _in_fresh_process(work: Work, run: Run, report: Report, neighbours: Neighbours | None = None) -> int:
+    """Do `work` on `run` in a process of its own; returns the code that it ended with.
+
+    `INTERRUPTED` is returned where `neighbours` asks for another process. Where the user did, `KeyboardInterrupt`.
+    """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     orders, order = context.Pipe(duplex=False)
     process = context.Process(target=work, args=(run.path, sender, orders), name=run.id)
+
+    def moved(run: Run, told: Told) -> None:
+        report(run, told)
+        with suppress(OSError, psutil.Error):  # it has ended already
+            if neighbours and isinstance(told, Progress) and neighbours.see(process.pid or 0, told.done):
+                order.send(True)
+
     with order, receiver, _passing_on(order) as stopped:
-        _start(process)
+        _start(process, environment(neighbours.waiting) if neighbours else {})
         sender.close()
         orders.close()
-        refusal = _listen(receiver, run, report)
+        refusal = _listen(receiver, run, moved)
         process.join()
-    if stopped or process.exitcode == 130:
+    asked = neighbours is not None and neighbours.wanted != neighbours.waiting
+    if stopped or (process.exitcode == INTERRUPTED and not asked):
         raise KeyboardInterrupt
     if refusal:
         raise RunError(refusal)
     return process.exitcode or 0
 
 
-def _start(process: BaseProcess) -> None:
-    """Start the process with an allocator that keeps its pages, and with SIGINT blocked.
+def _start(process: BaseProcess, besides: Mapping[str, str]) -> None:
+    """Start the process with an allocator that keeps its pages, with what else its environment has, and SIGINT blocked.
 
     While it loads its libraries it is still in the terminal's group.
     """
-    added = keeping_pages()
+    added = keeping_pages() | dict(besides)
     os.environ.update(added)
     try:
         with _deaf():

@@ -18,6 +18,7 @@ from ..models.cost import count
 from ..runs import Costs, Run
 from ..threads import restore_threads
 from ..train import Progress, means, predict_logits, selected_epoch, train
+from .neighbours import waiting_words
 
 __all__ = ["finish_run", "measure_prediction"]
 
@@ -118,6 +119,7 @@ def _environment(device: torch.device, settings: NetworkSettings, threads: tuple
         "machine": describe(),
         "device": str(device),
         "threads": threads[-1],
+        "waiting": waiting_words(),
         "allocator": allocator(),
         "training": means(settings),
     }
