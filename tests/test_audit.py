@@ -263,6 +263,20 @@ def test_findings_name_every_image_of_every_group(tmp_path: Path) -> None:
     assert rows[1]["across_splits"] == "yes"
 
 
+def test_a_source_that_is_a_formula_stays_a_text_in_the_table() -> None:
+    image = {"row": 0, "split": "test", "label": "anger", "subject": "@who", "source": "=1+1.png"}
+    group = {
+        "finding": 1,
+        "kind": "blank",
+        "across_splits": False,
+        "different_labels": False,
+        "reason": "shows nothing",
+    }
+    row = next(csv.DictReader(io.StringIO(findings_csv([{**group, "images": [image]}]))))
+    assert not row["source"].startswith("=")
+    assert not row["subject"].startswith("@")
+
+
 def test_the_summary_says_what_harms_and_what_to_type(tmp_path: Path) -> None:
     found = audit(planted(tmp_path / "s"))
     lines = {line.kind: line for line in summary(found)}

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..shown import csv_cell
 from .audit import Audit, Group
 from .store import Sample, Store
 
@@ -131,7 +132,8 @@ def findings_csv(found: Sequence[dict[str, Any]]) -> str:
     for one in found:
         group = {key: value for key, value in one.items() if key != "images"}
         group |= {key: "yes" if one[key] else "no" for key in ("across_splits", "different_labels")}
-        table.writerows({**group, **image} for image in one["images"])
+        lines = ({**group, **image} for image in one["images"])
+        table.writerows({key: csv_cell(value) for key, value in line.items()} for line in lines)
     return text.getvalue()
 
 
