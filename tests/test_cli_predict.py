@@ -724,3 +724,21 @@ def test_in_a_folder_too_the_content_counts_and_the_rest_is_named(
     assert "text.jpg: not a picture, expected PNG" in err
     assert "hidden pictures (1): in/.hidden.png" in err
     assert "files that are neither pictures nor videos (2): in/notes.md, in/pipe" in err
+
+
+def test_no_library_speaks_over_mien(tmp_path: Path) -> None:
+    """Pillow warns of EXIF that ends early, and logs what it cannot decode: pytest catches both, a process shows them."""
+    jpeg = cv2.imencode(".jpg", SCENE)[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
+    (tmp_path / "exif.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
+    whole = bytearray(cv2.imencode(".tif", GREY, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes())
+    at = whole.index(b"\x15\x01\x03\0\x01\0\0\0") + 8  # SamplesPerPixel
+    whole[at : at + 2] = b"\xff\0"
+    (tmp_path / "samples.tif").write_bytes(whole)
+    words = command(write_bundle(tmp_path / "tiny.onnx"), "exif.jpg", "samples.tif", "--faces", "none", "--json")
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert [each["source"] for each in json.loads(done.stdout)["results"]] == ["exif.jpg"]
+    first, second = done.stderr.splitlines()
+    assert first.startswith("mien: 1 of 2 inputs could not be used:")
+    assert "samples.tif: a truncated, damaged or unusual TIFF" in second

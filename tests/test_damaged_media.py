@@ -6,6 +6,7 @@ seed by hand: `python tests/test_damaged_media.py FOLDER KIND FIRST COUNT`.
 """
 
 import io
+import logging
 import os
 import struct
 import subprocess
@@ -109,6 +110,7 @@ def try_seeds(folder: Path, kind: str, first: int, count: int) -> None:
     """Read `count` damaged files of a kind; print the seed before each, and how long it took where that was long."""
     cv2.utils.logging.setLogLevel(0)
     warnings.simplefilter("ignore")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     whole = picture(kind) if kind in PICTURES else film(kind, folder)
     for seed in range(first, first + count):
         what, content = damaged_media(whole, np.random.default_rng([seed, len(kind), ord(kind[0])]))

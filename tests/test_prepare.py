@@ -395,9 +395,11 @@ def test_a_name_that_is_no_utf8_is_a_name(tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9")
     (root / "train/anger/train_0.png").rename(root / f"train/anger/{odd}.png")
     (root / f"train/anger/{odd}.jpg").write_bytes(b"hello")
+    (root / f"train/anger/{odd}.txt").write_bytes(b"hello")
     store = stored(root, "folder", tmp_path / "s", skip_bad=True)
     assert "train/anger/caf\\udce9.png" in named(store)
     assert "caf\\udce9.jpg" in (tmp_path / "s/skipped.csv").read_text("utf-8")
+    assert "caf\\udce9.txt" in store.meta.notes[-1]
 
 
 # what is passed over

@@ -7,6 +7,7 @@ temporary folder behind, which the next writer sweeps (`mien.temporary`).
 import errno
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ from typing import Any
 from .exchange import exchange
 from .temporary import OLD, folder_beside
 
-__all__ = ["move", "new_file", "new_folder", "write_bytes", "write_json", "write_text"]
+__all__ = ["json_text", "move", "new_file", "new_folder", "write_bytes", "write_json", "write_text"]
 
 ATTEMPTS = 50
 """Tries of `move`, a fiftieth of a second apart."""
+HALF_LETTERS = re.compile("[\ud800-\udfff]")
+"""What Python takes bytes of a file's name for that are no UTF-8."""
 
 
 @contextmanager
@@ -101,8 +104,18 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON; NaN is refused, so that any reader can open it."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write `content` as `json_text`."""
+    write_text(path, json_text(content, indent=2))
+
+
+def json_text(content: Any, indent: int) -> str:
+    """`content` as indented JSON that any reader can open.
+
+    NaN is refused. Bytes of names that are no UTF-8 become the letters of their escapes: as JSON's own escapes they
+    would be half letters, which strict readers refuse.
+    """
+    text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
+    return HALF_LETTERS.sub(lambda half: f"\\\\u{ord(half[0]):x}", text) + "\n"
 
 
 def _sync(path: Path) -> None:

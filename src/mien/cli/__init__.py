@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 done but for the listed failures, 2 an input or setting th
 130 interrupted (what was finished is kept, and the same command goes on from there).
 """
 
+import logging
 import signal
 import sys
 import warnings
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is said by mien
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         open_streams()
         with in_sentences():

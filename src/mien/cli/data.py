@@ -1,6 +1,5 @@
 """`mien data`: a corpus becomes a store (prepare, draw), a store is looked through (info, audit), a store is taught."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mien.atomic import write_text
+from mien.atomic import json_text, write_text
 from mien.bundle import Bundle
 from mien.cli.extras import Json
 from mien.cli.screen import print_json, told
@@ -164,7 +163,7 @@ def _write_audit(store: Store, found: Audit, folder: Path, page: Path, *, faces:
         if page == folder / "audit.html":
             folder.mkdir(exist_ok=True)
         write_text(folder / "findings.csv", findings_csv(listed))
-        write_text(folder / "findings.json", json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / "findings.json", json_text(facts, indent=1))
         write_text(page, gallery_page(store, found, faces=faces))
     except OSError as error:
         raise DataError(f"The findings {folder} cannot be written ({error.strerror}). Pass another --out.") from None

@@ -12,13 +12,12 @@ In: a `Comparison`, of any number of finished runs, so that a long grid shows it
 jinja2, scipy and statsmodels come with `mien[report]` and `mien[train]`. They are imported when a report is made.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..atomic import write_bytes, write_text
+from ..atomic import json_text, write_bytes, write_text
 from ..compare import Comparison
 from ..errors import MissingExtra
 
@@ -68,7 +67,7 @@ def write_report(
         ("table-narrow.tex", as_narrow_latex(table)),
         ("table.md", as_markdown(table)),
         ("table.csv", tables.as_csv(table)),
-        ("report.json", json.dumps(as_dict(found), indent=1, ensure_ascii=False, allow_nan=False) + "\n"),
+        ("report.json", json_text(as_dict(found), indent=1)),
     ):
         write_text(out / name, content)
     _write_sections(sections, out)
@@ -103,7 +102,7 @@ def write_evaluation(found: "Judged", out: Path, *, faces: bool = True, command:
     sections, table = evaluated_page.sections(found, faces=faces), evaluated.main_table(found)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     facts = evaluated.as_facts(found)
-    write_text(out / "evaluation.json", json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(out / "evaluation.json", json_text(facts, indent=1))
     write_text(out / "predictions.csv", evaluated.predictions(found))
     _write(out / "tables" / f"{table.name}.csv", table.as_csv())
     _write_sections(sections, out)
