@@ -31,8 +31,7 @@ from measure import Side, Turns, conditions, publish, spread, table
 from torch import nn
 from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, mien_side
 
-from mien import train
-from mien.checkpoint import State
+from mien import optimise, train
 from mien.config import NetworkSettings, override, read_recipe
 from mien.machine import keeping_pages
 from mien.models import Network, build
@@ -56,13 +55,13 @@ def _nchw() -> None:
 
 
 def _plain_optimizer() -> None:
-    train._fuses = lambda _options: False
+    optimise.fuses = lambda _settings: False
 
 
 def _foreach_optimizer() -> None:
     """All weights in one call for each operation, in place of one call for all."""
     _plain_optimizer()
-    made = train._optimizer
+    made = train.build_optimizer
 
     def foreach(*arguments: Any) -> torch.optim.Optimizer:
         optimizer = made(*arguments)
@@ -70,7 +69,7 @@ def _foreach_optimizer() -> None:
             group["foreach"] = True
         return optimizer
 
-    train._optimizer = foreach
+    train.build_optimizer = foreach
 
 
 def _compiled() -> None:
@@ -90,16 +89,16 @@ def _kept_gradients() -> None:
     torch.optim.Optimizer.zero_grad = lambda self, set_to_none=True: give_back(self, False)  # type: ignore[method-assign]
 
 
-def _average_in_turn(state: State, decay: float) -> None:
-    for name, tensor in state.network.state_dict().items():
+def _average_in_turn(averaged: Mapping[str, torch.Tensor], network: nn.Module, decay: float) -> None:
+    for name, tensor in network.state_dict().items():
         if decay and tensor.is_floating_point():
-            state.average[name].lerp_(tensor, 1 - decay)
+            averaged[name].lerp_(tensor, 1 - decay)
         elif decay:
-            state.average[name].copy_(tensor)
+            averaged[name].copy_(tensor)
 
 
 def _averages_in_turn() -> None:
-    train._average = _average_in_turn
+    train.average = _average_in_turn
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,8 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
-    assert names == {"training", "family", "prediction", "first_use", "growth", "accuracy", "memory", "loop", "shapes"}
+    expected = "training family prediction first_use growth accuracy memory loop shapes contention"
+    assert names == set(expected.split())
     assert names == set(re.findall(r"<!-- table: (\w+) -->", page))
 
 
@@ -198,7 +199,7 @@ def test_the_convolutions_alone_are_all_of_them(task: Any) -> None:
 def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from mien import train
+    from mien import optimise, train
     from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.models import Network
@@ -207,8 +208,9 @@ def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, mon
     loop = script("loop")
     settings = resolve(override(NetworkSettings(), task.settings | {"optimizer.ema": 0.9}), store)
     part = divide(store, settings.data).train
-    for name in ("placed", "_fuses", "_average", "_optimizer"):
+    for name in ("placed", "average", "build_optimizer"):
         monkeypatch.setattr(train, name, getattr(train, name))
+    monkeypatch.setattr(optimise, "fuses", optimise.fuses)
     monkeypatch.setattr(Network, "pixels", Network.pixels)
     monkeypatch.setattr(torch.optim.Optimizer, "zero_grad", torch.optim.Optimizer.zero_grad)
 
@@ -222,7 +224,7 @@ def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, mon
             change.make()
     network = built()
     assert network.features(network.pixels(faces)).is_contiguous()
-    optimizer = train._optimizer(network, settings.train)
+    optimizer = train.build_optimizer(network, settings)
     assert {(group["fused"], group["foreach"]) for group in optimizer.param_groups} == {(False, True)}
     network(faces).sum().backward()
     optimizer.zero_grad(set_to_none=True)
@@ -233,19 +235,18 @@ def test_averages_in_turn_are_those_of_the_loop() -> None:
     import torch
     from torch import nn
 
-    from mien import train
+    from mien import optimise
 
     loop = script("loop")
     network = nn.BatchNorm2d(3)
     network(torch.randn(4, 3, 2, 2))
     start = {name: torch.ones_like(tensor) for name, tensor in network.state_dict().items()}
-    states = [SimpleNamespace(network=network, average={n: t.clone() for n, t in start.items()}) for _ in range(2)]
-    train._average(states[0], 0.9)  # type: ignore[arg-type]
-    loop._average_in_turn(states[1], 0.9)
-    assert states[0].average.keys() == states[1].average.keys()
-    for name, tensor in states[0].average.items():
-        torch.testing.assert_close(tensor, states[1].average[name])
-    assert not torch.equal(states[0].average["running_mean"], start["running_mean"])
+    together, in_turn = ({name: tensor.clone() for name, tensor in start.items()} for _ in range(2))
+    optimise.average(together, network, 0.9)
+    loop._average_in_turn(in_turn, network, 0.9)
+    for name in start:
+        torch.testing.assert_close(together[name], in_turn[name])
+    assert not torch.equal(together["running_mean"], start["running_mean"])
 
 
 def test_shapes_do_as_much_arithmetic_as_the_one_they_stand_beside() -> None:
