@@ -727,7 +727,7 @@ def test_in_a_folder_too_the_content_counts_and_the_rest_is_named(
 
 
 def test_no_library_speaks_over_mien(tmp_path: Path) -> None:
-    """Pillow warns of EXIF that ends early, and logs what it cannot decode: pytest catches both, a process shows them."""
+    """Pillow warns of EXIF that ends early, and logs what it cannot decode. A process of its own shows both."""
     jpeg = cv2.imencode(".jpg", SCENE)[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
     (tmp_path / "exif.jpg").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
