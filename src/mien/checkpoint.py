@@ -8,9 +8,12 @@ may not come to the same epoch again where its arithmetic does not repeat, as on
 """
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from errno import EIO
 from pathlib import Path
 
 import torch
@@ -93,7 +96,13 @@ def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: M
             save_file(whole, temporary, dict(metadata))
             shutil.copymode(run.path / "config.toml", temporary)  # it would be its owner's alone
         except SafetensorError as error:
-            raise OSError(str(error)) from None
+            raise _as_os_error(error) from None
+
+
+def _as_os_error(error: SafetensorError) -> OSError:
+    """What the library's text says of the system's error, such as "No space left on device (os error 28)"."""
+    number = re.search(r"os error (\d+)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(EIO, str(error))
 
 
 def load_weights(run: Run, network: Network, path: Path | None = None) -> None:

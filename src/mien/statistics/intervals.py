@@ -139,7 +139,8 @@ class Spread:
         p = self.mean
         if not 0 < p < 1:
             low, high = (float(end) for end in wilson(p * self.n_units, self.n_units, level))
-            return Interval(low=low, high=high, level=level, method=f"Wilson, {self.n_units} units")
+            method = f"Wilson, {self.n_units} units"
+            return Interval(low=min(low, p), high=max(high, p), level=level, method=method)  # ends are off by 1e-17
         t = float(stats.t.ppf((1 + level) / 2, self.df)) if self.variance else 0.0
         ends = special.logit(p) + np.array([-1, 1]) * t * math.sqrt(self.variance) / (p * (1 - p))
         low, high = special.expit(ends).tolist()
