@@ -93,7 +93,7 @@ def write_noise(path: Path, count: int) -> None:
         for split, number in (("train", count), ("valid", 70), ("test", 70)):
             for i in range(number):
                 face = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
-                writer.add(face, Sample(label=i % 7, split=split, source=f"{split}/{i}"))
+                writer.add(Sample(label=i % 7, split=split, source=f"{split}/{i}"), face=face)
         writer.finish(corpus="noise", licence="made for a benchmark")
 
 

@@ -27,7 +27,7 @@ def write_noise(path: Path, channels: int) -> None:
     with create_store(path, SEVEN, CropSpec(size=SIDE, channels=channels)) as writer:
         for i in range(COUNT):
             split = "test" if i % 8 == 0 else "train"
-            writer.add(images[i % 512], Sample(label=i % 7, split=split, source=f"noise:{i}"))
+            writer.add(Sample(label=i % 7, split=split, source=f"noise:{i}"), face=images[i % 512])
         writer.finish(corpus="noise", licence="none")
 
 
@@ -51,7 +51,7 @@ def main() -> None:
             again = seconds(lambda path=path: Store.open(path))
             opened = Store.open(path)
             samples = seconds(lambda opened=opened: opened.samples)
-            size = (path / "images.npy").stat().st_size / 1e6
+            size = (path / "planes" / "face.npy").stat().st_size / 1e6
             print(
                 f"{size:.0f} MB: first {1e3 * min(first):.0f} to {1e3 * max(first):.0f} ms, "
                 f"again {1e3 * again:.1f} ms, samples {1e3 * samples:.0f} ms"

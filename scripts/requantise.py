@@ -26,6 +26,7 @@ from mien.data.store import Store
 from mien.evaluate import open_for
 from mien.export import calibration_faces, judged, measured_int8
 from mien.models import Network
+from mien.planes import FACE
 from mien.runs import Logits
 from mien.to_onnx import onnx_bytes, quantise
 from mien.train import build_network
@@ -96,7 +97,7 @@ def requantised(old: Bundle, network: Network, fold: Fold) -> bytes:
 
 
 def _judged_by(logits: Any, part: Part) -> Logits:
-    return Logits.of(part, logits(part.images()))
+    return Logits.of(part, logits(part.read()[FACE]))
 
 
 def _float_figures(old: Bundle) -> dict[str, Any]:

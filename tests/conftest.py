@@ -72,7 +72,7 @@ def write_bars(
                 sample = Sample(
                     label=i % 3, split=split, source=f"{split}/{i}", subject=subject, soft=distribution, groups=groups
                 )
-                writer.add(image, sample)
+                writer.add(sample, face=image)
         writer.finish(corpus="bars", licence="made for tests")
     return Store.open(path)
 

@@ -68,7 +68,8 @@ def reseal(store: Path) -> None:
     """Let a store's `meta.json` vouch for the files as they are now, as somebody with intent would."""
     path = store / "meta.json"
     fields = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(fields | {"sha256": _fingerprint(store)}), encoding="utf-8")
+    planes = [file.stem for file in (store / "planes").iterdir()]
+    path.write_text(json.dumps(fields | {"sha256": _fingerprint(store, planes)}), encoding="utf-8")
 
 
 def damaged_bytes(content: bytes, rng: Rng) -> Damage:

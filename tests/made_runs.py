@@ -38,7 +38,7 @@ def make_store(
         for split, count in sizes.items():
             for i in range(count):
                 image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
-                writer.add(image, Sample(label=i % len(labels), split=split, source=f"{split}/{i}.png"))
+                writer.add(Sample(label=i % len(labels), split=split, source=f"{split}/{i}.png"), face=image)
         writer.finish(corpus=corpus, licence="made for tests")
     return Store.open(path)
 

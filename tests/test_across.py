@@ -43,7 +43,7 @@ def foreign(path: Path, names: tuple[str, ...], *, size: int = 24, channels: int
     with create_store(path, LabelSet(names), CropSpec(size=size, channels=channels, margin=0.1)) as writer:
         for i in range(90):
             image = draw.integers(0, 256, (size, size, channels), dtype=np.uint8)
-            writer.add(image, Sample(label=i % len(names), split=split if i > 8 else "train", source=f"{i}.png"))
+            writer.add(Sample(label=i % len(names), split=split if i > 8 else "train", source=f"{i}.png"), face=image)
         writer.finish(corpus="other", licence="made for tests")
     return Store.open(path)
 
@@ -108,7 +108,7 @@ def test_copies_of_training_pictures_are_counted(tmp_path: Path) -> None:
     shown = [*home.images[trained], *home.images[tested], *(255 - home.images[trained])]
     with create_store(tmp_path / "copied", home.labels, home.meta.crop) as writer:
         for row, image in enumerate(shown):
-            writer.add(image, Sample(label=row % 7, split="test", source=str(row)))
+            writer.add(Sample(label=row % 7, split="test", source=str(row)), face=image)
         writer.finish(corpus="made", licence="made for tests")
     copied = Store.open(tmp_path / "copied")
     matrix = across(runs, [copied, home], rng())

@@ -52,7 +52,7 @@ def voted_store(path: Path) -> Store:
         for i in range(120):
             votes = rng.multinomial(10, 0.1 + 0.6 * np.eye(4)[i % 4]) / 10
             sample = Sample(label=i % 4, split="test", source=str(i), soft=tuple(votes.tolist()))
-            writer.add(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8), sample)
+            writer.add(sample, face=rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
         writer.finish(corpus="voted", licence="made for tests")
     return Store.open(path)
 

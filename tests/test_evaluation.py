@@ -144,7 +144,7 @@ def test_damage_is_the_suite_on_the_same_faces_for_all(models: dict[str, Bundle]
     assert first.mce.value == pytest.approx(1)
     faces = evaluation.rows[0].answers
     picked = stratified_faces(faces.labels, 21)
-    shifted = corrupt("shift", store.read(faces.ids[picked]), 3)
+    shifted = corrupt("shift", store.read(faces.ids[picked])["face"], 3)
     answers = models["b.onnx"].logits(fitted(shifted, models["b.onnx"].crop)).argmax(axis=1)
     kind = first.corruptions.index("shift")
     assert second.accuracy[kind][2].value == pytest.approx((answers == faces.labels[picked]).mean())
@@ -155,7 +155,7 @@ def other_labels(path: Path, names: Sequence[str], *, split: str = "test") -> St
     with create_store(path, LabelSet(tuple(names)), CropSpec(size=24, channels=3, margin=0.1)) as writer:
         for i in range(60):
             image = draw.integers(0, 256, (24, 24, 3), dtype=np.uint8)
-            writer.add(image, Sample(label=i % len(names), split=split, source=f"{i}.png"))
+            writer.add(Sample(label=i % len(names), split=split, source=f"{i}.png"), face=image)
         writer.finish(corpus="other", licence="made for tests")
     return Store.open(path)
 

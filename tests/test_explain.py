@@ -276,10 +276,9 @@ def test_the_truth_is_what_the_own_expression_moved(drawn: Store) -> None:
     names = np.array(drawn.meta.labels)[drawn.samples.label]
     assert not truth[names == "neutral"].any()
     assert truth[names != "neutral"].any(axis=(1, 2)).all()
-    assert drawn.au_masks is not None
     happy = np.flatnonzero(names == "happiness")
     smile = sum(1 << AUS.index(unit) for unit in PROTOTYPES["happiness"])
-    np.testing.assert_array_equal(truth[happy], (drawn.au_masks[happy] & np.uint16(smile)) != 0)
+    np.testing.assert_array_equal(truth[happy], (drawn.array("moved")[happy] & np.uint16(smile)) != 0)
 
 
 def test_fixed_maps_do_not_look_at_the_faces_they_judge(drawn: Store) -> None:

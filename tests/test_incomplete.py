@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     with create_store(path, SEVEN, CropSpec(size=48, channels=3)) as writer:
         for i in range(105):
             image = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
-            writer.add(image, Sample(label=i % 7, split="train", source=f"{i}.png", subject=f"s{i // 21}"))
+            writer.add(Sample(label=i % 7, split="train", source=f"{i}.png", subject=f"s{i // 21}"), face=image)
         writer.finish(corpus="people", licence="For tests")
     return Store.open(path)
 

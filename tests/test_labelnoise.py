@@ -314,7 +314,7 @@ def test_a_report_over_a_tiny_class_is_made_without_a_warning(
             for label, count in enumerate(counts):
                 for i in range(count):
                     image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-                    writer.add(image, Sample(label=label, split=split, source=f"{split}/{label}/{i}"))
+                    writer.add(Sample(label=label, split=split, source=f"{split}/{label}/{i}"), face=image)
         writer.finish(corpus="tiny", licence="made for tests")
     store, runs = Store.open(tmp_path / "store"), []
     for fold in range(3 if protocol == "kfold" else 1):

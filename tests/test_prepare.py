@@ -298,8 +298,7 @@ def test_drawn_store(tmp_path: Path) -> None:
     meta = draw_store(tmp_path / "s", count=40, size=32, seed=3)
     store = Store.open(tmp_path / "s")
     assert (meta.corpus, meta.count, meta.crop.size) == ("drawn", 40, 32)
-    assert store.au_masks is not None
-    assert store.au_masks.shape == (40, 32, 32)
+    assert store.array("moved").shape == (40, 32, 32)
     assert 12 in store.samples.aus
     assert set(store.samples.groups) >= {"skin", "glasses"}
     assert draw_store(tmp_path / "t", count=40, size=32, seed=3).sha256 == meta.sha256
@@ -330,7 +329,7 @@ def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: si
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        files = list(tmp_path.glob(".s.partial-*/s/images.npy"))
+        files = list(tmp_path.glob(".s.partial-*/s/planes/face.npy"))
         if files and files[0].stat().st_size > 100_000:
             break
         time.sleep(0.005)

@@ -57,7 +57,7 @@ def people_store(path: Path, *, size: int = 16, test: int = 280, corpus: str = "
                         "glasses": ("no", "yes")[i // 14 % 2],
                     },
                 )
-                writer.add(rng.integers(0, 256, (size, size, 3), dtype=np.uint8), sample)
+                writer.add(sample, face=rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
         writer.finish(corpus=corpus, licence="made for tests")
     return Store.open(path)
 
@@ -341,7 +341,7 @@ def travelled(place: Path) -> Comparison:
             for i in range(60):
                 copied = name == "all" and i < 5
                 image = home.images[i] if copied else rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-                writer.add(np.array(image), Sample(label=i % len(labels), split="test", source=f"{i}"))
+                writer.add(Sample(label=i % len(labels), split="test", source=f"{i}"), face=np.array(image))
             writer.finish(corpus=name, licence="made for tests")
         stores.append(Store.open(place / name))
     across(runs, stores, np.random.default_rng(0))
@@ -350,7 +350,7 @@ def travelled(place: Path) -> Comparison:
 
 def test_the_matrix_is_shown_without_the_stores(place: Path, travelled: Comparison) -> None:
     for name in ("few", "all"):
-        (place / name / "images.npy").rename(place / name / "gone")
+        (place / name / "planes/face.npy").rename(place / name / "gone")
     section = sections(travelled)["across"]
     lines = table(section, "across").rows
     assert len(lines) == 3 * 3

@@ -83,7 +83,7 @@ def store(place: Path) -> Store:
         for i in range(210):
             image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             split = "test" if i >= 140 else "train"
-            writer.add(image, Sample(label=i % 7, split=split, source=f"{i}.png", subject=f"s{i // 14}"))
+            writer.add(Sample(label=i % 7, split=split, source=f"{i}.png", subject=f"s{i // 14}"), face=image)
         writer.finish(corpus="people", licence="For tests", notes=("Dropped 351 leaks (see dropped.csv)",), skipped=4)
     return Store.open(place / "store")
 
@@ -290,7 +290,7 @@ def soft(place: Path) -> Store:
             votes[i % 7] = 0.7
             split = "test" if i >= 140 else "train"
             sample = Sample(label=i % 7, split=split, source=f"{i}.png", subject=f"s{i // 14}", soft=tuple(votes))
-            writer.add(image, sample)
+            writer.add(sample, face=image)
         writer.finish(corpus="people", licence="For tests")
     return Store.open(place / "soft")
 

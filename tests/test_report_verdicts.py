@@ -62,7 +62,7 @@ def people(path: Path) -> Store:
         for i in range(140):
             image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             sample = Sample(label=i % 7, split="train", source=f"{i}.png", subject=f"s{i // 14}")
-            writer.add(image, sample)
+            writer.add(sample, face=image)
         writer.finish(corpus="people", licence="made for tests")
     return Store.open(path)
 

@@ -26,7 +26,7 @@ def write(path: Path, rows: Sequence[tuple[int, str, int, str]]) -> Store:
     with create_store(path, LABELS, CropSpec(size=SIZE)) as writer:
         for i, (label, subject, picture, split) in enumerate(rows):
             image = np.random.default_rng(picture).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-            writer.add(image, Sample(label=label, split=split, source=str(i), subject=subject))
+            writer.add(Sample(label=label, split=split, source=str(i), subject=subject), face=image)
         writer.finish(corpus="made", licence="made for tests")
     return Store.open(path)
 
@@ -49,7 +49,7 @@ def parts(fold: Fold) -> list[Part]:
 
 
 def pictures(part: Part) -> set[bytes]:
-    return {image.tobytes() for image in part.images()}
+    return {image.tobytes() for image in part.read()["face"]}
 
 
 def folds(store: Store, **settings: Any) -> list[Fold]:
@@ -62,7 +62,7 @@ def test_holdout_keeps_the_corpus_splits(store: Store) -> None:
     for part, split in zip(parts(fold), ("train", "valid", "test"), strict=True):
         assert np.array_equal(part.rows, store.rows(split))
         assert np.array_equal(part.labels, store.samples.label[part.rows])
-        assert np.array_equal(part.images(), store.images[part.rows])
+        assert np.array_equal(part.read()["face"], store.images[part.rows])
     assert fold_count(store, DataSettings()) == 1
 
 

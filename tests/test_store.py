@@ -14,6 +14,7 @@ from damage import reseal
 from mien.cli import main
 from mien.crop import CropSpec
 from mien.data import store as module
+from mien.data.drawn import moved_plane
 from mien.data.store import Meta, Sample, Store, create_store
 from mien.engines.work import finish_run
 from mien.errors import DataError
@@ -40,9 +41,9 @@ def sample(i: int, **changes: object) -> Sample:
 
 
 def write(path: Path, count: int = 6, *, replace: bool = False) -> Meta:
-    with create_store(path, SEVEN, SPEC, replace=replace) as writer:
+    with create_store(path, SEVEN, SPEC, planes=[moved_plane(8)], replace=replace) as writer:
         for i in range(count):
-            writer.add(image(i), sample(i), np.full((8, 8), i, np.uint16))
+            writer.add(sample(i), face=image(i), moved=np.full((8, 8), i, np.uint16))
         return writer.finish(corpus="made", licence="none", notes=("a note",), skipped=1, skipped_examples=("x: y",))
 
 
@@ -60,8 +61,7 @@ def test_round_trip(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.soft.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(found.aus[12], np.arange(6) / 10, atol=1e-6)
     assert found.groups["skin"].tolist() == [str(i) for i in range(6)]
-    assert store.au_masks is not None
-    assert store.au_masks[:, 0, 0].tolist() == list(range(6))
+    assert store.array("moved")[:, 0, 0].tolist() == list(range(6))
     assert store.rows("valid").tolist() == [1, 4]
 
 
@@ -72,7 +72,8 @@ def test_streams_agree_with_the_arrays(tmp_path: Path) -> None:
     last = len(store) - 1
     for rows in ([], [0], [last], [0, 1, 2], [1, 3, 4, last], [last, 0, 2, 1, 1]):
         index = np.array(rows, dtype=np.int64)
-        np.testing.assert_array_equal(store.read(index), store.images[index])
+        np.testing.assert_array_equal(store.read(index)["face"], store.images[index])
+        np.testing.assert_array_equal(store.read(index, ["moved"])["moved"], store.array("moved")[index])
     streamed = list(store.iter_samples())
     assert [s.source for s in streamed] == store.samples.source.tolist()
     assert streamed[3].groups == {"skin": "3"}
@@ -88,7 +89,7 @@ def test_the_same_samples_give_the_same_fingerprint_and_others_do_not(tmp_path: 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     def interrupted() -> None:
         with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
-            writer.add(image(0), sample(0))
+            writer.add(sample(0), face=image(0))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +99,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_unfinished_store_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not finished"), create_store(tmp_path / "s", SEVEN, SPEC) as writer:
-        writer.add(image(0), sample(0))
+        writer.add(sample(0), face=image(0))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,16 +136,16 @@ def test_force_does_not_remove_a_folder_that_is_no_store(tmp_path: Path) -> None
 )
 def test_a_wrong_sample_is_refused(tmp_path: Path, wrong: dict[str, object], error: type[Exception], says: str) -> None:
     with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
-        writer.add(image(0), sample(0))
+        writer.add(sample(0), face=image(0))
         with pytest.raises(error, match=says):
-            writer.add(image(1), sample(1, **wrong))
+            writer.add(sample(1, **wrong), face=image(1))
         writer.finish(corpus="made", licence="none")
     assert len(Store.open(tmp_path / "s")) == 1
 
 
 def test_a_crop_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected uint8 \(8, 8, 3\)"), create_store(tmp_path / "s", SEVEN, SPEC) as w:
-        w.add(np.zeros((9, 9, 3), np.uint8), sample(0))
+        w.add(sample(0), face=np.zeros((9, 9, 3), np.uint8))
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
@@ -162,20 +163,20 @@ def test_damage_is_told(tmp_path: Path) -> None:
     path = damaged("count")
     fields = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps(fields | {"count": 7}))
-    with pytest.raises(DataError, match=r"images\.npy is damaged \(.*expected uint8 \(7, "):
+    with pytest.raises(DataError, match=r"face\.npy is damaged \(.*expected uint8 \(7, "):
         Store.open(path)
     path = damaged("cut")
-    data = (path / "images.npy").read_bytes()
-    (path / "images.npy").write_bytes(data[:-9])
-    with pytest.raises(DataError, match=r"images\.npy is damaged"):
+    data = (path / "planes/face.npy").read_bytes()
+    (path / "planes/face.npy").write_bytes(data[:-9])
+    with pytest.raises(DataError, match=r"face\.npy is damaged"):
         Store.open(path)
     opened = Store.open(damaged("cut later"))
-    (opened.path / "images.npy").write_bytes(data[:-9])
-    with pytest.raises(DataError, match=r"images\.npy is damaged \(it ends too early"):
+    (opened.path / "planes/face.npy").write_bytes(data[:-9])
+    with pytest.raises(DataError, match=r"face\.npy is damaged \(it ends too early"):
         opened.read(np.arange(6))
     path = damaged("empty")
-    (path / "images.npy").write_bytes(b"")
-    with pytest.raises(DataError, match=r"images\.npy is damaged"):
+    (path / "planes/face.npy").write_bytes(b"")
+    with pytest.raises(DataError, match=r"face\.npy is damaged"):
         Store.open(path)
     path = damaged("rows")
     (path / "samples.csv").write_text((path / "samples.csv").read_text().replace("label,", "lable,", 1))
@@ -192,8 +193,8 @@ def test_damage_is_told(tmp_path: Path) -> None:
     ("gone", "read"),
     [
         ("samples.csv", lambda store: list(store.iter_samples())),
-        ("images.npy", lambda store: list(store.iter_images())),
-        ("images.npy", lambda store: store.read(np.arange(2))),
+        ("planes/face.npy", lambda store: list(store.iter_images())),
+        ("planes/face.npy", lambda store: store.read(np.arange(2))),
     ],
 )
 def test_what_cannot_be_read_is_not_said_to_be_unwritable(
@@ -213,10 +214,10 @@ def test_what_cannot_be_read_is_not_said_to_be_unwritable(
 def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> None:
     write(tmp_path / "s")
     store = Store.open(tmp_path / "s")
-    assert len(store.read(np.arange(2))) == 2
+    assert len(store.read(np.arange(2))["face"]) == 2
     with create_store(tmp_path / "s", SEVEN, SPEC, replace=True) as writer:
         for i in range(6):
-            writer.add(image(i + 1), sample(i))
+            writer.add(sample(i), face=image(i + 1))
         writer.finish(corpus="made", licence="none")
     with pytest.raises(DataError, match="was replaced while it was in use"):
         store.read(np.arange(2))
@@ -235,7 +236,7 @@ def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> N
 def test_rows_that_do_not_fit_are_told(tmp_path: Path, change: Callable[[list[str]], list[str]], says: str) -> None:
     with create_store(tmp_path / "s", SEVEN, SPEC) as writer:
         for i in range(6):
-            writer.add(image(i), sample(i, source=f"{i}.png"))
+            writer.add(sample(i, source=f"{i}.png"), face=image(i))
         writer.finish(corpus="made", licence="none")
     path = tmp_path / "s" / "samples.csv"
     path.write_text("\n".join([*change(path.read_text().splitlines()), ""]))
@@ -257,7 +258,7 @@ def turned(path: Path) -> None:
 
 def blanked(path: Path) -> None:
     """Some pixels set to 0, at the same size and with the same time of writing."""
-    images, times = path / "images.npy", (path / "images.npy").stat()
+    images, times = path / "planes/face.npy", (path / "planes/face.npy").stat()
     content = bytearray(images.read_bytes())
     content[5000:9000] = bytes(4000)
     with images.open("r+b") as file:
@@ -285,7 +286,7 @@ def test_a_store_that_was_changed_is_refused_by_every_command(
         assert end.value.code == 2
         said = capfd.readouterr()
         assert said.out == ""
-        assert said.err.startswith(f"mien: {store.path} has changed since it was made: images.npy and samples.csv")
+        assert said.err.startswith(f"mien: {store.path} has changed since it was made: its planes and samples.csv")
         assert said.err.endswith("Restore the files, or prepare the store again.\n")
         assert said.err.count("\n") == 1
     assert not (tmp_path / "new").exists()
@@ -343,4 +344,4 @@ def test_what_a_table_may_not_hold_is_not_written(tmp_path: Path) -> None:
         ({"aus": {1: float("inf")}}, "not a finite number"),
     ):
         with pytest.raises(DataError, match=says), create_store(tmp_path / "s", SEVEN, SPEC) as writer:
-            writer.add(image(0), sample(0, **changes))
+            writer.add(sample(0, **changes), face=image(0))

@@ -13,6 +13,7 @@ from mien.bundle import Bundle
 from mien.cli import main
 from mien.config import DataSettings, LossSettings, NetworkSettings
 from mien.crop import CropSpec
+from mien.data.drawn import moved_plane
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.data.teach import teach
@@ -34,13 +35,13 @@ def teachers_of(store: Store, folder: Path, names: str = "ab") -> list[Bundle]:
 
 def write_votes(path: Path) -> Store:
     """Bars that two annotators of three agree on, with a mask each."""
-    with create_store(path, LABELS, CropSpec(size=SIZE)) as writer:
+    with create_store(path, LABELS, CropSpec(size=SIZE), planes=[moved_plane(SIZE)]) as writer:
         for i in range(60):
             soft = tuple((np.eye(3)[i % 3] * 2 + np.eye(3)[(i + 1) % 3]) / 3)
             split = "train" if i < 30 else "test"
             image = np.full((SIZE, SIZE, 3), i, np.uint8)
             mask = np.full((SIZE, SIZE), i, np.uint16)
-            writer.add(image, Sample(label=i % 3, split=split, source=str(i), soft=soft), mask)
+            writer.add(Sample(label=i % 3, split=split, source=str(i), soft=soft), face=image, moved=mask)
         writer.finish(corpus="votes", licence="made for tests")
     return Store.open(path)
 
@@ -58,7 +59,7 @@ def test_training_faces_carry_the_mean_of_their_teachers(plain: Store, tmp_path:
     teachers = teachers_of(plain, tmp_path)
     teach(plain, teachers, 0.25, tmp_path / "taught")
     taught, train = Store.open(tmp_path / "taught"), plain.rows("train")
-    said = (teachers[0].probs(plain.read(train)) + teachers[1].probs(plain.read(train))) / 2
+    said = (teachers[0].probs(plain.read(train)["face"]) + teachers[1].probs(plain.read(train)["face"])) / 2
     assert taught.samples.soft is not None
     np.testing.assert_allclose(taught.samples.soft[train], 0.75 * own(plain)[train] + 0.25 * said, atol=2e-6)
 
@@ -107,7 +108,7 @@ def test_votes_of_the_test_stay_votes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(taught.votes(rows), own)
     assert taught.votes(np.arange(len(store))) is None
     assert store.votes(np.arange(len(store))) is not None
-    np.testing.assert_array_equal(taught.au_masks, store.au_masks)
+    np.testing.assert_array_equal(taught.array("moved"), store.array("moved"))
 
 
 @pytest.mark.parametrize("protocol", ["kfold", "group-kfold", "loso"])

@@ -150,7 +150,7 @@ def test_normalisation_is_of_the_training_pixels_alone(tmp_path: Path) -> None:
         part = divide(store, NetworkSettings().data).train
         network = module.build_network(override(NetworkSettings(), SMALL), part, CPU)
         means.append(network.pixel_mean.tolist())
-        pixels = part.images() / 255.0
+        pixels = part.read()["face"] / 255.0
         assert network.pixel_mean.tolist() == pytest.approx(pixels.mean((0, 1, 2)))
         assert network.pixel_std.tolist() == pytest.approx(pixels.std((0, 1, 2)))
     assert means[0] == means[1] == means[2] != means[3]
@@ -261,7 +261,7 @@ def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store:
     fold = divide(store, run.settings.data)
     network = module.build_network(run.settings, fold.train, CPU)
     network.load_state_dict(kept)
-    accuracy = (predict_logits(network, fold.valid.images()).argmax(1) == fold.valid.labels).mean()
+    accuracy = (predict_logits(network, fold.valid.read()["face"]).argmax(1) == fold.valid.labels).mean()
     assert accuracy == state.history[chosen - 1].valid_accuracy
 
 
@@ -314,7 +314,7 @@ def test_one_step_is_gradient_descent_on_the_mean_loss(tmp_path: Path, store: St
     fold = divide(store, run.settings.data)
     network = module.build_network(run.settings, fold.train, CPU)
     loss = functional.cross_entropy(
-        network(torch.from_numpy(fold.train.images())), torch.from_numpy(fold.train.labels), label_smoothing=0.2
+        network(torch.from_numpy(fold.train.read()["face"])), torch.from_numpy(fold.train.labels), label_smoothing=0.2
     )
     loss.backward()
     kept, state = trained(run)
@@ -374,7 +374,7 @@ def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
     for soft in (True, False):
         run = plan_run(tmp_path, store, loss__soft_labels=soft, train__epochs=6, train__select="last")
         network, _ = train(run, fold.train, fold.valid, device=CPU)
-        said[soft] = predict_logits(network, fold.train.images()).argmax(1)
+        said[soft] = predict_logits(network, fold.train.read()["face"]).argmax(1)
     assert (said[False] == fold.train.labels).mean() > 0.8
     assert (said[True] == (fold.train.labels + 1) % 3).mean() > 0.8
 
@@ -507,7 +507,7 @@ def test_nothing_is_mirrored_unasked(tmp_path: Path, store: Store, monkeypatch: 
     rows, images, _ = shown.epochs[0][0]
     part = divide(store, NetworkSettings().data).train
     assert images.dtype == torch.uint8
-    assert np.array_equal(images.numpy(), part.images()[rows.numpy()])
+    assert np.array_equal(images.numpy(), part.read()["face"][rows.numpy()])
 
 
 def test_pictures_grow_over_equal_parts_of_the_epochs(

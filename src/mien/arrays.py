@@ -109,15 +109,15 @@ def read_npz(path: Path, wanted: Mapping[str, Array], **sizes: int) -> dict[str,
     return found
 
 
-def map_npy(path: Path, kind: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+def map_npy(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
     """Map an `.npy` of this type and shape, whose items begin at `offset`, into memory, read-only.
 
     Raises `ValueError` where it is another.
     """
     with path.open("rb") as file:
         header = read_header(file)
-    if header.shape != shape or header.dtype != np.dtype(kind) or header.fortran:
-        raise ValueError(f"it holds {header}, expected {KINDS[kind]} {shape}")
+    if header.shape != shape or header.dtype != np.dtype(dtype) or header.fortran:
+        raise ValueError(f"it holds {header}, expected {np.dtype(dtype)} {shape}")
     if (path.stat().st_size, header.offset) != (offset + header.bytes, offset):
         raise ValueError(f"it has {path.stat().st_size:,} bytes, expected {offset + header.bytes:,}")
     return np.memmap(path, header.dtype, mode="r", offset=offset, shape=shape)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .crop import CropSpec, crop
 from .data.store import Store
+from .planes import FACE
 
 __all__ = ["Classifier", "fitted", "logits_of"]
 
@@ -49,5 +50,5 @@ def logits_of(classifier: Classifier, store: Store, rows: NDArray[np.int64]) -> 
     Raises `DataError` where the store cannot be read.
     """
     chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
-    found = [classifier.logits(fitted(store.read(chunk), classifier.crop)) for chunk in chunks]
+    found = [classifier.logits(fitted(store.read(chunk)[FACE], classifier.crop)) for chunk in chunks]
     return np.concatenate(found)

@@ -18,6 +18,7 @@ from .data.splits import Fold, Part
 from .errors import ConfigError, RunError
 from .metrics import scores
 from .models import Network, build
+from .planes import FACE
 from .runs import EPOCHS, Logits, Run
 from .train import placed, predict_logits
 
@@ -57,7 +58,7 @@ def peek(run: Run, network: Network, fold: Fold) -> None:
     lines = ["epoch,accuracy,uar,macro_f1"]
     for path in sorted((run.path / EPOCHS).glob("*.safetensors")):
         load_weights(run, network, path)
-        seen = scores(predict_logits(network, test.images()), test.labels)
+        seen = scores(predict_logits(network, test.read()[FACE]), test.labels)
         lines.append(f"{int(path.stem)},{seen.accuracy!r},{seen.uar!r},{seen.macro_f1!r}")
     with run.writing():
         write_text(run.path / "peeking.csv", "\n".join(lines) + "\n")
@@ -104,4 +105,4 @@ def _now() -> str:
 
 
 def _logits(network: Network, part: Part) -> Logits:
-    return Logits.of(part, predict_logits(network, part.images()))
+    return Logits.of(part, predict_logits(network, part.read()[FACE]))

@@ -19,6 +19,7 @@ from .data.splits import Fold, Part
 from .errors import RunError
 from .evaluate import load_network, open_for
 from .metrics import confusion_matrix, scores
+from .planes import FACE
 from .runs import Logits, Run
 from .statistics.intervals import bootstrap
 from .to_onnx import onnx_bytes, quantise
@@ -142,9 +143,9 @@ def _quantised(run: Run, fold: Fold, model: bytes, card: Card) -> tuple[bytes, C
     """The int8 model and its card; what it measures is the int8 network's own."""
     small = quantise(model, calibration_faces(fold.train))
     logits = Bundle(run.path, card, small, threads=0).logits
-    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.images())))
+    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read()[FACE])))
     test = open_for(f"int8 export: {run.id}", fold)
-    return small, judged(card, Logits.of(test, logits(test.images())))
+    return small, judged(card, Logits.of(test, logits(test.read()[FACE])))
 
 
 def measured_int8(card: Card, valid: Logits) -> Card:
@@ -156,4 +157,4 @@ def measured_int8(card: Card, valid: Logits) -> Card:
 
 def calibration_faces(train: Part) -> NDArray[np.uint8]:
     """The training faces `(n, H, W, C)` that the ranges of activations are taken from."""
-    return train.store.read(train.rows[:: max(1, len(train) // CALIBRATION_FACES)])
+    return train.store.read(train.rows[:: max(1, len(train) // CALIBRATION_FACES)])[FACE]

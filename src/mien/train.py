@@ -29,6 +29,7 @@ from .errors import ConfigError, NonFinite
 from .losses import Objective
 from .models import Network, build
 from .optimise import average, build_optimizer, fuses, learning_rate
+from .planes import FACE
 from .runs import EPOCHS, Epoch, Run
 from .threads import with_current
 
@@ -126,7 +127,7 @@ class _Material:
     def __init__(self, training: Part, valid: Part, settings: NetworkSettings, device: torch.device) -> None:
         self.batches = Batches(training, settings, device)
         self.objective = Objective(training, settings.loss, device)
-        self.valid_images = valid.images()
+        self.valid_images = valid.read()[FACE]
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
 
@@ -167,7 +168,7 @@ def build_network(settings: NetworkSettings, training: Part, device: torch.devic
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))
     network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])
+    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])[FACE]
     shares = _levels(sample) / sample[..., 0].size
     levels = np.arange(256) / 255
     mean = shares @ levels

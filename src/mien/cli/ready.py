@@ -88,7 +88,7 @@ def _nearest(path: Path) -> Path:
 
 
 def _is_store(path: Path) -> bool:
-    return (path / "meta.json").exists() and (path / "images.npy").exists()
+    return (path / "meta.json").exists() and (path / "planes" / "face.npy").exists()
 
 
 def _size(count: int) -> str:

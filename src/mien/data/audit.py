@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..planes import FACE
 from ..progress import track
 from .store import HEADER_BYTES, SPLITS, Store
 
@@ -201,7 +202,7 @@ def _near_pairs(
     """Pairs of `rows` that are near duplicates, and whether all candidates were compared."""
     found: list[tuple[int, int]] = []
     compared, complete = 0, True
-    with (store.path / "images.npy").open("rb") as file:
+    with store.file(FACE).open("rb") as file:
         for band in range(len(BANDS)):
             values = _band(hashes[rows], band)
             order = np.lexsort((hashes[rows], values))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..config import NetworkSettings
+from ..planes import FACE
 from .splits import Part
 
 __all__ = ["Batches", "generator", "stream"]
@@ -31,7 +32,7 @@ class Batches:
     """Images and labels of a part, on the device; `epoch` yields the positions of each batch."""
 
     def __init__(self, part: Part, settings: NetworkSettings, device: torch.device) -> None:
-        self.images = torch.from_numpy(part.images()).to(device)
+        self.images = torch.from_numpy(part.read()[FACE]).to(device)
         """`(n, H, W, C)` uint8."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""

@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from ..errors import ConfigError, DataError
+from ..planes import one_by_one
 from ..progress import track
 from ..shown import csv_cell
 from .audit import Audit, Group
@@ -35,17 +36,17 @@ def clean(store: Store, found: Audit, drop: Sequence[str], out: Path, *, force: 
     reasons = rows_to_drop(found, drop)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being cleaned. Choose another --out.")
-    with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
+    with create_store(out, store.labels, store.meta.crop, planes=store.others, replace=force) as writer:
         with (writer.folder / "dropped.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(["row", "source", "split", "reason"])
-            images = chain.from_iterable(store.iter_images())
-            samples = zip(images, store.iter_samples(), strict=True)
-            for row, (image, sample) in enumerate(track(samples, "Cleaning", len(store))):
+            batches = store.iter_batches(tuple(store.planes))
+            samples = zip(chain.from_iterable(map(one_by_one, batches)), store.iter_samples(), strict=True)
+            for row, (planes, sample) in enumerate(track(samples, "Cleaning", len(store))):
                 if row in reasons:
                     table.writerow([row, csv_cell(sample.source), sample.split, reasons[row]])
                 else:
-                    writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
+                    writer.add(sample, **planes)
         return writer.finish_from(store, _note(store, reasons))
 
 

@@ -24,7 +24,7 @@ from ..media import MAX_SIDE
 from ..progress import track
 from ..shown import csv_cell
 from .corpora import Corpus, Entry, ReadOptions, check_options, find_reader
-from .drawn import AUS, draw_faces
+from .drawn import AUS, draw_faces, moved_plane
 from .store import Meta, Sample, StoreWriter, create_store
 
 __all__ = ["PrepareOptions", "draw_store", "prepare"]
@@ -102,7 +102,7 @@ def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: b
     """
     faces = draw_faces(count, seed=seed, size=size)
     labels = LABEL_SETS["seven"]
-    with create_store(out, labels, CropSpec(size=size), replace=force) as writer:
+    with create_store(out, labels, CropSpec(size=size), planes=[moved_plane(size)], replace=force) as writer:
         for index, (split, face) in enumerate(track(faces, "Drawing faces", count)):
             sample = Sample(
                 label=labels.index(face.label),
@@ -112,7 +112,7 @@ def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: b
                 groups=face.groups,
                 aus=dict(zip(AUS, face.aus.tolist(), strict=True)),
             )
-            writer.add(face.image, sample, face.au_masks)
+            writer.add(sample, face=face.image, moved=face.au_masks)
         note = f"Drawn with seed {seed}; no person is shown."
         return writer.finish(corpus="drawn", licence="Drawn by mien; free of any rights.", notes=(note,))
 
@@ -189,7 +189,7 @@ class _Import:
             soft=soft,
             groups=entry.groups,
         )
-        self.writer.add(image, sample)
+        self.writer.add(sample, face=image)
 
     def _skip(self, bad: BadSample) -> None:
         if not self.options.skip_bad:

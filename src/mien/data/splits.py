@@ -9,7 +9,7 @@ part comes sealed: only `mien.evaluate` opens it.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..config import DataSettings
 from ..errors import DataError
 from ..metrics import absent_words
+from ..planes import FACE, Batch
 from .deal import deal
 from .store import Store
 
@@ -58,9 +59,9 @@ class Part:
         """Attribute columns of `(n,)` texts."""
         return {name: column[self.rows] for name, column in self.store.samples.groups.items()}
 
-    def images(self) -> NDArray[np.uint8]:
-        """`(n, H, W, C)` uint8, read into memory."""
-        return self.store.read(self.rows)
+    def read(self, planes: Sequence[str] = (FACE,)) -> Batch:
+        """Planes of all samples, `(n, *shape)` each, read into memory."""
+        return self.store.read(self.rows, planes)
 
 
 class SealedPart:

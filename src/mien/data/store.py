@@ -1,9 +1,9 @@
 """The store: a corpus as one folder that any part of mien opens in a millisecond.
 
-    images.npy     uint8 (N, H, W, C), memory-mapped
-    samples.csv    label, split, subject, source, then soft:<class>, group:<name>, au:<number> where known
-    au_masks.npy   uint16 (N, H, W), drawn faces only: bit i is set where the i-th action unit moved the pixel
-    meta.json      label set, licence, crop, counts, what was left out, sha256
+    planes/face.npy     uint8 (N, H, W, C): the crops, memory-mapped
+    planes/NAME.npy     what else is known of each sample, such as the flow between two frames (`mien.planes`)
+    samples.csv         label, split, subject, source, then soft:<class>, group:<name>, au:<number> where known
+    meta.json           label set, licence, crop, planes, counts, what was left out, sha256
     test_openings.csv   when and by which run the test part was opened; grows, and is no part of the data
 
 It is written as a stream into a temporary folder that is renamed at the end: memory stays flat at any N,
@@ -12,7 +12,7 @@ and an interrupted import leaves nothing that opens.
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -27,6 +27,7 @@ from ..atomic import new_folder, write_json
 from ..crop import CropSpec
 from ..errors import DataError
 from ..labels import LabelSet
+from ..planes import FACE, Batch, Plane
 from ..reading import Count, Fingerprint, Positive, Text, from_json, read_bytes, read_text, reading
 from ..shown import first_line
 from ..temporary import sweep
@@ -36,6 +37,8 @@ from .samples import SPLITS, Sample, Samples, columns_of, iter_rows, read_sample
 __all__ = ["SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
 
 HEADER_BYTES = 128
+PLANES = "planes"
+"""Folder of the arrays."""
 OPENINGS = "test_openings.csv"
 CHUNK = 1 << 20
 
@@ -48,6 +51,8 @@ class Meta:
     labels: tuple[Text, ...]
     licence: str
     crop: CropSpec
+    planes: tuple[Plane, ...]
+    """What each sample is made of; `face` comes first."""
     count: Positive
     skipped: Count = 0
     """Bad samples left out by `--skip-bad`."""
@@ -58,21 +63,36 @@ class Meta:
     taught: bool = False
     """Whether distributions of the train split hold what models said (`mien.data.teach`)."""
     sha256: Fingerprint
-    """Of images and samples: the data fingerprint that runs and reports carry."""
+    """Of planes and samples: the data fingerprint that runs and reports carry."""
     mien: str = __version__
 
     def __post_init__(self) -> None:
         LabelSet(self.labels)
+        names = [plane.name for plane in self.planes]
+        if names[:1] != [FACE] or len(set(names)) != len(names):
+            raise ValueError(f"its planes are {', '.join(names)}, expected {FACE} first and each name once")
+        if self.planes[0] != face_plane(self.crop):
+            raise ValueError(f"the plane {FACE} is {self.planes[0]}, expected {face_plane(self.crop)}")
+
+
+def face_plane(crop: CropSpec) -> Plane:
+    """The plane of crops."""
+    return Plane(name=FACE, kind="image", shape=(crop.size, crop.size, crop.channels), dtype="uint8")
 
 
 class Store:
-    """An opened store. `images` is memory-mapped; nothing is read before it is asked for."""
+    """An opened store. Its planes are memory-mapped; nothing is read before it is asked for."""
 
-    def __init__(self, path: Path, meta: Meta, images: NDArray[np.uint8]) -> None:
+    def __init__(self, path: Path, meta: Meta) -> None:
         self.path = path
         self.meta = meta
-        self.images = images
         self.labels = LabelSet(meta.labels)
+        self.planes: Mapping[str, Plane] = {plane.name: plane for plane in meta.planes}
+        """What each sample is made of, by name; `face` comes first."""
+        self.others = meta.planes[1:]
+        """The planes beside `face`."""
+        self._maps = {name: self._map(plane) for name, plane in self.planes.items()}
+        self._state = _state(path / "meta.json")
 
     @classmethod
     def open(cls, path: Path | str) -> "Store":
@@ -83,18 +103,15 @@ class Store:
         path = Path(path)
         if not path.exists():
             sweep(path.parent)  # killed while it was replaced, on a system that cannot exchange folders
-        meta = _read_meta(path)
-        side = meta.crop.size
-        with _reading(path / "images.npy"):
-            images = map_npy(path / "images.npy", "u1", (meta.count, side, side, meta.crop.channels), HEADER_BYTES)
+        store = cls(path, _read_meta(path))
         with _reading(path):
-            seen = _fingerprint(path)
-        if seen != meta.sha256:
+            seen = _fingerprint(path, store.planes)
+        if seen != store.meta.sha256:
             raise DataError(
-                f"{path} has changed since it was made: images.npy and samples.csv have the sha256 {seen[:16]}…, "
-                f"meta.json says {meta.sha256[:16]}…. Restore the files, or prepare the store again."
+                f"{path} has changed since it was made: its planes and samples.csv have the sha256 {seen[:16]}…, "
+                f"meta.json says {store.meta.sha256[:16]}…. Restore the files, or prepare the store again."
             )
-        return cls(path, meta, images)
+        return store
 
     def __len__(self) -> int:
         return self.meta.count
@@ -106,41 +123,61 @@ class Store:
         with _reading(path):
             return read_samples(path, self.meta.labels, self.meta.count)
 
-    @cached_property
-    def au_masks(self) -> NDArray[np.uint16] | None:
-        """`(N, H, W)` uint16 masks of moved pixels, for drawn faces; else None."""
-        path = self.path / "au_masks.npy"
-        if not path.exists():
-            return None
-        with _reading(path):
-            return map_npy(path, "u2", self.images.shape[:3], HEADER_BYTES)
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The crops, `(N, H, W, C)` uint8, memory-mapped."""
+        return self.array(FACE)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A plane of all samples, `(N, *shape)`, memory-mapped; raises `DataError` where the store lacks it."""
+        self._require(name)
+        return self._maps[name]
+
+    def file(self, name: str) -> Path:
+        """The file of a plane."""
+        return _file(self.path, name)
 
     def iter_images(self, batch: int = 512) -> Iterator[NDArray[np.uint8]]:
-        """Stream the images in order, `(up to batch, H, W, C)` each, by plain reads: mapped pages count as RSS."""
-        item, path = int(np.prod(self.images.shape[1:])), self.path / "images.npy"
-        with _reading(path), path.open("rb") as file:
-            file.seek(HEADER_BYTES)
-            for start in range(0, len(self), batch):
-                count = min(batch, len(self) - start)
-                yield np.fromfile(file, np.uint8, count * item).reshape(count, *self.images.shape[1:])
+        """Stream the crops in order, `(up to batch, H, W, C)` each."""
+        return (planes[FACE] for planes in self.iter_batches((FACE,), batch))
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images of `rows`, `(n, H, W, C)`, in memory of their own, by plain reads of these alone.
+    def iter_batches(self, planes: Sequence[str], batch: int = 512) -> Iterator[Batch]:
+        """Stream some planes of all samples in order, up to `batch` samples each."""
+        for start in range(0, len(self), batch):
+            yield self.read(np.arange(start, min(start + batch, len(self))), planes)
 
-        Raises `DataError` where they cannot be read, or where another store has taken this one's place.
+    def read(self, rows: NDArray[np.int64], planes: Sequence[str] = (FACE,)) -> Batch:
+        """The planes of `rows`, `(n, *shape)` each, in memory of their own.
+
+        They are read plainly, these rows alone: mapped pages would count as memory of this process. Raises `DataError`
+        where they cannot be read, where the store lacks a plane, or where another store has taken this one's place.
         """
-        images = np.empty((len(rows), *self.images.shape[1:]), np.uint8)
-        item, cuts = int(np.prod(images.shape[1:])), np.flatnonzero(np.diff(rows) != 1) + 1
-        path = self.path / "images.npy"
+        batch = {name: self._read(name, rows) for name in planes}
+        if _state(self.path / "meta.json") != self._state and _read_meta(self.path).sha256 != self.meta.sha256:
+            raise DataError(f"{self.path} was replaced while it was in use. Run this again.")
+        return batch
+
+    def _read(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        self._require(name)
+        plane, path = self.planes[name], self.file(name)
+        found = np.empty((len(rows), *plane.shape), plane.dtype)
+        item, cuts = plane.item_bytes, np.flatnonzero(np.diff(rows) != 1) + 1
         with _reading(path), path.open("rb") as file:
-            for together, place in zip(np.split(rows, cuts), np.split(images, cuts), strict=True):
+            for together, place in zip(np.split(rows, cuts), np.split(found, cuts), strict=True):
                 if len(together):
                     file.seek(HEADER_BYTES + int(together[0]) * item)
                     if file.readinto(place.data) != place.nbytes:
                         raise ValueError("it ends too early")
-        if _read_meta(self.path).sha256 != self.meta.sha256:
-            raise DataError(f"{self.path} was replaced while it was in use. Run this again.")
-        return images
+        return found
+
+    def _map(self, plane: Plane) -> NDArray[Any]:
+        path = self.file(plane.name)
+        with _reading(path):
+            return map_npy(path, plane.dtype, (self.meta.count, *plane.shape), HEADER_BYTES)
+
+    def _require(self, name: str) -> None:
+        if name not in self.planes:
+            raise DataError(f"{self.path} has no plane {name!r}; it has {', '.join(self.planes)}.")
 
     def iter_samples(self) -> Iterator[Sample]:
         """Stream the samples in order, in flat memory; raises `DataError` at a row that is damaged."""
@@ -190,23 +227,31 @@ class Store:
 class StoreWriter:
     """Takes samples one by one, as a stream; made by `create_store`."""
 
-    def __init__(self, folder: Path, labels: LabelSet, crop: CropSpec) -> None:
+    def __init__(self, folder: Path, labels: LabelSet, crop: CropSpec, planes: Sequence[Plane] = ()) -> None:
         self.labels = labels
         self.crop = crop
+        self.planes = (face_plane(crop), *planes)
         self.count = 0
         self.folder = folder
         """Where the store is being written; a file put here becomes part of it."""
-        self._images = _ArrayFile(folder / "images.npy", np.dtype(np.uint8))
-        self._masks: _ArrayFile | None = None
+        (folder / PLANES).mkdir()
+        self._arrays = [_ArrayFile(_file(folder, plane.name), plane) for plane in self.planes]
         self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._rows = csv.writer(self._table, lineterminator="\n")
         self._columns: tuple[list[str], list[int], bool] | None = None
 
-    def add(self, image: NDArray[np.uint8], sample: Sample, au_mask: NDArray[np.uint16] | None = None) -> None:
-        """Append one image `(H, W, C)` uint8 with its sample; the first sample fixes the columns."""
-        expected = (self.crop.size, self.crop.size, self.crop.channels)
-        if image.shape != expected or image.dtype != np.uint8:
-            raise DataError(f"{sample.source}: the crop is {image.dtype} {image.shape}, expected uint8 {expected}.")
+    def add(self, sample: Sample, /, **planes: NDArray[Any]) -> None:
+        """Append one sample: `face=` its crop `(H, W, C)` uint8, and by name the other planes of the store.
+
+        The first sample fixes the columns of the table.
+        """
+        if planes.keys() != {plane.name for plane in self.planes}:
+            expected = ", ".join(plane.name for plane in self.planes)
+            raise DataError(f"{first_line(sample.source)}: it has the planes {', '.join(planes)}, expected {expected}.")
+        for plane in self.planes:
+            if not plane.fits(planes[plane.name]):
+                seen = f"{planes[plane.name].dtype} {planes[plane.name].shape}"
+                raise DataError(f"{first_line(sample.source)}: the plane {plane.name} is {seen}, expected {plane}.")
         try:
             sample.check(len(self.labels))
         except ValueError as error:
@@ -223,18 +268,15 @@ class StoreWriter:
         row += [sample.groups.get(name, "") for name in groups]
         row += [f"{sample.aus.get(au, 0.0):.6g}" for au in aus]
         self._rows.writerow(row)
-        self._images.append(image)
-        if au_mask is not None:
-            self._masks = self._masks or _ArrayFile(self.folder / "au_masks.npy", np.dtype(np.uint16))
-            self._masks.append(au_mask)
+        for plane, array in zip(self.planes, self._arrays, strict=True):
+            array.append(planes[plane.name])
         self.count += 1
 
     def close(self) -> None:
         """Close the files; the arrays get their final shapes."""
         self._table.close()
-        self._images.close()
-        if self._masks is not None:
-            self._masks.close()
+        for array in self._arrays:
+            array.close()
 
     def finish(
         self,
@@ -255,12 +297,13 @@ class StoreWriter:
             labels=self.labels.names,
             licence=licence,
             crop=self.crop,
+            planes=self.planes,
             count=self.count,
             skipped=skipped,
             skipped_examples=tuple(skipped_examples),
             notes=tuple(notes),
             taught=taught,
-            sha256=_fingerprint(self.folder),
+            sha256=_fingerprint(self.folder, [plane.name for plane in self.planes]),
         )
         write_json(self.folder / "meta.json", asdict(meta))
         return meta
@@ -278,8 +321,12 @@ class StoreWriter:
 
 
 @contextmanager
-def create_store(path: Path | str, labels: LabelSet, crop: CropSpec, *, replace: bool = False) -> Iterator[StoreWriter]:
+def create_store(
+    path: Path | str, labels: LabelSet, crop: CropSpec, *, planes: Sequence[Plane] = (), replace: bool = False
+) -> Iterator[StoreWriter]:
     """Open a new store for writing; it appears at `path`, whole, when the body ends well.
+
+    Each sample has a `face`, of the `crop`, and the further `planes`.
 
     Raises `DataError` where `path` exists and `replace` is false, where `replace` would remove a folder that is no
     store, and for an `OSError` on the way, such as a full disk.
@@ -288,7 +335,7 @@ def create_store(path: Path | str, labels: LabelSet, crop: CropSpec, *, replace:
     try:
         _check_target(path, replace)
         with new_folder(path, replace=replace) as folder:
-            writer = StoreWriter(folder, labels, crop)
+            writer = StoreWriter(folder, labels, crop, planes)
             try:
                 yield writer
             finally:
@@ -302,22 +349,21 @@ def create_store(path: Path | str, labels: LabelSet, crop: CropSpec, *, replace:
 class _ArrayFile:
     """An .npy file that grows; the header, of fixed length, gets the true shape at the end."""
 
-    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+    def __init__(self, path: Path, plane: Plane) -> None:
         self._file: BinaryIO = path.open("wb")
-        self._dtype = dtype
-        self._item: tuple[int, ...] = ()
+        self._plane = plane
         self._count = 0
         self._file.write(b"\0" * HEADER_BYTES)
 
     def append(self, item: NDArray[Any]) -> None:
-        self._item = item.shape
-        self._file.write(np.ascontiguousarray(item, dtype=self._dtype).data)
+        self._file.write(np.ascontiguousarray(item).data)
         self._count += 1
 
     def close(self) -> None:
         if self._file.closed:
             return
-        fields = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._count, *self._item)}
+        shape = (self._count, *self._plane.shape)
+        fields = {"descr": np.dtype(self._plane.dtype).str, "fortran_order": False, "shape": shape}
         text = repr(fields).ljust(HEADER_BYTES - 11) + "\n"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little") + text.encode("latin1"))
@@ -333,22 +379,34 @@ def _check_target(path: Path, replace: bool) -> None:
         raise DataError(f"{path} exists and is not a store, so --force will not replace it. Choose another --out.")
 
 
-def _fingerprint(folder: Path) -> str:
-    """The sha256 of images and samples, one after the other.
+def _file(folder: Path, plane: str) -> Path:
+    return folder / PLANES / f"{plane}.npy"
 
-    It is computed once a process and state of the files. What tells states apart (device, inode, size, times of
-    writing and of any change) is asked of the system anew each time and kept nowhere but in memory: a note on disk
-    could be as wrong as the files that it vouches for.
+
+def _fingerprint(folder: Path, planes: Iterable[str]) -> str:
+    """The sha256 of the crops, the samples and the further planes, one after the other.
+
+    It is computed once a process and state of the files. The state is asked of the system anew each time and kept
+    nowhere but in memory: a note on disk could be as wrong as the files that it vouches for.
     """
-    files = [folder / "images.npy", folder / "samples.csv"]
-    stats = [path.stat() for path in files]
-    return _hashed(*files, tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in stats))
+    others = sorted(_file(folder, name) for name in planes if name != FACE)
+    files = (_file(folder, FACE), folder / "samples.csv", *others)
+    return _hashed(files, tuple(map(_state, files)))
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What tells states of a file apart: device, inode, size, times of writing and of any change; () without a file."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
 
 
 @lru_cache(maxsize=64)
-def _hashed(images: Path, samples: Path, _state: object) -> str:
+def _hashed(files: tuple[Path, ...], _state: object) -> str:
     digest = hashlib.sha256()
-    for path in (images, samples):
+    for path in files:
         with path.open("rb") as file:
             while block := file.read(CHUNK):
                 digest.update(block)

@@ -18,12 +18,12 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..card import Card
 from ..crop import CropSpec
 from ..errors import ConfigError, DataError
+from ..planes import FACE, Batch, one_by_one
 from ..progress import track
 from .store import Meta, Sample, Store, create_store
 
@@ -47,10 +47,9 @@ def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, 
     _check(store, teachers, share)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being taught. Choose another --out.")
-    with create_store(out, store.labels, store.meta.crop, replace=force) as writer:
-        lessons = _lessons(store, teachers, share)
-        for row, (image, sample) in enumerate(track(lessons, "Teaching", len(store))):
-            writer.add(image, sample, None if store.au_masks is None else store.au_masks[row])
+    with create_store(out, store.labels, store.meta.crop, planes=store.others, replace=force) as writer:
+        for planes, sample in track(_lessons(store, teachers, share), "Teaching", len(store)):
+            writer.add(sample, **planes)
         return writer.finish_from(store, _note(store, teachers, share), taught=True)
 
 
@@ -73,18 +72,19 @@ def _faces(spec: CropSpec, labels: Sequence[str]) -> str:
     return f"{spec.size} px, {spec.channels} channels, margin {spec.margin:g}, {', '.join(labels)}"
 
 
-def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator[tuple[NDArray[np.uint8], Sample]]:
-    """Every image with its sample, in order; those to train on with what the teachers say mixed in."""
+def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator[tuple[Batch, Sample]]:
+    """The planes and the sample of each row, in order. What the teachers say is mixed into those to train on."""
     rest = store.iter_samples()
-    for images in store.iter_images():
+    for batch in store.iter_batches(tuple(store.planes)):
+        images = batch[FACE]
         samples = list(islice(rest, len(images)))
         learns = np.array([sample.split == "train" for sample in samples])
         own = np.array([_own(sample, len(store.labels)) for sample in samples])
         if learns.any():
             said = np.mean([teacher.probs(images[learns]) for teacher in teachers], axis=0)
             own[learns] = (1 - share) * own[learns] + share * said
-        for image, sample, soft in zip(images, samples, own.tolist(), strict=True):
-            yield image, replace(sample, soft=tuple(soft))
+        for planes, sample, soft in zip(one_by_one(batch), samples, own.tolist(), strict=True):
+            yield planes, replace(sample, soft=tuple(soft))
 
 
 def _own(sample: Sample, classes: int) -> tuple[float, ...]:

@@ -24,6 +24,7 @@ from ..crop import CropSpec
 from ..data.store import Store
 from ..errors import DataError, LabelError, RunError
 from ..labels import LabelSet, canonical_name
+from ..planes import FACE
 from ..reading import Count, Fingerprint, Text, from_json, reading
 from ..runs import GROUP, LOGITS, DataFacts, Logits, Run
 from .familiar import count_copies
@@ -197,7 +198,7 @@ def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logit
         subjects=store.samples.subject[rows],
         groups={},
     )
-    return logits, _copies(run, fitted(store.read(rows), trained.crop))
+    return logits, _copies(run, fitted(store.read(rows)[FACE], trained.crop))
 
 
 def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

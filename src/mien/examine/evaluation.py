@@ -16,6 +16,7 @@ from ..calibration import softmax
 from ..compare import NAME, Comparison
 from ..data.store import Store
 from ..errors import CompareError, MissingExtra
+from ..planes import FACE
 from ..runs import DataFacts, Logits
 from .across import adapted
 from .damaging import damaged, stratified_faces, undamaged
@@ -128,7 +129,7 @@ def _damages(
     """Accuracy under damage; the first model is the baseline of mCE."""
     faces = rows[0].answers
     picked = stratified_faces(faces.labels, limit)
-    pictures = store.read(faces.ids[picked])
+    pictures = store.read(faces.ids[picked])[FACE]
     measured = {}
     for row in rows:
         found = undamaged(row.answers, picked, row.answers.logits[picked].argmax(axis=1).astype(np.uint8))

@@ -25,6 +25,7 @@ from ..calibration import Floats
 from ..compare import Row
 from ..errors import CompareError
 from ..metrics import ratio, weighted
+from ..planes import FACE
 from ..runs import Run
 from ..statistics.estimates import Estimate, Statistic, mean, share, spreads
 from ..statistics.intervals import FROM_0, SHARE
@@ -115,7 +116,7 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
         return measured
     from ..evaluate import Trained
 
-    trained, images = Trained(run), run.fold().train.store.read(test.ids[picked])
+    trained, images = Trained(run), run.fold().train.store.read(test.ids[picked])[FACE]
     measured = measured or undamaged(test, picked, predicted(trained, images))
     for grown in damaged(trained, images, measured, report):
         save(run, grown)

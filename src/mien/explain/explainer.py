@@ -21,6 +21,7 @@ from ..errors import BadSample, ConfigError, DataError
 from ..faces import Face, FaceDetector
 from ..images import read_image
 from ..labels import LabelSet
+from ..planes import MOVED
 from . import METHODS
 from .occlusion import Answer, occlusion
 from .pointing import energy, moved, pointing
@@ -223,7 +224,7 @@ def _of_run(run: "Run") -> Explainer:
 def _of_store(source: str, store: Store, row: int, spec: CropSpec) -> Explained:
     if row >= len(store):
         raise DataError(f"{store.path} has no row {row}; its rows are 0 to {len(store) - 1}.")
-    truth = moved(store, np.array([row]))[0] if store.au_masks is not None else None
+    truth = moved(store, np.array([row]))[0] if MOVED in store.planes else None
     same = store.meta.crop.size == spec.size
     return Explained(
         source=source,

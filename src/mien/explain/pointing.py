@@ -16,6 +16,7 @@ from ..calibration import Floats
 from ..data.drawn.expression import PROTOTYPES
 from ..data.store import Store
 from ..errors import DataError
+from ..planes import MOVED
 
 __all__ = [
     "energy",
@@ -42,15 +43,14 @@ def moved_by_unit(store: Store, rows: NDArray[np.int64]) -> Bools:
 
     Raises `DataError` where the store does not know.
     """
-    masks = store.au_masks
-    if masks is None:
+    if MOVED not in store.planes:
         raise DataError(
             f"{store.path} does not know which pixels an expression moved, so explanations cannot be held against it. "
             "Drawn faces do: see `mien data draw`."
         )
     units = tuple(store.samples.aus)
     own = np.array([[unit in PROTOTYPES.get(name, ()) for unit in units] for name in store.meta.labels])
-    bits = (np.ascontiguousarray(masks[rows])[:, None] >> np.arange(len(units), dtype=np.uint16)[:, None, None]) & 1
+    bits = (store.read(rows, [MOVED])[MOVED][:, None] >> np.arange(len(units), dtype=np.uint16)[:, None, None]) & 1
     return np.asarray(bits.astype(bool) & own[store.samples.label[rows]][..., None, None])
 
 

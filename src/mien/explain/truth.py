@@ -26,6 +26,7 @@ from ..data.store import Store
 from ..errors import DataError
 from ..examine.damaging import stratified_faces
 from ..examine.kept import Replicate, read_arrays, whole_rows, write_arrays
+from ..planes import FACE, MOVED
 from ..runs import Run
 from . import LIMIT, METHODS
 from .pointing import energy, fixed_maps, moved_by_unit, on_truth, others, peaks, pointing, positive, says_nothing
@@ -95,7 +96,7 @@ class Grounding:
 def knows_truth(run: Run) -> bool:
     """Whether the faces that a run was trained on are drawn ones, with masks of what moved."""
     try:
-        return Store.open(run.data.store).au_masks is not None
+        return MOVED in Store.open(run.data.store).planes
     except DataError:
         return False
 
@@ -130,7 +131,7 @@ def measure(
         report(STEPS * (len(methods) - len(wanted)))
     if wanted:
         networks = _networks(run, fold)
-        images = fold.train.store.read(found.ids)
+        images = fold.train.store.read(found.ids)[FACE]
         for method in wanted:
             maps = [_maps(network, method, images, found.labels, report) for network in networks]
             found = _with_method(found, method, maps, truth)

@@ -13,7 +13,7 @@ in the tests holds it.
 from mien.data.drawn.clips import Clip, draw_clip
 from mien.data.drawn.contact import contact_sheet, sheet_faces
 from mien.data.drawn.expression import AUS, PROTOTYPES
-from mien.data.drawn.faces import Face, draw_face, draw_faces
+from mien.data.drawn.faces import Face, draw_face, draw_faces, moved_plane
 from mien.data.drawn.scene import Scene, draw_scene
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "draw_face",
     "draw_faces",
     "draw_scene",
+    "moved_plane",
     "sheet_faces",
 ]

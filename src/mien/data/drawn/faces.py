@@ -16,8 +16,18 @@ from mien.data.drawn.geometry import View, corners, draw_view, head_box, project
 from mien.data.drawn.identity import Identity, draw_identity
 from mien.data.drawn.render import draw_masks, draw_scenery, grainy, photograph
 from mien.errors import ConfigError
+from mien.planes import MOVED, Plane
 
-__all__ = ["FACES_PER_SUBJECT", "Face", "draw_face", "draw_faces", "groups_of", "require_size", "split_of"]
+__all__ = [
+    "FACES_PER_SUBJECT",
+    "Face",
+    "draw_face",
+    "draw_faces",
+    "groups_of",
+    "moved_plane",
+    "require_size",
+    "split_of",
+]
 
 FACES_PER_SUBJECT = 8
 """How many faces a subject has in `draw_faces`, unless told otherwise."""
@@ -46,6 +56,11 @@ class Face:
     """(5, 2) x, y in pixels: eye on the image's left, on its right, nose tip, mouth corner left, right."""
     box: tuple[int, int, int, int]
     """x, y, width, height of the head without hair, in pixels; may reach over the border."""
+
+
+def moved_plane(size: int) -> Plane:
+    """The plane of masks: bit i is set where the i-th unit of `AUS` moved the pixel."""
+    return Plane(name=MOVED, kind="image", shape=(size, size), dtype="uint16")
 
 
 def require_size(size: int) -> None:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from ...data.store import Store
+from ...planes import MOVED
 from ..figures.sheet import Look
 from ..findings import Findings
 from ..parts import Section
@@ -36,5 +37,5 @@ def examined_sections(found: Findings, *, faces: bool) -> Iterator[Section]:
     yield from groups_sections(examined, looks)
     yield doubts_section(examined, shown, store, folder, faces=faces)
     yield across_section(examined, looks, folder)
-    drawn = store is not None and store.au_masks is not None
+    drawn = store is not None and MOVED in store.planes
     yield explanations_section(found.explained, looks, folder, drawn=drawn)
