@@ -22,7 +22,7 @@ from mien.cli.watch import watch
 from mien.compare import plan
 from mien.config import Recipe, parse_overrides, read_recipe
 from mien.data.store import Store
-from mien.engines.local import finish
+from mien.engines import find_engine
 from mien.errors import MienError
 from mien.runs import Run
 from mien.statistics import Verdict, compare_pair, holm
@@ -54,7 +54,7 @@ def train(recipe: Recipe, variants: Sequence[str], store: Store, folder: Path) -
         planned[name] = plan(recipe.changed(VARIANTS[name]), store, folder)
     every = [run for runs in planned.values() for run in runs]
     with watch(every) as progress:
-        finish(every, progress)
+        find_engine().finish(every, progress)
     return planned
 
 

@@ -3,7 +3,7 @@
     python benchmarks/accuracy.py --data STORE [--side RECIPE KEY=VALUE ...] [--into docs/benchmarks.md]
 
 All are trained on the same store, each epoch's weights are judged on the validation part, and afterwards,
-with `--teach peeking`, on the test part. Nobody may stop training, or choose an epoch, by what the test says: so the
+with `--show-peeking`, on the test part. Nobody may stop training, or choose an epoch, by what the test says: so the
 times are read off the validation curve, which is what somebody waiting for "63 %" would look at, and the test accuracy
 of that epoch stands beside it, as what that somebody would have got. When the test's own curve first gets there is told
 too: it is what publications call time to accuracy, and it is known only afterwards.
@@ -40,10 +40,10 @@ from mien.compare import plan
 from mien.config import Recipe, parse_overrides, read_recipe
 from mien.data.prepare import draw_store
 from mien.data.store import Store
-from mien.engines.local import finish
+from mien.engines import find_engine
 from mien.errors import MienError
+from mien.hooks import Progress
 from mien.runs import Run
-from mien.train import Progress
 
 TARGETS = (0.60, 0.63, 0.66)
 TIMES = "epoch_seconds.csv"
@@ -284,7 +284,7 @@ def race(options: argparse.Namespace) -> None:
     store = Store.open(options.data)
     planned = {name: plan(recipe, store, options.runs) for name, recipe in recipes(options).items()}
     turns = zip_longest(*planned.values())
-    finish([run for turn in turns for run in turn if run], Clock(), teach_peeking=True)
+    find_engine().finish([run for turn in turns for run in turn if run], Clock(), hooks=["peeking"])
     curves = {name: [Curve(run=Run.open(run.path)) for run in runs] for name, runs in planned.items()}
     texts = [table(HEADS, rows(curves)), table(END_HEADS, ends(curves))]
     counts = next(iter(planned.values()))[0].data.counts

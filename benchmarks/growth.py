@@ -49,11 +49,11 @@ def train(folder: Path) -> Figures:
     from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.data.store import Store
-    from mien.engines.work import finish_run
-    from mien.runs import Run, resolve
+    from mien.runs import Run
+    from mien.stages import finish_run
 
     store = Store.open(folder / "store")
-    settings = resolve(override(NetworkSettings(), {"model.name": "compact-s", "train.epochs": 1}), store)
+    settings = override(NetworkSettings(), {"model.name": "compact-s", "train.epochs": 1}).resolved(store.meta.crop)
     other = override(settings, {"model.dropout": 0.2})
     fold = divide(store, settings.data)
     run, after = (Run.create(folder / "runs", each, store, fold) for each in (settings, other))

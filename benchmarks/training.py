@@ -122,9 +122,9 @@ def mien_side(turns: Turns, task: Task) -> None:
     from mien.data.batches import Batches
     from mien.data.splits import divide
     from mien.data.store import Store
-    from mien.evaluate import pick_device
+    from mien.device import pick_device
     from mien.machine import allocator, peak_memory_mb
-    from mien.runs import Run, resolve
+    from mien.runs import Run
 
     train.CHECKPOINT_SECONDS = float("inf")  # none in a turn, where waiting for it would count; one stands at the end
     whole = Batches.epoch
@@ -137,7 +137,7 @@ def mien_side(turns: Turns, task: Task) -> None:
 
     Batches.epoch = some  # type: ignore[method-assign]
     store = Store.open(task.store)
-    settings = resolve(override(NetworkSettings(), task.settings), store)
+    settings = override(NetworkSettings(), task.settings).resolved(store.meta.crop)
     fold = divide(store, settings.data)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), settings, store, fold)

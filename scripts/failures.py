@@ -23,7 +23,6 @@ from mien.data.gallery import page, picture
 from mien.data.splits import Part, divide
 from mien.data.store import Store
 from mien.errors import MienError
-from mien.planes import FACE
 
 
 def share(name: str, right: NDArray[np.bool_]) -> str:
@@ -63,7 +62,7 @@ def main() -> None:
         parser.error(f"{store.path} does not fit {options.model}: other labels or colours.")
     if part.soft is None:
         parser.error(f"{store.path} has no distributions; a store of FER+ has: mien data prepare --corpus ferplus.")
-    probabilities = softmax(bundle.logits(part.read()[FACE]) / bundle.card.temperature)
+    probabilities = softmax(bundle.logits(part.read()) / bundle.card.temperature)
     said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     right = said == part.labels
     agreed = part.soft[np.arange(len(part)), part.labels] >= options.clear - 1e-6

@@ -15,7 +15,6 @@ from mien.card import Figure
 from mien.data.splits import Part
 from mien.data.store import Store
 from mien.export import judge
-from mien.planes import FACE
 from mien.runs import Logits
 
 COLUMNS = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1", "ece": "ECE"}
@@ -25,7 +24,7 @@ def measured(bundle: Bundle, store: Store) -> tuple[dict[str, Figure], dict[str,
     """Figures and the recall of each class on the store's test part."""
     store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), f"model card: {bundle.card.run}")
     part = Part(store=store, rows=store.rows("test"))
-    logits = bundle.logits(part.read()[FACE])
+    logits = bundle.logits(part.read())
     return judge(Logits.of(part, logits), bundle.card.labels, bundle.card.temperature)
 
 

@@ -23,11 +23,11 @@ from mien.bundle import Bundle, seal
 from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
-from mien.evaluate import open_for
 from mien.export import calibration_faces, judged, measured_int8
 from mien.models import Network
 from mien.planes import FACE
 from mien.runs import Logits
+from mien.stages import open_for
 from mien.to_onnx import onnx_bytes, quantise
 from mien.train import build_network
 from mien.version import __version__

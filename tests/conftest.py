@@ -79,10 +79,10 @@ def write_bars(
 
 def plan_run(folder: Path, store: Store, **changes: Any) -> "Run":
     """A planned run of the tiny settings; `optimizer__lr=1.0` changes `optimizer.lr`."""
-    from mien.runs import Run, resolve
+    from mien.runs import Run
 
     settings = override(NetworkSettings(), TINY | {key.replace("__", "."): value for key, value in changes.items()})
-    return Run.create(folder, resolve(settings, store), store, divide(store, settings.data))
+    return Run.create(folder, settings.resolved(store.meta.crop), store, divide(store, settings.data))
 
 
 @pytest.fixture
@@ -100,19 +100,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engine without processes: what each would do is done here. Gives the list of what was done, by seed."""
-    from mien.engines import local, work
+    from mien.engines import local
+    from mien.hooks import Hooks
+    from mien.methods import network
+    from mien.stages import finish_run, measure_costs
 
     done: list[str] = []
 
-    def here(task: Callable[..., None], run: "Run", report: Callable[..., None], *_: object) -> int:
-        done.append(f"{task.__name__} {run.settings.seed}")
-        if task is local._measure:
-            work.measure_prediction(run)
-        else:
-            work.finish_run(run, lambda p: report(run, p), teach_peeking=task is local._train_and_peek)
+    def here(work: Any, runs: list["Run"], report: Callable[..., bool | None], *_: object) -> int:
+        for run in runs:
+            if work is local._measure:
+                done.append(f"measure {run.settings.seed}")
+                measure_costs(run)
+            else:
+                stages, names, _alone = work.args
+                done.append(f"{' '.join(names) or 'finish'} {run.settings.seed}")
+                finish_run(run, stages, Hooks(report=lambda progress, run=run: report(run, progress), names=names))
         return 0
 
-    monkeypatch.setattr(work, "PREDICT_SECONDS", 0.01)
+    monkeypatch.setattr(network, "PREDICT_SECONDS", 0.01)
     monkeypatch.setattr(local, "_in_fresh_process", here)
     monkeypatch.setattr(local, "waiting_now", lambda: "spinning")
     return done

@@ -15,7 +15,7 @@ from mien.crop import CropSpec
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Sample, Store, create_store
 from mien.labels import SEVEN, LabelSet
-from mien.runs import Costs, Epoch, Logits, Run, resolve
+from mien.runs import Costs, Epoch, Logits, Run
 
 NETWORKS = ("vgg16", "densenet121", "resnet34")
 SKILL = {"vgg16": 4.0, "densenet121": 3.3, "resnet34": 3.0}
@@ -53,7 +53,7 @@ def make_runs(
     epochs: int = 30,
 ) -> list[Run]:
     """The finished runs of a grid, in the grid's order."""
-    cells = [resolve(cell, store) for cell in _cells(networks, dropouts, seeds, epochs)]
+    cells = [cell.resolved(store.meta.crop) for cell in _cells(networks, dropouts, seeds, epochs)]
     folds: dict[object, Fold] = {}
     runs = []
     for settings in cells:
@@ -75,6 +75,7 @@ def finish(run: Run, fold: Fold) -> Run:
     write_json(run.path / "env.json", ENVIRONMENT)
     run.update(
         status="finished",
+        stages=("fit", "valid", "test", "costs"),
         selected_epoch=max(history, key=lambda e: e.valid_accuracy).epoch,
         test_opened_at=("2024-05-01T12:00:00+00:00",),
         costs=Costs(

@@ -19,11 +19,12 @@ from torch import Tensor
 from mien import atomic, checkpoint
 from mien import train as loop
 from mien.checkpoint import State
-from mien.engines.work import finish_run
+from mien.hooks import Hooks, Progress
 from mien.runs import Run
+from mien.stages import finish_run
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["mien.engines.work"])
+SERVER.set_forkserver_preload(["mien.methods.network"])
 
 
 def start(run: Run, *, dies_at: int = 0, checkpoint_every: int = 1, threads: int = 1) -> BaseProcess:
@@ -93,12 +94,12 @@ def _live(path: Path, dies_at: int, checkpoint_every: int, threads: int) -> None
     _die_while_writing(moment)
     _save_every(checkpoint_every)
 
-    def stepped(_: loop.Progress) -> None:
+    def stepped(_: Progress) -> None:
         with _diary(path).open("ab") as file:
             file.write(b".")
         moment()
 
-    finish_run(Run.open(path), stepped)
+    finish_run(Run.open(path), hooks=Hooks(report=stepped))
 
 
 def _countdown(left: int) -> Callable[[], None]:

@@ -13,9 +13,9 @@ from mien.crop import CropSpec, crop
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError, DataError, LabelError
-from mien.evaluate import load_network
 from mien.examine.across import _change, _redraw, across
 from mien.labels import LabelSet
+from mien.methods.network import load_network
 from mien.runs import Logits, Run
 from mien.train import build_network, predict_logits
 

@@ -25,7 +25,7 @@ from mien.examine.labelnoise import agreement
 from mien.labels import LabelSet
 from mien.report.examined import examined_sections
 from mien.report.findings import find
-from mien.runs import Run, resolve
+from mien.runs import Run
 from mien.train import build_network
 
 DRAWN_FACES = 1000
@@ -185,7 +185,7 @@ def trained_elsewhere(folder: Path, store: Store, rates: dict[str, float]) -> li
     made = []
     for name, rate in rates.items():
         changes = {"model.name": name, "model.dropout": 0.0, "train.epochs": 2, "optimizer.lr": rate}
-        settings = resolve(override(NetworkSettings(), changes), store)
+        settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
         fold = divide(store, settings.data)
         made.append(finish(Run.create(folder, settings, store, fold), fold))
     return made

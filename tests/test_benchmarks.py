@@ -18,8 +18,8 @@ import pytest
 
 from made_runs import make_runs, make_store
 from mien.data.store import Store
+from mien.hooks import Progress
 from mien.runs import Run
-from mien.train import Progress
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
@@ -203,10 +203,9 @@ def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, mon
     from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.models import Network
-    from mien.runs import resolve
 
     loop = script("loop")
-    settings = resolve(override(NetworkSettings(), task.settings | {"optimizer.ema": 0.9}), store)
+    settings = override(NetworkSettings(), task.settings | {"optimizer.ema": 0.9}).resolved(store.meta.crop)
     part = divide(store, settings.data).train
     for name in ("placed", "average", "build_optimizer"):
         monkeypatch.setattr(train, name, getattr(train, name))

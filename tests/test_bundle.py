@@ -47,20 +47,20 @@ def test_onnx_itself_opens_the_file_and_sees_the_card(path: Path) -> None:
 
 def test_probs_are_the_softmax_of_logits_over_temperature(path: Path) -> None:
     bundle = Bundle.open(path, threads=1)
-    logits = bundle.logits(faces(3))
+    logits = bundle.logits({"face": faces(3)})
     assert logits.dtype == np.float32
     expected = np.exp(logits / 2.0)
     expected /= expected.sum(axis=1, keepdims=True)
-    assert np.allclose(bundle.probs(faces(3)), expected, atol=1e-6)
+    assert np.allclose(bundle.probs({"face": faces(3)}), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])
 def test_any_number_of_faces(path: Path, count: int) -> None:
     bundle = Bundle.open(path, threads=1)
     many = faces(count)
-    alone = [bundle.logits(face[None])[0] for face in many]
-    assert bundle.logits(many).shape == (count, 7)
-    assert np.allclose(bundle.logits(many), np.reshape(alone, (count, 7)), atol=1e-6, rtol=0)
+    alone = [bundle.logits({"face": face[None]})[0] for face in many]
+    assert bundle.logits({"face": many}).shape == (count, 7)
+    assert np.allclose(bundle.logits({"face": many}), np.reshape(alone, (count, 7)), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
@@ -137,14 +137,14 @@ def test_a_network_that_does_not_fit_its_card_is_refused(tmp_path: Path) -> None
     path = tmp_path / "odd.onnx"
     path.write_bytes(seal(model_bytes(), replace(CARD, crop=CropSpec(size=32, channels=1))))
     with pytest.raises(BundleError, match="does not fit its card"):
-        Bundle.open(path).logits(np.zeros((1, 32, 32, 1), np.uint8))
+        Bundle.open(path).logits({"face": np.zeros((1, 32, 32, 1), np.uint8)})
 
 
 def test_a_network_that_does_not_load_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     path.write_bytes(seal(model_bytes().replace(b"Gemm", b"Grmm"), CARD))
     with pytest.raises(BundleError, match="ONNX Runtime cannot load the network"):
-        Bundle.open(path).logits(faces(1))
+        Bundle.open(path).logits({"face": faces(1)})
 
 
 def test_a_model_that_comes_with_mien_is_opened_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_sealing_twice_is_refused(path: Path) -> None:
 )
 def test_crops_of_another_shape_or_type(path: Path, images: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"takes uint8 \(B, 16, 16, 1\); got"):
-        Bundle.open(path).logits(images)
+        Bundle.open(path).logits({"face": images})
 
 
 def test_negative_threads(path: Path) -> None:
@@ -205,7 +205,7 @@ def test_opens_and_predicts_without_torch_and_onnx(path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['onnx'] = None\n"
         "import numpy as np; from mien.bundle import Bundle\n"
-        f"print(Bundle.open({str(path)!r}, threads=1).probs(np.zeros((2, 16, 16, 1), np.uint8)).shape)"
+        f"print(Bundle.open({str(path)!r}, threads=1).probs({{'face': np.zeros((2, 16, 16, 1), np.uint8)}}).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "(2, 7)\n"

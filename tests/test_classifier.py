@@ -13,7 +13,10 @@ from mien.checkpoint import save_tensors
 from mien.classifier import CHUNK, Classifier, fitted, logits_of
 from mien.crop import CropSpec, crop
 from mien.data.splits import divide
-from mien.evaluate import Trained, load_network
+from mien.errors import DataError
+from mien.methods import find_method
+from mien.methods.network import load_network
+from mien.planes import Batch, Plane
 from mien.train import build_network, predict_logits
 from tiny_bundle import write_bundle
 
@@ -25,7 +28,7 @@ def test_a_model_file_answers_to_the_faces_of_any_store(tmp_path: Path) -> None:
     classifier: Classifier = Bundle.open(write_bundle(tmp_path / "tiny.onnx"), threads=1)
     rows = store.rows("test")
     faces = np.stack([crop(face, classifier.crop) for face in store.images[rows]])
-    np.testing.assert_array_equal(logits_of(classifier, store, rows), classifier.logits(faces))
+    np.testing.assert_array_equal(logits_of(classifier, store, rows), classifier.logits({"face": faces}))
     assert logits_of(classifier, store, rows[:0]).shape == (0, 7)
 
 
@@ -35,25 +38,31 @@ def test_the_network_of_a_run_is_a_classifier_too(tmp_path: Path) -> None:
     run = make_runs(tmp_path / "runs", store, networks=("compact-s",), dropouts=(0.0,))[0]
     network = build_network(run.settings, divide(store, run.settings.data).train, torch.device("cpu"))
     save_tensors(run, "model.safetensors", network.state_dict(), {})
-    trained: Classifier = Trained(run)
+    trained: Classifier = find_method(run.settings).load(run)
     rows = store.rows("test")
-    assert (trained.labels, trained.crop) == (store.meta.labels, store.meta.crop)
+    assert (trained.labels, trained.takes) == (store.meta.labels, (store.meta.crop.plane,))
     expected = predict_logits(load_network(run), store.images[rows])
     np.testing.assert_array_equal(logits_of(trained, store, rows), expected)
 
 
 def test_faces_that_fit_are_not_touched_and_many_are_read_in_chunks(tmp_path: Path) -> None:
     faces = np.zeros((2, 16, 16, 1), np.uint8)
-    assert fitted(faces, CropSpec(size=16, channels=1)) is faces
-    assert fitted(faces[:0], CropSpec(size=8, channels=3)).shape == (0, 8, 8, 3)
+    assert fitted({"face": faces}, [CropSpec(size=16, channels=1).plane])["face"] is faces
+    assert fitted({"face": faces[:0]}, [CropSpec(size=8, channels=3).plane])["face"].shape == (0, 8, 8, 3)
+    flow = Plane(name="flow", kind="flow", shape=(4, 4, 2), dtype="float32")
+    with pytest.raises(DataError, match="takes the plane flow; these samples have face"):
+        fitted({"face": faces}, [flow])
+    with pytest.raises(DataError, match=r"takes flow of float32 \(4, 4, 2\); these samples have \(5, 5, 2\)"):
+        fitted({"flow": np.zeros((1, 5, 5, 2), np.float32)}, [flow])
     store = make_store(tmp_path / "store", train=CHUNK + 100)
     asked: list[int] = []
 
     class Counting:
         labels = store.meta.labels
-        crop = store.meta.crop
+        takes = (store.meta.crop.plane,)
 
-        def logits(self, images: np.ndarray) -> np.ndarray:
+        def logits(self, batch: Batch) -> np.ndarray:
+            images = batch["face"]
             asked.append(len(images))
             return images.reshape(len(images), -1)[:, :7].astype(np.float32)
 

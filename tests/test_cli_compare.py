@@ -21,13 +21,13 @@ from mien.cli import main
 from mien.compare import Comparison
 from mien.data import prepare
 from mien.data.store import Store
-from mien.engines.work import finish_run
 from mien.errors import RunBusy
 from mien.report import as_json
 from mien.report.markdown import as_markdown
 from mien.report.tables import build_table
 from mien.report.words import differences, progress_words
 from mien.runs import Run, find_runs
+from mien.stages import finish_run
 
 RECIPE = """
 [grid]
@@ -110,7 +110,7 @@ def test_a_wider_grid_trains_what_is_new(here: Path, inline: Inline) -> None:
     assert run("compare", "tiny.toml", "--data", "store", "--no-faces") == 0
     inline.clear()
     assert run("compare", "tiny.toml", "--data", "store", "--no-faces", "--set", "seed=[0, 1]") == 0
-    assert inline == ["_train 1", "_measure 1"] * 2
+    assert inline == ["finish 1"] * 2
 
 
 @pytest.mark.usefixtures("light")
@@ -271,7 +271,6 @@ def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, caps
         (["tiny.toml", "-d", "store", "-s", "model.name=resnet43"], "model.name is 'resnet43'; it must be one of"),
         (["tiny.toml", "-d", "store", "-s", "model.name=vgg16"], "Faces of 16x16 px are too small"),
         (["tiny.toml", "-d", "store", "-s", "data.protocol=loso"], "needs the subject of every sample"),
-        (["tiny.toml", "-d", "store", "--teach", "everything"], "--teach knows peeking; got 'everything'."),
         (["tiny.toml", "-d", "store", "--runs", "tiny.toml"], "Cannot write into tiny.toml (Not a directory)"),
         (["tiny.toml", "-d", "store", "--sett", "x"], "--sett"),
     ],

@@ -180,7 +180,7 @@ def test_compare_refuses_before_it_trains(
     def trained(*_: object, **__: object) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr("mien.engines.local.finish", trained)
+    monkeypatch.setattr("mien.engines.local.LocalEngine.finish", trained)
     command = ["compare", "demo", "--data", home.path, "--runs", tmp_path / "new", "--set", "train.epochs=1"]
     command += ["--set", 'model.name=["compact-s"]', "--set", "model.head=gap"]
     assert "no network 'vgg99'" in refused(capsys, *command, "--baseline", "vgg99")

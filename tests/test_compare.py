@@ -13,10 +13,10 @@ from mien.compare import Comparison, Row, collect, make, outline, plan, stated
 from mien.config import Recipe, override, recipe_from
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.engines.work import finish_run
 from mien.errors import CompareError, ConfigError, DataError, RunError
 from mien.metrics import scores
 from mien.runs import Run, find_runs
+from mien.stages import finish_run
 
 
 def recipe(grid: dict[str, list[Any]] | None = None, **tables: Any) -> Recipe:

@@ -18,7 +18,7 @@ from mien.report.answers import answer_sentence, answers_panel
 from mien.report.certainty import assess
 from mien.report.contrasts import Contrast
 from mien.report.words import finding
-from mien.runs import Run, resolve
+from mien.runs import Run
 from mien.statistics import spread
 
 NETWORKS = ("vgg16", "densenet121", "resnet34")
@@ -46,8 +46,8 @@ def of(comparison: Comparison, metric: str = "accuracy") -> list[Contrast]:
 def runs_of(folder: Path, store: Store, grid: dict[str, Sequence[Any]]) -> list[Run]:
     runs = []
     for values in itertools.product(*grid.values()):
-        settings = resolve(
-            override(NetworkSettings(), dict(zip(grid, values, strict=True)) | {"train.epochs": 3}), store
+        settings = override(NetworkSettings(), dict(zip(grid, values, strict=True)) | {"train.epochs": 3}).resolved(
+            store.meta.crop
         )
         fold = divide(store, settings.data)
         runs.append(finish(Run.create(folder, settings, store, fold), fold))

@@ -285,7 +285,7 @@ def make_swift(patch: pytest.MonkeyPatch) -> None:
     def present(comparison: Any, given: Any, *_: object, **__: object) -> None:
         as_json(comparison, given)
 
-    patch.setattr(local, "finish", planned)
+    patch.setattr(local.LocalEngine, "finish", planned)
     patch.setattr("mien.cli.compare._present", present)
     patch.setattr("gc.collect", lambda: 0)  # statsmodels calls it with each correction
     for module, name in ((labelnoise, "ISSUE_DRAWS"), (certainty, "DRAWS"), (examined, "DRAWS"), (calibrated, "DRAWS")):

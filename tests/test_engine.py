@@ -14,13 +14,15 @@ import mortal
 from conftest import Bars, plan_run
 from mien.compare import collect
 from mien.data.store import Store
-from mien.engines import local, work
-from mien.engines.local import Told, finish
+from mien.device import pick_device
+from mien.engines import Told, find_engine, local
 from mien.errors import ConfigError, RunError
+from mien.hooks import Progress
 from mien.machine import KEEP_PAGES, allocator, keeping_pages
 from mien.runs import Run
-from mien.train import Progress
+from mien.stages import finish_run
 
+finish = find_engine("local").finish
 Diary = list[tuple[str, Told]]
 
 
@@ -43,7 +45,7 @@ def weights(run: Run) -> bytes:
 def test_a_run_is_finished_in_a_process_of_its_own(tmp_path: Path, store: Store) -> None:
     told: Diary = []
     here = plan_run(tmp_path / "here", store)
-    work.finish_run(here)
+    finish_run(here)
     (run,) = runs_of(tmp_path / "there", store, seeds=1)
     finish([run], lambda run, progress: told.append((run.id, progress)))
     assert run.finished
@@ -62,7 +64,7 @@ def test_the_record_says_how_it_was_computed(tmp_path: Path, store: Store) -> No
     chunked, whole = (plan_run(tmp_path, store, train__micro_batch=size) for size in (4, 0))
     told = []
     for run in (chunked, whole):
-        work.finish_run(run)
+        finish_run(run)
         told.append(json.loads((run.path / "env.json").read_text(encoding="utf-8"))["training"])
     assert told[0]["passes"] == "chunks of at most 4, gradients add up"
     assert told[0]["batch norm"] == "statistics of a chunk"
@@ -73,10 +75,10 @@ def test_the_record_says_how_it_was_computed(tmp_path: Path, store: Store) -> No
 def test_finished_runs_are_left_alone_and_told(tmp_path: Path, store: Store, inline: list[str]) -> None:
     runs = runs_of(tmp_path, store)
     finish(runs, lambda run, progress: None)
-    assert inline == ["_train 0", "_measure 0", "_train 1", "_measure 1"]
+    assert inline == ["finish 0", "finish 1", "measure 0"]
     told: Diary = []
     finish(runs, lambda run, progress: told.append((run.id, progress)))
-    assert len(inline) == 4
+    assert len(inline) == 3
     assert told == [(run.id, None) for run in runs]
 
 
@@ -84,9 +86,9 @@ def test_a_run_that_was_never_measured_is_measured_and_not_trained(
     tmp_path: Path, store: Store, inline: list[str]
 ) -> None:
     (run,) = runs_of(tmp_path, store, seeds=1)
-    work.finish_run(run)
+    finish_run(run)
     finish([run], lambda run, progress: None)
-    assert inline == ["_measure 0"]
+    assert inline == ["measure 0"]
     assert run.record.costs.predict_batch == 64
 
 
@@ -94,7 +96,7 @@ def test_a_crash_while_measuring_leaves_the_run_finished(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run,) = runs_of(tmp_path, store, seeds=1)
-    work.finish_run(run)
+    finish_run(run)
     monkeypatch.setattr(local, "_in_fresh_process", lambda *_: -signal.SIGKILL)
     finish([run], lambda run, progress: None)
     assert run.finished
@@ -105,13 +107,13 @@ def test_peeking_is_taught_to_runs_that_are_finished(tmp_path: Path, store: Stor
     runs = runs_of(tmp_path, store, seeds=1)
     finish(runs, lambda run, progress: None)
     before = weights(runs[0])
-    finish(runs, lambda run, progress: None, teach_peeking=True)
-    assert inline == ["_train 0", "_measure 0", "_train_and_peek 0"]
+    finish(runs, lambda run, progress: None, hooks=["peeking"])
+    assert inline == ["finish 0", "measure 0", "peeking 0"]
     assert weights(runs[0]) == before
     peeked = runs[0].peeking
     assert peeked["epoch"].tolist() == [1, 2, 3]
     assert not (runs[0].path / "epochs").exists()
-    finish(runs, lambda run, progress: None, teach_peeking=True)
+    finish(runs, lambda run, progress: None, hooks=["peeking"])
     assert len(inline) == 3
 
 
@@ -125,7 +127,7 @@ def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
     finish(runs, lambda run, progress: None)
     assert [run.record.status for run in runs] == ["failed", "finished"]
     finish(runs, lambda run, progress: None)
-    assert inline == ["_train 0", "_train 0", "_measure 0"]
+    assert inline == ["finish 0", "finish 0", "measure 0"]
     failed, fine = collect(runs, vary=["optimizer.lr"]).rows
     assert len(fine.scores) == 1
     assert failed.failures[0].startswith(f"{runs[0].id}: The ")
@@ -152,7 +154,7 @@ def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path
     assert [run.record.status for run in runs] == ["finished", "finished"]
     assert runs[0].record.reason == ""
     undisturbed = plan_run(tmp_path / "undisturbed", store)
-    work.finish_run(undisturbed)
+    finish_run(undisturbed)
     assert weights(runs[0]) == weights(undisturbed)
 
 
@@ -173,7 +175,7 @@ def test_a_run_that_crashes_once_is_finished_in_the_same_command(tmp_path: Path,
     assert run.record.reason == ""
     assert told == ["Its process was ended by SIGKILL; it may have run out of memory. It is tried again."]
     undisturbed = plan_run(tmp_path / "undisturbed", store)
-    work.finish_run(undisturbed)
+    finish_run(undisturbed)
     assert weights(run) == weights(undisturbed)
 
 
@@ -259,7 +261,8 @@ def test_progress_into_a_closed_pipe_is_nothing(tmp_path: Path) -> None:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     receiver.close()
     progress = Progress(epoch=1, epochs=2, done=0.1, loss=1.0, accuracy=0.5, images_per_second=10.0)
-    local._telling(sender)(progress)
+    assert local._telling(sender, 0, set())(progress)
+    assert not local._telling(sender, 0, {0})(progress)
 
 
 @pytest.mark.parametrize(
@@ -271,11 +274,11 @@ def test_a_crash_says_how(code: int, says: str) -> None:
 
 def test_the_device_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIEN_DEVICE", "meta")
-    assert work.pick_device().type == "meta"
+    assert pick_device().type == "meta"
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("MIEN_DEVICE", name)
     with pytest.raises(ConfigError, match=f"MIEN_DEVICE is '{name}' and cannot be used"):
-        work.pick_device()
+        pick_device()

@@ -26,7 +26,6 @@ from mien.crop import CropSpec
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
-from mien.engines.work import finish_run
 from mien.errors import CompareError, DataError, LabelError
 from mien.examine.corruptions import CORRUPTIONS, corrupt
 from mien.examine.damaging import stratified_faces
@@ -36,7 +35,8 @@ from mien.export import export
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, judge_evaluation, write_evaluation
 from mien.report.evaluated import as_facts
-from mien.runs import Run, resolve
+from mien.runs import Run
+from mien.stages import finish_run
 from tiny_bundle import CARD, model_bytes
 
 
@@ -93,7 +93,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     draw_store(folder / "drawn", count=600, size=24)
     store = Store.open(folder / "drawn")
     changes = {"model.name": "compact-s", "model.width": 0.25, "train.epochs": 2, "train.batch_size": 32}
-    settings = resolve(override(NetworkSettings(), {**changes, "optimizer.lr": 0.01}), store)
+    settings = override(NetworkSettings(), {**changes, "optimizer.lr": 0.01}).resolved(store.meta.crop)
     run = Run.create(folder / "runs", settings, store, divide(store, settings.data))
     finish_run(run)
     return Run.open(run.path)
@@ -145,7 +145,7 @@ def test_damage_is_the_suite_on_the_same_faces_for_all(models: dict[str, Bundle]
     faces = evaluation.rows[0].answers
     picked = stratified_faces(faces.labels, 21)
     shifted = corrupt("shift", store.read(faces.ids[picked])["face"], 3)
-    answers = models["b.onnx"].logits(fitted(shifted, models["b.onnx"].crop)).argmax(axis=1)
+    answers = models["b.onnx"].logits(fitted({"face": shifted}, models["b.onnx"].takes)).argmax(axis=1)
     kind = first.corruptions.index("shift")
     assert second.accuracy[kind][2].value == pytest.approx((answers == faces.labels[picked]).mean())
 

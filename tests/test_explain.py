@@ -37,7 +37,8 @@ from mien.explain.pointing import energy, fixed_maps, moved, others, peaks, poin
 from mien.explain.truth import CHANCES, FILE, STEPS, Grounding, load, measure, measured_rows
 from mien.faces import find_detector
 from mien.models import NETWORKS, Network, build
-from mien.runs import Run, resolve
+from mien.planes import Batch
+from mien.runs import Run
 from mien.train import build_network, predict_logits
 from tiny_bundle import CARD, write_bundle
 
@@ -160,8 +161,8 @@ def test_integrated_gradients_of_a_linear_network_are_exact(faces: np.ndarray, c
 
 
 def test_occlusion_finds_the_one_patch_that_is_read() -> None:
-    def reads(images: np.ndarray) -> np.ndarray:
-        seen = images[:, 8:16, 24:32].astype(np.float32).mean(axis=(1, 2, 3))
+    def reads(batch: Batch) -> np.ndarray:
+        seen = batch["face"][:, 8:16, 24:32].astype(np.float32).mean(axis=(1, 2, 3))
         return np.stack([seen, -seen], axis=1)
 
     faces = np.full((2, 48, 48, 3), 90, np.uint8)
@@ -181,7 +182,8 @@ def test_occlusion_is_the_mean_loss_of_the_patches_that_cover_a_pixel() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(12 * 12, 2)).astype(np.float32)
 
-    def linear(images: np.ndarray) -> np.ndarray:
+    def linear(batch: Batch) -> np.ndarray:
+        images = batch["face"]
         return images[..., 0].reshape(len(images), -1).astype(np.float32) @ weights
 
     face = rng.integers(0, 256, (1, 12, 12, 1), dtype=np.uint8)
@@ -297,7 +299,7 @@ def weighted_run(folder: Path, store: Store, seed: int = 0, **changes: object) -
         {"model.name": "compact-s", "model.width": 0.25, "train.epochs": 3, "seed": seed, **changes},
     )
     fold = divide(store, settings.data)
-    run = finish(Run.create(folder, resolve(settings, store), store, fold), fold)
+    run = finish(Run.create(folder, settings.resolved(store.meta.crop), store, fold), fold)
     other = replace(run.settings, seed=seed + 100)
     save_tensors(run, "model.safetensors", build_network(other, fold.train, torch.device("cpu")).state_dict(), {})
     return run
@@ -709,6 +711,6 @@ def test_explained_logits_are_those_of_prediction(drawn: Store, tmp_path: Path) 
     run = weighted_run(tmp_path / "runs", drawn)
     explainer = open_explainer(run.path)
     images = np.array(drawn.images[:3])
-    from mien.evaluate import load_network
+    from mien.methods.network import load_network
 
     np.testing.assert_array_equal(explainer.classifier(images), predict_logits(load_network(run), images))

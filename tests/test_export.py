@@ -16,12 +16,12 @@ from mien.crop import CropSpec
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.engines.work import finish_run
 from mien.errors import DataError, RunError
 from mien.export import export
 from mien.labels import SEVEN
 from mien.models import NETWORKS, build
-from mien.runs import Run, resolve
+from mien.runs import Run
+from mien.stages import finish_run
 from mien.to_onnx import onnx_bytes
 from mien.train import predict_logits
 from tiny_bundle import CARD
@@ -52,10 +52,10 @@ def check_parity(path: Path, name: str, width: float) -> None:
     path.write_bytes(seal(onnx_bytes(network, 48), replace(CARD, crop=CropSpec(size=48, channels=3))))
     bundle = Bundle.open(path, threads=1)
     for count in (1, 3, 64):
-        logits = bundle.logits(FACES[:count])
+        logits = bundle.logits({"face": FACES[:count]})
         assert np.abs(logits - predict_logits(network, FACES[:count])).max() < 1e-4
-    alone = np.concatenate([bundle.probs(face[None]) for face in FACES[:8]])
-    assert np.abs(alone - bundle.probs(FACES)[:8]).max() < 1e-6
+    alone = np.concatenate([bundle.probs({"face": face[None]}) for face in FACES[:8]])
+    assert np.abs(alone - bundle.probs({"face": FACES})[:8]).max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         optimizer=OptimizerSettings(lr=3e-3),
         train=TrainSettings(epochs=3, batch_size=28),
     )
-    settings = resolve(settings, store)
+    settings = settings.resolved(store.meta.crop)
     run = Run.create(folder / "runs", settings, store, divide(store, settings.data))
     finish_run(run)
     return run
@@ -105,7 +105,7 @@ def test_the_file_repeats_the_runs_own_logits(run: Run, exported: Path) -> None:
     store = Store.open(run.data.store)
     saved = run.logits("test")
     bundle = Bundle.open(exported, threads=1)
-    assert np.abs(bundle.logits(store.images[saved.ids]) - saved.logits).max() < 1e-4
+    assert np.abs(bundle.logits({"face": store.images[saved.ids]}) - saved.logits).max() < 1e-4
 
 
 def test_the_card_tells_of_run_data_and_figures(run: Run, exported: Path) -> None:
@@ -145,7 +145,7 @@ def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path, qu
     assert card.precision == "int8"
     assert quantised.stat().st_size < 0.6 * exported.stat().st_size
     store, valid = Store.open(run.data.store), run.logits("valid")
-    logits = Bundle.open(quantised, threads=1).logits(store.images[valid.ids])
+    logits = Bundle.open(quantised, threads=1).logits({"face": store.images[valid.ids]})
     assert card.valid["accuracy"].value == pytest.approx((logits.argmax(1) == valid.labels).mean())
     assert card.valid["float32 accuracy"].value == pytest.approx((valid.logits.argmax(1) == valid.labels).mean())
     assert np.corrcoef(logits.ravel(), valid.logits.ravel())[0, 1] > 0.98
@@ -155,7 +155,7 @@ def test_int8_is_smaller_near_and_says_what_it_lost(run: Run, exported: Path, qu
 def test_the_figures_of_an_int8_file_are_its_own(run: Run, exported: Path, quantised: Path) -> None:
     """The test part is opened for them, which the store's log says and the run's own record of its network does not."""
     store, saved, bundle = Store.open(run.data.store), run.logits("test"), Bundle.open(quantised, threads=1)
-    logits = bundle.logits(store.images[saved.ids])
+    logits = bundle.logits({"face": store.images[saved.ids]})
     assert bundle.card.test["accuracy"].value == pytest.approx((logits.argmax(1) == saved.labels).mean())
     assert bundle.card.test["accuracy"].n == len(saved.labels)
     assert (bundle.card.test_precision, Bundle.open(exported).card.test_precision) == ("int8", "float32")
@@ -170,7 +170,7 @@ def test_only_the_layers_between_pixels_and_logits_are_int8(quantised: Path) -> 
     assert kinds[:7] == ["Transpose", "Cast", "Mul", "Add", "Conv", "Relu", "QuantizeLinear"]
     assert kinds[-3:] == ["DequantizeLinear", "ReduceMean", "Gemm"]
     assert nodes[-1].output == ["logits"]
-    levels = np.unique(Bundle.open(quantised, threads=1).logits(FACES)[:, 0])
+    levels = np.unique(Bundle.open(quantised, threads=1).logits({"face": FACES})[:, 0])
     assert np.ptp(np.diff(levels)) > 1e-4  # rounded logits lie on a grid of 256 levels
 
 
@@ -195,7 +195,7 @@ def test_out_must_be_an_onnx_file_in_a_folder(run: Run, tmp_path: Path, out: str
 
 def test_a_run_under_way_is_refused(run: Run, tmp_path: Path) -> None:
     store = Store.open(run.data.store)
-    settings = resolve(NetworkSettings(model=ModelSettings(name="compact-s", width=0.5)), store)
+    settings = NetworkSettings(model=ModelSettings(name="compact-s", width=0.5)).resolved(store.meta.crop)
     planned = Run.create(tmp_path, settings, store, divide(store, settings.data))
     with pytest.raises(RunError, match="is running, not finished"):
         export(planned, tmp_path / "x.onnx")

@@ -62,7 +62,7 @@ def test_a_shipped_file_answers_alike_with_every_kernel(name: str) -> None:
     seen = answers(content, faces)
     for kernel in CUTTING:
         assert np.array_equal(seen[kernel], seen["exact"]), kernel
-    here = Bundle.open(name, threads=1).logits(faces)
+    here = Bundle.open(name, threads=1).logits({"face": faces})
     assert np.abs(here - seen["exact"]).max() < 0.1  # a pixel's rounding in float may move an activation by one step
     assert np.array_equal(here.argmax(axis=1), seen["exact"].argmax(axis=1))
 

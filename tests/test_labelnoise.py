@@ -21,7 +21,7 @@ from mien.examine.labelnoise import OutOfSample, agreement, find_issues, noise_c
 from mien.labels import SEVEN, LabelSet
 from mien.models import NETWORKS
 from mien.report import as_json
-from mien.runs import Logits, Run, resolve
+from mien.runs import Logits, Run
 from mien.statistics import holm
 
 CLASSES = ("anger", "fear", "joy", "sadness")
@@ -270,7 +270,7 @@ def test_curves_pair_each_noise_with_none(tmp_path: Path) -> None:
     for noise in (0.0, 0.2, 0.3):
         for seed in (0, 1, 2):
             changes = {"data.label_noise": noise, "seed": seed, "train.epochs": 5, "model.name": "resnet34"}
-            settings = resolve(override(NetworkSettings(), changes), store)
+            settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
             fold = divide(store, settings.data)
             runs.append(finish(Run.create(tmp_path / "runs", settings, store, fold), fold))
     rows = collect(runs, vary=["data.label_noise"]).rows
@@ -319,7 +319,7 @@ def test_a_report_over_a_tiny_class_is_made_without_a_warning(
     store, runs = Store.open(tmp_path / "store"), []
     for fold in range(3 if protocol == "kfold" else 1):
         changes = {"data.protocol": protocol, "data.folds": 3, "data.fold": fold, "train.epochs": 2}
-        settings = resolve(override(NetworkSettings(), changes), store)
+        settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(tmp_path / "runs", settings, store, parts), parts))
     said = as_json(collect(runs))

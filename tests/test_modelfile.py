@@ -87,7 +87,7 @@ def refused(folder: Path, made: Any, says: str) -> None:
     path = folder / "made.onnx"
     path.write_bytes(seal(made.SerializeToString(), CARD))
     with pytest.raises(BundleError, match=says) as refusal:
-        Bundle.open(path, threads=1).logits(FACES)
+        Bundle.open(path, threads=1).logits({"face": FACES})
     said = str(refusal.value)
     assert said.startswith(str(path))
     assert said.isprintable()

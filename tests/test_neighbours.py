@@ -17,11 +17,13 @@ import pytest
 import mortal
 from conftest import plan_run
 from mien.data.store import Store
-from mien.engines import local, neighbours, work
-from mien.engines.local import Told, finish
-from mien.engines.neighbours import Neighbours, Waiting, Window, advise, environment, waiting_now, waiting_words
+from mien.engines import Told, find_engine, local, neighbours
+from mien.engines.neighbours import Neighbours, Waiting, Window, advise, environment, waiting_now
 from mien.runs import Run
+from mien.stages import finish_run
+from mien.threads import WAITING, waiting_words
 
+finish = find_engine("local").finish
 QUIET, BUSY = 0.05, 1.0
 
 
@@ -32,7 +34,7 @@ def windows(*seen: tuple[float, float]) -> list[Window]:
 
 @pytest.fixture(autouse=True)
 def _nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in neighbours.CHOSEN:
+    for name in WAITING:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -158,7 +160,7 @@ def test_a_run_goes_on_in_a_process_that_waits_the_other_way(
     assert started == [{}, {"OMP_WAIT_POLICY": "passive"}, {}], "trained, trained on, measured"
     assert [note.partition(".")[0] for note in notes] == ["Other processes use 1"]
     undisturbed = plan_run(tmp_path / "undisturbed", store, train__epochs=30)
-    work.finish_run(undisturbed)
+    finish_run(undisturbed)
     for name in ("model.safetensors", "logits.npz", "history.csv"):
         assert (run.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
     assert len(run.record.test_opened_at) == 1

@@ -21,8 +21,8 @@ from conftest import plan_run, write_bars
 from mien import cli
 from mien.cli import VERBS, main
 from mien.data.drawn import draw_scene
-from mien.engines import work
 from mien.runs import Run
+from mien.stages import finish_run
 from tiny_bundle import write_bundle
 
 LONGEST = 1200
@@ -104,7 +104,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("place")
     store = write_bars(root / "store")
     run = plan_run(root / "runs", store, train__epochs=1)
-    work.finish_run(run, lambda progress: None, teach_peeking=False)
+    finish_run(run)
     write_bundle(root / "model.onnx")
     write_bundle(root / "teacher.onnx", labels=store.meta.labels, crop=store.meta.crop)
     scene = draw_scene(1, seed=3, height=120, width=160).image
@@ -154,7 +154,7 @@ def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work in a folder of its own, where all things lie; trainings are not made."""
     shutil.copytree(place, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr("mien.engines.local.finish", lambda runs, report, **options: None)
+    monkeypatch.setattr("mien.engines.local.LocalEngine.finish", lambda self, runs, report, **options: None)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
 
 

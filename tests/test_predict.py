@@ -424,7 +424,9 @@ def test_landmarks_are_in_a_record(model: Path) -> None:
     assert record(seen)["faces"][0]["landmarks"][4] == [2.7, 3.0]
     expected = crop(RGB, CropSpec(size=16, channels=1), (5.0, 5.0, 30.0, 30.0), points)
     bundle = Bundle.open(model)
-    assert list(seen.predictions[0].probs.values()) == pytest.approx(bundle.probs(expected[None])[0].tolist(), abs=1e-9)
+    assert list(seen.predictions[0].probs.values()) == pytest.approx(
+        bundle.probs({"face": expected[None]})[0].tolist(), abs=1e-9
+    )
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "predict.md").read_text(encoding="utf-8")

@@ -68,7 +68,6 @@ def everything(folder: Path) -> set[Path]:
         (["--runs", "store"], "Cannot write into store (it is a store of faces)"),
         (["--runs", "tiny.toml"], "Cannot write into tiny.toml (Not a directory)"),
         (["--runs", "tiny.toml/runs"], "Cannot write into tiny.toml/runs"),
-        (["--teach", "everything"], "--teach knows peeking"),
         (["-s", "model.name=vgg16"], "too small"),
     ],
 )
@@ -131,7 +130,7 @@ def test_too_little_disk_is_one_sentence(
 def test_the_disk_counted_is_the_disk_taken(here: Path) -> None:
     planned = plan_run(here / "runs", Store.open("store"))
     from mien.data.splits import divide
-    from mien.evaluate import load_network  # noqa: F401  (torch is there)
+    from mien.methods.network import load_network  # noqa: F401  (torch is there)
     from mien.models import build
 
     settings, classes, size = planned.settings.model, len(planned.data.labels), planned.data.crop.size

@@ -23,7 +23,7 @@ from mien.report import as_json, terminal_table, write_report
 from mien.report.certainty import assess
 from mien.report.figures.sheet import COLOURS, looks
 from mien.report.tables import COLUMNS, build_table
-from mien.runs import Run, find_runs, resolve
+from mien.runs import Run, find_runs
 
 VOID = {"meta", "img", "br", "link", "path", "rect", "use", "line", "circle"}
 
@@ -277,7 +277,8 @@ def test_failed_and_pending_rows(place: Path, store: Store) -> None:
     make_runs(folder, store, networks=("vgg16",), dropouts=(0.0,))
     fold = divide(store, NetworkSettings().data)
     cells = [
-        resolve(override(NetworkSettings(), {"model.name": name, "train.epochs": 30}), store) for name in ("a", "b")
+        override(NetworkSettings(), {"model.name": name, "train.epochs": 30}).resolved(store.meta.crop)
+        for name in ("a", "b")
     ]
     failed, _ = (Run.create(folder, settings, store, fold) for settings in cells)
     failed.update(status="failed", reason="The loss became NaN in epoch 3.")
@@ -295,7 +296,7 @@ def test_failed_and_pending_rows(place: Path, store: Store) -> None:
 
 def test_nothing_finished_yet(place: Path, store: Store) -> None:
     fold = divide(store, NetworkSettings().data)
-    run = Run.create(place / "none", resolve(NetworkSettings(), store), store, fold)
+    run = Run.create(place / "none", NetworkSettings().resolved(store.meta.crop), store, fold)
     page = Page(write_report(collect([run]), place / "none-report").read_text(encoding="utf-8"))
     assert "No run is finished yet" in page.text
     finish(run, fold)
@@ -347,7 +348,7 @@ def test_cross_validation_pools_folds(place: Path, store: Store) -> None:
     runs = []
     for fold in (0, 1):
         changes = {"data.protocol": "kfold", "data.folds": 2, "data.fold": fold, "train.epochs": 3}
-        settings = resolve(override(NetworkSettings(), changes), store)
+        settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(place / "cv", settings, store, parts), parts))
     comparison = collect(runs)

@@ -14,7 +14,7 @@ from mien.data.store import Store
 from mien.report.calibrated import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate, calibrate_rows
 from mien.report.confidence import calibration_section
 from mien.report.figures import Shown, select
-from mien.runs import Run, resolve
+from mien.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_each_fold_has_its_own_temperature(place: Path, store: Store) -> None:
     runs = []
     for fold in range(3):
         changes = {"data.protocol": "kfold", "data.folds": 3, "data.fold": fold, "train.epochs": 3}
-        settings = resolve(override(NetworkSettings(), changes), store)
+        settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(place / "folds", settings, store, parts), parts))
     found = calibrate(select(collect(runs).rows)[0])

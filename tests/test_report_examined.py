@@ -31,7 +31,7 @@ from mien.report import as_json, write_report
 from mien.report.examined import examined_sections
 from mien.report.findings import find
 from mien.report.parts import Section, SmallTable
-from mien.runs import Run, find_runs, resolve
+from mien.runs import Run, find_runs
 from mien.train import build_network
 from test_report import Page
 
@@ -300,7 +300,7 @@ def noisy_runs(folder: Path, store: Store, shares: Sequence[float]) -> list[Run]
                 "model.name": "vgg16",
                 "model.dropout": 0.0,
             }
-            settings = resolve(override(NetworkSettings(), changes), store)
+            settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
             fold = divide(store, settings.data)
             runs.append(finish(Run.create(folder, settings, store, fold), fold))
     return runs
@@ -439,7 +439,7 @@ def test_the_page_holds_all_of_it(place: Path, compared: Comparison) -> None:
 
 
 def test_nothing_finished_has_no_section(place: Path, people: Store) -> None:
-    settings = resolve(override(NetworkSettings(), {"model.name": "vgg16"}), people)
+    settings = override(NetworkSettings(), {"model.name": "vgg16"}).resolved(people.meta.crop)
     Run.create(place / "pending", settings, people, divide(people, settings.data))
     assert sections(collect(find_runs(place / "pending"))) == {}
 

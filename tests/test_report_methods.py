@@ -20,7 +20,7 @@ from mien.report.methods import describe_methods, methods_section
 from mien.report.protocol import protocol_section
 from mien.report.references import REFERENCES
 from mien.report.spoken import SpokenSettings
-from mien.runs import Run, resolve
+from mien.runs import Run
 
 OTHER: dict[str, Any] = {
     "data.valid_fraction": 0.2,
@@ -89,7 +89,9 @@ def store(place: Path) -> Store:
 
 
 def run_of(folder: Path, store: Store, changes: dict[str, Any]) -> Run:
-    settings = resolve(override(NetworkSettings(), {"model.name": "vgg16", "train.epochs": 4, **changes}), store)
+    settings = override(NetworkSettings(), {"model.name": "vgg16", "train.epochs": 4, **changes}).resolved(
+        store.meta.crop
+    )
     fold = divide(store, settings.data)
     return finish(Run.create(folder, settings, store, fold), fold)
 

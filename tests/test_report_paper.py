@@ -12,7 +12,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.report.paper import PAPER, departures
 from mien.report.tables import build_table
-from mien.runs import Run, resolve
+from mien.runs import Run
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def compared(folder: Path, store: Store, changes: dict[str, Any] | None = None) 
     """Three networks under the recipe `paper`, with some settings changed."""
     recipe, runs = read_recipe("paper").changed(changes or {}), []
     for cell in recipe.cells():
-        settings = resolve(cell, store)
+        settings = cell.resolved(store.meta.crop)
         fold = divide(store, settings.data)
         runs.append(finish(Run.create(folder, override(settings, {}), store, fold), fold))
     return collect(runs)

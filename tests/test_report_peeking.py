@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def peek(run: Run, above: float) -> Run:
-    """What `--teach peeking` leaves: every epoch on the test, the best of them `above` the honest figure."""
+    """What `--show-peeking` leaves: every epoch on the test, the best of them `above` the honest figure."""
     test = run.logits("test")
     own = scores(test.logits, test.labels)
     lines = ["epoch,accuracy,uar,macro_f1"]
@@ -118,7 +118,7 @@ def test_another_winner_is_named(tmp_path: Path, store: Store) -> None:
 def test_nobody_peeked(tmp_path: Path, store: Store) -> None:
     comparison = collect(make_runs(tmp_path / "runs", store, networks=("vgg16",), dropouts=(0.0,)))
     section = peeking_section(peeked_rows(select(comparison.rows)))
-    assert "--teach peeking" in section.lead
+    assert "--show-peeking" in section.lead
     assert not section.panels
 
 
@@ -135,7 +135,7 @@ def test_openings_are_counted_by_run_settings_and_reason(tmp_path: Path, store: 
     assert (len(found.own), found.settings, found.others, found.other_runs) == (9, 2, 3, 2)
     assert sum(one.why == PEEKING for one in found.own) == 4
     assert sum(one.why == AGAIN for one in found.own) == 1
-    assert "opened 9 times by the 4 runs of this page (4 of them by --teach peeking" in found.sentence
+    assert "opened 9 times by the 4 runs of this page (4 of them by --show-peeking" in found.sentence
     assert "2 different settings" in found.sentence
     assert "and 3 times by 2 runs that are not on this page" in found.sentence
     (said,) = [sentence for sentence in differences(comparison) if "opened more than once" in sentence]

@@ -23,7 +23,7 @@ from mien.report.figures import draw_critical_difference, draw_forest, select
 from mien.report.figures.ranks import joined
 from mien.report.folds import Folds, fold_test, folds_of, resampled
 from mien.report.tables import build_table
-from mien.runs import Run, resolve
+from mien.runs import Run
 from mien.statistics import compare_pair, corrected_resampled_t, friedman_nemenyi, holm
 
 
@@ -49,7 +49,7 @@ def cross_validated(folder: Path, store: Store, protocol: str = "kfold", repeats
     runs = []
     for name, repeat, fold in itertools.product(("vgg16", "resnet34"), range(repeats), range(folds)):
         changes = shared | {"model.name": name, "data.fold": fold, "data.repeat": repeat}
-        settings = resolve(override(NetworkSettings(), changes), store)
+        settings = override(NetworkSettings(), changes).resolved(store.meta.crop)
         parts = divide(store, settings.data)
         runs.append(finish(Run.create(folder, settings, store, parts), parts))
     return collect(runs)

@@ -21,9 +21,10 @@ from mien import checkpoint, threads
 from mien import train as loop
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.engines.work import finish_run
 from mien.errors import RunBusy, RunError
+from mien.hooks import Hooks, Progress
 from mien.runs import Epoch, Run
+from mien.stages import finish_run
 from mien.train import train
 
 RESULTS = ("model.safetensors", "history.csv", "logits.npz")
@@ -72,8 +73,8 @@ def undisturbed(folder: Path, store: Store, **changes: Any) -> dict[str, bytes]:
 
 def finish(run: Run) -> int:
     """Finish the run in this process; returns how many steps were left."""
-    taken: list[loop.Progress] = []
-    finish_run(run, taken.append)
+    taken: list[Progress] = []
+    finish_run(run, hooks=Hooks(report=taken.append))
     return len(taken)
 
 
@@ -179,7 +180,7 @@ def test_a_signal_saves_the_step_and_stops(
     run = plan_run(tmp_path, soft, **ALL)
     seen = 0
 
-    def strike(_: loop.Progress) -> None:
+    def strike(_: Progress) -> None:
         nonlocal seen
         seen += 1
         if seen == 7:
@@ -188,7 +189,7 @@ def test_a_signal_saves_the_step_and_stops(
 
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
-        finish_run(run, strike)
+        finish_run(run, hooks=Hooks(report=strike))
     assert seen == 7
     assert signal.getsignal(number) is before
     assert finish(run) == STEPS - 7
@@ -201,7 +202,7 @@ def test_a_later_signal_does_not_wait(tmp_path: Path, store: Store, monkeypatch:
     run = plan_run(tmp_path, store)
     fold = divide(store, run.settings.data)
 
-    def strike(_: loop.Progress) -> None:
+    def strike(_: Progress) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -213,11 +214,11 @@ def test_a_later_signal_does_not_wait(tmp_path: Path, store: Store, monkeypatch:
 def test_an_orphan_saves_and_stops(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its parent was killed with -9, and nobody hears of it any more."""
     run = plan_run(tmp_path, store)
-    taken: list[loop.Progress] = []
+    taken: list[Progress] = []
     engine = SimpleNamespace(is_alive=lambda: len(taken) < 3)
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: engine)
     with pytest.raises(KeyboardInterrupt):
-        finish_run(run, taken.append)
+        finish_run(run, hooks=Hooks(report=taken.append))
     monkeypatch.undo()
     assert finish(run) == STEPS - 3
 
@@ -256,9 +257,9 @@ def test_another_number_of_threads_is_said(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     run = plan_run(tmp_path, store)
-    taken: list[loop.Progress] = []
+    taken: list[Progress] = []
 
-    def stop(progress: loop.Progress) -> None:
+    def stop(progress: Progress) -> None:
         taken.append(progress)
         if len(taken) == 4:
             os.kill(os.getpid(), signal.SIGINT)
@@ -266,11 +267,11 @@ def test_another_number_of_threads_is_said(
     monkeypatch.setattr(threads.torch, "set_num_threads", lambda number: None)
     monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 3)
     with pytest.raises(KeyboardInterrupt):
-        finish_run(run, stop)
+        finish_run(run, hooks=Hooks(report=stop))
     assert not any(progress.note for progress in taken)
     monkeypatch.setattr(threads, "usable_cores", lambda: 2)
     monkeypatch.setattr(threads.torch, "get_num_threads", lambda: 2)
-    finish_run(run, taken.append, threads=2 if reason == "asked for" else 0)
+    finish_run(run, hooks=Hooks(report=taken.append, threads=2 if reason == "asked for" else 0))
     assert taken[-1].note.startswith("It goes on with 2 thread(s) after 3: its last digits differ")
     assert (environment(run)["threads"], environment(run)["threads_before"]) == (2, [3])
 

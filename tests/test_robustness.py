@@ -13,10 +13,10 @@ from mien.compare import collect
 from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import CompareError, RunError
-from mien.evaluate import load_network
 from mien.examine.corruptions import CORRUPTIONS, corrupt
 from mien.examine.damaging import STEPS, Robustness, stratified_faces
 from mien.examine.robustness import FILE, load, measure, measured_rows, summarise
+from mien.methods.network import load_network
 from mien.runs import Run
 from mien.train import build_network, predict_logits
 

@@ -16,9 +16,9 @@ from mien.crop import CropSpec
 from mien.data import store as module
 from mien.data.drawn import moved_plane
 from mien.data.store import Meta, Sample, Store, create_store
-from mien.engines.work import finish_run
 from mien.errors import DataError
 from mien.labels import SEVEN
+from mien.stages import finish_run
 
 SPEC = CropSpec(size=8, channels=3)
 

@@ -59,7 +59,7 @@ def test_training_faces_carry_the_mean_of_their_teachers(plain: Store, tmp_path:
     teachers = teachers_of(plain, tmp_path)
     teach(plain, teachers, 0.25, tmp_path / "taught")
     taught, train = Store.open(tmp_path / "taught"), plain.rows("train")
-    said = (teachers[0].probs(plain.read(train)["face"]) + teachers[1].probs(plain.read(train)["face"])) / 2
+    said = (teachers[0].probs(plain.read(train)) + teachers[1].probs(plain.read(train))) / 2
     assert taught.samples.soft is not None
     np.testing.assert_allclose(taught.samples.soft[train], 0.75 * own(plain)[train] + 0.25 * said, atol=2e-6)
 

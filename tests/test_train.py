@@ -22,12 +22,13 @@ from mien.data import augment
 from mien.data.batches import Batches
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
-from mien.engines.work import finish_run
 from mien.errors import ConfigError, NonFinite
+from mien.hooks import Hooks, Progress
 from mien.losses import Objective
 from mien.models import Network
 from mien.optimise import build_optimizer, learning_rate
-from mien.runs import Epoch, Run, resolve
+from mien.runs import Epoch, Run
+from mien.stages import finish_run
 from mien.train import predict_logits, rehearse, selected_epoch, train
 
 CPU = torch.device("cpu")
@@ -385,7 +386,7 @@ def test_the_recipe_fast_trains_the_networks_of_the_paper_made_small(
 ) -> None:
     fast = override(read_recipe("fast").settings, {"train.epochs": 8, "optimizer.lr": 0.02, "train.batch_size": 16})
     settings = override(fast, {"model.name": network, "model.stem": "small", "model.width": width})
-    run = Run.create(tmp_path, resolve(settings, store), store, divide(store, settings.data))
+    run = Run.create(tmp_path, settings.resolved(store.meta.crop), store, divide(store, settings.data))
     _, state = trained(run)
     assert state.history[-1].train_loss < state.history[0].train_loss
 
@@ -438,7 +439,7 @@ def test_a_gradient_too_large_for_float16_is_no_step_and_halves_the_scale(
 
 def test_a_checkpoint_keeps_the_scale_of_float16(tmp_path: Path, store: Store) -> None:
     run = plan_run(tmp_path, store, train__precision="float16")
-    before, after = (module._new_state(run, divide(store, run.settings.data).train, CPU) for _ in range(2))
+    before, after = (module._new_state(run.settings, divide(store, run.settings.data).train, CPU) for _ in range(2))
     before.scaler.load_state_dict(before.scaler.state_dict() | {"scale": 1024.0})
     module.save(run, before)
     module.load(run, after)
@@ -578,7 +579,7 @@ def test_no_chunk_is_tiny(count: int, most: int, sizes: list[int]) -> None:
 
 
 def test_progress_is_reported_after_each_step(tmp_path: Path, store: Store) -> None:
-    told: list[module.Progress] = []
+    told: list[Progress] = []
     trained(plan_run(tmp_path, store, train__epochs=2), report=told.append)
     assert [round(p.done, 6) for p in told] == [round(step / 10, 6) for step in range(1, 11)]
     assert [p.epoch for p in told] == [1] * 5 + [2] * 5
@@ -602,7 +603,7 @@ def test_peeking_needs_every_epoch(tmp_path: Path, store: Store) -> None:
     run = plan_run(tmp_path, store)
     fold: Fold = divide(store, run.settings.data)
     stop_after(run, fold.train, fold.valid, steps=12)
-    finish_run(run, teach_peeking=True)
+    finish_run(run, hooks=Hooks(names=("peeking",)))
     assert run.peeking["epoch"].tolist() == [1, 2, 3]
     plain = plan_run(tmp_path / "plain", store)
     finish_run(plain)
@@ -617,7 +618,7 @@ def stop_after(run: Run, training: Part, valid: Part, steps: int) -> None:
 
     left = [steps]
 
-    def count(_: module.Progress) -> None:
+    def count(_: Progress) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise Stop

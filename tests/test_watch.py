@@ -14,10 +14,11 @@ from mien.cli.watch import watch
 from mien.data.store import Store
 from mien.engines import forecast
 from mien.engines.forecast import Forecast, operations
+from mien.hooks import Progress
 from mien.models.cost import count
 from mien.progress import about
-from mien.runs import Run
-from mien.train import Progress, build_network
+from mien.runs import RESULTS, Run
+from mien.train import build_network
 
 
 class Clock:
@@ -85,7 +86,7 @@ def test_a_slow_kind_of_network_does_not_speak_for_the_others(tmp_path: Path, st
 
 
 def test_finished_runs_are_behind_us(three: list[Run], clock: Clock) -> None:
-    three[0].update(status="finished")
+    three[0].update(status="finished", stages=RESULTS)
     seen = Forecast(three)
     assert seen.done == pytest.approx(seen.total / 3)
 

@@ -22,6 +22,7 @@ from .card import Card, read_card, write_card
 from .crop import CropSpec
 from .errors import BundleError, DataError
 from .modelfile import entry, foreign, metadata
+from .planes import FACE, Batch, Plane
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -87,17 +88,21 @@ class Bundle:
         """Load the network now rather than at the first prediction; raises `BundleError` where it cannot be."""
         self._network()
 
-    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits `(B, K)` float32 of face crops `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
+    @property
+    def takes(self) -> tuple[Plane, ...]:
+        """The planes that its network takes: the face."""
+        return (self.card.crop.plane,)
+
+    def logits(self, batch: Batch, /) -> NDArray[np.float32]:
+        """Logits `(B, K)` float32 of `{"face": crops}`, `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
 
         Raises:
-            DataError: the crops are of another shape or type.
+            DataError: the crops are missing, or of another shape or type.
             BundleError: the network cannot be loaded or run, or its answer is no logits: another shape, NaN, infinity.
         """
-        spec = self.card.crop
-        expected = (spec.size, spec.size, spec.channels)
-        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
-            raise DataError(f"The model takes uint8 (B, {str(expected)[1:]}; got {images.dtype} {images.shape}.")
+        images, (plane,) = np.asarray(batch.get(FACE)), self.takes
+        if images.ndim != 4 or images.shape[1:] != plane.shape or images.dtype != np.uint8:
+            raise DataError(f"The model takes uint8 (B, {str(plane.shape)[1:]}; got {images.dtype} {images.shape}.")
         network = self._network()
         logits = np.empty((len(images), len(self.card.labels)), np.float32)
         for start in range(0, len(images), BATCH):
@@ -105,9 +110,9 @@ class Bundle:
             logits[part] = self._answer(network, images[part])
         return logits
 
-    def probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Calibrated probabilities `(B, K)` of face crops `(B, H, W, C)`: `softmax(logits / temperature)`."""
-        return self.calibrated(self.logits(images))
+    def probs(self, batch: Batch, /) -> NDArray[np.float64]:
+        """Calibrated probabilities `(B, K)` of `{"face": crops}`: `softmax(logits / temperature)`."""
+        return self.calibrated(self.logits(batch))
 
     def calibrated(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Probabilities `(B, K)` of this model's logits `(B, K)`."""

@@ -1,12 +1,13 @@
-"""What any trained classifier answers: its classes, the crops that it takes, and logits for them.
+"""What any classifier answers: its classes, the planes that it takes, and logits for them.
 
-A model file (`mien.bundle.Bundle`) is a `Classifier`, and so is the trained network of a run
-(`mien.evaluate.Trained`). What is measured on faces (damage, other corpora, groups, calibration) asks a `Classifier`
-and does not know which of the two it has.
+A model file (`mien.bundle.Bundle`) is a `Classifier`, and so is what a run has fitted (`mien.methods.Method.load`): a
+network, a classical method, an ensemble. What is measured on faces (damage, other corpora, groups, calibration) asks a
+`Classifier` and does not know which of these it has.
 
-In: faces of a store, uint8 `(n, H, W, C)`. Out: logits, float32 `(n, K)`.
+In: planes of some samples, by name `(n, *shape)`. Out: logits, float32 `(n, K)`.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,41 +15,55 @@ from numpy.typing import NDArray
 
 from .crop import CropSpec, crop
 from .data.store import Store
-from .planes import FACE
+from .errors import DataError
+from .planes import FACE, Batch, Plane
 
 __all__ = ["Classifier", "fitted", "logits_of"]
 
 CHUNK = 1024
-"""Faces that are read, and brought to a classifier's size, together: memory does not grow with the store."""
+"""Samples that are read, and brought to a classifier's size, together: memory does not grow with the store."""
 
 
 class Classifier(Protocol):
-    """A trained network, wherever it came from."""
+    """Something that was fitted, wherever it came from."""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The K class names; the position is the column of the logits."""
 
     @property
-    def crop(self) -> CropSpec:
-        """Size, colours and margin of the faces that it takes."""
+    def takes(self) -> tuple[Plane, ...]:
+        """The planes that it needs of each sample."""
 
-    def logits(self, images: NDArray[np.uint8], /) -> NDArray[np.float32]:
-        """Logits `(n, K)` of crops `(n, size, size, channels)` uint8."""
+    def logits(self, batch: Batch, /) -> NDArray[np.float32]:
+        """Logits `(n, K)` of samples; `batch` holds each plane of `takes`, `(n, *shape)`."""
 
 
-def fitted(faces: NDArray[np.uint8], spec: CropSpec) -> NDArray[np.uint8]:
-    """Ready crops `(n, H, W, C)` in the size and colours of `spec`; as they are where they fit."""
-    if faces.shape[1:] == (spec.size, spec.size, spec.channels):
-        return faces
-    return np.array([crop(face, spec) for face in faces], np.uint8).reshape(-1, spec.size, spec.size, spec.channels)
+def fitted(batch: Batch, takes: Sequence[Plane]) -> Batch:
+    """The planes that a classifier takes, faces brought to its size and colours.
+
+    Raises `DataError` where a plane is missing, or where one that is no face has another shape.
+    """
+    return {plane.name: _fitted(batch, plane) for plane in takes}
+
+
+def _fitted(batch: Batch, plane: Plane) -> NDArray[np.generic]:
+    if plane.name not in batch:
+        raise DataError(f"The classifier takes the plane {plane.name}; these samples have {', '.join(batch)}.")
+    array = batch[plane.name]
+    if array.shape[1:] == plane.shape:
+        return array
+    if plane.name != FACE:
+        raise DataError(f"The classifier takes {plane.name} of {plane}; these samples have {array.shape[1:]}.")
+    spec = CropSpec(size=plane.shape[0], channels=plane.shape[2])
+    return np.array([crop(face, spec) for face in array], np.uint8).reshape(-1, *plane.shape)
 
 
 def logits_of(classifier: Classifier, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What a classifier answers to the faces of these rows of a store, `(n, K)`.
+    """What a classifier answers to these rows of a store, `(n, K)`.
 
-    Raises `DataError` where the store cannot be read.
+    Raises `DataError` where the store cannot be read, or lacks a plane that the classifier takes.
     """
+    names = [plane.name for plane in classifier.takes]
     chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))
-    found = [classifier.logits(fitted(store.read(chunk)[FACE], classifier.crop)) for chunk in chunks]
-    return np.concatenate(found)
+    return np.concatenate([classifier.logits(fitted(store.read(chunk, names), classifier.takes)) for chunk in chunks])

@@ -6,16 +6,17 @@ samples, the same settings apart from the factors and the seed.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import DataSettings, NetworkSettings, Recipe, check_names, override
+from .config import DataSettings, Recipe, Settings, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError
+from .methods import Method, find_method
 from .rows import FOLD, NAME, REPLICATES, Row, row_of
-from .runs import DataFacts, Environment, Run, keep_order, resolve
+from .runs import DataFacts, Environment, Run, keep_order
 
 __all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "collect", "make", "outline", "plan"]
 __all__ += ["stated"]
@@ -75,33 +76,21 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split, `RunError`
     for a run folder that is damaged or of other defaults.
     """
-    from .room import check_room
-    from .train import rehearse
-
-    def new(settings: NetworkSettings) -> bool:
-        return not (folder / settings.run_id(store.meta.sha256)).exists()
-
     cells = dict.fromkeys(
         override(settings, {FOLD: fold})
-        for settings in (resolve(cell, store) for cell in recipe.cells() if isinstance(cell, NetworkSettings))
+        for settings in (cell.resolved(store.meta.crop) for cell in recipe.cells())
         for fold in range(fold_count(store, settings.data))
     )
-    for settings in {_shapes(cell): cell for cell in cells if new(cell)}.values():
-        shape = {"classes": len(store.labels), "size": store.meta.crop.size}
-        check_room(settings, **shape)
-        rehearse(settings, **shape)
+    methods: dict[str, Method] = {}
+    for settings in cells:
+        method = methods.setdefault(settings.KIND, find_method(settings))
+        if not (folder / settings.run_id(store.meta.sha256)).exists():
+            method.check(settings, store)
     folds: dict[DataSettings, Fold] = {}
     for settings in cells:
         if settings.data not in folds:
             folds[settings.data] = divide(store, settings.data)
     return [Run.outline(folder, settings, store, folds[settings.data]) for settings in cells]
-
-
-def _shapes(settings: NetworkSettings) -> tuple[object, ...]:
-    """What decides whether a network fits the faces, and its training into memory."""
-    options, step = settings.train, settings.optimizer
-    model = replace(settings.model, dropout=0.0, block_dropout=0.0)
-    return model, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:
@@ -128,13 +117,13 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
     _check_alike(runs, vary)
     factors, own = _factors(runs)
     groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
-    values = [run.settings.flat() for run in runs]
+    values = [_named(run.settings) for run in runs]
     for run, flat in zip(runs, values, strict=True):
-        groups[tuple(flat[key] for key in factors)].append(run)
+        groups[tuple((key, flat[key]) for key in factors if key in flat)].append(run)
     return Comparison(
-        rows=tuple(row_of(dict(zip(factors, key, strict=True)), own) for key, own in groups.items()),
+        rows=tuple(row_of(dict(key), own) for key, own in groups.items()),
         data=runs[0].data,
-        equal={key: value for key, value in values[0].items() if all(flat[key] == value for flat in values)},
+        equal=_equal(values),
         own=own,
         factors=factors,
         seeds=tuple(sorted({run.settings.seed for run in runs})),
@@ -143,34 +132,49 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
 
 
 def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
-    first = runs[0]
-    for run in runs[1:]:
+    first, known = runs[0], dict[str, tuple[Run, Any]]()
+    for run in runs:
         if run.data.fingerprint != first.data.fingerprint:
             raise CompareError(
                 f"Cannot compare {first.id} with {run.id}: they were trained on different data "
                 f"({first.data.corpus} {first.data.fingerprint[:8]}, {run.data.corpus} {run.data.fingerprint[:8]}). "
                 "Keep the runs of each store in a folder of their own."
             )
-        other = run.settings.flat()
-        for key, value in first.settings.flat().items():
-            if other[key] != value and not key.startswith(MODEL) and key not in (*ALWAYS_VARIES, *vary):
+        for key, value in run.settings.flat().items():
+            other, seen = known.setdefault(key, (run, value))
+            if value != seen and not key.startswith(MODEL) and key not in (*ALWAYS_VARIES, *vary):
                 raise CompareError(
-                    f"Cannot compare {first.id} with {run.id}: {key} differs ({value}, {other[key]}). "
+                    f"Cannot compare {other.id} with {run.id}: {key} differs ({seen}, {value}). "
                     f"Pass --vary {key} to state it in the report."
                 )
 
 
+def _named(settings: Settings) -> dict[str, Any]:
+    """All settings of a run, with the name of its method under the key of the networks' name."""
+    return {NAME: settings.name} | settings.flat()
+
+
+def _equal(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings with one value in all runs that have them. A setting that a kind lacks is nothing that it differs in."""
+    seen: dict[str, set[Any]] = defaultdict(set)
+    for flat in values:
+        for key, value in flat.items():
+            seen[key].add(value)
+    return {key: next(iter(own)) for key, own in seen.items() if len(own) == 1}
+
+
 def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """The settings that tell rows apart; and apart from these, those that follow from the network alone."""
-    values = [run.settings.flat() for run in runs]
-    varied = [
-        key for key in values[0] if key not in (NAME, *REPLICATES, FOLD) and len({flat[key] for flat in values}) > 1
-    ]
+    values = [_named(run.settings) for run in runs]
+    alike = _equal(values)
+    keys = dict.fromkeys(key for flat in values for key in flat)
+    varied = [key for key in keys if key not in (NAME, *REPLICATES, FOLD, *alike)]
     factors, own = [NAME], {}
     for key in varied:
         by_network: dict[str, set[Any]] = defaultdict(set)
         for flat in values:
-            by_network[flat[NAME]].add(flat[key])
+            if key in flat:
+                by_network[flat[NAME]].add(flat[key])
         if all(len(seen) == 1 for seen in by_network.values()):
             own[key] = {network: next(iter(seen)) for network, seen in by_network.items()}
         else:

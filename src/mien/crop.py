@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ConfigError
+from .planes import FACE, Plane
 
 __all__ = ["GREY", "CropSpec", "crop"]
 
@@ -45,6 +46,11 @@ class CropSpec:
             raise ConfigError(f"A crop has 1 channel (grey) or 3 (RGB); got {self.channels}.")
         if not -0.4 <= self.margin <= 1:
             raise ConfigError(f"A crop's margin is -0.4 to 1; got {self.margin}.")
+
+    @property
+    def plane(self) -> Plane:
+        """The plane of such crops."""
+        return Plane(name=FACE, kind="image", shape=(self.size, self.size, self.channels), dtype="uint8")
 
 
 def crop(

@@ -75,6 +75,10 @@ class NonFinite(RunError):
     """The loss became NaN or infinite."""
 
 
+class Pruned(RunError):
+    """A fit was stopped early, because its result would not be wanted."""
+
+
 class CompareError(MienError):
     """Runs that cannot stand in one table."""
 

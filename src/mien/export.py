@@ -15,12 +15,14 @@ from .atomic import write_bytes
 from .bundle import Bundle, seal
 from .calibration import binned_gaps, fit_temperature, softmax, upward_bias, wilson
 from .card import Card, Figure
+from .config import NetworkSettings
 from .data.splits import Fold, Part
 from .errors import RunError
-from .evaluate import load_network, open_for
+from .methods.network import load_network
 from .metrics import confusion_matrix, scores
 from .planes import FACE
 from .runs import Logits, Run
+from .stages import open_for
 from .statistics.intervals import bootstrap
 from .to_onnx import onnx_bytes, quantise
 from .version import __version__
@@ -72,7 +74,7 @@ def describe(run: Run) -> Card:
     card = Card(
         labels=run.data.labels,
         crop=run.data.crop,
-        network=run.settings.model.name,
+        network=run.of(NetworkSettings).model.name,
         run=run.id,
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,
@@ -143,9 +145,9 @@ def _quantised(run: Run, fold: Fold, model: bytes, card: Card) -> tuple[bytes, C
     """The int8 model and its card; what it measures is the int8 network's own."""
     small = quantise(model, calibration_faces(fold.train))
     logits = Bundle(run.path, card, small, threads=0).logits
-    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read()[FACE])))
+    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read())))
     test = open_for(f"int8 export: {run.id}", fold)
-    return small, judged(card, Logits.of(test, logits(test.read()[FACE])))
+    return small, judged(card, Logits.of(test, logits(test.read())))
 
 
 def measured_int8(card: Card, valid: Logits) -> Card:

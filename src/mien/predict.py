@@ -21,6 +21,7 @@ from .faces import DETECTORS, Box, Face, FaceDetector, find_detector
 from .faces.face import clear
 from .images import Image, name_of, one_by_one, read_image
 from .media import MAX_SIDE
+from .planes import FACE
 from .session import Session
 from .shown import brief
 from .video import Frame, Video, open_video
@@ -193,7 +194,7 @@ class Predictor:
             if seen.picture is not None
         ]
         shape = (len(crops), spec.size, spec.size, spec.channels)
-        logits = self.bundle.logits(np.stack(crops) if crops else np.zeros(shape, np.uint8))
+        logits = self.bundle.logits({FACE: np.stack(crops) if crops else np.zeros(shape, np.uint8)})
         ends = np.cumsum([len(found) for found in faces])
         yield from zip(chunk, faces, np.split(logits, ends[:-1]), strict=True)
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from .config import Settings
 from .errors import RunError
 from .metrics import Scores, scores
 from .runs import Logits, Record, Run
 
-__all__ = ["FOLD", "NAME", "REPLICATES", "Replicate", "Row", "level_words", "row_of"]
+__all__ = ["FOLD", "NAME", "REPLICATES", "Replicate", "Row", "level_words", "row_key", "row_of"]
 
 NAME = "model.name"
 REPLICATES = ("seed", "data.repeat")
@@ -25,7 +26,7 @@ REPLICATES = ("seed", "data.repeat")
 FOLD = "data.fold"
 """The fold of a cross-validation: the folds of one replicate are pooled."""
 ABSENT = "has no run folder"
-LACKS = {"failed": "failed", "crashed": "crashed", "running": "is not finished"}
+LACKS = {"failed": "failed", "crashed": "crashed", "pruned": "was stopped early", "running": "is not finished"}
 """What is said of a fold, by the status of its run."""
 
 Replicate = tuple[int, int]
@@ -82,6 +83,12 @@ class Row:
     def replicates(self) -> dict[Replicate, list[Run]]:
         """The runs of each whole replicate, by fold."""
         return {key: runs for key, runs in _by_replicate(self.runs).items() if len(runs) == self.folds}
+
+
+def row_key(settings: Settings) -> object:
+    """What runs of one row share: all settings but those that repeat a measurement."""
+    shared = {key: value for key, value in settings.flat().items() if key not in (*REPLICATES, FOLD)}
+    return settings.KIND, tuple(shared.items())
 
 
 def row_of(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:

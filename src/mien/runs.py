@@ -7,11 +7,12 @@
     checkpoint.safetensors   weights, optimizer and history at a step; removed when the run has ended
     model.safetensors    the weights of the chosen epoch (of the best so far, while it trains)
     logits.npz           ids, labels, logits (and subjects, groups) of valid and test
-    peeking.csv          every epoch on the test, only after `--teach peeking`
-    record.json          status, chosen epoch, costs, when the test was opened; written last
+    peeking.csv          every epoch on the test, only after `--show-peeking`
+    record.json          status, stages that are done, chosen epoch, costs, when the test was opened
 
-A run is finished when `record.json` says so. One process at a time works in the folder: it holds the lock, which the
-system frees when the process dies, however it dies. `record.json` is only changed under that lock.
+A run is finished when `record.json` says so: fit, valid and test are done (`mien.stages`). One process at a time works
+in the folder: it holds the lock, which the system frees when the process dies, however it dies. `record.json` is only
+changed under that lock.
 """
 
 import csv
@@ -21,7 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 import tomli_w
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from .arrays import Array, read_npz
 from .atomic import new_file, write_json, write_text
-from .config import NetworkSettings, read_settings
+from .config import Settings, read_settings
 from .crop import CropSpec
 from .data.splits import Fold, Part, divide, fold_count
 from .data.store import SPLITS, Store
@@ -55,6 +56,7 @@ __all__ = [
     "EPOCHS",
     "GROUP",
     "LOGITS",
+    "RESULTS",
     "Costs",
     "DataFacts",
     "Environment",
@@ -65,14 +67,17 @@ __all__ = [
     "Run",
     "find_runs",
     "keep_order",
-    "resolve",
 ]
 
+Stage = Literal["fit", "valid", "test", "costs"]
+RESULTS: tuple[Stage, ...] = ("fit", "valid", "test")
+"""The stages of a run that is finished, in their order."""
 LOCK = "lock"
 EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
 ORDER = "order.txt"
 """Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
+S = TypeVar("S", bound=Settings)
 UPDATE_SECONDS = 10.0
 """How long a change of `record.json` waits for another process that works in the folder."""
 
@@ -158,15 +163,21 @@ class Costs:
 class Record:
     """`record.json`: how the run stands."""
 
-    status: Literal["running", "finished", "failed", "crashed"] = "running"
+    status: Literal["running", "finished", "failed", "crashed", "pruned"] = "running"
     """running (or still to come); finished; failed: its loss is not finite, which the same settings would only repeat;
-    crashed: its process was ended, and the same command tries it again."""
+    crashed: its process was ended, and the same command tries it again; pruned: who watched it stopped it early."""
     reason: str = ""
-    """Why it failed or crashed, in a sentence."""
+    """Why it has no result, in a sentence."""
+    stages: tuple[Stage, ...] = ()
+    """What is done; a finished run has all of `RESULTS`."""
     selected_epoch: Count = 0
     test_opened_at: tuple[Text, ...] = ()
     """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
     costs: Costs = field(default_factory=Costs)
+
+    def __post_init__(self) -> None:
+        if self.status == "finished" and not set(RESULTS) <= set(self.stages):
+            raise ValueError(f"it is finished and has done {', '.join(self.stages) or 'nothing'}")
 
 
 GROUP = "group:"
@@ -218,7 +229,7 @@ class Logits:
 class Run:
     """A run folder, opened. Settings and data never change; the rest is read when asked for."""
 
-    def __init__(self, path: Path, settings: NetworkSettings, data: DataFacts) -> None:
+    def __init__(self, path: Path, settings: Settings, data: DataFacts) -> None:
         self.path = path
         self.settings = settings
         self.data = data
@@ -229,14 +240,14 @@ class Run:
         return self.path.name
 
     @classmethod
-    def create(cls, folder: Path, settings: NetworkSettings, store: Store, fold: Fold) -> "Run":
+    def create(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
         """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
         run = cls.outline(folder, settings, store, fold)
         run.make()
         return run
 
     @classmethod
-    def outline(cls, folder: Path, settings: NetworkSettings, store: Store, fold: Fold) -> "Run":
+    def outline(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
         """As `create`, but nothing is written before `make`: so that a command can check all of its runs first."""
         path = folder / settings.run_id(store.meta.sha256)
         facts = DataFacts(
@@ -279,7 +290,6 @@ class Run:
         remedy = f"Remove the folder {path} and run the same command again."
         with reading(path / "config.toml", RunError, remedy):
             settings = read_settings(path / "config.toml")
-            assert isinstance(settings, NetworkSettings)
         with reading(path / "data.json", RunError, remedy):
             return cls(path, settings, from_json(read_bytes(path / "data.json"), DataFacts))
 
@@ -314,8 +324,24 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the run is trained and evaluated."""
+        """Whether the run is fitted and evaluated."""
         return self.record.status == "finished"
+
+    def has(self, stage: Stage) -> bool:
+        """Whether a stage is done."""
+        return stage in self.record.stages
+
+    def did(self, stage: Stage) -> None:
+        """Write down that a stage is done; with the last of `RESULTS` the run is finished."""
+        stages = tuple(dict.fromkeys([*self.record.stages, stage]))
+        done = {"status": "finished", "reason": ""} if set(RESULTS) <= set(stages) else {}
+        self.update(stages=stages, **done)
+
+    def of(self, kind: type[S]) -> S:
+        """The settings of a run of this kind; raises `RunError` for a run of another."""
+        if not isinstance(self.settings, kind):
+            raise RunError(f"{self.path} is a run of kind {self.settings.KIND}; this takes one of kind {kind.KIND}.")
+        return self.settings
 
     @cached_property
     def history(self) -> tuple[Epoch, ...]:
@@ -328,6 +354,11 @@ class Run:
             if [line.epoch for line in epochs] != list(range(1, len(epochs) + 1)):
                 raise ValueError("its epochs do not count up from 1")
         return tuple(epochs)
+
+    def write_environment(self, facts: Mapping[str, Any]) -> None:
+        """Write `env.json`: versions, machine and how the run is computed."""
+        with self.writing():
+            write_json(self.path / "env.json", facts)
 
     def write_history(self, epochs: Sequence[Epoch]) -> None:
         """Write `history.csv`; floats keep every digit."""
@@ -344,7 +375,7 @@ class Run:
         path = self.path / "peeking.csv"
         if not path.exists():
             return {}
-        with reading(path, RunError, "Remove it; `mien compare --teach peeking` makes it again."):
+        with reading(path, RunError, "Remove it; `mien compare --show-peeking` makes it again."):
             rows = read_rows(path, Peek)
         names = [each.name for each in fields(Peek)]
         return {name: np.array([getattr(row, name) for row in rows]) for name in names} if rows else {}
@@ -438,13 +469,6 @@ class Run:
             f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
             "make room or allow it, then run the same command again."
         )
-
-
-def resolve(settings: NetworkSettings, store: Store) -> NetworkSettings:
-    """Settings with nothing implicit: the store's channels, the published head by its name."""
-    model = settings.model
-    named = replace(model, in_chans=model.in_chans or store.meta.crop.channels, head=model.named_head)
-    return replace(settings, model=named)
 
 
 def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run]:

@@ -22,13 +22,14 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
     """Bytes that training these runs takes at most, without logits and logs, which are small beside weights.
 
-    `keep_epochs` counts the weights of every epoch, as `--teach peeking` keeps them until a run has ended.
+    `keep_epochs` counts the weights of every epoch, as `--show-peeking` keeps them until a run has ended.
     """
     kept = largest = 0
     for run in runs:
-        weights = weight_bytes(run.settings.model, len(run.data.labels), run.data.crop.size)
-        kept += weights
-        largest = max(largest, _while_training(weights, run.settings, keep_epochs))
+        if isinstance(run.settings, NetworkSettings):
+            weights = weight_bytes(run.settings.model, len(run.data.labels), run.data.crop.size)
+            kept += weights
+            largest = max(largest, _while_training(weights, run.settings, keep_epochs))
     return kept + largest
 
 

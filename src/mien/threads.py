@@ -6,7 +6,8 @@ another number because the machine is busy, the run keeps all numbers, and says 
 """
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
@@ -16,7 +17,12 @@ from safetensors import SafetensorError, safe_open
 from .checkpoint import CHECKPOINT
 from .runs import Run
 
-__all__ = ["restore_threads", "usable_cores", "with_current"]
+__all__ = ["SLEEPING", "chosen_waiting", "restore_threads", "usable_cores", "waiting_words", "with_current"]
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables by which a user decides how threads wait for each other; then mien changes nothing."""
+SLEEPING = {"OMP_WAIT_POLICY": "passive"}
+"""All implementations of OpenMP read it, when they are loaded."""
 
 
 def restore_threads(run: Run, asked: int = 0) -> tuple[int, ...]:
@@ -43,6 +49,19 @@ def usable_cores() -> int:
     process = psutil.Process()
     allowed: Sequence[int] = process.cpu_affinity() if hasattr(process, "cpu_affinity") else ()
     return len(allowed) or psutil.cpu_count() or 1
+
+
+def chosen_waiting() -> Mapping[str, str]:
+    """What this process's environment says of how threads wait for each other."""
+    return {name: os.environ[name] for name in WAITING if name in os.environ}
+
+
+def waiting_words() -> str:
+    """How this process's threads wait for each other, by its environment."""
+    chosen = chosen_waiting()
+    if chosen == SLEEPING:
+        return "sleep"
+    return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "as the library has it"
 
 
 def _so_far(run: Run) -> tuple[int, ...]:

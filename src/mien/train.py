@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from .config import NetworkSettings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
-from .errors import ConfigError, NonFinite
+from .errors import ConfigError, NonFinite, Pruned
+from .hooks import Progress, Report
 from .losses import Objective
 from .models import Network, build
 from .optimise import average, build_optimizer, fuses, learning_rate
@@ -33,7 +34,7 @@ from .planes import FACE
 from .runs import EPOCHS, Epoch, Run
 from .threads import with_current
 
-__all__ = ["Progress", "build_network", "means", "placed", "predict_logits", "rehearse", "train"]
+__all__ = ["build_network", "means", "placed", "practise", "predict_logits", "rehearse", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
@@ -43,28 +44,13 @@ ONE_SIGNAL_SECONDS = 1.0
 """Signals closer together are one: a service manager and the parent process may both send it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What a progress bar shows after each step."""
-
-    epoch: int
-    epochs: int
-    done: float
-    """Share of the whole training that is done, 0 to 1."""
-    loss: float
-    accuracy: float
-    images_per_second: float
-    note: str = ""
-    """What the log says once of how the run is computed."""
-
-
 def train(
     run: Run,
     training: Part,
     valid: Part,
     *,
     device: torch.device,
-    report: Callable[[Progress], None] | None = None,
+    report: Report | None = None,
     keep_epochs: bool = False,
 ) -> tuple[Network, State]:
     """Train `run` to its last epoch, from its checkpoint where it has one.
@@ -74,8 +60,8 @@ def train(
         training: what the weights are fitted to.
         valid: what the epoch is chosen on.
         device: where to compute.
-        report: called after each step.
-        keep_epochs: also save the weights of every epoch, in `epochs/`, for `mien.evaluate.peek`.
+        report: called after each step; False stops the training.
+        keep_epochs: also save the weights of every epoch, in `epochs/`, for a hook that asks for them.
 
     Returns:
         The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
@@ -83,10 +69,11 @@ def train(
 
     Raises:
         NonFinite: the loss became NaN or infinite, in training or on valid.
+        Pruned: `report` asked to stop; the checkpoint is written.
         KeyboardInterrupt: SIGINT or SIGTERM came; the checkpoint is written.
         RunError: the folder cannot be written.
     """
-    settings = run.settings
+    settings = run.of(NetworkSettings)
     material = _Material(training, valid, settings, device)
     batches = material.batches
     state = _start(run, training, device, keep_epochs)
@@ -102,14 +89,15 @@ def train(
                 if step < state.step:
                     continue
                 _step(state, settings, material, rows)
-                if report:
-                    report(_progress(state, settings, batches))
+                unwanted = report is not None and report(_progress(state, settings, batches)) is False
                 stop = stopped()
-                if stop or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                if stop or unwanted or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     save(run, state)
                     saved_at = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
+                if unwanted:
+                    raise Pruned(f"It was stopped early, in epoch {state.epoch + 1} of {settings.train.epochs}.")
             judged = _end_epoch(state, settings, material)
             run.write_history(state.history)
             if selected_epoch(state.history, settings.train.select) == state.epoch:
@@ -119,6 +107,15 @@ def train(
     save(run, state)
     load_weights(run, state.network)
     return state.network.eval(), state
+
+
+def practise(settings: NetworkSettings, training: Part, valid: Part, device: torch.device, steps: int = 3) -> None:
+    """Take some first steps and judge an epoch, and leave nothing behind: as much memory as a training takes."""
+    material, state = _Material(training, valid, settings, device), _new_state(settings, training, device)
+    material.start(0)
+    for rows in islice(material.batches.epoch(0), steps):
+        _step(state, settings, material, rows)
+    _end_epoch(state, settings, material)
 
 
 class _Material:
@@ -243,12 +240,12 @@ def predict_logits(
 
 def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
     """The state of the run's checkpoint; a new one where there is none, or where epochs that it should keep are not."""
-    state = _new_state(run, training, device)
+    state = _new_state(run.of(NetworkSettings), training, device)
     if (run.path / CHECKPOINT).exists():
         load(run, state)
         if not keep_epochs or all((run.path / _epoch_file(line.epoch)).exists() for line in state.history):
             return state
-        state = _new_state(run, training, device)
+        state = _new_state(run.of(NetworkSettings), training, device)
     with run.writing():
         (run.path / NEXT).unlink(missing_ok=True)
     return state
@@ -258,13 +255,13 @@ def _epoch_file(number: int) -> str:
     return f"{EPOCHS}/{number:05}.safetensors"
 
 
-def _new_state(run: Run, training: Part, device: torch.device) -> State:
-    network = build_network(run.settings, training, device)
+def _new_state(settings: NetworkSettings, training: Part, device: torch.device) -> State:
+    network = build_network(settings, training, device)
     return State(
         network=network,
-        optimizer=build_optimizer(network, run.settings),
-        scaler=torch.amp.GradScaler(device.type, enabled=run.settings.train.precision == "float16"),
-        average={n: t.clone() for n, t in network.state_dict().items()} if run.settings.optimizer.ema else {},
+        optimizer=build_optimizer(network, settings),
+        scaler=torch.amp.GradScaler(device.type, enabled=settings.train.precision == "float16"),
+        average={n: t.clone() for n, t in network.state_dict().items()} if settings.optimizer.ema else {},
         history=[],
     )
 
@@ -347,6 +344,7 @@ def _progress(state: State, settings: NetworkSettings, batches: Batches) -> Prog
         loss=state.loss_sum / state.seen,
         accuracy=state.correct / state.seen,
         images_per_second=state.images / max(state.seconds, 1e-9),
+        valid_accuracy=state.history[-1].valid_accuracy if state.history else None,
         note=_note(state.threads),
     )
 

@@ -29,7 +29,7 @@ from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.splits import untested_words
 from mien.data.store import Store
-from mien.errors import BadSample, ConfigError, DataError
+from mien.errors import BadSample, DataError
 from mien.reading import read_text, reading
 from mien.shown import visible
 
@@ -72,9 +72,9 @@ def compare(
         list[str] | None,
         typer.Option("--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'seed=[0,1]', trains each value."),
     ] = None,
-    teach: Annotated[
-        str | None, typer.Option(help="peeking: also show what choosing the epoch on the test would have claimed.")
-    ] = None,
+    peeking: Annotated[
+        bool, typer.Option("--show-peeking", help="Also show what choosing the epoch on the test would have claimed.")
+    ] = False,
     examine: Annotated[
         bool, typer.Option("--examine", help="Also test on damaged faces, and explain drawn ones, for the full report.")
     ] = False,
@@ -113,11 +113,9 @@ def compare(
         from mien.cli.explain import explain_drawn
         from mien.cli.watch import watch
         from mien.compare import collect, make, outline, stated
-        from mien.engines.local import finish
+        from mien.engines import find_engine
         from mien.examine.away import check_stores
         from mien.examine.examined import check
-    if teach not in (None, "peeking"):
-        raise ConfigError(f"--teach knows peeking; got {teach!r}.")
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
@@ -130,14 +128,14 @@ def compare(
     planned = outline(chosen, store, runs)
     check(collect(planned, vary=stated(chosen)), given)
     check_stores(planned[0].data, others)
-    check_space(planned, runs, keep_epochs=teach == "peeking")
+    check_space(planned, runs, keep_epochs=peeking)
     for sentence in dict.fromkeys(untested_words(store, run.settings.data) for run in planned):
         _warn(sentence)
     command = shlex.join(["mien", *sys.argv[1:]])
     make(planned, runs)
     _note(runs, command)
     with watch(planned, _shorter(chosen.name, data)) as progress:
-        finish(planned, progress, teach_peeking=teach == "peeking")
+        find_engine().finish(planned, progress, hooks=["peeking"] if peeking else [])
     examine_runs(planned, others, damage=examine)
     if examine:
         explain_drawn(planned)

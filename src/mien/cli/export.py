@@ -106,10 +106,10 @@ def _show_run(folder: Path, as_json: bool) -> None:
         {
             "run": run.path,
             "status": f"{record.status}{f': {record.reason}' if record.reason else ''}",
-            "network": f"{run.settings.model.name}, {record.costs.parameters:,} parameters",
+            "network": f"{run.settings.name}, {record.costs.parameters:,} parameters",
             "trained on": f"{data.corpus}, store {data.fingerprint[:16]}, {data.counts}",
             "licence": data.licence,
-            "epoch": f"{record.selected_epoch} of {run.settings.train.epochs}" if run.finished else "",
+            "epoch": f"{record.selected_epoch} of {len(run.history)}" if run.finished and run.history else "",
             "test opened": "\n".join(record.test_opened_at),
         }
     )

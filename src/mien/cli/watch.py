@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from mien.device import pick_device
+from mien.engines import Report, Told
 from mien.engines.forecast import Forecast
-from mien.engines.local import Report, Told
-from mien.evaluate import pick_device
+from mien.hooks import Progress
 from mien.progress import SECONDS_BETWEEN_LINES, about
 from mien.runs import Run
-from mien.train import Progress
 
 __all__ = ["watch"]
 

@@ -6,9 +6,10 @@ dataclass and one line in `KINDS`.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Self
 
+from ..crop import CropSpec
 from ..errors import ConfigError
 from .tables import AugmentSettings, DataSettings, LossSettings, ModelSettings, OptimizerSettings, TrainSettings
 from .within import LARGEST, Within, kinds_of, typed
@@ -32,6 +33,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         typed("seed", self.seed, kinds_of(Settings)["seed"])
+
+    def resolved(self, crop: CropSpec) -> Self:
+        """These settings with nothing implicit, for crops of this kind."""
+        return self
 
     @property
     def name(self) -> str:
@@ -75,6 +80,11 @@ class NetworkSettings(Settings):
             raise ConfigError(
                 "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."
             )
+
+    def resolved(self, crop: CropSpec) -> Self:
+        """With the crops' channels, and the published head by its name."""
+        named = replace(self.model, in_chans=self.model.in_chans or crop.channels, head=self.model.named_head)
+        return replace(self, model=named)
 
 
 KINDS: dict[str, type[Settings]] = {"network": NetworkSettings}

@@ -71,13 +71,8 @@ class Meta:
         names = [plane.name for plane in self.planes]
         if names[:1] != [FACE] or len(set(names)) != len(names):
             raise ValueError(f"its planes are {', '.join(names)}, expected {FACE} first and each name once")
-        if self.planes[0] != face_plane(self.crop):
-            raise ValueError(f"the plane {FACE} is {self.planes[0]}, expected {face_plane(self.crop)}")
-
-
-def face_plane(crop: CropSpec) -> Plane:
-    """The plane of crops."""
-    return Plane(name=FACE, kind="image", shape=(crop.size, crop.size, crop.channels), dtype="uint8")
+        if self.planes[0] != self.crop.plane:
+            raise ValueError(f"the plane {FACE} is {self.planes[0]}, expected {self.crop.plane}")
 
 
 class Store:
@@ -230,7 +225,7 @@ class StoreWriter:
     def __init__(self, folder: Path, labels: LabelSet, crop: CropSpec, planes: Sequence[Plane] = ()) -> None:
         self.labels = labels
         self.crop = crop
-        self.planes = (face_plane(crop), *planes)
+        self.planes = (crop.plane, *planes)
         self.count = 0
         self.folder = folder
         """Where the store is being written; a file put here becomes part of it."""

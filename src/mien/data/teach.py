@@ -76,12 +76,11 @@ def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator
     """The planes and the sample of each row, in order. What the teachers say is mixed into those to train on."""
     rest = store.iter_samples()
     for batch in store.iter_batches(tuple(store.planes)):
-        images = batch[FACE]
-        samples = list(islice(rest, len(images)))
+        samples = list(islice(rest, len(batch[FACE])))
         learns = np.array([sample.split == "train" for sample in samples])
         own = np.array([_own(sample, len(store.labels)) for sample in samples])
         if learns.any():
-            said = np.mean([teacher.probs(images[learns]) for teacher in teachers], axis=0)
+            said = np.mean([teacher.probs({FACE: batch[FACE][learns]}) for teacher in teachers], axis=0)
             own[learns] = (1 - share) * own[learns] + share * said
         for planes, sample, soft in zip(one_by_one(batch), samples, own.tolist(), strict=True):
             yield planes, replace(sample, soft=tuple(soft))

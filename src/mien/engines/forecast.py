@@ -2,26 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from statistics import fmean
 
-from ..models import sketch
-from ..models.cost import count
+from ..methods import find_method
 from ..runs import Run
 
 __all__ = ["Forecast", "operations"]
 
-BACKWARD = 2
-"""A backward pass is about as much arithmetic as two forward passes."""
-
 
 def operations(run: Run) -> float:
-    """About how many floating-point operations the whole training of a run takes, with the judging of its epochs."""
-    settings, counts, size = run.settings, run.data.counts, run.data.crop.size
-    network = sketch(settings.model, classes=len(run.data.labels), size=size)
-    trained = fmean(count(network, side).flops for side in settings.train.sizes or (size,))
-    judged = count(network, size).flops
-    faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * judged
-    return settings.train.epochs * faces
+    """About how many floating-point operations the fit of a run takes."""
+    return find_method(run.settings).work(run)
 
 
 class Forecast:
@@ -33,8 +23,8 @@ class Forecast:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._work = {run.id: operations(run) for run in runs}
-        self._kinds = {run.id: run.settings.model.name for run in runs}
-        self._done = {run.id: float(run.finished or run.record.status == "failed") for run in runs}
+        self._kinds = {run.id: run.settings.name for run in runs}
+        self._done = {run.id: float(run.finished or run.record.status in ("failed", "pruned")) for run in runs}
         self._seen: dict[str, tuple[float, float]] = {}
         """By kind of network: operations and the seconds that they took."""
         self._last: tuple[str, float] | None = None

@@ -1,8 +1,9 @@
-"""The engine of one machine: runs one after the other, each in a fresh process.
+"""The engine of this machine: runs one after the other, a large one in a fresh process, small ones packed into one.
 
-A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid. The two talk
-over two pipes: progress comes from the process, and an order to stop goes to it. No signal is sent, so a run saves
-itself on every system.
+A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid. Starting one
+takes seconds, so runs that take no longer share one that lives on; the costs stage then measures their memory. Process
+and engine talk over two pipes: progress comes from the process, and orders to stop go to it. No signal is sent, so a
+run saves itself on every system.
 """
 
 import _thread
@@ -11,8 +12,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import groupby
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,100 +24,148 @@ from types import FrameType
 import psutil
 
 from ..errors import MienError, RunError
+from ..hooks import Hooks, Progress, find_hook
 from ..machine import keeping_pages
-from ..runs import Run
-from ..train import Progress
+from ..methods import find_method
+from ..rows import row_key
+from ..runs import RESULTS, Run, Stage
+from ..stages import finish_run, measure_costs
+from . import ALL_STAGES, Report
 from .neighbours import Neighbours, environment, waiting_now
-from .work import finish_run, measure_prediction
 
 if sys.platform == "win32":
     from multiprocessing.connection import PipeConnection as Connection
 else:
     from multiprocessing.connection import Connection
 
-__all__ = ["Report", "Told", "finish"]
+__all__ = ["LocalEngine"]
 
-Told = Progress | str | None
-"""How far a run is; a sentence about it; None when it has ended."""
-Report = Callable[[Run, Told], None]
-Work = Callable[[Path, Connection, Connection], None]
-"""What a process does with the run in a folder: it sends progress into one pipe, and gets orders from the other."""
+Work = Callable[[Sequence[Path], Connection, Connection], None]
+"""What a process does with the runs in these folders: it sends news into one pipe, and gets orders from the other."""
+STOP = -1
+"""The order to save the run under way and to end. Another number is the place of a run that is not wanted any more."""
 ATTEMPTS = 2
 """A crash may have been an accident, such as memory that another process held."""
 INTERRUPTED = 130
 """The code that a process ends with which was told to stop, and has saved its run."""
 KILLED = 9
 """Number of the signal that a system without memory ends processes with."""
+SMALL_OPERATIONS = 1e12
+"""A fit of less than this takes seconds on two cores, as the start of a process does."""
+PACKED = 64
+"""Most runs in one process, so that what libraries keep is given back now and then."""
 
 
-def finish(runs: Sequence[Run], report: Report, *, teach_peeking: bool = False) -> None:
-    """Finish all `runs`, reporting progress, and None when a run has ended.
+class LocalEngine:
+    """See `mien.engines.Engine`."""
 
-    `teach_peeking` trains again what was finished without it: the same weights, and every epoch seen on the test.
-    A run that fails or crashes twice is marked, and the next one starts. Asked to finish them again, the engine tries a
-    crashed run again; not a failed one, for its loss would become the same. Raises `KeyboardInterrupt` after SIGINT or
-    SIGTERM, when the run under way has saved itself, and `RunError` where a run folder cannot be worked in.
-    """
+    def finish(
+        self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()
+    ) -> None:
+        """Finish all `runs` in processes of this machine, one process at a time."""
+        results = tuple(stage for stage in stages if stage in RESULTS)
+        _fit_again(runs, hooks)
+        for pack in _packs(runs):
+            if own := [run for run in pack if _has_to_do(run, results)]:
+                _attempt(results, tuple(hooks), own, report)
+            if "costs" in stages:
+                _measure_first(runs, report)
+            for run in pack:
+                report(run, None)
+
+
+def _fit_again(runs: Sequence[Run], hooks: Sequence[str]) -> None:
+    """Let runs be fitted once more that were finished without a hook which has to look on."""
     for run in runs:
-        if teach_peeking and run.finished and not run.peeking:
-            run.update(status="running")
-        if not run.finished and run.record.status != "failed":
-            _attempt(_train_and_peek if teach_peeking else _train, run, report)
-        if run.finished and not run.record.costs.predict_batch:
-            _in_fresh_process(_measure, run, report)  # should it crash, the figures stay undefined, the run finished
-        report(run, None)
+        if run.finished and any(find_hook(name).lacks(run) for name in hooks):
+            kept = tuple(stage for stage in run.record.stages if stage not in RESULTS)
+            run.update(status="running", stages=kept)
 
 
-def _attempt(work: Work, run: Run, report: Report) -> None:
-    """Train a run. Where its process crashes, go on from its checkpoint once; where others need the machine, at once.
+def _has_to_do(run: Run, results: Sequence[Stage]) -> bool:
+    record = run.record
+    return record.status not in ("failed", "pruned") and not set(results) <= set(record.stages)
+
+
+def _packs(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs that share a process, in their order: neighbours that are small, or a large one alone."""
+    for small, pack in groupby(runs, key=lambda run: find_method(run.settings).work(run) < SMALL_OPERATIONS):
+        own, size = list(pack), PACKED if small else 1
+        yield from (own[start : start + size] for start in range(0, len(own), size))
+
+
+def _measure_first(runs: Sequence[Run], report: Report) -> None:
+    """Measure the costs of each row that has a finished run and no costs yet."""
+    first: dict[object, Run] = {}
+    for run in runs:
+        if run.finished:
+            first.setdefault(row_key(run.settings), run)
+    for run in first.values():
+        if not run.has("costs"):
+            _in_fresh_process(_measure, [run], report)  # should it crash, the figures stay undefined
+
+
+def _attempt(results: Sequence[Stage], hooks: tuple[str, ...], runs: Sequence[Run], report: Report) -> None:
+    """Finish runs. Where their process crashes, go on from a checkpoint once; where others need the machine, at once.
 
     How threads wait for each other is read when a process starts, so another way of waiting takes another process.
     """
-    crashes, waiting = 0, waiting_now()
-    while crashes < ATTEMPTS:
+    work = partial(_finish, results, hooks, len(runs) == 1)
+    left, crashed, waiting = list(runs), "", waiting_now()
+    while left:
         neighbours = Neighbours(waiting)
-        code = _in_fresh_process(work, run, report, neighbours)
-        if not code:
+        code = _in_fresh_process(work, left, report, neighbours)
+        left = [run for run in left if _has_to_do(run, results)]  # the first of them was under way
+        if not (code and left):
             return
         if code == INTERRUPTED:
-            report(run, neighbours.why)
+            report(left[0], neighbours.why)
             waiting = neighbours.wanted
             continue
-        crashes += 1
         cause = _crash(code)
-        if crashes < ATTEMPTS:
-            report(run, f"{cause} It is tried again.")
-        run.update(status="crashed", reason=f"{cause} The same command tries it again.")
+        left[0].update(status="crashed", reason=f"{cause} The same command tries it again.")
+        if left[0].id == crashed:
+            left = left[1:]
+        else:
+            crashed = left[0].id
+            report(left[0], f"{cause} It is tried again.")
 
 
-def _train(path: Path, sender: Connection, orders: Connection) -> None:
-    with _obeying(orders), _sentences(sender):
-        finish_run(Run.open(path), _telling(sender))
+def _finish(
+    stages: Sequence[Stage],
+    hooks: tuple[str, ...],
+    alone: bool,
+    paths: Sequence[Path],
+    sender: Connection,
+    orders: Connection,
+) -> None:
+    unwanted: set[int] = set()
+    with _obeying(orders, unwanted), _sentences(sender):
+        for place, path in enumerate(paths):
+            report = _telling(sender, place, unwanted)
+            finish_run(Run.open(path), stages, Hooks(report=report, names=hooks, alone=alone))
 
 
-def _train_and_peek(path: Path, sender: Connection, orders: Connection) -> None:
-    with _obeying(orders), _sentences(sender):
-        finish_run(Run.open(path), _telling(sender), teach_peeking=True)
+def _measure(paths: Sequence[Path], sender: Connection, orders: Connection) -> None:
+    with _obeying(orders, set()), _sentences(sender):
+        for path in paths:
+            measure_costs(Run.open(path))
 
 
-def _measure(path: Path, sender: Connection, orders: Connection) -> None:
-    with _obeying(orders), _sentences(sender):
-        measure_prediction(Run.open(path))
-
-
-def _telling(sender: Connection) -> Callable[[Progress], None]:
+def _telling(sender: Connection, place: int, unwanted: Container[int]) -> Callable[[Progress], bool]:
     """Send progress, even where nobody listens any more: the training loop finds out by itself, and saves."""
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: Progress) -> bool:
         with suppress(BrokenPipeError):
-            sender.send(progress)
+            sender.send((place, progress))
+        return place not in unwanted
 
     return tell
 
 
 @contextmanager
-def _obeying(orders: Connection) -> Iterator[None]:
-    """Take each order of the engine, and its death, as a Ctrl-C. Leave with `INTERRUPTED` when interrupted.
+def _obeying(orders: Connection, unwanted: set[int]) -> Iterator[None]:
+    """Take an order to stop, and the death of the engine, as a Ctrl-C. Leave with `INTERRUPTED` when interrupted.
 
     The training loop saves the run before it lets itself be interrupted. A process group of its own, where the system
     has groups, keeps the terminal's signals away: the engine alone says when to stop.
@@ -122,16 +173,19 @@ def _obeying(orders: Connection) -> Iterator[None]:
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     try:
-        threading.Thread(target=_obey, args=(orders,), daemon=True).start()
+        threading.Thread(target=_obey, args=(orders, unwanted), daemon=True).start()
         yield
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
-def _obey(orders: Connection) -> None:
+def _obey(orders: Connection, unwanted: set[int]) -> None:
     with suppress(EOFError, OSError):
-        while orders.recv():
-            _thread.interrupt_main()
+        while True:
+            if (order := orders.recv()) == STOP:
+                _thread.interrupt_main()
+            else:
+                unwanted.add(order)
     _thread.interrupt_main()
 
 
@@ -144,27 +198,30 @@ def _sentences(sender: Connection) -> Iterator[None]:
         sender.send(str(error))
 
 
-def _in_fresh_process(work: Work, run: Run, report: Report, neighbours: Neighbours | None = None) -> int:
-    """Do `work` on `run` in a process of its own; returns the code that it ended with.
+def _in_fresh_process(work: Work, runs: Sequence[Run], report: Report, neighbours: Neighbours | None = None) -> int:
+    """Do `work` on `runs` in a process of its own; returns the code that it ended with.
 
     `INTERRUPTED` is returned where `neighbours` asks for another process. Where the user did, `KeyboardInterrupt`.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     orders, order = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(run.path, sender, orders), name=run.id)
+    paths = [run.path for run in runs]
+    process = context.Process(target=work, args=(paths, sender, orders), name=runs[0].id)
 
-    def moved(run: Run, told: Told) -> None:
-        report(run, told)
+    def moved(place: int, progress: Progress) -> None:
+        wanted = report(runs[place], progress)
         with suppress(OSError, psutil.Error):  # it has ended already
-            if neighbours and isinstance(told, Progress) and neighbours.see(process.pid or 0, told.done):
-                order.send(True)
+            if wanted is False:
+                order.send(place)
+            elif neighbours and len(runs) == 1 and neighbours.see(process.pid or 0, progress.done):
+                order.send(STOP)
 
     with order, receiver, _passing_on(order) as stopped:
         _start(process, environment(neighbours.waiting) if neighbours else {})
         sender.close()
         orders.close()
-        refusal = _listen(receiver, run, moved)
+        refusal = _listen(receiver, moved)
         process.join()
     asked = neighbours is not None and neighbours.wanted != neighbours.waiting
     if stopped or (process.exitcode == INTERRUPTED and not asked):
@@ -203,7 +260,7 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _listen(receiver: Connection, run: Run, report: Report) -> str:
+def _listen(receiver: Connection, moved: Callable[[int, Progress], None]) -> str:
     """Pass on what the process says until it ends; returns the sentence it ended with, if any."""
     while True:
         try:
@@ -214,7 +271,7 @@ def _listen(receiver: Connection, run: Run, report: Report) -> str:
             return ""
         if isinstance(message, str):
             return message
-        report(run, message)
+        moved(*message)
 
 
 @contextmanager
@@ -228,7 +285,7 @@ def _passing_on(order: Connection) -> Iterator[list[int]]:
     def forward(number: int, _frame: FrameType | None) -> None:
         caught.append(number)
         with suppress(OSError):  # it has ended already
-            order.send(True)
+            order.send(STOP)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

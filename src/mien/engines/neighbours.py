@@ -9,22 +9,18 @@ So a training starts with sleeping threads where others use the machine. Where t
 or where they have gone, the engine lets it go on from its checkpoint in a process that waits the other way.
 """
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import psutil
 
-__all__ = ["Neighbours", "Waiting", "Window", "advise", "environment", "waiting_now", "waiting_words"]
+from ..threads import SLEEPING, chosen_waiting
+
+__all__ = ["Neighbours", "Waiting", "Window", "advise", "environment", "waiting_now"]
 
 Waiting = Literal["spinning", "sleeping"]
-CHOSEN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""Variables by which a user decides how threads wait; then mien changes nothing."""
-SLEEPING = {"OMP_WAIT_POLICY": "passive"}
-"""All implementations of OpenMP read it, when they are loaded."""
-
 CROWDED_CORES = 0.4
 """Others that use more than this of a core are in the way."""
 COLLAPSED = 0.6
@@ -54,15 +50,7 @@ class Window:
 
 def environment(waiting: Waiting) -> dict[str, str]:
     """What a process has in its environment besides, to wait so; nothing where the user chose."""
-    return {} if waiting == "spinning" or _chosen() else dict(SLEEPING)
-
-
-def waiting_words() -> str:
-    """How this process's threads wait for each other, by its environment."""
-    chosen = _chosen()
-    if chosen == SLEEPING:
-        return "sleep"
-    return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "as the library has it"
+    return {} if waiting == "spinning" or chosen_waiting() else dict(SLEEPING)
 
 
 def waiting_now() -> Waiting:
@@ -99,7 +87,7 @@ class Neighbours:
 
     def see(self, process: int, done: float) -> bool:
         """Take note that the share `done` is behind the process; returns whether it should go on in another one."""
-        if self.wanted != self.waiting or _chosen():
+        if self.wanted != self.waiting or chosen_waiting():
             return False
         now = time.monotonic()
         if self._start is not None and now - self._start[0] < WINDOW_SECONDS:
@@ -124,10 +112,6 @@ class Neighbours:
             f"Other processes use {self._windows[-1].others:.1f} cores and slow it down. It goes on from its "
             "checkpoint, with threads that sleep while they wait."
         )
-
-
-def _chosen() -> Mapping[str, str]:
-    return {name: os.environ[name] for name in CHOSEN if name in os.environ}
 
 
 def _busy_seconds() -> float:

@@ -186,9 +186,9 @@ def _load(path: Path, run: Run) -> Kept:
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
     """Open the foreign test part, after that is written down."""
-    from ..evaluate import Trained
+    from ..methods import find_method
 
-    trained = Trained(run)
+    trained = find_method(run.settings).load(run)
     rows, labels = _test_rows(store, index)
     store.log_opening(datetime.now(UTC).isoformat(timespec="seconds"), run.id)
     logits = Logits(
@@ -198,7 +198,7 @@ def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logit
         subjects=store.samples.subject[rows],
         groups={},
     )
-    return logits, _copies(run, fitted(store.read(rows)[FACE], trained.crop))
+    return logits, _copies(run, fitted(store.read(rows), [run.data.crop.plane])[FACE])
 
 
 def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

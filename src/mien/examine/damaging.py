@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier, fitted
+from ..planes import FACE
 from ..runs import Logits
 from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
 
@@ -106,5 +107,5 @@ def damaged(
 
 def predicted(classifier: Classifier, faces: Images, columns: Sequence[int] | None = None) -> Classes:
     """The classes `(n,)` that a classifier finds likeliest, among these `columns` of its logits."""
-    logits = classifier.logits(fitted(faces, classifier.crop))
+    logits = classifier.logits(fitted({FACE: faces}, classifier.takes))
     return np.asarray((logits if columns is None else logits[:, list(columns)]).argmax(axis=1), np.uint8)

@@ -62,7 +62,7 @@ def shared_faces(store: Store, rows: NDArray[np.int64], others: Sequence[Store])
     for other in others:
         learnt = other.samples.split != "test"
         parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
-        pictures = (fitted(store.read(part)[FACE], other.meta.crop) for part in parts)
+        pictures = (fitted(store.read(part), [other.meta.crop.plane])[FACE] for part in parts)
         equal = count_copies(other, learnt, pictures)
         named = int(np.isin(store.samples.source[rows], other.samples.source[learnt]).sum())
         yield (

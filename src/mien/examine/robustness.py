@@ -114,9 +114,9 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
         report(done * len(SEVERITIES))
     if measured and done == len(CORRUPTIONS):
         return measured
-    from ..evaluate import Trained
+    from ..methods import find_method
 
-    trained, images = Trained(run), run.fold().train.store.read(test.ids[picked])[FACE]
+    trained, images = find_method(run.settings).load(run), run.fold().train.store.read(test.ids[picked])[FACE]
     measured = measured or undamaged(test, picked, predicted(trained, images))
     for grown in damaged(trained, images, measured, report):
         save(run, grown)

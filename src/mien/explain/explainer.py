@@ -21,7 +21,7 @@ from ..errors import BadSample, ConfigError, DataError
 from ..faces import Face, FaceDetector
 from ..images import read_image
 from ..labels import LabelSet
-from ..planes import MOVED
+from ..planes import FACE, MOVED, Batch
 from . import METHODS
 from .occlusion import Answer, occlusion
 from .pointing import energy, moved, pointing
@@ -138,7 +138,11 @@ def methods_of(network: "Network") -> dict[str, Method]:
 
     gradients = (grad_cam, grad_cam_pp, integrated_gradients)
     found: list[Method] = [partial(method, network) for method in gradients]
-    return dict(zip(METHODS, [*found, partial(occlusion, partial(predict_logits, network))], strict=True))
+
+    def answer(batch: Batch) -> NDArray[np.float32]:
+        return predict_logits(network, batch[FACE])
+
+    return dict(zip(METHODS, [*found, partial(occlusion, answer)], strict=True))
 
 
 def layer_words(network: "Network", size: int) -> str:
@@ -178,7 +182,7 @@ def explain(
     if not faces:
         return []
     images = np.stack([face.image for face in faces])
-    probs = softmax(explainer.classifier(images) / explainer.temperature)
+    probs = softmax(explainer.classifier({FACE: images}) / explainer.temperature)
     asked = [list(dict.fromkeys([int(row.argmax()), *named])) for row in probs]
     maps = {method: _maps(explainer.methods[method], images, asked) for method in chosen}
     names = explainer.labels.names
@@ -207,17 +211,17 @@ def pick_methods(explainer: Explainer, wanted: Sequence[str]) -> list[str]:
 
 
 def _of_run(run: "Run") -> Explainer:
-    from ..evaluate import Trained
+    from ..methods.network import NetworkMethod
 
-    trained, valid = Trained(run), run.logits("valid")
+    trained, valid = NetworkMethod().load(run), run.logits("valid")
     return Explainer(
         name=run.id,
         labels=LabelSet(trained.labels),
-        crop=trained.crop,
+        crop=run.data.crop,
         classifier=trained.logits,
         temperature=fit_temperature(valid.logits, valid.labels),
         methods=methods_of(trained.network),
-        layer=layer_words(trained.network, trained.crop.size),
+        layer=layer_words(trained.network, run.data.crop.size),
     )
 
 

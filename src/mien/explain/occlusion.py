@@ -15,10 +15,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..planes import FACE, Batch
+
 __all__ = ["Answer", "occlusion", "patch_corners"]
 
-Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Crops `(B, H, W, C)` uint8 -> logits `(B, K)`."""
+Answer = Callable[[Batch], NDArray[np.float32]]
+"""`{"face": crops}`, `(B, H, W, C)` uint8 -> logits `(B, K)`."""
 PATCHES_ACROSS = 6
 """Patches that would lie side by side across a face."""
 
@@ -37,7 +39,7 @@ def occlusion(
     Returns:
         `(B, H, W)` float32: above 0 where covering lowers the logit, so where the face speaks for the class.
     """
-    whole = classifier(images) if len(images) else np.zeros((0, 1), np.float32)
+    whole = classifier({FACE: images}) if len(images) else np.zeros((0, 1), np.float32)
     maps = [
         _one(classifier, image, int(label), float(logits[label]), patch)
         for image, label, logits in zip(images, classes, whole, strict=True)
@@ -64,7 +66,7 @@ def _one(
     covered = np.repeat(image[None], len(places), axis=0)
     for copy, place in zip(covered, places, strict=True):
         copy[place] = colour
-    lost = logit - classifier(covered)[:, label]
+    lost = logit - classifier({FACE: covered})[:, label]
     total, times = np.zeros((height, width)), np.zeros((height, width))
     for place, loss in zip(places, lost.tolist(), strict=True):
         total[place] += loss

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..compare import Row
+from ..config import NetworkSettings
 from ..data.splits import Fold
 from ..data.store import Store
 from ..errors import DataError
@@ -146,7 +147,7 @@ def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict
 
 def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
     """What was measured of the chosen faces, maybe nothing yet, and their truth by action unit `(n, U, H, W)`."""
-    from ..evaluate import load_network
+    from ..methods.network import load_network
     from .explainer import layer_words
 
     test, store = run.logits("test"), fold.train.store
@@ -188,11 +189,12 @@ def _any(by_unit: Bools) -> Bools:
 
 def _networks(run: Run, fold: Fold) -> tuple["Network", "Network"]:
     """The network as trained, and with the weights that the run began with."""
-    from ..evaluate import load_network, pick_device
+    from ..device import pick_device
+    from ..methods.network import load_network
     from ..train import build_network
 
     device = pick_device()
-    return load_network(run, device), build_network(run.settings, fold.train, device)
+    return load_network(run, device), build_network(run.of(NetworkSettings), fold.train, device)
 
 
 def _maps(

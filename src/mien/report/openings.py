@@ -14,7 +14,7 @@ from .spoken import many
 
 __all__ = ["AGAIN", "PEEKING", "Opening", "Openings", "count_openings"]
 
-EVALUATION, PEEKING, AGAIN = "evaluation", "--teach peeking", "opened again"
+EVALUATION, PEEKING, AGAIN = "evaluation", "--show-peeking", "opened again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Openings:
         peeks = sum(opening.why == PEEKING for opening in self.own)
         again = sum(opening.why == AGAIN for opening in self.own)
         parts = [f"{many(len(self.own), 'time')} by the {many(runs, 'run')} of this page"]
-        notes = [f"{peeks} of them by --teach peeking, when the run's own figures were saved"] if peeks else []
+        notes = [f"{peeks} of them by --show-peeking, when the run's own figures were saved"] if peeks else []
         notes += [f"{again} of them a second time, as an evaluation was begun anew"] if again else []
         words = f"The test part was opened {parts[0]} ({'; '.join([*notes, _tries(self.settings)])})"
         if not self.logged:

@@ -1,6 +1,6 @@
 """The price of peeking: the figure of the epoch chosen on valid, beside the best epoch on the test.
 
-Much of what is published is the best epoch *on the test set*. `mien compare --teach peeking` keeps every epoch's
+Much of what is published is the best epoch *on the test set*. `mien compare --show-peeking` keeps every epoch's
 figures on the test in a file of its own; no other figure of the report is taken from it.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["Peeked", "peeked", "peeked_rows", "peeking_section"]
 
 ABSENT = (
     "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
-    "would have claimed here is not known. To see it on your own runs: mien compare … --teach peeking --runs "
+    "would have claimed here is not known. To see it on your own runs: mien compare … --show-peeking --runs "
     "NEW_FOLDER judges every epoch on the test as well, into a file of its own that no other figure is taken from."
 )
 

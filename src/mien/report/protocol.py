@@ -1,7 +1,7 @@
 """The protocol in words, and the section that says how it was judged: parts, epoch, openings of the test."""
 
 from ..compare import Comparison
-from ..config import DataSettings
+from ..config import DataSettings, NetworkSettings
 from ..data.store import Store
 from .certainty import size_of_test
 from .openings import Opening, count_openings
@@ -63,7 +63,7 @@ def parts_words(comparison: Comparison) -> str:
 
 def _chosen(comparison: Comparison) -> str:
     """What the validation part decided: always the temperature, and the epoch only where it was chosen at all."""
-    found = {run.settings.train.select for run in comparison.runs}
+    found = {run.settings.train.select for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     if found == {"best"}:
         return "the epoch and the temperature"
     return "the temperature alone" if found == {"last"} else "the temperature, and the epoch of some rows"
@@ -121,7 +121,7 @@ def _carved_words(data: DataSettings, store: Store | None) -> str:
 
 def epoch_words(comparison: Comparison) -> str:
     """How the epoch was chosen."""
-    found = {run.settings.train.select for run in comparison.runs}
+    found = {run.settings.train.select for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     if len(found) > 1:
         return (
             "The epoch kept was the last in some rows. In the others it was the most accurate on validation, of equals "

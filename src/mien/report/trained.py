@@ -29,7 +29,7 @@ HEADS = {
 def networks_words(comparison: Comparison, settings: SpokenSettings) -> Iterator[str]:
     sizes: dict[str, set[int]] = {}
     for run in comparison.runs:
-        sizes.setdefault(run.settings.model.name, set()).add(run.record.costs.parameters)
+        sizes.setdefault(run.settings.name, set()).add(run.record.costs.parameters)
     words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
     yield f"Compared were {'; '.join(words)}. Initial weights were random; nothing was pretrained."
     if settings.values("model.width") != [1.0]:

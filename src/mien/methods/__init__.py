@@ -1,0 +1,57 @@
+"""Methods: what fits a classifier to a training part. A new one is a file here, a kind of settings and a line below.
+
+In: a run with its settings, the parts to train on and to choose by. Out: a `Classifier`. A method never gets the test
+part. Methods are imported when the first run of their kind is planned or fitted.
+"""
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from ..classifier import Classifier
+from ..config import Settings
+from ..data.splits import Part
+from ..data.store import Store
+from ..hooks import Hooks
+from ..runs import Costs, Run
+
+__all__ = ["METHODS", "Method", "find_method"]
+
+METHODS = {"network": "mien.methods.network:NetworkMethod"}
+"""Methods by the kind of settings that they take (`mien.config.KINDS`), as `module:class`."""
+
+
+class Method(Protocol):
+    """How runs of one kind are made."""
+
+    def check(self, settings: Settings, store: Store) -> None:
+        """Raise `ConfigError` or `DataError` for settings that cannot be fitted on a store, before anything is written.
+
+        It is called once for each of a grid's settings that is new, so it takes at most seconds.
+        """
+
+    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
+        """Fit and choose on these parts, and keep in the run's folder all that `load` needs.
+
+        Raises:
+            NonFinite: it has no result, and the same settings would only repeat that.
+            Pruned: `hooks` asked to stop early.
+            KeyboardInterrupt: it was stopped; the run goes on from where it was.
+        """
+
+    def tidy(self, run: Run) -> None:
+        """Remove what only a fit that has not ended needs. It is called after each fit, perhaps twice."""
+
+    def load(self, run: Run) -> Classifier:
+        """What was fitted; raises `RunError` where it is gone or damaged."""
+
+    def costs(self, run: Run) -> Costs:
+        """The run's costs with what is measured in a fresh process added: memory and speed."""
+
+    def work(self, run: Run) -> float:
+        """About how many floating-point operations a fit takes; an engine plans by it."""
+
+
+def find_method(settings: Settings) -> Method:
+    """The method of a kind of settings."""
+    module, _, name = METHODS[settings.KIND].partition(":")
+    return cast(Method, getattr(import_module(module), name)())

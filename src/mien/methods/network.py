@@ -1,0 +1,166 @@
+"""Networks that are trained by gradients: `mien.train` as a method.
+
+In: a run with `NetworkSettings`. Out: weights, history, the environment and the costs, in the run's folder.
+"""
+
+import time
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS, load_weights
+from ..config import NetworkSettings, Settings
+from ..data.splits import Part
+from ..data.store import Store
+from ..device import pick_device
+from ..errors import NonFinite, RunError
+from ..hooks import Hooks
+from ..machine import allocator, describe, peak_memory_mb, versions
+from ..models import Network, build, sketch
+from ..models.cost import count
+from ..planes import FACE, Batch, Plane
+from ..room import check_room
+from ..runs import Costs, Run
+from ..threads import restore_threads, waiting_words
+from ..train import means, placed, practise, predict_logits, rehearse, selected_epoch, train
+
+__all__ = ["NetworkMethod", "TrainedNetwork", "load_network"]
+
+PREDICT_BATCH = 64
+PREDICT_SECONDS = 2.0
+BACKWARD = 2
+"""A backward pass is about as much arithmetic as two forward passes."""
+
+
+class TrainedNetwork:
+    """The network of a run, on a device: a `mien.classifier.Classifier`."""
+
+    def __init__(self, run: Run, network: Network) -> None:
+        self.labels: tuple[str, ...] = run.data.labels
+        self.takes: tuple[Plane, ...] = (run.data.crop.plane,)
+        self.network = network
+
+    def logits(self, batch: Batch) -> NDArray[np.float32]:
+        """Logits `(n, K)` of the run's own crops, `{"face": (n, H, W, C)}`."""
+        return predict_logits(self.network, batch[FACE])
+
+
+class NetworkMethod:
+    """How a network is made; see `mien.methods.Method`."""
+
+    def __init__(self) -> None:
+        self._checked: set[object] = set()
+
+    def check(self, settings: Settings, store: Store) -> None:
+        """Build the network once, and see that it fits the faces and the memory."""
+        assert isinstance(settings, NetworkSettings)
+        if (shape := _shapes(settings)) not in self._checked:
+            check_room(settings, classes=len(store.labels), size=store.meta.crop.size)
+            rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
+            self._checked.add(shape)
+
+    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
+        """Train to the last epoch, from the checkpoint where there is one."""
+        settings, device = run.of(NetworkSettings), pick_device()
+        torch.backends.cudnn.deterministic = True
+        used = restore_threads(run, hooks.threads)
+        run.write_environment(_environment(device, settings, used))
+        try:
+            network, state = train(
+                run, training, valid, device=device, report=hooks.report, keep_epochs=hooks.keep_epochs
+            )
+        except NonFinite:
+            for name in (CHECKPOINT, NEXT, WEIGHTS):
+                (run.path / name).unlink(missing_ok=True)
+            raise
+        cost = count(network, run.data.crop.size)
+        costs = replace(
+            run.record.costs,
+            parameters=cost.parameters,
+            flops=cost.flops,
+            activation_bytes=cost.activation_bytes,
+            train_seconds=round(state.seconds, 3),
+            images_per_second=round(state.images / state.seconds, 1),
+            train_peak_mb=round(_peak_mb(device), 1) if hooks.alone else run.record.costs.train_peak_mb,
+        )
+        run.update(costs=costs, selected_epoch=selected_epoch(state.history, settings.train.select))
+        return TrainedNetwork(run, network)
+
+    def tidy(self, run: Run) -> None:
+        """Remove the checkpoint."""
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
+
+    def load(self, run: Run) -> TrainedNetwork:
+        """The trained network, on the device that `pick_device` names."""
+        return TrainedNetwork(run, load_network(run, pick_device()))
+
+    def costs(self, run: Run) -> Costs:
+        """Speed and peak memory of prediction; of training too, where that shared its process with other runs."""
+        device, store = pick_device(), Store.open(run.data.store)
+        costs = _predicted(run, load_network(run, device), store.read(np.arange(min(PREDICT_BATCH, len(store)))))
+        if costs.train_peak_mb:
+            return costs
+        fold = run.fold()
+        practise(run.of(NetworkSettings), fold.train, fold.valid, device)
+        return replace(costs, train_peak_mb=round(_peak_mb(device), 1))
+
+    def work(self, run: Run) -> float:
+        """Operations of the whole training, with the judging of its epochs."""
+        settings, counts, size = run.of(NetworkSettings), run.data.counts, run.data.crop.size
+        network = sketch(settings.model, classes=len(run.data.labels), size=size)
+        trained = fmean(count(network, side).flops for side in settings.train.sizes or (size,))
+        faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * count(network, size).flops
+        return settings.train.epochs * faces
+
+
+def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
+    """The network of a run, in evaluation mode; raises `RunError` where it is not trained, or has no weights."""
+    if not run.has("fit"):
+        raise RunError(f"{run.path} is not finished: the command that started it goes on with it.")
+    network = build(run.of(NetworkSettings).model, classes=len(run.data.labels), size=run.data.crop.size)
+    load_weights(run, network)
+    return placed(network, device).eval()
+
+
+def _shapes(settings: NetworkSettings) -> object:
+    """What decides whether a network fits the faces, and its training into memory."""
+    options, step = settings.train, settings.optimizer
+    model = replace(settings.model, dropout=0.0, block_dropout=0.0)
+    return model, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
+
+
+def _predicted(run: Run, network: Network, batch: Batch) -> Costs:
+    images = batch[FACE]
+    predict_logits(network, images, PREDICT_BATCH)
+    started, rounds = time.monotonic(), 0
+    while time.monotonic() - started < PREDICT_SECONDS:
+        predict_logits(network, images, PREDICT_BATCH)
+        rounds += 1
+    speed = rounds * len(images) / (time.monotonic() - started)
+    return replace(
+        run.record.costs,
+        predict_peak_mb=round(_peak_mb(network.pixel_mean.device), 1),
+        predict_images_per_second=round(speed, 1),
+        predict_batch=PREDICT_BATCH,
+    )
+
+
+def _peak_mb(device: torch.device) -> float:
+    return torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else peak_memory_mb()
+
+
+def _environment(device: torch.device, settings: NetworkSettings, threads: tuple[int, ...]) -> dict[str, object]:
+    """What `env.json` says; `threads_before` stands there only where the run could not keep its number of threads."""
+    before = {"threads_before": list(threads[:-1])} if len(threads) > 1 else {}
+    return before | {
+        "versions": versions(),
+        "machine": describe(),
+        "device": str(device),
+        "threads": threads[-1],
+        "waiting": waiting_words(),
+        "allocator": allocator(),
+        "training": means(settings),
+    }
