@@ -111,7 +111,7 @@ def keep_results(run: Run, other: Store) -> None:
 def begun(run: Run, store: Store) -> None:
     """Leave the run at a checkpoint after its first epoch, with better weights that wait for the next."""
     fold = divide(store, run.settings.data)
-    state = loop._new_state(run, fold.train, torch.device("cpu"))
+    state = loop._new_state(run.settings, fold.train, torch.device("cpu"))
     weights = state.network.state_dict()
     for group in state.optimizer.param_groups:
         for parameter in group["params"]:

@@ -300,14 +300,14 @@ def test_weights_of_an_epoch_that_died_unknown_do_not_count(tmp_path: Path, stor
     """Where arithmetic does not repeat, the run may never come to that epoch again."""
     run = plan_run(tmp_path, store)
     part = divide(store, run.settings.data).train
-    state = loop._new_state(run, part, torch.device("cpu"))
+    state = loop._new_state(run.settings, part, torch.device("cpu"))
 
     def written(name: str, epoch: int) -> None:
         weights = {key: torch.full_like(tensor, epoch) for key, tensor in state.network.state_dict().items()}
         checkpoint.save_tensors(run, name, weights, {"epoch": str(epoch)})
 
     def best() -> float:
-        network = loop._new_state(run, part, torch.device("cpu")).network
+        network = loop._new_state(run.settings, part, torch.device("cpu")).network
         checkpoint.load_weights(run, network)
         return float(next(iter(network.parameters())).detach().mean())
 
@@ -459,8 +459,8 @@ def test_averages_come_back_where_the_network_is(tmp_path: Path, store: Store) -
     """On a device beside the processor, here torch's `meta`, which holds no values."""
     run = plan_run(tmp_path, store, optimizer__ema=0.9)
     part = divide(store, run.settings.data).train
-    checkpoint.save(run, loop._new_state(run, part, torch.device("cpu")))
-    state = loop._new_state(run, part, torch.device("cpu"))
+    checkpoint.save(run, loop._new_state(run.settings, part, torch.device("cpu")))
+    state = loop._new_state(run.settings, part, torch.device("cpu"))
     state.network.to("meta")
     checkpoint.load(run, state)
     assert {tensor.device.type for tensor in state.average.values()} == {"meta"}
