@@ -62,6 +62,7 @@ BASES: dict[str, list[str]] = {
     "explain": ["photo.png", "--model", "model.onnx", "--faces", "none"],
 }
 """Of each verb, words that are right but for the one that is tried."""
+QUICK = ("predict", "info", "data prepare", "data draw", "data audit", "data teach", "data info")
 
 
 def verbs() -> dict[str, Any]:
@@ -141,7 +142,7 @@ def test_every_verb_has_a_base() -> None:
     assert set(BASES) == set(verbs())
 
 
-@pytest.mark.parametrize("verb", BASES)
+@pytest.mark.parametrize("verb", [pytest.param(v, marks=() if v in QUICK else pytest.mark.long) for v in BASES])
 def test_the_bases_are_right(verb: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every case below would be refused for another reason."""
     stand(place, tmp_path, monkeypatch)
@@ -159,10 +160,16 @@ def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sampled() -> list[Any]:
-    """Every eighth case in each run of the tests; all of them, which takes minutes, among the long ones."""
+    """A part of the cases in each run of the tests; all of them, which takes minutes, among the long ones."""
     return [
-        pytest.param(*case, marks=() if number % 8 == 0 else pytest.mark.long) for number, case in enumerate(cases())
+        pytest.param(*case.values, id=case.id, marks=() if _is_quick(number, case.values[0]) else pytest.mark.long)
+        for number, case in enumerate(cases())
     ]
+
+
+def _is_quick(number: int, verb: object) -> bool:
+    """One case in eight, of verbs that neither load a network in torch nor draw a page."""
+    return number % 8 == 0 and verb in QUICK
 
 
 @pytest.mark.parametrize(("verb", "option", "values"), sampled())

@@ -318,7 +318,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_import_leaves_nothing_that_opens(tmp_path: Path, how: signal.Signals) -> None:
-    rows = made.fer_rows(each=1) * 3000  # seconds of work, so that the signal comes in time on a busy machine
+    rows = made.fer_rows(each=1) * 800  # seconds of work, so that the signal comes in time on a busy machine
     made.fer_csv(tmp_path / "c/fer2013.csv", rows)
     command = [sys.executable, "-m", "mien", "data", "prepare", str(tmp_path / "c"), "-c", "fer2013"]
     process = subprocess.Popen(
