@@ -19,7 +19,7 @@ from mien.report.markdown import markdown
 from mien.report.methods import describe_methods, methods_section
 from mien.report.protocol import protocol_section
 from mien.report.references import REFERENCES
-from mien.report.spoken import SpokenSettings
+from mien.report.settings_words import SettingsWords
 from mien.runs import Run
 
 OTHER: dict[str, Any] = {
@@ -131,7 +131,7 @@ def test_every_setting_is_said(place: Path, store: Store) -> None:
 
 def test_a_setting_without_a_sentence_is_named(place: Path, store: Store) -> None:
     comparison = collect([run_of(place / "runs", store, {"optimizer.ema": 0.99})])
-    spoken = SpokenSettings(comparison)
+    spoken = SettingsWords(comparison)
     assert "optimizer.ema" in spoken.left()
     spoken.values("optimizer.ema")
     assert "optimizer.ema" not in spoken.left()

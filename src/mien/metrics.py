@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .calibration import Floats, brier, check_logits, ece, nll, softmax
+from .words import listed
 
 __all__ = [
     "ClassScores",
@@ -197,10 +198,8 @@ def absent_words(labels: Sequence[str], support: ArrayLike) -> str:
     )
     if not absent:
         return ""
-    *others, last = absent
-    names = f"{', '.join(others)} or {last}" if others else last
     rest = f"the other {len(present)} classes: {', '.join(present)}" if len(present) > 1 else f"{present[0]} alone"
-    return f"No test face is labelled {names}, so UAR, macro F1 and AUC are averages over {rest}."
+    return f"No test face is labelled {listed(absent, 'or')}, so UAR, macro F1 and AUC are averages over {rest}."
 
 
 @dataclass(frozen=True, kw_only=True)

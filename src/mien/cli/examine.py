@@ -18,8 +18,8 @@ from mien.cli.places import write_page
 from mien.cli.screen import print_json, told
 from mien.data.store import Store
 from mien.errors import CompareError
-from mien.examine.words import number, p_words, percent, points, span
 from mien.progress import progress
+from mien.words import decimal, in_percent, p_words, points, span
 
 if TYPE_CHECKING:
     from mien.examine.across import Matrix
@@ -211,10 +211,10 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     first = damages[0]
     title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
     table = Table("", *(told(damage.name) for damage in damages), title=title, title_justify="left")
-    table.add_row("clean", *(percent(damage.clean) for damage in damages))
+    table.add_row("clean", *(in_percent(damage.clean) for damage in damages))
     for kind, name in enumerate(first.corruptions):
-        table.add_row(name, *(percent(damage.by_corruption[kind]) for damage in damages))
-    table.add_row("all damage", *(percent(damage.corrupted) for damage in damages), end_section=True)
+        table.add_row(name, *(in_percent(damage.by_corruption[kind]) for damage in damages))
+    table.add_row("all damage", *(in_percent(damage.corrupted) for damage in damages), end_section=True)
     table.add_row("mCE", *(_of_baseline(damage, damage.mce) for damage in damages))
     table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
     table.caption = (
@@ -225,7 +225,7 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
 
 
 def _of_baseline(damage: "Damage", figure: "Estimate") -> str:
-    return "100" if damage.name == damage.baseline and np.isfinite(figure.value) else percent(figure)
+    return "100" if damage.name == damage.baseline and np.isfinite(figure.value) else in_percent(figure)
 
 
 def _matrix_table(matrix: "Matrix") -> Table:
@@ -236,8 +236,8 @@ def _matrix_table(matrix: "Matrix") -> Table:
         remarks += [f"Left out: {', '.join(cell.left_out)}."] if cell.left_out else []
         remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
-        home = "" if cell.own else percent(cell.home_uar)
-        table.add_row(*map(told, words), percent(cell.uar), home, told(" ".join(remarks)))
+        home = "" if cell.own else in_percent(cell.home_uar)
+        table.add_row(*map(told, words), in_percent(cell.uar), home, told(" ".join(remarks)))
     return table
 
 
@@ -245,9 +245,9 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
     title = f"Agreement with the votes of annotators; {votes[0].n} test faces"
     table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
     for one in votes:
-        plain = [number(one.cross_entropy), number(one.divergence)]
-        table.add_row(told(one.name), percent(one.majority), percent(one.mass), *plain)
-    ceiling, floor = percent(votes[0].ceiling), number(votes[0].entropy)
+        plain = [decimal(one.cross_entropy), decimal(one.divergence)]
+        table.add_row(told(one.name), in_percent(one.majority), in_percent(one.mass), *plain)
+    ceiling, floor = in_percent(votes[0].ceiling), decimal(votes[0].entropy)
     table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
     return table
 

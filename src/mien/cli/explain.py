@@ -20,13 +20,13 @@ from mien.cli.extras import Json, needs
 from mien.cli.places import is_one_file, keep_inputs
 from mien.cli.screen import print_json, say, told
 from mien.errors import ConfigError, DataError
-from mien.examine.words import percent
 from mien.explain import LIMIT, METHODS
 from mien.explain.explainer import Explainer, Explanation, faces_of, open_explainer, pick_methods
 from mien.explain.explainer import explain as explain_faces
 from mien.explain.picture import sheet
 from mien.faces import DETECTORS, find_detector
 from mien.progress import progress, track
+from mien.words import in_percent
 
 if TYPE_CHECKING:
     from mien.explain.beside import Beside, Figure, Truth
@@ -229,7 +229,7 @@ def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Tab
             beside: Beside = getattr(one, figure)
             controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
             name = truth.name if place == 0 else ""
-            table.add_row(told(name), one.method, told(percent(beside.value)), *controls)
+            table.add_row(told(name), one.method, told(in_percent(beside.value)), *controls)
     fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
     table.caption = (
         f"Maps that look at no face: even {fixed['area']}, centre {fixed['centre']}, where drawn faces usually move "

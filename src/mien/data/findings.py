@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..shown import csv_cell
+from ..words import listed, many
 from .audit import Audit, Group
 from .store import Sample, Store
 
@@ -171,8 +172,7 @@ def _counted(words: Iterator[str] | Sequence[str]) -> str:
     counts = Counter(words)
     if len(counts) == 1:
         return next(iter(counts))
-    *first, last = (f"{word} ({count})" for word, count in counts.items())
-    return f"{', '.join(first)} and {last}"
+    return listed(f"{word} ({count})" for word, count in counts.items())
 
 
 def _groups(groups: Sequence[Group], more: str = "") -> str:
@@ -190,4 +190,4 @@ def _across(pairs: dict[str, dict[str, int]]) -> str:
 
 
 def _many(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + "s" * (count != 1) if count else "none"
+    return many(count, thing) if count else "none"

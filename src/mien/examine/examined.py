@@ -17,6 +17,7 @@ from ..compare import ALWAYS_VARIES, Comparison, Row, collect
 from ..data.store import Store
 from ..errors import CompareError
 from ..runs import Run
+from ..words import faces_of
 from .across import Matrix, rows_by_store, stored
 from .away import as_tested, has_travelled, kept_tests
 from .damaging import Robustness
@@ -25,7 +26,6 @@ from .kept import Replicate
 from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreements, find_issues, noise_curves, out_of_sample
 from .robustness import Damage, measured_rows, pick_baseline, summarise
 from .tested import Tested, at_home
-from .words import faces_of
 
 __all__ = ["MOST_JUDGED", "Beside", "Examined", "Place", "check", "gather", "most_accurate", "place_of"]
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from ..examine.words import DASH, points
+from ..words import DASH, as_csv, p_words, points
 from .contrasts import Contrast
-from .pairs import Pair, in_words
+from .pairs import Pair
 from .parts import Panel, SmallTable
 from .redrawn import METRIC_NAMES
-from .values import as_csv
 
 __all__ = ["answer_sentence", "answers_file", "answers_panel"]
 
@@ -21,7 +20,7 @@ def answer_sentence(contrast: Contrast) -> str:
     what = (
         f"{pair.a} against {pair.b} changes {METRIC_NAMES[pair.metric]} by {points(pair.effect, pair.interval)} points"
     )
-    proof = f"{_repeated(pair)}, p {in_words(pair.p_corrected)}"
+    proof = f"{_repeated(pair)}, p {p_words(pair.p_corrected)}"
     rest = "" if pair.better else f" {pair.to_tell}"
     caution = "" if pair.folds else pair.verdict.caution.replace("two trained networks", "trained networks")
     agreed = " The networks do not all point the same way." if _disagree(contrast) else ""
@@ -59,11 +58,11 @@ def answers_panel(contrasts: Sequence[Contrast]) -> Panel | None:
 def _rows(contrast: Contrast) -> Iterator[tuple[tuple[str, ...], Pair | None]]:
     pair, metric = contrast.pair, METRIC_NAMES[contrast.pair.metric]
     mean = f"{pair.a} − {pair.b}, mean of {contrast.networks}"
-    p = (in_words(pair.p, bare=True), in_words(pair.p_corrected, bare=True))
+    p = (p_words(pair.p, bare=True), p_words(pair.p_corrected, bare=True))
     yield (mean, metric, points(pair.effect, pair.interval), *p, pair.word), pair
     if pair.metric == "accuracy":
         for own in contrast.each:
-            p = (in_words(own.p, bare=True), DASH)
+            p = (p_words(own.p, bare=True), DASH)
             yield (f"{own.a} − {own.b}", metric, points(own.effect, own.interval), *p, DASH), None
 
 

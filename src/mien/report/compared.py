@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from ..examine.words import DASH, NO_INTERVAL
+from ..words import DASH, NO_INTERVAL, as_csv, p_words, plus, rough
 from .answers import answers_file, answers_panel
 from .certainty import METRIC_NAMES, Certainty
 from .figures import Shown, draw_forest
-from .pairs import Pair, in_words
+from .pairs import Pair
 from .parts import Panel, Section, SmallTable
-from .values import as_csv
 
 __all__ = ["differences_section"]
 
@@ -103,10 +102,10 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     rows = tuple(
         (
             f"{pair.a} − {pair.b}",
-            _points(pair.effect),
-            f"{_points(pair.interval.low)} to {_points(pair.interval.high)}" if pair.interval.useful else NO_INTERVAL,
-            in_words(pair.p, bare=True),
-            in_words(pair.p_corrected, bare=True),
+            plus(pair.effect),
+            f"{plus(pair.interval.low)} to {plus(pair.interval.high)}" if pair.interval.useful else NO_INTERVAL,
+            p_words(pair.p, bare=True),
+            p_words(pair.p_corrected, bare=True),
             *_extra(pair)[1],
             pair.word,
             DASH if pair.better else _needs(pair),
@@ -141,9 +140,9 @@ def _extra(pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return ("t, folds",), (f"{pair.folds.t:.2f}, {pair.folds.folds}",)
     if verdict.mcnemar and verdict.metric == "accuracy":
         heads = ("Only first right", "Only second right", "McNemar p")
-        return heads, (f"{verdict.mcnemar.only_a}", f"{verdict.mcnemar.only_b}", in_words(verdict.mcnemar.p, bare=True))
+        return heads, (f"{verdict.mcnemar.only_a}", f"{verdict.mcnemar.only_b}", p_words(verdict.mcnemar.p, bare=True))
     if verdict.sign_flip:
-        return (f"Sign flip p (≥ {verdict.sign_flip.smallest:.3f})",), (in_words(verdict.sign_flip.p, bare=True),)
+        return (f"Sign flip p (≥ {verdict.sign_flip.smallest:.3f})",), (p_words(verdict.sign_flip.p, bare=True),)
     return (), ()
 
 
@@ -172,15 +171,6 @@ def _needs(pair: Pair) -> str:
         return f"{count} repetitions" if count else "a larger corpus"
     verdict = pair.verdict
     thing = "subjects" if verdict.by_subject else "test faces"
-    ways = [f"{_rounded(verdict.faces_needed)} {thing}"] if verdict.faces_needed else []
-    ways += [f"{_rounded(verdict.seeds_needed)} seeds"] if verdict.seeds_needed else []
+    ways = [f"{rough(verdict.faces_needed)} {thing}"] if verdict.faces_needed else []
+    ways += [f"{rough(verdict.seeds_needed)} seeds"] if verdict.seeds_needed else []
     return " or ".join(ways) or f"neither more seeds nor more {thing} alone"
-
-
-def _rounded(count: int) -> str:
-    """Two digits that mean something: a plan is no measurement."""
-    return f"{float(f'{count:.2g}'):,.0f}"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from ..examine.words import DASH
 from ..statistics.estimates import Estimate
+from ..words import DASH, as_csv, three
 from .calibrated import COVERAGES, RISK, Calibrated, Probabilities
 from .figures import Drawing, draw_reliability, draw_risk_coverage
 from .parts import Panel, Section, SmallTable, panels
-from .values import as_csv, three
 
 __all__ = ["calibration_section"]
 

@@ -19,16 +19,15 @@ import numpy as np
 from ..calibration import softmax
 from ..examine.evaluation import Evaluation
 from ..examine.models import ModelRow
-from ..examine.words import DASH, percent
 from ..statistics import Interval
 from ..statistics.estimates import Estimate
+from ..words import DASH, as_csv, in_percent
 from .calibrated import Calibrated, calibrate_by
 from .certainty import assess
 from .figures import select
 from .findings import Findings
 from .machine_readable import as_dict
 from .parts import SmallTable
-from .values import as_csv
 
 __all__ = ["Judged", "as_facts", "figure", "find_evaluation", "main_table", "predictions"]
 
@@ -110,7 +109,7 @@ def main_table(found: Judged) -> SmallTable:
 
 def _line(row: ModelRow, found: Findings, calibrated: Calibrated | None) -> tuple[str, ...]:
     figures = [figure(getattr(row.scores[0], key), found.certainty.intervals.get((row.name, key))) for key in SHOWN]
-    ece = percent(calibrated.after.scores["ece"]) if calibrated else DASH
+    ece = in_percent(calibrated.after.scores["ece"]) if calibrated else DASH
     return (row.name, *figures, ece)
 
 
@@ -118,7 +117,7 @@ def figure(value: float, interval: Interval | None) -> str:
     """A share in per cent with its interval, where it has one."""
     if interval is None:
         return f"{100 * value:.1f}" if np.isfinite(value) else DASH
-    return percent(Estimate(value=value, interval=interval))
+    return in_percent(Estimate(value=value, interval=interval))
 
 
 def predictions(found: Judged) -> str:

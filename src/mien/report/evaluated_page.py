@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.store import Store
 from ..examine.models import ALL, ModelRow
-from ..examine.words import percent
+from ..words import in_percent, listed
 from .calibrated import Calibrated
 from .compared import differences_section
 from .confidence import calibration_section
@@ -35,8 +35,7 @@ def words(found: Judged) -> dict[str, Any]:
 def _title(found: Judged) -> str:
     """Which models, on which faces."""
     names = [row.name for row in found.evaluation.rows]
-    who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{who} on {found.evaluation.store.meta.corpus}"
+    return f"{listed(names)} on {found.evaluation.store.meta.corpus}"
 
 
 def _caption(found: Judged) -> str:
@@ -72,7 +71,7 @@ def _worst(best: ModelRow, found: Judged) -> str:
     if not known:
         return ""
     _, name, figure = min(known, key=lambda one: one[0])
-    return f"It finds {percent(figure)} % of the faces labelled {name}, its worst class."
+    return f"It finds {in_percent(figure)} % of the faces labelled {name}, its worst class."
 
 
 def _facts(found: Judged) -> list[tuple[str, str]]:
@@ -135,7 +134,7 @@ def _damage(found: Judged, looks: Mapping[str, Look], store: Store | None) -> Se
 
 
 def _calibration_lead(rows: Sequence[Calibrated]) -> str:
-    words = "; ".join(f"{row.item.name} {percent(row.after.scores['ece'])} %" for row in rows)
+    words = "; ".join(f"{row.item.name} {in_percent(row.after.scores['ece'])} %" for row in rows)
     return (
         "Each model's probabilities are its logits divided by the temperature T of its card, which was fitted when it "
         f"was made and not here. The gap between confidence and accuracy (ECE) on these faces: {words}."

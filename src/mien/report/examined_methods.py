@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from ..examine.corruptions import SEVERITIES
 from ..examine.examined import Place
+from ..words import listed, many, percent
 from .findings import Findings
-from .spoken import listed, many, percent
 
 __all__ = ["examined_words"]
 

@@ -15,6 +15,7 @@ from ..compare import Comparison
 from ..data.store import Store
 from ..machine import versions as installed
 from ..metrics import absent_words
+from ..words import ended, listed, many, percent
 from .calibrated import BINS, RISK
 from .certainty import DRAWS, METRIC_NAMES, Certainty
 from .markdown import markdown
@@ -22,7 +23,7 @@ from .openings import count_openings
 from .parts import Section
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
 from .references import cited
-from .spoken import SpokenSettings, ended, listed, many, percent
+from .settings_words import SettingsWords
 from .trained import networks_words, training_words
 
 __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section"]
@@ -81,7 +82,7 @@ def describe_methods(
     """The methods of the finished runs; None where there is none. `store` is theirs, where it is still there."""
     if not comparison.runs:
         return None
-    settings = SpokenSettings(comparison)
+    settings = SettingsWords(comparison)
     found = (
         ("Data", _data(comparison, settings, store)),
         ("Protocol", _protocol(comparison, settings, store)),
@@ -101,7 +102,7 @@ def describe_methods(
     return Methods(paragraphs=paragraphs, references=tuple(cited(" ".join(p.text for p in paragraphs))))
 
 
-def _data(comparison: Comparison, settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+def _data(comparison: Comparison, settings: SettingsWords, store: Store | None) -> Iterator[str]:
     data, crop = comparison.data, comparison.data.crop
     colour = "RGB" if crop.channels == 3 else "grey"
     yield (
@@ -122,16 +123,16 @@ def _data(comparison: Comparison, settings: SpokenSettings, store: Store | None)
     if store and store.meta.skipped:
         yield f"{store.meta.skipped:,} images that could not be used were left out at import."
     if settings.anywhere("data.train_limit"):
-        yield f"Of the training faces {settings.said('data.train_limit', _limit)} were used, each class by its share."
+        yield f"Of the training faces {settings.words('data.train_limit', _limit)} were used, each class by its share."
     if settings.anywhere("data.label_noise"):
         yield (
             f"Each training label was replaced by another class at random with probability "
-            f"{settings.said('data.label_noise')}; validation and test labels were not touched."
+            f"{settings.words('data.label_noise')}; validation and test labels were not touched."
         )
     yield f"Licence: {ended(data.licence or 'not stated')}"
 
 
-def _protocol(comparison: Comparison, settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+def _protocol(comparison: Comparison, settings: SettingsWords, store: Store | None) -> Iterator[str]:
     settings.values("data.protocol")
     yield protocol_words(comparison)
     if comparison.runs[0].settings.data.protocol in ("kfold", "group-kfold"):
@@ -286,10 +287,10 @@ def _threads(environment: Mapping[str, Any]) -> str:
     return now + (f" from a checkpoint on, {listed(map(str, before))} before" if before else "")
 
 
-def _further(settings: SpokenSettings) -> Iterator[str]:
+def _further(settings: SettingsWords) -> Iterator[str]:
     left = settings.left()
     if left:
-        yield f"Settings that differ from mien's defaults: {listed(f'{key} = {settings.said(key)}' for key in left)}."
+        yield f"Settings that differ from mien's defaults: {listed(f'{key} = {settings.words(key)}' for key in left)}."
 
 
 def _limit(value: int) -> str:

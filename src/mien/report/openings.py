@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..compare import FOLD, REPLICATES, Comparison
 from ..data.store import Store
 from ..runs import Run
-from .spoken import many
+from ..words import many
 
 __all__ = ["AGAIN", "PEEKING", "Opening", "Openings", "count_openings"]
 

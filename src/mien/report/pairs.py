@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..examine.words import p_words
 from ..statistics import Interval, Verdict, holm
 from ..statistics.resampling import LOWER_IS_BETTER
 from .folds import FoldTest
 
-__all__ = ["CANNOT_TELL", "Pair", "in_words", "together"]
+__all__ = ["CANNOT_TELL", "Pair", "together"]
 
 CANNOT_TELL = "cannot tell"
 
@@ -101,8 +100,3 @@ def together(verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None]) -> l
     found = [Pair(verdict=verdict, folds=test, p_corrected=1.0) for verdict, test in zip(verdicts, folds, strict=True)]
     corrected = holm([pair.p for pair in found]).tolist()
     return [replace(pair, p_corrected=p) for pair, p in zip(found, corrected, strict=True)]
-
-
-def in_words(p: float, *, bare: bool = False) -> str:
-    """`= .034` or `< .001`, as a p is printed after its letter; bare leaves the equals sign out."""
-    return p_words(p).removeprefix("= ") if bare else p_words(p)

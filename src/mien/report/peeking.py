@@ -13,11 +13,11 @@ import numpy as np
 from ..calibration import Floats
 from ..metrics import scores
 from ..statistics import gap_interval
+from ..words import as_csv
 from .certainty import METRIC_NAMES
 from .figures import Shown, draw_peeking
 from .figures.peeking import Dumbbell
 from .parts import Panel, Section, SmallTable
-from .values import as_csv
 
 __all__ = ["Peeked", "peeked", "peeked_rows", "peeking_section"]
 

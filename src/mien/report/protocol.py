@@ -3,10 +3,10 @@
 from ..compare import Comparison
 from ..config import DataSettings, NetworkSettings
 from ..data.store import Store
+from ..words import percent
 from .certainty import size_of_test
 from .openings import Opening, count_openings
 from .parts import Panel, Section, SmallTable
-from .spoken import percent
 
 __all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words"]
 

@@ -16,9 +16,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ..compare import Comparison, Row
-from ..examine.words import DASH, NO_INTERVAL
 from ..metrics import Scores, absent_words
 from ..statistics import Interval
+from ..words import DASH, NO_INTERVAL
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .paper import PAPER, PAPER_CORPUS, paper_notes

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..examine.words import percent
+from ..words import in_percent
 from .certainty import Certainty
 from .figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
 from .parts import Panel, Section, SmallTable, panels
@@ -30,7 +30,7 @@ def _recalls(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty
     support = np.bincount(able[0].tests[0].labels, minlength=len(labels)).tolist()
     rows = [
         ("faces", *(f"{n:,}" for n in support)),
-        *((item.name, *map(percent, certainty.recalls[item.name])) for item in able),
+        *((item.name, *map(in_percent, certainty.recalls[item.name])) for item in able),
     ]
     table = SmallTable(name="recalls", heads=("Recall, %", *labels), rows=tuple(rows))
     seeds = len(able[0].tests)

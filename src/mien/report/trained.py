@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from ..compare import Comparison
 from ..data.store import Store
-from .spoken import SpokenSettings, listed, many, yes
+from ..words import listed, many, yes
+from .settings_words import SettingsWords
 
 __all__ = ["networks_words", "training_words"]
 
@@ -26,31 +27,31 @@ HEADS = {
 }
 
 
-def networks_words(comparison: Comparison, settings: SpokenSettings) -> Iterator[str]:
+def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
     sizes: dict[str, set[int]] = {}
     for run in comparison.runs:
         sizes.setdefault(run.settings.name, set()).add(run.record.costs.parameters)
     words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
     yield f"Compared were {'; '.join(words)}. Initial weights were random; nothing was pretrained."
     if settings.values("model.width") != [1.0]:
-        yield f"Every channel count was multiplied by {settings.said('model.width')}."
-    yield f"Stem: {settings.said('model.stem', lambda value: STEMS.get(value, value))}."
-    yield f"Head: {settings.said('model.head', lambda value: HEADS.get(value, value))}."
+        yield f"Every channel count was multiplied by {settings.words('model.width')}."
+    yield f"Stem: {settings.words('model.stem', lambda value: STEMS.get(value, value))}."
+    yield f"Head: {settings.words('model.head', lambda value: HEADS.get(value, value))}."
     if settings.anywhere("model.dropout"):
-        yield f"Dropout before the classifier (Srivastava et al. 2014): {settings.said('model.dropout')}."
+        yield f"Dropout before the classifier (Srivastava et al. 2014): {settings.words('model.dropout')}."
     else:
         yield "No dropout before the classifier."
     if settings.anywhere("model.block_dropout"):
-        yield f"Dropout inside the blocks: {settings.said('model.block_dropout')}."
+        yield f"Dropout inside the blocks: {settings.words('model.block_dropout')}."
     if settings.values("model.init") != ["published"]:
         words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
-        yield f"Initial weights: {settings.said('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
+        yield f"Initial weights: {settings.words('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
     if settings.anywhere("model.mirror"):
-        flipped = settings.said("model.mirror", yes)
+        flipped = settings.words("model.mirror", yes)
         yield f"In use, the logits of each face and its mirror image were averaged: {flipped}."
     yield (
-        f"A network takes bytes ({settings.said('model.in_chans')} colour channels) and normalises them inside by mean "
-        "and deviation of the training part."
+        f"A network takes bytes ({settings.words('model.in_chans')} colour channels) and normalises them inside by "
+        "mean and deviation of the training part."
     )
 
 
@@ -66,16 +67,17 @@ SCHEDULES = {
 }
 
 
-def training_words(settings: SpokenSettings, store: Store | None) -> Iterator[str]:
+def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
     """How the weights were fitted; `store` is that of the runs, where it is still there."""
     yield (
-        f"{settings.said('train.epochs', _epochs)} of cross-entropy against {_targets(settings, store)}, by "
-        f"{settings.said('optimizer.name', OPTIMIZERS.__getitem__)} at batches of {settings.said('train.batch_size')}."
+        f"{settings.words('train.epochs', _epochs)} of cross-entropy against {_targets(settings, store)}, by "
+        f"{settings.words('optimizer.name', OPTIMIZERS.__getitem__)} at batches of "
+        f"{settings.words('train.batch_size')}."
     )
     yield _passes(settings)
     yield (
-        f"The learning rate peaked at {settings.said('optimizer.lr')}; it was{_warmup(settings)} "
-        f"{settings.said('optimizer.schedule', SCHEDULES.__getitem__)}. {_momentum(settings)} {_decay(settings)}"
+        f"The learning rate peaked at {settings.words('optimizer.lr')}; it was{_warmup(settings)} "
+        f"{settings.words('optimizer.schedule', SCHEDULES.__getitem__)}. {_momentum(settings)} {_decay(settings)}"
     )
     for key, words in (
         ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
@@ -84,14 +86,14 @@ def training_words(settings: SpokenSettings, store: Store | None) -> Iterator[st
         ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
     ):
         if settings.anywhere(key):
-            yield words.format(settings.said(key))
+            yield words.format(settings.words(key))
     if settings.anywhere("loss.class_weights"):
-        yield f"Classes were weighed by the inverse of their frequency: {settings.said('loss.class_weights')}."
-    yield f"Arithmetic: {settings.said('train.precision')}."
+        yield f"Classes were weighed by the inverse of their frequency: {settings.words('loss.class_weights')}."
+    yield f"Arithmetic: {settings.words('train.precision')}."
     yield _augmentation(settings)
 
 
-def _targets(settings: SpokenSettings, store: Store | None) -> str:
+def _targets(settings: SettingsWords, store: Store | None) -> str:
     """What the loss holds the network against: distributions only where they were asked for and the data has some."""
     asked = settings.values("loss.soft_labels")
     if not any(asked):
@@ -99,10 +101,10 @@ def _targets(settings: SpokenSettings, store: Store | None) -> str:
     if store is not None and store.samples.soft is None:
         return "the labels (loss.soft_labels was set, and the data has no distributions)"
     what = "the data's label distributions" + ", where it has some" * (store is None)
-    return what if all(asked) else f"single labels or {what} ({settings.said('loss.soft_labels', yes)})"
+    return what if all(asked) else f"single labels or {what} ({settings.words('loss.soft_labels', yes)})"
 
 
-def _passes(settings: SpokenSettings) -> str:
+def _passes(settings: SettingsWords) -> str:
     """Whether a batch passes whole; only a run whose parts are smaller than its batch passes it in parts."""
     settings.values("train.micro_batch")
     parts = {
@@ -111,39 +113,39 @@ def _passes(settings: SpokenSettings) -> str:
     }
     if parts == {0}:
         return "Each batch passed through the network whole."
-    size = settings.said("train.micro_batch", _whole)
+    size = settings.words("train.micro_batch", _whole)
     return f"A batch passed in parts of at most {size} faces, whose gradients add up; batch norm sees one part."
 
 
-def _warmup(settings: SpokenSettings) -> str:
+def _warmup(settings: SettingsWords) -> str:
     if not settings.anywhere("optimizer.warmup_epochs"):
         return ""
-    return f" rising linearly for {settings.said('optimizer.warmup_epochs', _epochs)}, then"
+    return f" rising linearly for {settings.words('optimizer.warmup_epochs', _epochs)}, then"
 
 
-def _momentum(settings: SpokenSettings) -> str:
+def _momentum(settings: SettingsWords) -> str:
     """Momentum is what SGD has, and under Adam the first beta."""
     kinds = set(settings.values("optimizer.name"))
     if not settings.anywhere("optimizer.momentum"):
         return "There was no momentum." if kinds == {"sgd"} else "Adam's first beta was 0."
-    value = settings.said("optimizer.momentum")
+    value = settings.words("optimizer.momentum")
     if kinds == {"sgd"}:
         return f"Nesterov momentum was {value}."
     return f"Adam's first beta was {value}." if "sgd" not in kinds else f"Momentum, or Adam's first beta, was {value}."
 
 
-def _decay(settings: SpokenSettings) -> str:
+def _decay(settings: SettingsWords) -> str:
     if not settings.anywhere("optimizer.weight_decay"):
         return "There was no weight decay."
-    return f"Weight decay, on weights but not on biases and norms, was {settings.said('optimizer.weight_decay')}."
+    return f"Weight decay, on weights but not on biases and norms, was {settings.words('optimizer.weight_decay')}."
 
 
-def _augmentation(settings: SpokenSettings) -> str:
+def _augmentation(settings: SettingsWords) -> str:
     parts = []
     if settings.anywhere("augment.flip"):
         how = {True: "every other epoch", False: "by a coin"}
-        ways = settings.said("augment.alternate", how.__getitem__)
-        parts.append(f"mirroring left and right, {ways} ({settings.said('augment.flip', yes)})")
+        ways = settings.words("augment.alternate", how.__getitem__)
+        parts.append(f"mirroring left and right, {ways} ({settings.words('augment.flip', yes)})")
     for key, words in (
         ("augment.shift", "shifts of up to {} pixels"),
         ("augment.rotation", "rotations of up to {} degrees"),
@@ -152,7 +154,7 @@ def _augmentation(settings: SpokenSettings) -> str:
         ("augment.cutout", "a grey square of {} pixels at a random place (DeVries & Taylor 2017)"),
     ):
         if settings.anywhere(key):
-            parts.append(words.format(settings.said(key)))
+            parts.append(words.format(settings.words(key)))
     return f"Training images were changed at random: {listed(parts)}." if parts else "There was no augmentation."
 
 

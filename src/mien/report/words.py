@@ -2,19 +2,19 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..compare import Comparison, Row
-from ..examine.words import NO_INTERVAL
+from ..words import NO_INTERVAL, duration, listed, p_words, percent
 from .answers import answer_sentence
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .openings import AGAIN, count_openings
-from .pairs import Pair, in_words
+from .pairs import Pair
 
-__all__ = ["Fact", "conditions", "differences", "duration", "finding", "progress_words"]
+__all__ = ["Fact", "conditions", "differences", "finding", "progress_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
         )
     best = ranked[0]
     if len(ranked) == 1:
-        return f"{best.name} names {_percent(_accuracy(best))} of {n:,} test faces rightly{_over(best)}."
+        return f"{best.name} names {percent(_accuracy(best), 1)} of {n:,} test faces rightly{_over(best)}."
     second = ranked[1]
     lead = 100 * (_accuracy(best) - _accuracy(second))
     others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
     interval = _interval_words(best, certainty)
     first = (
-        f"{others}, {best.name} is the most accurate: it names {_percent(_accuracy(best))}{interval} of {n:,} test "
+        f"{others}, {best.name} is the most accurate: it names {percent(_accuracy(best), 1)}{interval} of {n:,} test "
         f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
     )
     answers = (answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy")
@@ -57,8 +57,8 @@ def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
     if pair is None:
         return certainty.why_untested or "This lead was not tested."
     if pair.better:
-        return f"The lead holds under {_test_words(pair, certainty)} (corrected p {in_words(pair.p_corrected)})."
-    return f"This data cannot tell the two apart (corrected p {in_words(pair.p_corrected)}). {pair.to_tell}"
+        return f"The lead holds under {_test_words(pair, certainty)} (corrected p {p_words(pair.p_corrected)})."
+    return f"This data cannot tell the two apart (corrected p {p_words(pair.p_corrected)}). {pair.to_tell}"
 
 
 def _test_words(pair: Pair, certainty: Certainty) -> str:
@@ -84,10 +84,6 @@ def _accuracy(row: Row) -> float:
     return math.fsum(score.accuracy for score in row.scores) / len(row.scores)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}\u00a0%"
-
-
 def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:
     """How many runs are finished, failed and pending, and what is damaged; empty where all are finished and whole."""
     finished, failed = len(comparison.runs), sum(len(row.failures) for row in comparison.rows)
@@ -107,9 +103,9 @@ def _incomplete(comparison: Comparison) -> str:
 
 def differences(comparison: Comparison) -> list[str]:
     """What was not held equal, in sentences."""
-    found = [f"By design, rows differ in {_listed(comparison.factors)}."]
+    found = [f"By design, rows differ in {listed(comparison.factors)}."]
     for key, by_network in comparison.own.items():
-        found.append(f"{key} follows the network: {_listed(f'{n} {v}' for n, v in by_network.items())}.")
+        found.append(f"{key} follows the network: {listed(f'{n} {v}' for n, v in by_network.items())}.")
     counts = {len(row.scores) for row in comparison.rows}
     if len(counts) > 1:
         found.append(f"Rows have from {min(counts)} to {max(counts)} finished seeds.")
@@ -117,11 +113,11 @@ def differences(comparison: Comparison) -> list[str]:
     for name, key in (("machine", "processor"), ("number of threads", "threads"), ("device", "device")):
         seen = Counter(str(_look(env, key)) for env in environments)
         if len(seen) > 1:
-            words = _listed(f"{value} ({count} runs)" for value, count in seen.items())
+            words = listed(f"{value} ({count} runs)" for value, count in seen.items())
             found.append(f"The {name} was not the same for all runs: {words}. Mind this in time and memory.")
     again = list(dict.fromkeys(one.run for one in count_openings(comparison, None).own if one.why == AGAIN))
     if again:
-        found.append(f"The test part was opened more than once for {len(again)} runs: {_listed(again[:5])}.")
+        found.append(f"The test part was opened more than once for {len(again)} runs: {listed(again[:5])}.")
     return found
 
 
@@ -131,11 +127,11 @@ def conditions(comparison: Comparison) -> list[Fact]:
     parts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items() if count)
     seconds = math.fsum(run.record.costs.train_seconds for run in comparison.runs)
     facts = [
-        Fact(name="Corpus", value=f"{data.corpus}; {parts} faces; {len(data.labels)} classes: {_listed(data.labels)}"),
+        Fact(name="Corpus", value=f"{data.corpus}; {parts} faces; {len(data.labels)} classes: {listed(data.labels)}"),
         Fact(name="Picture", value=f"{crop.size} × {crop.size} px, {'RGB' if crop.channels == 3 else 'grey'}"),
         Fact(name="Licence", value=data.licence or "not stated"),
         Fact(name="Data fingerprint", value=data.fingerprint),
-        Fact(name="Seeds", value=_listed(comparison.seeds)),
+        Fact(name="Seeds", value=listed(comparison.seeds)),
         Fact(name="Machine", value=_seen(environments, ("processor", "cores", "system"))),
         Fact(name="Device and threads", value=_seen(environments, ("device", "threads"))),
         Fact(name="Computed by", value=_seen([e for e in environments if "training" in e], ("training", "allocator"))),
@@ -143,14 +139,6 @@ def conditions(comparison: Comparison) -> list[Fact]:
         Fact(name="Total training time", value=f"{duration(seconds)} over {len(comparison.runs)} runs"),
     ]
     return [fact for fact in facts if fact.value]
-
-
-def duration(seconds: float) -> str:
-    """`2 h 5 min`, `3 min 20 s`, `12 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
 
 
 def _look(environment: Mapping[str, Any], key: str) -> Any:
@@ -168,7 +156,3 @@ def _said(key: str, value: Any) -> str:
     if key == "allocator":
         return f"{key} {value}"
     return f"{value} {key}" if key in ("cores", "threads") else str(value)
-
-
-def _listed(items: Iterable[object]) -> str:
-    return ", ".join(map(str, items))

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..words import p_words
 from .intervals import Bounds, Interval, Spread, bounds_of
 from .power import faces_needed, mcnemar_faces_needed, seeds_needed
 from .resampling import LOWER_IS_BETTER
@@ -84,10 +85,9 @@ class Verdict:
         """The verdict in words and numbers."""
         size, low, high = (show(x, self.metric) for x in (self.effect, self.interval.low, self.interval.high))
         seeds = "one seed each" if self.seeds == 1 else f"{self.seeds} seeds each"
-        p = "< .001" if self.p_corrected < 0.001 else f"= {self.p_corrected:.3f}".replace("0.", ".", 1)
         facts = (
             f"{self.a} − {self.b}: {size} {unit(self.metric)} ({self.interval.level:.0%} interval {low} to {high}; "
-            f"{'corrected ' if self.pairs > 1 else ''}p {p}; {seeds}, {self.n:,} faces)"
+            f"{'corrected ' if self.pairs > 1 else ''}p {p_words(self.p_corrected)}; {seeds}, {self.n:,} faces)"
         )
         first, second = (self.a, self.b) if self.better == "a" else (self.b, self.a)
         claim = f"{first} is better than {second}" if self.better else "This data cannot tell"

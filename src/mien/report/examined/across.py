@@ -6,12 +6,11 @@ import numpy as np
 
 from ...examine.across import Cell, Matrix
 from ...examine.examined import Examined
-from ...examine.words import percent, points
+from ...words import as_csv, in_percent, points, three
 from ..figures.across import draw_across
 from ..figures.ranks import draw_critical_difference
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from ..values import as_csv, three
 
 __all__ = ["across_section"]
 
@@ -64,9 +63,9 @@ def _table(matrix: Matrix) -> SmallTable:
         rows=tuple(
             (
                 *(cell.network, f"{cell.trained_on} → {cell.tested_on}" if several else cell.tested_on),
-                *(str(len(cell.classes)), f"{cell.n:,}", percent(cell.uar)),
-                "it is" if cell.own else percent(cell.home_uar),
-                *(points(cell.change_uar.value, cell.change_uar.interval), percent(cell.accuracy)),
+                *(str(len(cell.classes)), f"{cell.n:,}", in_percent(cell.uar)),
+                "it is" if cell.own else in_percent(cell.home_uar),
+                *(points(cell.change_uar.value, cell.change_uar.interval), in_percent(cell.accuracy)),
             )
             for cell in matrix.cells
         ),

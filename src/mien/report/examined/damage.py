@@ -7,13 +7,12 @@ from ...data.store import Store
 from ...examine.corruptions import SEVERITIES, corrupt
 from ...examine.examined import Examined
 from ...examine.robustness import Damage
-from ...examine.words import percent
 from ...statistics.estimates import Estimate
+from ...words import as_csv, in_percent, three
 from ..figures.damage import draw_damage, spoken
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
-from ..values import as_csv, three
 
 __all__ = ["damage_section"]
 
@@ -55,7 +54,7 @@ def _lead(damages: Sequence[Damage]) -> str:
     told = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
     if not told:
         return f"{lead} No other row can be told from it." if others else lead
-    words = "; ".join(f"{one.name} {percent(one.mce)}" for one in told[:MOST_SAID])
+    words = "; ".join(f"{one.name} {in_percent(one.mce)}" for one in told[:MOST_SAID])
     more = f"; and {len(told) - MOST_SAID} more in the table" if len(told) > MOST_SAID else ""
     return f"{lead} Told from 100 by their own 95 % intervals, not corrected for the number of rows: {words}{more}."
 
@@ -73,8 +72,8 @@ def _summary(damages: Sequence[Damage]) -> SmallTable:
         rows=tuple(
             (
                 one.name,
-                percent(one.clean),
-                percent(one.corrupted),
+                in_percent(one.clean),
+                in_percent(one.corrupted),
                 _against(one, one.mce),
                 _against(one, one.relative_mce),
                 str(one.seeds),
@@ -95,13 +94,13 @@ def _seeds(damage: Damage) -> str:
 
 
 def _against(one: Damage, figure: Estimate) -> str:
-    return "100, the baseline" if one.name == one.baseline and math.isfinite(figure.value) else percent(figure)
+    return "100, the baseline" if one.name == one.baseline and math.isfinite(figure.value) else in_percent(figure)
 
 
 def _by_corruption(damages: Sequence[Damage]) -> Panel:
-    rows = [("none", *(percent(one.clean) for one in damages))]
+    rows = [("none", *(in_percent(one.clean) for one in damages))]
     for k, kind in enumerate(damages[0].corruptions):
-        rows.append((spoken(kind), *(percent(one.by_corruption[k]) for one in damages)))
+        rows.append((spoken(kind), *(in_percent(one.by_corruption[k]) for one in damages)))
     return Panel(
         title="Accuracy by kind of damage",
         caption="Mean accuracy in per cent over the five severities, with 95 % intervals; every severity is in "

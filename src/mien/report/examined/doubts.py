@@ -8,14 +8,13 @@ from ...data.store import Store
 from ...examine.doubts import estimate
 from ...examine.examined import Examined, Place
 from ...examine.labelnoise import Agreement, LabelIssues, NoisePoint
-from ...examine.words import faces_of, is_drawn, number, p_words, percent, points, span
 from ...statistics import Interval
+from ...words import as_csv, decimal, faces_of, in_percent, is_drawn, p_words, points, span, three
 from ..figures import Shown
 from ..figures.doubts import draw_joint, draw_noise
 from ..figures.sheet import Look, looks
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
-from ..values import as_csv, three
 
 __all__ = ["doubts_section"]
 
@@ -137,12 +136,18 @@ def _votes(place: Place) -> Panel:
             name=f"votes{place.suffix}",
             heads=("Network", "Majority, %", "Share of votes, %", "Cross-entropy", "Divergence"),
             rows=tuple(
-                (one.name, percent(one.majority), percent(one.mass), number(one.cross_entropy), number(one.divergence))
+                (
+                    one.name,
+                    in_percent(one.majority),
+                    in_percent(one.mass),
+                    decimal(one.cross_entropy),
+                    decimal(one.divergence),
+                )
                 for one in place.votes
             ),
             notes=(
-                f"{first.n:,} test faces; 95 % intervals. No answer could have more than {percent(first.ceiling)} % of "
-                f"the votes, nor a cross-entropy below {number(first.entropy)}.",
+                f"{first.n:,} test faces; 95 % intervals. No answer could have more than "
+                f"{in_percent(first.ceiling)} % of the votes, nor a cross-entropy below {decimal(first.entropy)}.",
             ),
         ),
     )

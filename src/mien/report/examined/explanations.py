@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...examine.words import percent, points
 from ...explain import TITLES
 from ...explain.beside import FIGURES, Beside, Grounded, Truth
 from ...explain.truth import CHANCES, CONTROLS
+from ...words import as_csv, in_percent, points, three
 from ..figures.explanations import draw_explanations, draw_units, shown_methods
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from ..values import as_csv, three
 
 __all__ = ["explanations_section"]
 
@@ -89,7 +88,7 @@ def _table(truths: Sequence[Truth]) -> SmallTable:
             "above an even map, points",
         ),
         rows=tuple(
-            (truth.name, TITLES[one.method], percent(one.pointing.value), percent(one.energy.value), *_gains(one))
+            (truth.name, TITLES[one.method], in_percent(one.pointing.value), in_percent(one.energy.value), *_gains(one))
             for truth in truths
             for one in truth.methods
         ),

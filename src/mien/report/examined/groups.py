@@ -11,11 +11,10 @@ import numpy as np
 from ...examine.across import Matrix
 from ...examine.examined import Examined, Place
 from ...examine.groups import MIN_FACES, MIN_SUBJECTS, Gap, Groups, mirror
-from ...examine.words import faces_of, is_drawn, p_words, points
+from ...words import as_csv, faces_of, is_drawn, p_words, points, three
 from ..figures.groups import draw_groups, draw_subjects
 from ..figures.sheet import Look
 from ..parts import Panel, Section, SmallTable
-from ..values import as_csv, three
 
 __all__ = ["groups_sections"]
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..pairs import CANNOT_TELL, Pair, in_words
+from ...words import p_words
+from ..pairs import CANNOT_TELL, Pair
 from .sheet import INK, Drawing, Look, Sheet, in_both_forms, is_narrow, pt
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _line(axes: "Axes", y: int, pair: Pair, looks: Mapping[str, Look], beside: f
     face = colour if pair.better else "none"
     axes.plot(100 * pair.effect, y, "o" if pair.better else "D", ms=5 if pair.better else 4, mec=colour, mfc=face)
     across = axes.get_yaxis_transform()
-    axes.text(1.03, y, in_words(pair.p_corrected, bare=True), transform=across, va="center", fontsize=pt(8))
+    axes.text(1.03, y, p_words(pair.p_corrected, bare=True), transform=across, va="center", fontsize=pt(8))
     weight = "bold" if pair.settled else "normal"
     fade = 0.65 if pair.word == CANNOT_TELL else 1.0
     axes.text(

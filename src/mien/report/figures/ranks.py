@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...statistics import Friedman, friedman_nemenyi
+from ...words import p_words
 from .sheet import INK, Drawing, Sheet, in_both_forms, pt
 
 if TYPE_CHECKING:
@@ -99,7 +100,6 @@ def _names(axes: "Axes", found: Friedman, order: NDArray[np.intp], networks: Seq
 
 
 def _caption(found: Friedman, corpora: int, networks: int, left_out: Sequence[str]) -> str:
-    p = "< .001" if found.p < 0.001 else f"= {found.p:.3f}".replace("0.", ".", 1)
     rule = (
         "Networks under one thick bar cannot be told apart: their ranks differ by less than the critical difference."
         if found.p < 1 - LEVEL
@@ -108,6 +108,7 @@ def _caption(found: Friedman, corpora: int, networks: int, left_out: Sequence[st
     without = f" Left out, as a score is undefined there: {', '.join(left_out)}." if left_out else ""
     return (
         f"Each network's mean rank over {corpora} corpora; 1, on the left, is best (Friedman's test over {networks} "
-        f"networks: χ² = {found.statistic:.2f}, p {p}; Nemenyi's critical difference at 5 %; Demšar 2006). {rule} "
+        f"networks: χ² = {found.statistic:.2f}, p {p_words(found.p)}; Nemenyi's critical difference at 5 %; Demšar "
+        f"2006). {rule} "
         f"Every corpus counts once, however large it is, and with few corpora only large differences can show.{without}"
     )
