@@ -3,7 +3,7 @@
     python scripts/paper_table.py                  print them as Markdown
     python scripts/paper_table.py docs/paper.md    put them between the page's markers
 
-In: the paper's figures as printed (`mien.report.paper.PAPER`) and mien's networks, counted. Out: Markdown.
+In: the paper's figures as printed (`mien.judge.paper.PAPER`) and mien's networks, counted. Out: Markdown.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from mien.atomic import write_text
 from mien.config import ModelSettings
 from mien.models import build
 from mien.models.cost import count
-from mien.report.paper import PAPER
+from mien.judge.paper import PAPER
 from mien.statistics import (
     PairedBounds,
     holm,

@@ -17,6 +17,7 @@ FLOORS: list[str] = [
     " bundle data.teach session container video images predict summary annotate explain.occlusion",
     "runs hooks checkpoint device optimise losses threads space train room methods stages to_onnx export",
     "rows compare engines examine explain",
+    "judge",
     "report",
     "__init__ server cli __main__",
 ]

@@ -22,10 +22,10 @@ from mien.compare import Comparison
 from mien.data import prepare
 from mien.data.store import Store
 from mien.errors import RunBusy
+from mien.judge.table import build_table
 from mien.report import as_json
+from mien.report.conditions import differences, progress_words
 from mien.report.markdown import as_markdown
-from mien.report.tables import build_table
-from mien.report.words import differences, progress_words
 from mien.runs import Run, find_runs
 from mien.stages import finish_run
 

@@ -13,11 +13,12 @@ from mien.compare import Comparison, collect
 from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
+from mien.judge.answers import answer_sentence
+from mien.judge.certainty import assess
+from mien.judge.contrasts import Contrast
+from mien.judge.finding import finding
 from mien.report import as_json
-from mien.report.answers import answer_sentence, answers_panel
-from mien.report.certainty import assess
-from mien.report.contrasts import Contrast
-from mien.report.words import finding
+from mien.report.answers import answers_panel
 from mien.runs import Run
 from mien.statistics import spread
 

@@ -277,7 +277,8 @@ def swift(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def make_swift(patch: pytest.MonkeyPatch) -> None:
     from mien.engines import local
     from mien.examine import examined, labelnoise
-    from mien.report import as_json, calibrated, certainty
+    from mien.judge import calibration, redrawn
+    from mien.report import as_json
 
     def planned(*_: object, **__: object) -> None:
         raise Planned("all would be trained")
@@ -288,7 +289,7 @@ def make_swift(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(local.LocalEngine, "finish", planned)
     patch.setattr("mien.cli.compare._present", present)
     patch.setattr("gc.collect", lambda: 0)  # statsmodels calls it with each correction
-    for module, name in ((labelnoise, "ISSUE_DRAWS"), (certainty, "DRAWS"), (examined, "DRAWS"), (calibrated, "DRAWS")):
+    for module, name in ((labelnoise, "ISSUE_DRAWS"), (redrawn, "DRAWS"), (examined, "DRAWS"), (calibration, "DRAWS")):
         patch.setattr(module, name, 20)
 
 
@@ -373,7 +374,7 @@ def test_a_damaged_run_is_left_out_of_the_report_and_the_rest_is_shown(
     whole: Path, tmp_path: Path, swift: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.compare import collect
-    from mien.report.words import progress_words
+    from mien.report.conditions import progress_words
     from mien.runs import find_runs
 
     shutil.copytree(whole / "runs", tmp_path / "runs")

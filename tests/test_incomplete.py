@@ -13,9 +13,9 @@ from mien.config import Recipe, recipe_from
 from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
+from mien.judge import judge
 from mien.labels import SEVEN
 from mien.report import as_json, terminal_table, write_report
-from mien.report.certainty import assess
 from mien.report.methods import describe_methods
 from mien.report.protocol import protocol_section
 from mien.runs import Run, find_runs
@@ -80,8 +80,9 @@ def made(folder: Path, store: Store, protocol: str, seeds: int = 1) -> list[Run]
 
 
 def words_of(comparison: Comparison, store: Store) -> str:
-    found = describe_methods(comparison, assess(comparison), store)
-    return (found.markdown if found else "") + " ".join(protocol_section(comparison, store).points)
+    judgement = judge(comparison, store=store)
+    found = describe_methods(judgement)
+    return (found.markdown if found else "") + " ".join(protocol_section(judgement).points)
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from mien.compare import Comparison, collect
 from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
+from mien.judge.certainty import assess
+from mien.judge.table import COLUMNS, build_table
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, terminal_table, write_report
-from mien.report.certainty import assess
 from mien.report.figures.sheet import COLOURS, looks
-from mien.report.tables import COLUMNS, build_table
 from mien.runs import Run, find_runs
 
 VOID = {"meta", "img", "br", "link", "path", "rect", "use", "line", "circle"}

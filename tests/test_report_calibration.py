@@ -11,9 +11,11 @@ from mien.compare import Row, collect
 from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.report.calibrated import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate, calibrate_rows
+from mien.judge.calibration import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate
+from mien.judge.select import accuracy, select
 from mien.report.confidence import calibration_section
-from mien.report.figures import Shown, select
+from mien.report.figures import looked
+from mien.report.parts import Section
 from mien.runs import Run
 
 
@@ -28,26 +30,31 @@ def store(place: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def shown(place: Path, store: Store) -> list[Shown]:
+def rows(place: Path, store: Store) -> tuple[Row, ...]:
     return select(collect(make_runs(place / "two", store, networks=("vgg16",), dropouts=(0.0, 0.2), seeds=2)).rows)
 
 
 @pytest.fixture(scope="module")
-def one(shown: list[Shown]) -> Calibrated:
-    found = calibrate(shown[0])
+def one(rows: tuple[Row, ...]) -> Calibrated:
+    found = calibrate(rows[0])
     assert found
     return found
 
 
+def section_of(rows: tuple[Row, ...]) -> Section:
+    looks = {item.name: item.look for item in looked(rows, rows)}
+    return calibration_section([found for row in rows if (found := calibrate(row))], looks)
+
+
 def test_temperature_is_that_of_valid(one: Calibrated) -> None:
-    expected = [fit_temperature(v.logits, v.labels) for run in one.item.row.runs for v in [run.logits("valid")]]
+    expected = [fit_temperature(v.logits, v.labels) for run in one.row.runs for v in [run.logits("valid")]]
     assert one.temperatures == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_scores_are_means_over_seeds_of_the_librarys(one: Calibrated, scaled: bool) -> None:
     seen = []
-    for run, t in zip(one.item.row.runs, one.temperatures, strict=True):
+    for run, t in zip(one.row.runs, one.temperatures, strict=True):
         test = run.logits("test")
         z = test.logits.astype(float) / (t if scaled else 1)
         p = softmax(z)
@@ -65,11 +72,11 @@ def test_scores_are_means_over_seeds_of_the_librarys(one: Calibrated, scaled: bo
     for key, value in zip(SCORES, np.mean(seen, axis=0), strict=True):
         assert form.scores[key].value == pytest.approx(value), key
         assert form.scores[key].interval.low < value < form.scores[key].interval.high
-    assert form.risk[-1] == pytest.approx(1 - one.item.accuracy)
+    assert form.risk[-1] == pytest.approx(1 - accuracy(one.row))
 
 
-def test_pooled_seeds_do_not_narrow_the_reliability_intervals(shown: list[Shown], one: Calibrated) -> None:
-    alone = calibrate(Shown(row=Row(factors=shown[0].row.factors, runs=shown[0].row.runs[:1]), look=shown[0].look))
+def test_pooled_seeds_do_not_narrow_the_reliability_intervals(rows: tuple[Row, ...], one: Calibrated) -> None:
+    alone = calibrate(Row(factors=rows[0].factors, runs=rows[0].runs[:1]))
     assert alone
     assert one.before.curve.count.sum() == 2 * alone.before.curve.count.sum()
     top = -1  # the fullest bin: nearly the same accuracy in both
@@ -79,7 +86,7 @@ def test_pooled_seeds_do_not_narrow_the_reliability_intervals(shown: list[Shown]
 
 def test_the_threshold_is_chosen_on_valid_and_judged_on_test(one: Calibrated) -> None:
     coverages, risks = [], []
-    for run, t in zip(one.item.row.runs, one.temperatures, strict=True):
+    for run, t in zip(one.row.runs, one.temperatures, strict=True):
         valid, test = run.logits("valid"), run.logits("test")
         p = softmax(valid.logits.astype(float) / t)
         limits = np.sort(p.max(1))
@@ -132,25 +139,25 @@ def test_no_answer_is_sure_enough(place: Path, store: Store) -> None:
     valid.logits[:] = rng.normal(size=valid.logits.shape)
     valid.logits[np.arange(len(valid.labels)), (valid.labels + 1) % 7] += 9
     run.write_logits({"test": test, "valid": valid})
-    shown = select(collect([Run.open(run.path)]).rows)
-    found = calibrate(shown[0])
+    rows = select(collect([Run.open(run.path)]).rows)
+    found = calibrate(rows[0])
     assert found
     assert found.coverage.value == 0
     assert np.isnan(found.risk.value)
-    table = calibration_section(calibrate_rows(shown)).panels[-1].table
+    table = section_of(rows).panels[-1].table
     assert table
     assert "none is enough" in table.rows[0]
     assert "–" in table.rows[0]
 
 
-def test_the_section_has_its_figures_and_tables(shown: list[Shown]) -> None:
-    section = calibration_section(calibrate_rows(shown))
+def test_the_section_has_its_figures_and_tables(rows: tuple[Row, ...]) -> None:
+    section = section_of(rows)
     names = [panel.drawing.name if panel.drawing else panel.table.name for panel in section.panels]
     assert names == ["reliability", "calibration", "risk-coverage", "uncertain"]
     reliability = section.panels[0].drawing.svg
-    assert all(item.name in reliability for item in shown)
-    assert len(section.panels[1].table.rows) == 2 * len(shown)
-    assert len(COVERAGES) == len(calibrate(shown[0]).after.risk)
+    assert all(row.name in reliability for row in rows)
+    assert len(section.panels[1].table.rows) == 2 * len(rows)
+    assert len(COVERAGES) == len(calibrate(rows[0]).after.risk)
 
 
 @pytest.mark.long

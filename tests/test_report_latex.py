@@ -10,12 +10,12 @@ from matplotlib.text import Text
 
 from made_runs import make_runs, make_store
 from mien.compare import collect
+from mien.judge.certainty import assess
+from mien.judge.table import Table, build_table
 from mien.labels import LabelSet
 from mien.report import write_report
-from mien.report.certainty import assess
 from mien.report.figures.sheet import Sheet
 from mien.report.latex import HEADS, as_latex, as_narrow_latex, tex
-from mien.report.tables import Table, build_table
 
 NASTY = LabelSet(("50%_$x$", "a&b", "#1{}", "~^\\", "<q>|"))
 PAGE = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"

@@ -13,8 +13,11 @@ from mien.config import NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
+from mien.judge import Judgement
+from mien.judge.certainty import Certainty, assess
+from mien.judge.openings import count_openings
+from mien.judge.select import select
 from mien.labels import SEVEN, LabelSet
-from mien.report.certainty import Certainty, assess
 from mien.report.markdown import markdown
 from mien.report.methods import describe_methods, methods_section
 from mien.report.protocol import protocol_section
@@ -96,8 +99,23 @@ def run_of(folder: Path, store: Store, changes: dict[str, Any]) -> Run:
     return finish(Run.create(folder, settings, store, fold), fold)
 
 
+def judged(comparison: Comparison, store: Store | None, certainty: Certainty | None = None) -> Judgement:
+    """What the words are made from; calibration, which takes a while, has none."""
+    return Judgement(
+        comparison=comparison,
+        rows=select(comparison.rows),
+        certainty=certainty or assess(comparison),
+        calibration=(),
+        openings=count_openings(comparison, store),
+        peeking=(),
+        store=store,
+        why_no_store="" if store else "It is gone.",
+        left_out=(),
+    )
+
+
 def text_of(comparison: Comparison, store: Store | None) -> str:
-    found = describe_methods(comparison, assess(comparison), store)
+    found = describe_methods(judged(comparison, store))
     assert found
     body, references = " ".join(p.text for p in found.paragraphs), "\n".join(found.references)
     unlisted = [words for words in REFERENCES if (words in body) != (REFERENCES[words] in references)]
@@ -196,7 +214,7 @@ def test_cross_validation_is_said(place: Path, store: Store, protocol: str, word
     assert words in text
     assert "in each fold; over all folds 210 faces were tested, each once" in text
     assert ("corrected resampled t-test over 5 folds" in text) == (protocol != "loso")
-    points = " ".join(protocol_section(comparison, store).points)
+    points = " ".join(protocol_section(judged(comparison, store)).points)
     assert words in points
 
 
@@ -211,13 +229,13 @@ def test_without_the_store_nothing_is_made_up(place: Path, store: Store) -> None
 def test_nothing_finished_has_no_methods(place: Path, store: Store) -> None:
     comparison = collect([run_of(place / "runs", store, {})])
     nothing = replace(comparison, rows=(replace(comparison.rows[0], runs=()),))
-    assert methods_section(nothing, assess(nothing), store).files == {}
-    assert protocol_section(nothing, store).points == ()
+    assert methods_section(judged(nothing, store)).files == {}
+    assert protocol_section(judged(nothing, store)).points == ()
 
 
 def test_the_page_folds_what_the_file_says(place: Path, store: Store) -> None:
     comparison = collect([run_of(place / "runs", store, {})])
-    section = methods_section(comparison, assess(comparison), store)
+    section = methods_section(judged(comparison, store))
     for title, text in section.prose:
         assert markdown(text) in section.files["methods.md"], title
 
@@ -310,10 +328,10 @@ def test_the_words_follow_the_settings(place: Path, soft: Store, beside: int) ->
     others = [key for key in BESIDE if key not in changes]
     drawn = {key: BESIDE[key][(beside + i) % len(BESIDE[key])] for i, key in enumerate(others)}
     comparison = whole_row(place / "words", soft, drawn | changes)
-    found = describe_methods(comparison, certainty_of(comparison), soft)
+    found = describe_methods(judged(comparison, soft, certainty_of(comparison)))
     assert found
     text = " ".join(paragraph.text for paragraph in found.paragraphs)
-    section = " ".join(protocol_section(comparison, soft).points)
+    section = " ".join(protocol_section(judged(comparison, soft, certainty_of(comparison))).points)
     assert [words for words in says if words not in text] == []
     assert [words for words in never if words in text or words in section] == []
     assert ("chose the temperature alone" in text) == (comparison.runs[0].settings.train.select == "last")
@@ -321,7 +339,7 @@ def test_the_words_follow_the_settings(place: Path, soft: Store, beside: int) ->
 
 def test_soft_labels_that_the_data_lacks_are_not_claimed(place: Path, store: Store) -> None:
     comparison = whole_row(place / "hard", store, {"loss.soft_labels": True})
-    found = describe_methods(comparison, certainty_of(comparison), store)
+    found = describe_methods(judged(comparison, store, certainty_of(comparison)))
     assert found
     assert "against the labels (loss.soft_labels was set, and the data has no distributions)" in found.markdown
 
@@ -331,7 +349,7 @@ def test_rows_with_other_seeds_are_not_said_to_have_the_same(place: Path, store:
         run_of(place / "seeds", store, {"model.name": name, "seed": seed})
         for name, seed in (("vgg16", 0), ("vgg16", 1), ("resnet34", 2), ("resnet34", 3))
     ]
-    found = describe_methods(collect(runs), certainty_of(collect(runs)), store)
+    found = describe_methods(judged(collect(runs), store, certainty_of(collect(runs))))
     assert found
     assert "4 seeds (0, 1, 2 and 3) over all rows; not every row has all of them." in found.markdown
 
@@ -340,7 +358,7 @@ def test_methods_hold_no_html_and_no_link_of_the_corpus(place: Path) -> None:
     nasty = LabelSet(("<script>alert(1)</script>", "[x](javascript:alert(1))", "a|b", "*c*", "`d`"))
     made = make_store(place / "nasty", labels=nasty, test=80, corpus="<img src=x onerror=alert(1)>")
     comparison = collect(make_runs(place / "nasty-runs", made, networks=("vgg16",)))
-    text = methods_section(comparison, certainty_of(comparison), made).files["methods.md"]
+    text = methods_section(judged(comparison, made, certainty_of(comparison))).files["methods.md"]
     assert isinstance(text, str)
     assert not re.search(r"<[a-z/!]", text)
     assert not re.search(r"(?<!\\)\]\(", text)

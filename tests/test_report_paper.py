@@ -10,8 +10,8 @@ from mien.compare import Comparison, collect
 from mien.config import override, read_recipe
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.report.paper import PAPER, departures
-from mien.report.tables import build_table
+from mien.judge.paper import PAPER, departures
+from mien.judge.table import build_table
 from mien.runs import Run
 
 

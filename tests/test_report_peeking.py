@@ -11,12 +11,15 @@ from made_runs import make_runs, make_store
 from mien.atomic import write_text
 from mien.compare import Comparison, collect
 from mien.data.store import Store
+from mien.judge.openings import AGAIN, PEEKING, count_openings
+from mien.judge.peeking import peeked, peeked_rows
+from mien.judge.select import select
 from mien.metrics import scores
 from mien.report import write_report
-from mien.report.figures import select
-from mien.report.openings import AGAIN, PEEKING, count_openings
-from mien.report.peeking import peeked, peeked_rows, peeking_section
-from mien.report.words import differences
+from mien.report.conditions import differences
+from mien.report.figures import looked
+from mien.report.parts import Section
+from mien.report.peeking import peeking_section
 from mien.runs import Run
 from mien.statistics import gap_interval
 
@@ -43,10 +46,15 @@ def made(folder: Path, store: Store, gains: list[float]) -> Comparison:
     return collect([peek(run, gain) for run, gain in zip(runs, gains, strict=True)])
 
 
+def section_of(comparison: Comparison) -> Section:
+    rows = select(comparison.rows)
+    return peeking_section(peeked_rows(rows), {item.name: item.look for item in looked(comparison.rows, rows)})
+
+
 def test_the_gap_is_best_epoch_less_the_kept_one(tmp_path: Path, store: Store) -> None:
     gains = [0.01, 0.03, 0.02, 0.015]
     comparison = made(tmp_path / "runs", store, gains)
-    found = {row.item.name: row for row in map(peeked, select(comparison.rows)) if row}
+    found = {row.row.name: row for row in map(peeked, select(comparison.rows)) if row}
     assert found["vgg16"].gap("accuracy").tolist() == pytest.approx(gains[:2])
     assert found["resnet34"].gap("accuracy").tolist() == pytest.approx(gains[2:])
     assert found["vgg16"].gap("uar").tolist() == pytest.approx([0.005, 0.015])
@@ -112,12 +120,12 @@ def test_the_page_shows_both_figures(tmp_path: Path, store: Store) -> None:
 def test_another_winner_is_named(tmp_path: Path, store: Store) -> None:
     runs = make_runs(tmp_path / "runs", store, networks=("vgg16", "resnet34"), dropouts=(0.0,))
     comparison = collect([peek(runs[0], 0.0), peek(runs[1], 0.5)])
-    assert "It would also have named resnet34 as the best" in peeking_section(peeked_rows(select(comparison.rows))).lead
+    assert "It would also have named resnet34 as the best" in section_of(comparison).lead
 
 
 def test_nobody_peeked(tmp_path: Path, store: Store) -> None:
     comparison = collect(make_runs(tmp_path / "runs", store, networks=("vgg16",), dropouts=(0.0,)))
-    section = peeking_section(peeked_rows(select(comparison.rows)))
+    section = section_of(comparison)
     assert "--show-peeking" in section.lead
     assert not section.panels
 

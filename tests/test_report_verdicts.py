@@ -15,14 +15,15 @@ from mien.compare import Comparison, Row, collect
 from mien.config import NetworkSettings, override
 from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
+from mien.judge.certainty import TESTED, assess
+from mien.judge.folds import Folds, fold_test, folds_of, resampled
+from mien.judge.select import select
+from mien.judge.table import build_table
 from mien.labels import SEVEN
 from mien.metrics import class_scores, confusion_matrix, scores
 from mien.report import as_json, write_report
-from mien.report.certainty import TESTED, assess
-from mien.report.figures import draw_critical_difference, draw_forest, select
+from mien.report.figures import draw_critical_difference, draw_forest, looked
 from mien.report.figures.ranks import joined
-from mien.report.folds import Folds, fold_test, folds_of, resampled
-from mien.report.tables import build_table
 from mien.runs import Run
 from mien.statistics import compare_pair, corrected_resampled_t, friedman_nemenyi, holm
 
@@ -130,7 +131,7 @@ def test_no_interval_of_the_table_leaves_0_to_100_percent(place: Path) -> None:
 
 
 def test_the_forest_says_every_verdict(three_seeds: Comparison) -> None:
-    certainty, shown = assess(three_seeds), select(three_seeds.rows)
+    certainty, shown = assess(three_seeds), looked(three_seeds.rows, select(three_seeds.rows))
     pairs = certainty.of("uar")
     (drawing,) = draw_forest(pairs, "UAR", {item.name: item.look for item in shown})
     assert drawing.name == "forest-uar"

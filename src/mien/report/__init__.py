@@ -59,7 +59,7 @@ def write_report(
         from .machine_readable import as_dict
         from .markdown import as_markdown
     found = find(comparison, beside)
-    table = tables.build_table(comparison, found.certainty)
+    table = found.judgement.table
     sections = page.compose(found, faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in (
@@ -71,7 +71,7 @@ def write_report(
     ):
         write_text(out / name, content)
     _write_sections(sections, out)
-    write_text(out / "report.html", page.render(found, table, sections, command))
+    write_text(out / "report.html", page.render(found, sections, command))
     return out / "report.html"
 
 
@@ -142,7 +142,8 @@ def _write(path: Path, content: str | bytes) -> None:
 def terminal_table(comparison: Comparison) -> "Table":
     """The table that the command line prints; its intervals are in the report."""
     with _needs_report():
-        from .tables import as_rich, build_table
+        from ..judge.table import build_table
+        from .tables import as_rich
     return as_rich(build_table(comparison))
 
 

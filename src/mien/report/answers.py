@@ -1,42 +1,17 @@
-"""What a setting changes over all networks (`contrasts`), as a sentence for people and as a table for the page."""
+"""What a setting changes over all networks, as a table for the page and as a file."""
 
 from collections.abc import Iterator, Sequence
 
+from ..judge.contrasts import Contrast
+from ..judge.pairs import Pair
+from ..judge.redrawn import METRIC_NAMES
 from ..words import DASH, as_csv, p_words, points
-from .contrasts import Contrast
-from .pairs import Pair
 from .parts import Panel, SmallTable
-from .redrawn import METRIC_NAMES
 
-__all__ = ["answer_sentence", "answers_file", "answers_panel"]
+__all__ = ["answers_file", "answers_panel"]
 
 VERDICT = 5
 """The column of verdicts."""
-
-
-def answer_sentence(contrast: Contrast) -> str:
-    """`Does dropout help? Over 3 networks, dropout 0.2 against no dropout changes accuracy by +0.4 points […]: …`."""
-    pair = contrast.pair
-    what = (
-        f"{pair.a} against {pair.b} changes {METRIC_NAMES[pair.metric]} by {points(pair.effect, pair.interval)} points"
-    )
-    proof = f"{_repeated(pair)}, p {p_words(pair.p_corrected)}"
-    rest = "" if pair.better else f" {pair.to_tell}"
-    caution = "" if pair.folds else pair.verdict.caution.replace("two trained networks", "trained networks")
-    agreed = " The networks do not all point the same way." if _disagree(contrast) else ""
-    return f"{contrast.question} Over {contrast.networks}, {what} ({proof}): {contrast.answer}.{agreed}{rest}{caution}"
-
-
-def _repeated(pair: Pair) -> str:
-    if pair.folds:
-        return f"paired over {pair.folds.folds} folds"
-    seeds = pair.verdict.seeds
-    thing = "subject" if pair.verdict.by_subject else "face"
-    return f"paired by seed and {thing}, {seeds} seeds" if seeds > 1 else f"paired by {thing}, one seed"
-
-
-def _disagree(contrast: Contrast) -> bool:
-    return len({pair.effect > 0 for pair in contrast.each if pair.effect}) > 1
 
 
 def answers_panel(contrasts: Sequence[Contrast]) -> Panel | None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from ..judge.certainty import METRIC_NAMES, Certainty
+from ..judge.pairs import Pair
 from ..words import DASH, NO_INTERVAL, as_csv, p_words, plus, rough
 from .answers import answers_file, answers_panel
-from .certainty import METRIC_NAMES, Certainty
 from .figures import Shown, draw_forest
-from .pairs import Pair
 from .parts import Panel, Section, SmallTable
 
 __all__ = ["differences_section"]

@@ -1,12 +1,14 @@
 """The section of calibration: reliability diagrams, the table of scores, and the price of answering only when sure."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from ..judge.calibration import COVERAGES, RISK, Calibrated, Probabilities
+from ..judge.select import predictions
 from ..statistics.estimates import Estimate
 from ..words import DASH, as_csv, three
-from .calibrated import COVERAGES, RISK, Calibrated, Probabilities
 from .figures import Drawing, draw_reliability, draw_risk_coverage
+from .figures.sheet import Look
 from .parts import Panel, Section, SmallTable, panels
 
 __all__ = ["calibration_section"]
@@ -21,12 +23,12 @@ COLUMNS = (
 """Score, head, scale, digits, and the largest value it can have."""
 
 
-def calibration_section(rows: Sequence[Calibrated]) -> Section:
+def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> Section:
     """Calibration of the rows that get figures."""
     title = "Whether their probabilities can be believed"
     if not rows:
         return Section(id="calibration", title=title)
-    found = [*panels(draw_reliability(rows)), _scores(rows), *panels(_curve(rows))]
+    found = [*panels(draw_reliability(rows, looks)), _scores(rows), *panels(_curve(rows, looks))]
     if any(math.isfinite(row.coverage.value) for row in rows):
         found.append(_uncertain(rows))
     files = {"calibration.csv": as_csv(("row", "logits", "score", "value", "low", "high"), _digits(rows))}
@@ -37,9 +39,9 @@ def _digits(rows: Sequence[Calibrated]) -> Iterator[tuple[object, ...]]:
     for row in rows:
         for words, form in (("as trained", row.before), ("scaled", row.after)):
             for key, *_ in COLUMNS:
-                yield row.item.name, words, key, *three(form.scores[key])
-        yield row.item.name, "scaled", "coverage", *three(row.coverage)
-        yield row.item.name, "scaled", "risk", *three(row.risk)
+                yield row.row.name, words, key, *three(form.scores[key])
+        yield row.row.name, "scaled", "coverage", *three(row.coverage)
+        yield row.row.name, "scaled", "risk", *three(row.risk)
 
 
 def _lead(rows: Sequence[Calibrated]) -> str:
@@ -70,8 +72,8 @@ def _lines(rows: Sequence[Calibrated]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         t = sorted(row.temperatures)
         words = f"{t[0]:.2f}" if len(t) == 1 else f"{t[0]:.2f}–{t[-1]:.2f}"
-        yield (f"{row.item.name}, as trained", DASH, *_cells(row.before))
-        yield (f"{row.item.name}, scaled", words, *_cells(row.after))
+        yield (f"{row.row.name}, as trained", DASH, *_cells(row.before))
+        yield (f"{row.row.name}, scaled", words, *_cells(row.after))
 
 
 def _cells(form: Probabilities) -> Iterator[str]:
@@ -79,15 +81,15 @@ def _cells(form: Probabilities) -> Iterator[str]:
         yield _figure(form.scores[key], scale, digits, most)
 
 
-def _curve(rows: Sequence[Calibrated]) -> list[Drawing]:
-    faces = len(rows[0].item.tests[0].labels)
-    return draw_risk_coverage(rows, COVERAGES.tolist(), RISK, fewest=min(0.5, 30 / faces))
+def _curve(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> list[Drawing]:
+    faces = len(predictions(rows[0].row)[0].labels)
+    return draw_risk_coverage(rows, looks, COVERAGES.tolist(), RISK, fewest=min(0.5, 30 / faces))
 
 
 def _uncertain(rows: Sequence[Calibrated]) -> Panel:
     lines = tuple(
         (
-            row.item.name,
+            row.row.name,
             f"{row.threshold:.2f}" if math.isfinite(row.threshold) else "none is enough",
             _figure(row.coverage, 100, 1),
             _figure(row.risk, 100, 1),

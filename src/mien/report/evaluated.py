@@ -19,12 +19,11 @@ import numpy as np
 from ..calibration import softmax
 from ..examine.evaluation import Evaluation
 from ..examine.models import ModelRow
+from ..judge import judge
+from ..judge.calibration import Calibrated
 from ..statistics import Interval
 from ..statistics.estimates import Estimate
 from ..words import DASH, as_csv, in_percent
-from .calibrated import Calibrated, calibrate_by
-from .certainty import assess
-from .figures import select
 from .findings import Findings
 from .machine_readable import as_dict
 from .parts import SmallTable
@@ -45,17 +44,10 @@ class Judged(Findings):
 
 def find_evaluation(evaluation: Evaluation) -> Judged:
     """Intervals, verdicts and calibration of an evaluation, by the functions that judge runs."""
-    comparison = evaluation.comparison
-    shown = select(comparison.rows)
     temperatures = {row.name: row.card.temperature for row in evaluation.rows}
     return Judged(
         evaluation=evaluation,
-        comparison=comparison,
-        store=evaluation.store,
-        certainty=assess(comparison),
-        shown=shown,
-        calibrated=tuple(calibrate_by(item, temperatures[item.name]) for item in shown),
-        peeked=(),
+        judgement=judge(evaluation.comparison, store=evaluation.store, temperatures=temperatures),
         examined=evaluation.examined,
         left_out=(),
         explained=(),
@@ -98,7 +90,7 @@ def _model(row: ModelRow) -> dict[str, Any]:
 
 def main_table(found: Judged) -> SmallTable:
     """A line a model: what the terminal prints and the page begins with."""
-    calibrated = {row.item.name: row for row in found.calibrated}
+    calibrated = {row.row.name: row for row in found.judgement.calibration}
     heads = ("Model", "Accuracy, %", "UAR, %", "Macro F1, %", "AUC, %", "ECE, %")
     return SmallTable(
         name="models",
@@ -108,7 +100,9 @@ def main_table(found: Judged) -> SmallTable:
 
 
 def _line(row: ModelRow, found: Findings, calibrated: Calibrated | None) -> tuple[str, ...]:
-    figures = [figure(getattr(row.scores[0], key), found.certainty.intervals.get((row.name, key))) for key in SHOWN]
+    figures = [
+        figure(getattr(row.scores[0], key), found.judgement.certainty.intervals.get((row.name, key))) for key in SHOWN
+    ]
     ece = in_percent(calibrated.after.scores["ece"]) if calibrated else DASH
     return (row.name, *figures, ece)
 

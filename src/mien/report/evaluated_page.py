@@ -11,8 +11,8 @@ import numpy as np
 
 from ..data.store import Store
 from ..examine.models import ALL, ModelRow
+from ..judge.calibration import Calibrated
 from ..words import in_percent, listed
-from .calibrated import Calibrated
 from .compared import differences_section
 from .confidence import calibration_section
 from .evaluated import Judged, figure
@@ -42,7 +42,7 @@ def _caption(found: Judged) -> str:
     """What Table 1 shows."""
     n, part = len(found.evaluation.rows[0].answers.labels), found.evaluation.part
     where = f"all {n:,} faces" if part == ALL else f"the {n:,} faces of the part {part}"
-    over = "subjects" if found.certainty.by_subject else "faces"
+    over = "subjects" if found.judgement.certainty.by_subject else "faces"
     return (
         f"Scores on {where} of {found.comparison.data.corpus}. In brackets 95 % intervals over {over} (bootstrap). UAR "
         "is the recall averaged over classes, AUC the area under the ROC curve averaged over classes, ECE the mean gap "
@@ -53,11 +53,11 @@ def _caption(found: Judged) -> str:
 def _finding(found: Judged) -> str:
     """The first sentences: how right the most accurate model is, whether that can be told, where it is worst."""
     best = max(found.evaluation.rows, key=lambda row: row.scores[0].accuracy)
-    n, interval = len(best.answers.labels), found.certainty.intervals.get((best.name, "accuracy"))
+    n, interval = len(best.answers.labels), found.judgement.certainty.intervals.get((best.name, "accuracy"))
     words = figure(best.scores[0].accuracy, interval)
     first = f"{best.name} names {words} % of {n:,} faces as they are labelled"
     others = [row.name for row in found.evaluation.rows if row is not best]
-    pairs = [found.certainty.between(best.name, other) for other in others]
+    pairs = [found.judgement.certainty.between(best.name, other) for other in others]
     tied = [other for other, pair in zip(others, pairs, strict=True) if pair is None or pair.better is None]
     if others:
         first += f", and cannot be told from {', '.join(tied)}" if tied else ", more than every other model here"
@@ -65,7 +65,7 @@ def _finding(found: Judged) -> str:
 
 
 def _worst(best: ModelRow, found: Judged) -> str:
-    recalls = found.certainty.recalls.get(best.name, ())
+    recalls = found.judgement.certainty.recalls.get(best.name, ())
     known = [(one.value, name, one) for one, name in zip(recalls, found.comparison.data.labels, strict=False)]
     known = [one for one in known if np.isfinite(one[0])]
     if not known:
@@ -105,11 +105,13 @@ def sections(found: Judged, *, faces: bool) -> list[Section]:
 
 def _sections(found: Judged, store: Store | None) -> Iterator[Section]:
     labels, shown, examined = found.comparison.data.labels, found.shown, found.evaluation.examined
-    looks = {item.name: item.look for item in shown}
+    looks = found.looks
     if len(shown) > 1:
-        yield differences_section(found.certainty, shown)
-    yield classes_section(shown, labels, found.certainty)
-    yield replace(calibration_section(found.calibrated), lead=_calibration_lead(found.calibrated))
+        yield differences_section(found.judgement.certainty, shown)
+    yield classes_section(shown, labels, found.judgement.certainty)
+    yield replace(
+        calibration_section(found.judgement.calibration, looks), lead=_calibration_lead(found.judgement.calibration)
+    )
     groups = list(groups_sections(examined, looks))
     yield from groups or [_nothing_of_groups()]
     yield _damage(found, looks, store)
@@ -134,7 +136,7 @@ def _damage(found: Judged, looks: Mapping[str, Look], store: Store | None) -> Se
 
 
 def _calibration_lead(rows: Sequence[Calibrated]) -> str:
-    words = "; ".join(f"{row.item.name} {in_percent(row.after.scores['ece'])} %" for row in rows)
+    words = "; ".join(f"{row.row.name} {in_percent(row.after.scores['ece'])} %" for row in rows)
     return (
         "Each model's probabilities are its logits divided by the temperature T of its card, which was fitted when it "
         f"was made and not here. The gap between confidence and accuracy (ECE) on these faces: {words}."

@@ -31,8 +31,8 @@ def examined_words(found: Findings) -> Iterator[str]:
 
 
 def _peeking(found: Findings) -> Iterator[str]:
-    if found.peeked:
-        runs = sum(len(row.runs) for row in found.peeked)
+    if found.judgement.peeking:
+        runs = sum(len(row.runs) for row in found.judgement.peeking)
         yield (
             f"To show what peeking would have claimed, every epoch of {many(runs, 'run')} was judged on the test as "
             "well, into files that no other figure is taken from. The interval of a mean gap takes a run to gain "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,11 +12,9 @@ from ..errors import CompareError
 from ..examine.examined import Beside, Examined, gather
 from ..explain.beside import Truth, summarise
 from ..explain.truth import measured_rows
-from .calibrated import Calibrated, calibrate_rows
-from .certainty import Certainty, assess
-from .figures import Shown, select
-from .peeking import Peeked, peeked_rows
-from .pictures import open_store
+from ..judge import Judgement, judge
+from .figures import Shown, looked
+from .figures.sheet import Look
 
 __all__ = ["Findings", "find"]
 
@@ -25,16 +24,9 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """A comparison with its intervals, its verdicts and what was examined of its runs."""
+    """A judgement, and what was examined of its runs besides."""
 
-    comparison: Comparison
-    store: Store | str
-    """That of the comparison, or the sentence that says why its pictures cannot be shown."""
-    certainty: Certainty
-    shown: Sequence[Shown]
-    """The rows that get figures; what follows is of these."""
-    calibrated: tuple[Calibrated, ...]
-    peeked: tuple[Peeked, ...]
+    judgement: Judgement
     examined: Examined
     explained: tuple[Truth, ...] | str
     """Empty where no explanation was held against the truth, which drawn faces alone know; the sentence that says why,
@@ -42,22 +34,36 @@ class Findings:
     left_out: tuple[str, ...]
     """Which run folders and measurements are damaged and not in it, a sentence each."""
 
+    @property
+    def comparison(self) -> Comparison:
+        return self.judgement.comparison
+
+    @cached_property
+    def shown(self) -> list[Shown]:
+        """The rows that get figures, each with its look."""
+        return looked(self.comparison.rows, self.judgement.rows)
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """The looks of the rows that get figures, by name."""
+        return {item.name: item.look for item in self.shown}
+
+    @property
+    def store(self) -> Store | None:
+        """That of the comparison, where it is still there."""
+        return self.judgement.store
+
 
 def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
     """Work it out; raises `CompareError` where `beside` does not fit. What is damaged is left out and said."""
     damaged: list[str] = []
-    shown, store = select(comparison.rows), open_store(comparison.data)
-    rows, known = [item.row for item in shown], store if isinstance(store, Store) else None
+    judgement = judge(comparison)
+    rows, store = judgement.rows, judgement.store
     return Findings(
-        comparison=comparison,
-        store=store,
-        certainty=assess(comparison),
-        shown=shown,
-        calibrated=calibrate_rows(shown),
-        peeked=peeked_rows(shown),
-        examined=gather(comparison, rows, known, beside, damaged) if shown else Examined(),
+        judgement=judgement,
+        examined=gather(comparison, rows, store, beside, damaged) if rows else Examined(),
         explained=_explained(rows, damaged),
-        left_out=(*comparison.left_out, *dict.fromkeys(damaged)),
+        left_out=(*judgement.left_out, *dict.fromkeys(damaged)),
     )
 
 

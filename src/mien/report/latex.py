@@ -6,8 +6,8 @@ Both are tables in a float with a caption, a `\label`, and booktabs' rules. The 
 
 from collections.abc import Iterable, Sequence
 
-from .paper import PAPER_COLUMNS
-from .tables import Cell, Column, Line, Table
+from ..judge.paper import PAPER_COLUMNS
+from ..judge.table import Cell, Column, Line, Table
 
 __all__ = ["as_latex", "as_narrow_latex", "tex"]
 

@@ -7,15 +7,14 @@ from typing import Any
 
 from ..compare import Row
 from ..facts import plain
+from ..judge.calibration import Calibrated, Probabilities
+from ..judge.contrasts import Contrast
+from ..judge.pairs import Pair
+from ..judge.peeking import Peeked
+from ..judge.table import COLUMNS, Cell, Line
 from ..statistics import gap_interval
 from ..statistics.estimates import Estimate
-from .answers import answer_sentence
-from .calibrated import Calibrated, Probabilities
-from .contrasts import Contrast
 from .findings import Findings
-from .pairs import Pair
-from .peeking import Peeked
-from .tables import COLUMNS, Cell, Line, build_table
 
 __all__ = ["as_dict"]
 
@@ -26,8 +25,8 @@ def as_dict(found: Findings) -> dict[str, Any]:
     An estimate is its value with its interval, a share of 1 where it is a share. The path of the store is left out:
     it says something of a machine, and nothing of the figures.
     """
-    comparison, certainty = found.comparison, found.certainty
-    lines = {line.name: line for line in build_table(comparison, certainty).lines if not line.paper}
+    comparison, certainty = found.comparison, found.judgement.certainty
+    lines = {line.name: line for line in found.judgement.table.lines if not line.paper}
     return {
         "data": {key: value for key, value in asdict(comparison.data).items() if key != "store"},
         "factors": list(comparison.factors),
@@ -37,12 +36,12 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "rows": [_row(row, lines[row.name]) for row in comparison.rows],
         "left_out": list(found.left_out),
         "verdicts": [_pair(pair) for pair in certainty.pairs],
-        "answers": [answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy"],
+        "answers": list(found.judgement.answers),
         "contrasts": [_contrast(one) for one in certainty.contrasts],
         "recalls": _by_class(comparison.data.labels, certainty.recalls),
         "f1": _by_class(comparison.data.labels, certainty.f1),
-        "calibration": [_calibrated(row) for row in found.calibrated],
-        "peeking": [_peeked(row) for row in found.peeked],
+        "calibration": [_calibrated(row) for row in found.judgement.calibration],
+        "peeking": [_peeked(row) for row in found.judgement.peeking],
         "examined": plain(found.examined),
         "explained": plain(found.explained),
     }
@@ -54,7 +53,7 @@ def _by_class(labels: Sequence[str], figures: Mapping[str, Sequence[Estimate]]) 
 
 def _calibrated(row: Calibrated) -> dict[str, Any]:
     facts = {
-        "name": row.item.name,
+        "name": row.row.name,
         "temperatures": row.temperatures,
         "before": _probabilities(row.before),
         "after": _probabilities(row.after),
@@ -71,7 +70,7 @@ def _probabilities(form: Probabilities) -> dict[str, Any]:
 
 def _peeked(row: Peeked) -> dict[str, Any]:
     gaps = {metric: gap_interval(row.gap(metric)) for metric in row.honest}
-    facts = {"name": row.item.name, "runs": row.runs, "honest": row.honest, "claimed": row.claimed, "gap": gaps}
+    facts = {"name": row.row.name, "runs": row.runs, "honest": row.honest, "claimed": row.claimed, "gap": gaps}
     return {key: plain(value) for key, value in facts.items()}
 
 

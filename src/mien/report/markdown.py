@@ -6,7 +6,7 @@ followed, so every sign that Markdown or HTML gives a meaning is escaped.
 
 import re
 
-from .tables import Cell, Column, Table
+from ..judge.table import Cell, Column, Table
 
 __all__ = ["as_markdown", "markdown"]
 

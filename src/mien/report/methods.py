@@ -13,13 +13,13 @@ import numpy as np
 
 from ..compare import Comparison
 from ..data.store import Store
+from ..judge import Judgement
+from ..judge.calibration import BINS, RISK
+from ..judge.certainty import DRAWS, METRIC_NAMES, Certainty
 from ..machine import versions as installed
 from ..metrics import absent_words
 from ..words import ended, listed, many, percent
-from .calibrated import BINS, RISK
-from .certainty import DRAWS, METRIC_NAMES, Certainty
 from .markdown import markdown
-from .openings import count_openings
 from .parts import Section
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
 from .references import cited
@@ -57,11 +57,9 @@ class Methods:
         return "\n\n".join(parts) + "\n"
 
 
-def methods_section(
-    comparison: Comparison, certainty: Certainty, store: Store | None, examined: Iterable[str] = ()
-) -> Section:
+def methods_section(judgement: Judgement, examined: Iterable[str] = ()) -> Section:
     """The methods, folded away; `methods.md` beside the page. `examined` says what was done beside the comparison."""
-    found = describe_methods(comparison, certainty, store, examined)
+    found = describe_methods(judgement, examined)
     title = "Methods, in words"
     if found is None:
         return Section(id="methods", title=title)
@@ -76,16 +74,15 @@ def methods_section(
     )
 
 
-def describe_methods(
-    comparison: Comparison, certainty: Certainty, store: Store | None, examined: Iterable[str] = ()
-) -> Methods | None:
-    """The methods of the finished runs; None where there is none. `store` is theirs, where it is still there."""
+def describe_methods(judgement: Judgement, examined: Iterable[str] = ()) -> Methods | None:
+    """The methods of the finished runs; None where there is none."""
+    comparison, certainty, store = judgement.comparison, judgement.certainty, judgement.store
     if not comparison.runs:
         return None
     settings = SettingsWords(comparison)
     found = (
         ("Data", _data(comparison, settings, store)),
-        ("Protocol", _protocol(comparison, settings, store)),
+        ("Protocol", _protocol(judgement, settings)),
         ("Networks", networks_words(comparison, settings)),
         ("Training", training_words(settings, store)),
         ("Seeds", _seeds(comparison)),
@@ -132,12 +129,13 @@ def _data(comparison: Comparison, settings: SettingsWords, store: Store | None) 
     yield f"Licence: {ended(data.licence or 'not stated')}"
 
 
-def _protocol(comparison: Comparison, settings: SettingsWords, store: Store | None) -> Iterator[str]:
+def _protocol(judgement: Judgement, settings: SettingsWords) -> Iterator[str]:
+    comparison = judgement.comparison
     settings.values("data.protocol")
     yield protocol_words(comparison)
     if comparison.runs[0].settings.data.protocol in ("kfold", "group-kfold"):
         settings.values("data.folds")
-    carved = carved_words(comparison, store)
+    carved = carved_words(comparison, judgement.store)
     if carved:
         settings.values("data.valid_fraction")
         settings.values("data.split_seed")
@@ -145,7 +143,7 @@ def _protocol(comparison: Comparison, settings: SettingsWords, store: Store | No
     settings.values("train.select")
     yield epoch_words(comparison)
     yield SEALED
-    yield count_openings(comparison, store).sentence
+    yield judgement.openings.sentence
 
 
 def _seeds(comparison: Comparison) -> Iterator[str]:

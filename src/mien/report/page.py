@@ -8,11 +8,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from .compared import differences_section
+from .conditions import conditions, differences, progress_words
 from .confidence import calibration_section
 from .examined import examined_sections
 from .examined_methods import examined_words
 from .figures import (
-    MOST_ROWS,
     draw_costs,
     draw_curves,
 )
@@ -23,9 +23,7 @@ from .parts import Panel, Section, panels
 from .peeking import peeking_section
 from .pictures import PictureRow, examples, mistakes
 from .protocol import protocol_section
-from .tables import Table
 from .told import classes_section
-from .words import conditions, differences, finding, progress_words
 
 __all__ = ["compose", "render"]
 
@@ -41,10 +39,10 @@ def compose(found: Findings, *, faces: bool) -> list[Section]:
 
 
 def _sections(found: Findings, faces: bool) -> Iterator[Section]:
-    comparison, certainty, shown = found.comparison, found.certainty, found.shown
-    store = found.store if faces else "Pictures are left out, as this page was made with --no-faces."
-    absent = store if isinstance(store, str) else ""
-    first = () if isinstance(store, str) else (_examples(examples(store)),)
+    comparison, certainty, shown = found.comparison, found.judgement.certainty, found.shown
+    store = found.store if faces else None
+    absent = found.judgement.why_no_store if faces else "Pictures are left out, as this page was made with --no-faces."
+    first = (_examples(examples(store)),) if store else ()
     yield Section(id="faces", title="The faces", panels=first, lead=absent)
     if not shown:
         return
@@ -57,19 +55,18 @@ def _sections(found: Findings, faces: bool) -> Iterator[Section]:
     yield differences_section(certainty, shown)
     yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
     yield classes_section(shown, comparison.data.labels, certainty)
-    yield calibration_section(found.calibrated)
+    yield calibration_section(found.judgement.calibration, found.looks)
     yield Section(id="costs", title="What it costs", panels=panels(draw_costs(shown)))
-    if not isinstance(store, str):
+    if store:
         yield Section(id="mistakes", title="Where they were sure and wrong", panels=_mistakes(mistakes(store, shown)))
 
 
 def _judging(found: Findings) -> Iterator[Section]:
     """How it was judged, which needs no picture: the store is read for its notes and its log."""
-    known = None if isinstance(found.store, str) else found.store
     if found.shown:
-        yield peeking_section(found.peeked)
-    yield protocol_section(found.comparison, known)
-    yield methods_section(found.comparison, found.certainty, known, examined_words(found))
+        yield peeking_section(found.judgement.peeking, found.looks)
+    yield protocol_section(found.judgement)
+    yield methods_section(found.judgement, examined_words(found))
 
 
 def _examples(rows: Sequence[PictureRow]) -> Panel:
@@ -91,19 +88,18 @@ def _mistakes(rows: Sequence[PictureRow]) -> tuple[Panel, ...]:
     return (Panel(title="The most confident mistakes", caption=caption, pictures=tuple(rows), folded=True),)
 
 
-def render(found: Findings, table: Table, sections: Sequence[Section], command: str) -> str:
+def render(found: Findings, sections: Sequence[Section], command: str) -> str:
     """The page as one HTML text."""
-    comparison, certainty = found.comparison, found.certainty
+    comparison, certainty = found.comparison, found.judgement.certainty
     return fill(
         "page.html",
         comparison=comparison,
-        table=table,
+        table=found.judgement.table,
         certainty=certainty,
         sections=sections,
-        finding=finding(comparison, certainty),
+        finding=found.judgement.finding,
         progress=progress_words(comparison, found.left_out),
         differences=differences(comparison),
         conditions=conditions(comparison),
         command=command,
-        most_rows=MOST_ROWS,
     )

@@ -1,25 +1,21 @@
-"""The price of peeking: the figure of the epoch chosen on valid, beside the best epoch on the test.
-
-Much of what is published is the best epoch *on the test set*. `mien compare --show-peeking` keeps every epoch's
-figures on the test in a file of its own; no other figure of the report is taken from it.
-"""
+"""The section on the price of peeking: honest figures beside what the best epoch on the test would have claimed."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..calibration import Floats
-from ..metrics import scores
+from ..judge.peeking import Peeked
+from ..judge.redrawn import METRIC_NAMES
 from ..statistics import gap_interval
 from ..words import as_csv
-from .certainty import METRIC_NAMES
-from .figures import Shown, draw_peeking
+from .figures import draw_peeking
 from .figures.peeking import Dumbbell
+from .figures.sheet import Look
 from .parts import Panel, Section, SmallTable
 
-__all__ = ["Peeked", "peeked", "peeked_rows", "peeking_section"]
+__all__ = ["peeking_section"]
 
 ABSENT = (
     "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
@@ -28,49 +24,12 @@ ABSENT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peeked:
-    """One row's runs that were also judged at every epoch; arrays `(R,)` by metric."""
-
-    item: Shown
-    runs: tuple[str, ...]
-    """Their ids."""
-    honest: Mapping[str, Floats]
-    """On test, at the epoch that the run had chosen."""
-    claimed: Mapping[str, Floats]
-    """On test, at the epoch that is best there by this metric."""
-
-    def gap(self, metric: str) -> Floats:
-        """What peeking adds, run by run."""
-        return self.claimed[metric] - self.honest[metric]
-
-
-def peeked(item: Shown) -> Peeked | None:
-    """The row's runs with `peeking.csv`; None where there is none."""
-    runs = [(run, table) for run in item.row.runs if (table := run.peeking)]
-    if not runs:
-        return None
-    tests = [run.logits("test") for run, _ in runs]
-    own = [scores(test.logits, test.labels) for test in tests]
-    return Peeked(
-        item=item,
-        runs=tuple(run.id for run, _ in runs),
-        honest={metric: np.array([getattr(one, metric) for one in own]) for metric in METRIC_NAMES},
-        claimed={metric: np.array([table[metric].max() for _, table in runs]) for metric in METRIC_NAMES},
-    )
-
-
-def peeked_rows(shown: Sequence[Shown]) -> tuple[Peeked, ...]:
-    """All rows that somebody peeked at."""
-    return tuple(row for row in map(peeked, shown) if row)
-
-
-def peeking_section(rows: Sequence[Peeked]) -> Section:
+def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Section:
     """Honest beside claimed, where runs were peeked at; else how to get it."""
     title = "The price of peeking"
     if not rows:
         return Section(id="peeking", title=title, lead=ABSENT)
-    drawings = draw_peeking([_dumbbell(row) for row in rows])
+    drawings = draw_peeking([_dumbbell(row, looks[row.row.name]) for row in rows])
     found = [Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings]
     files = {"peeking.csv": as_csv(("row", "metric", "run", "honest", "claimed"), _digits(rows))}
     return Section(id="peeking", title=title, lead=_lead(rows), panels=(*found, _table(rows)), files=files)
@@ -81,7 +40,7 @@ def _digits(rows: Sequence[Peeked]) -> Iterator[tuple[object, ...]]:
         for metric in METRIC_NAMES:
             together = zip(row.runs, row.honest[metric].tolist(), row.claimed[metric].tolist(), strict=True)
             for run, honest, claimed in together:
-                yield row.item.name, metric, run, honest, claimed
+                yield row.row.name, metric, run, honest, claimed
 
 
 def _lead(rows: Sequence[Peeked]) -> str:
@@ -103,17 +62,17 @@ def _leaders(rows: Sequence[Peeked]) -> str:
     if len(rows) < 2:
         return ""
     honest, claimed = (
-        max(rows, key=lambda row: float(form(row)["accuracy"].mean())).item.name for form in (_honest, _claimed)
+        max(rows, key=lambda row: float(form(row)["accuracy"].mean())).row.name for form in (_honest, _claimed)
     )
     if honest == claimed:
         return f"Either way, {honest} comes first."
     return f"It would also have named {claimed} as the best, where {honest} has the best honest figure."
 
 
-def _dumbbell(row: Peeked) -> Dumbbell:
+def _dumbbell(row: Peeked, look: Look) -> Dumbbell:
     return Dumbbell(
-        name=row.item.name,
-        look=row.item.look,
+        name=row.row.name,
+        look=look,
         honest=row.honest["accuracy"].tolist(),
         claimed=row.claimed["accuracy"].tolist(),
     )
@@ -124,7 +83,7 @@ def _table(rows: Sequence[Peeked]) -> Panel:
     for name in METRIC_NAMES.values():
         head = name[0].upper() + name[1:]
         heads += [f"{head}, honest → peeking, %", "gap, points"]
-    lines = [(row.item.name, f"{len(row.gap('accuracy'))}", *_cells([row])) for row in rows]
+    lines = [(row.row.name, f"{len(row.gap('accuracy'))}", *_cells([row])) for row in rows]
     if len(rows) > 1:
         lines.append(("all rows", f"{sum(len(row.gap('accuracy')) for row in rows)}", *_cells(rows)))
     return Panel(

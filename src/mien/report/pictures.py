@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from ..calibration import softmax
 from ..data.store import Store
-from ..errors import DataError
-from ..runs import DataFacts
 from .figures.evidence import Shown
 
-__all__ = ["Picture", "PictureRow", "examples", "mistakes", "open_store", "picture_uri"]
+__all__ = ["Picture", "PictureRow", "examples", "mistakes", "picture_uri"]
 
 EXAMPLES = 8
 MISTAKES = 16
@@ -44,17 +42,6 @@ class PictureRow:
 
     title: str
     pictures: tuple[Picture, ...]
-
-
-def open_store(data: DataFacts) -> Store | str:
-    """The store of these runs, or the sentence that says why its pictures cannot be shown."""
-    try:
-        store = Store.open(data.store)
-    except DataError:
-        return f"Pictures are left out: the store {data.store} is not there any more."
-    if store.meta.sha256 != data.fingerprint:
-        return f"Pictures are left out: the store {data.store} has changed since the runs were made."
-    return store
 
 
 def examples(store: Store) -> list[PictureRow]:

@@ -3,9 +3,10 @@
 from ..compare import Comparison
 from ..config import DataSettings, NetworkSettings
 from ..data.store import Store
+from ..judge import Judgement
+from ..judge.certainty import size_of_test
+from ..judge.openings import Opening
 from ..words import percent
-from .certainty import size_of_test
-from .openings import Opening, count_openings
 from .parts import Panel, Section, SmallTable
 
 __all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words"]
@@ -13,16 +14,16 @@ __all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_sec
 SEALED = "The test part was sealed during training: the training loop is given no access to it."
 
 
-def protocol_section(comparison: Comparison, store: Store | None) -> Section:
-    """How it was judged; `store` is that of the runs, where it is still there."""
+def protocol_section(judgement: Judgement) -> Section:
+    """How it was judged."""
     title = "How it was judged"
+    comparison, openings = judgement.comparison, judgement.openings
     if not comparison.runs:
         return Section(id="protocol", title=title)
-    openings = count_openings(comparison, store)
     points = (
         protocol_words(comparison),
         parts_words(comparison),
-        carved_words(comparison, store),
+        carved_words(comparison, judgement.store),
         epoch_words(comparison),
         f"{SEALED} {openings.sentence}",
     )

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..judge.certainty import Certainty
 from ..words import in_percent
-from .certainty import Certainty
 from .figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
 from .parts import Panel, Section, SmallTable, panels
 

@@ -7,7 +7,6 @@ on how to read it, and CSV files with every digit. A section with nothing measur
 import shlex
 from collections.abc import Iterator
 
-from ...data.store import Store
 from ...planes import MOVED
 from ..figures.sheet import Look
 from ..findings import Findings
@@ -30,8 +29,8 @@ def examined_sections(found: Findings, *, faces: bool) -> Iterator[Section]:
     if not shown:
         return
     folder = shlex.quote(str(shown[0].first.path.parent))
-    store = found.store if isinstance(found.store, Store) else None
-    looks = {item.name: item.look for item in shown}
+    store = found.store
+    looks = found.looks
     rest = [row for row in found.comparison.rows if row.name not in looks]
     yield damage_section(examined, {row.name: NOT_SHOWN for row in rest} | looks, store if faces else None, folder)
     yield from groups_sections(examined, looks)

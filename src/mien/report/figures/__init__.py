@@ -3,7 +3,7 @@
 from .classes import draw_bars, draw_confusions, draw_recalls, draw_roc
 from .costs import draw_costs
 from .curves import draw_curves
-from .evidence import MOST_ROWS, Shown, select
+from .evidence import Shown, looked
 from .forest import draw_forest
 from .peeking import draw_peeking
 from .ranks import draw_critical_difference
@@ -11,7 +11,6 @@ from .reliability import draw_reliability, draw_risk_coverage
 from .sheet import Drawing
 
 __all__ = [
-    "MOST_ROWS",
     "Drawing",
     "Shown",
     "draw_bars",
@@ -25,5 +24,5 @@ __all__ = [
     "draw_reliability",
     "draw_risk_coverage",
     "draw_roc",
-    "select",
+    "looked",
 ]

@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compare import Row
+from ...judge.select import accuracy
 from ...metrics import confusion_matrix
 from ...runs import Logits, Run
 from .sheet import Look, looks
 
-__all__ = ["MOST_ROWS", "Shown", "select"]
-
-MOST_ROWS = 12
-"""Rows that get figures; the table has all."""
+__all__ = ["Shown", "looked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +52,11 @@ class Shown:
     @property
     def accuracy(self) -> float:
         """Mean over replicates."""
-        return float(np.mean([score.accuracy for score in self.row.scores]))
+        return accuracy(self.row)
 
 
-def select(rows: Sequence[Row]) -> list[Shown]:
-    """The rows that get figures: those with a finished run, and of more than `MOST_ROWS` the most accurate.
-
-    They keep the table's order. Looks are given over all rows, so that they do not change as a grid grows.
-    """
-    every = looks([(row.network, float(row.factors.get("model.dropout", 0.0))) for row in rows])
-    able = [Shown(row=row, look=look) for row, look in zip(rows, every, strict=True) if row.scores]
-    kept = sorted(range(len(able)), key=lambda i: -able[i].accuracy)[:MOST_ROWS]
-    return [able[i] for i in sorted(kept)]
+def looked(every: Sequence[Row], rows: Sequence[Row]) -> list[Shown]:
+    """`rows` with their looks, which are given over `every` row, so that they do not change as a grid grows."""
+    found = looks([(row.network, float(row.factors.get("model.dropout", 0.0))) for row in every])
+    by_name = {row.name: look for row, look in zip(every, found, strict=True)}
+    return [Shown(row=row, look=by_name[row.name]) for row in rows]

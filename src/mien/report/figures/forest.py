@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ...judge.pairs import CANNOT_TELL, Pair
 from ...words import p_words
-from ..pairs import CANNOT_TELL, Pair
 from .sheet import INK, Drawing, Look, Sheet, in_both_forms, is_narrow, pt
 
 if TYPE_CHECKING:

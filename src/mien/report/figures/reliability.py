@@ -1,16 +1,16 @@
 """Whether probabilities mean what they say: reliability diagrams, and what answering only when sure is worth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .sheet import INK, Drawing, Sheet, in_both_forms, is_narrow, percent_axis, pt
+from ...judge.calibration import Calibrated
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, is_narrow, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..calibrated import Calibrated
 
 __all__ = ["draw_reliability", "draw_risk_coverage"]
 
@@ -21,7 +21,7 @@ FEWEST = 10
 
 
 @in_both_forms
-def draw_reliability(rows: Sequence["Calibrated"]) -> list[Drawing]:
+def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> list[Drawing]:
     """One panel a row: accuracy against confidence, before and after the temperature."""
     if not rows:
         return []
@@ -29,14 +29,14 @@ def draw_reliability(rows: Sequence["Calibrated"]) -> list[Drawing]:
     lines = -(-len(rows) // columns)
     with Sheet(lines, columns, (1.72, 1.72), gap=(0.3, 0.52), top=0.52, bottom=0.48, right=0.2) as sheet:
         for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
-            _panel(axes, row)
+            _panel(axes, row, looks[row.row.name])
             axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(rows))
         for axes in sheet.axes[len(rows) :]:
             axes.remove()
         sheet.axes[0].set_ylabel("accuracy, %")
         sheet.axes[(lines - 1) * columns].set_xlabel("confidence, %")
-        _legend(sheet.axes[0], rows[0].item.look.colour)
-        several = any(len(row.item.tests) > 1 for row in rows)
+        _legend(sheet.axes[0], looks[rows[0].row.name].colour)
+        several = any(len(row.row.tests) > 1 for row in rows)
         return [
             sheet.finish(
                 "reliability",
@@ -52,9 +52,9 @@ def draw_reliability(rows: Sequence["Calibrated"]) -> list[Drawing]:
         ]
 
 
-def _panel(axes: "Axes", row: "Calibrated") -> None:
+def _panel(axes: "Axes", row: Calibrated, look: Look) -> None:
     axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.6)
-    for form, colour, face, alpha in ((row.before, INK, "none", 0.5), (row.after, row.item.look.colour, None, 1.0)):
+    for form, colour, face, alpha in ((row.before, INK, "none", 0.5), (row.after, look.colour, None, 1.0)):
         curve, filled = form.curve, form.curve.count > 0
         x, y = curve.confidence[filled], curve.accuracy[filled]
         axes.vlines(x, curve.low[filled], curve.high[filled], color=colour, alpha=alpha * 0.7, linewidth=0.9)
@@ -65,7 +65,7 @@ def _panel(axes: "Axes", row: "Calibrated") -> None:
             axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha, clip_on=False)
     percent_axis(axes)
     percent_axis(axes, axis="x")
-    axes.set_title(row.item.name, fontsize=pt(8))
+    axes.set_title(row.row.name, fontsize=pt(8))
     low, high = min(row.temperatures), max(row.temperatures)
     t = f"T {low:.2f}" if low == high else f"T {low:.2f}–{high:.2f}"
     errors = (100 * form.scores["ece"].value for form in (row.before, row.after))
@@ -84,7 +84,7 @@ def _legend(axes: "Axes", colour: str) -> None:
 
 @in_both_forms
 def draw_risk_coverage(
-    rows: Sequence["Calibrated"], coverages: Sequence[float], risk: float, *, fewest: float
+    rows: Sequence[Calibrated], looks: Mapping[str, Look], coverages: Sequence[float], risk: float, *, fewest: float
 ) -> list[Drawing]:
     """The share of wrong answers among the surest faces, one curve a row, after scaling; `coverages (C,)`."""
     if not rows:
@@ -99,8 +99,8 @@ def draw_risk_coverage(
         if marked:
             axes.axhline(risk, color=INK, alpha=0.5, linewidth=0.7, linestyle=(0, (2, 2)))
         for row in rows:
-            look = row.item.look
-            axes.plot(x[kept], row.after.risk[kept], color=look.colour, ls=look.dash, lw=1.4, label=row.item.name)
+            look = looks[row.row.name]
+            axes.plot(x[kept], row.after.risk[kept], color=look.colour, ls=look.dash, lw=1.4, label=row.row.name)
             if np.isfinite(row.risk.value):
                 face = look.colour if look.solid else "none"
                 axes.plot(row.coverage.value, row.risk.value, look.marker, ms=6, mec=look.colour, mfc=face, mew=1.2)

@@ -21,6 +21,7 @@ from ..statistics.verdicts import corrected, verdict_of
 from .folds import Folds, FoldTest, fold_test, folds_of, resampled
 from .pairs import Pair, together
 from .redrawn import Redrawn
+from .select import predictions
 
 __all__ = ["Contrast", "contrasts"]
 
@@ -110,16 +111,16 @@ class _Question:
 
 
 def _questions(rows: Sequence[Redrawn], key: str) -> Iterator[_Question]:
-    levels = list(dict.fromkeys(row.item.row.factors[key] for row in rows))
+    levels = list(dict.fromkeys(row.row.factors[key] for row in rows))
     default = NetworkSettings().flat()[key]
     reference = default if default in levels else levels[0] if levels else None
     by_others: dict[tuple[Any, ...], dict[Any, Redrawn]] = {}
     for row in rows:
-        others = tuple(value for name, value in row.item.row.factors.items() if name != key)
-        by_others.setdefault(others, {})[row.item.row.factors[key]] = row
+        others = tuple(value for name, value in row.row.factors.items() if name != key)
+        by_others.setdefault(others, {})[row.row.factors[key]] = row
     for level in levels:
         pairs = tuple((own[level], own[reference]) for own in by_others.values() if {level, reference} <= own.keys())
-        tests = [row.item.row.tests for two in pairs for row in two]
+        tests = [row.row.tests for two in pairs for row in two]
         shared = tuple(one for one in tests[0] if all(one in test for test in tests)) if tests else ()
         if level != reference and len(pairs) > 1 and shared:
             yield _Question(key=key, level=level, reference=reference, pairs=pairs, shared=shared)
@@ -143,16 +144,16 @@ class _Judge:
             np.random.default_rng(0),
             names=names,
             metric=self.metric,
-            n=len(pairs[0][0].item.tests[0].labels),
+            n=len(predictions(pairs[0][0].row)[0].labels),
             split=None,
             by_subject=self.by_subject,
         )
 
     def over_folds(self, pairs: Sequence[Two], tests: int) -> FoldTest | None:
         """Of k-fold cross-validations the corrected resampled t of the mean; None of others, or of unlike folds."""
-        if not all(resampled(row.item.row) for two in pairs for row in two):
+        if not all(resampled(row.row) for two in pairs for row in two):
             return None
-        sides = [[folds_of(two[side].item.row, (self.metric,)) for two in pairs] for side in (0, 1)]
+        sides = [[folds_of(two[side].row, (self.metric,)) for two in pairs] for side in (0, 1)]
         if len({one.keys for side in sides for one in side}) > 1:
             return None
         level, reference = (self._mean_folds(side) for side in sides)
@@ -160,7 +161,7 @@ class _Judge:
 
     def alone(self, two: Two, shared: Sequence[Replicate]) -> Pair:
         """The same of one network."""
-        verdict = self.verdict([two], shared, (two[0].item.name, two[1].item.name))
+        verdict = self.verdict([two], shared, (two[0].name, two[1].name))
         return together([verdict], [self.over_folds([two], 1)])[0]
 
     def _mean_folds(self, rows: Sequence[Folds]) -> Folds:

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from ..calibration import Floats, wilson
 from ..compare import Comparison
+from ..rows import Row
 from ..runs import Logits
 from ..statistics import SHARE, Interval, mcnemar, spread
 from ..statistics.estimates import Estimate, one_spread, share
 from ..statistics.resampling import known, units
 from ..statistics.verdicts import corrected, right, verdict_of
 from .contrasts import Contrast, contrasts
-from .figures.evidence import Shown, select
 from .folds import fold_test, folds_of, resampled
 from .pairs import Pair, together
 from .redrawn import DRAWS, METRIC_NAMES, TESTED, Redrawn, redraw
+from .select import predictions, select
 
 __all__ = [
     "DRAWS",
@@ -79,16 +80,16 @@ def assess(comparison: Comparison) -> Certainty:
     if not shown:
         why = "No row has figures yet."
         return Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False, why_untested=why)
-    test = shown[0].tests[0]
+    test = predictions(shown[0])[0]
     subjects = known_subjects(test)
-    alike = redraw([item for item in shown if _same_faces(item, shown[0])], subjects)
+    alike = redraw([row for row in shown if _same_faces(row, shown[0])], subjects)
     why = _obstacle(comparison, shown)
     total = units(len(test.labels), subjects)
     few = len(shown) == sum(bool(row.scores) for row in comparison.rows)
     return Certainty(
         intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
-        recalls={row.item.name: _recalls(row, total) for row in alike},
-        f1={row.item.name: _by_class(row.f1, row.item.tests[0], total) for row in alike},
+        recalls={row.name: _recalls(row, total) for row in alike},
+        f1={row.name: _by_class(row.f1, predictions(row.row)[0], total) for row in alike},
         pairs=() if why else tuple(pair for metric in TESTED for pair in _pairs(alike, metric, total)),
         by_subject=subjects is not None,
         why_untested=why,
@@ -113,22 +114,22 @@ def known_subjects(test: Logits) -> NDArray[np.str_] | None:
     return known(test.subjects) if len(np.unique(test.subjects)) > 1 else None
 
 
-def _obstacle(comparison: Comparison, shown: Sequence[Shown]) -> str:
-    seeds = {tuple(item.row.tests) for item in shown}
+def _obstacle(comparison: Comparison, shown: Sequence[Row]) -> str:
+    seeds = {tuple(row.tests) for row in shown}
     if len(shown) < 2:
         return "There is one row, so there is no difference to test."
     if len(comparison.rows) > MOST_TESTED:
         return f"Pairs are tested in comparisons of up to {MOST_TESTED} rows; this one has {len(comparison.rows)}."
     if len(seeds) > 1:
         return "The rows do not have the same finished seeds yet, so their differences were not tested."
-    if any(not _same_faces(item, shown[0]) for item in shown):
+    if any(not _same_faces(row, shown[0]) for row in shown):
         return "The rows were not tested on the same faces, so their differences were not tested."
     return ""
 
 
 def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
     return [
-        ((row.item.name, metric), spread(table[0], table[1:], total).interval(LEVEL, SHARE))
+        ((row.name, metric), spread(table[0], table[1:], total).interval(LEVEL, SHARE))
         for metric, table in row.metrics.items()
         if np.isfinite(table[0]).all()
     ]
@@ -136,7 +137,7 @@ def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval
 
 def _recalls(row: Redrawn, total: int) -> tuple[Estimate, ...]:
     """Wilson's interval of each class's recall: the plain one for one seed, else with effective numbers."""
-    test = row.item.tests[0]
+    test = predictions(row.row)[0]
     if row.recalls.shape[1] > 1 or known_subjects(test) is not None:
         return _by_class(row.recalls, test, total)
     support = np.bincount(test.labels, minlength=row.recalls.shape[2])
@@ -158,19 +159,19 @@ def _by_class(table: Floats, test: Logits, total: int) -> tuple[Estimate, ...]:
 def _pairs(rows: Sequence[Redrawn], metric: str, total: int) -> list[Pair]:
     if not all(np.isfinite(row.metrics[metric][0]).all() for row in rows):
         return []
-    folded = {row.item.name: folds_of(row.item.row, (metric,)) for row in rows if resampled(row.item.row)}
+    folded = {row.name: folds_of(row.row, (metric,)) for row in rows if resampled(row.row)}
     couples = list(itertools.combinations(rows, 2))
     generator = np.random.default_rng(0)
     verdicts = []
     for a, b in couples:
         difference = a.metrics[metric] - b.metrics[metric]
-        tests = [row.item.tests for row in (a, b)]
+        tests = [predictions(row.row) for row in (a, b)]
         verdicts.append(
             verdict_of(
                 spread(difference[0], difference[1:], total),
                 difference[0],
                 generator,
-                names=(a.item.name, b.item.name),
+                names=(a.name, b.name),
                 metric=metric,
                 n=len(tests[0][0].labels),
                 split=mcnemar(*(right(one[0].logits, one[0].labels) for one in tests)) if len(tests[0]) == 1 else None,
@@ -179,11 +180,12 @@ def _pairs(rows: Sequence[Redrawn], metric: str, total: int) -> list[Pair]:
             )
         )
     tests_of_folds = [
-        fold_test(folded[a.item.name], folded[b.item.name], metric, pairs=len(couples), level=LEVEL) if folded else None
+        fold_test(folded[a.name], folded[b.name], metric, pairs=len(couples), level=LEVEL) if folded else None
         for a, b in couples
     ]
     return together(corrected(verdicts), tests_of_folds)
 
 
-def _same_faces(item: Shown, other: Shown) -> bool:
-    return all(np.array_equal(test.ids, other.tests[0].ids) for test in item.tests)
+def _same_faces(row: Row, other: Row) -> bool:
+    faces = predictions(other)[0].ids
+    return all(np.array_equal(test.ids, faces) for test in row.tests.values())

@@ -26,15 +26,15 @@ from ..calibration import (
     upward_bias,
     wilson,
 )
-from ..rows import Replicate
+from ..rows import Replicate, Row
 from ..runs import Logits
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, share, spreads
 from ..statistics.intervals import FROM_0, SHARE
 from .certainty import known_subjects
-from .figures.evidence import Shown
+from .select import predictions
 
-__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate", "calibrate_by", "calibrate_rows"]
+__all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate", "calibrate_by"]
 
 BINS = 15
 RISK = 0.1
@@ -66,7 +66,7 @@ class Probabilities:
 class Calibrated:
     """One row."""
 
-    item: Shown
+    row: Row
     temperatures: tuple[float, ...]
     """One a run."""
     before: Probabilities
@@ -91,42 +91,37 @@ class _Replicate:
     threshold: Floats
 
 
-def calibrate_rows(shown: Sequence[Shown]) -> tuple[Calibrated, ...]:
-    """The calibration of all rows that have one."""
-    return tuple(row for row in map(calibrate, shown) if row)
-
-
-def calibrate(item: Shown) -> Calibrated | None:
+def calibrate(row: Row) -> Calibrated | None:
     """The calibration of a row; None where a run has no validation logits to fit a temperature to."""
     temperatures: list[float] = []
     thresholds: list[float] = []
-    replicates = list(_replicates(item, temperatures, thresholds))
+    replicates = list(_replicates(row, temperatures, thresholds))
     if not replicates:
         return None
     finite = [t for t in thresholds if math.isfinite(t)]
-    found = _calibrated(item, replicates, temperatures)
+    found = _calibrated(row, replicates, temperatures)
     return replace(found, threshold=float(np.mean(finite)) if finite else math.nan)
 
 
-def calibrate_by(item: Shown, temperature: float) -> Calibrated:
+def calibrate_by(row: Row, temperature: float) -> Calibrated:
     """The calibration of a row of one replicate at a temperature that was fitted elsewhere.
 
     No threshold of "uncertain" is chosen, so it, its coverage and its risk are nan.
     """
-    test = item.tests[0]
+    test = predictions(row)[0]
     raw = test.logits.astype(np.float64)
     every = np.zeros(len(test.labels))
     one = _Replicate(raw=raw, scaled=raw / temperature, labels=test.labels, threshold=every)
-    found = _calibrated(item, [one], [temperature])
+    found = _calibrated(row, [one], [temperature])
     return replace(found, coverage=UNKNOWN, risk=UNKNOWN)
 
 
-def _calibrated(item: Shown, replicates: Sequence[_Replicate], temperatures: Sequence[float]) -> Calibrated:
+def _calibrated(row: Row, replicates: Sequence[_Replicate], temperatures: Sequence[float]) -> Calibrated:
     """All but the threshold, which is nan."""
-    subjects = known_subjects(item.tests[0])
+    subjects = known_subjects(predictions(row)[0])
     coverage, risk, risk_of_all = _answered(replicates, subjects)
     return Calibrated(
-        item=item,
+        row=row,
         temperatures=tuple(temperatures),
         before=_probabilities([one.raw for one in replicates], replicates[0].labels, subjects),
         after=_probabilities([one.scaled for one in replicates], replicates[0].labels, subjects),
@@ -137,29 +132,29 @@ def _calibrated(item: Shown, replicates: Sequence[_Replicate], temperatures: Seq
     )
 
 
-def _replicates(item: Shown, temperatures: list[float], thresholds: list[float]) -> Iterator[_Replicate]:
+def _replicates(row: Row, temperatures: list[float], thresholds: list[float]) -> Iterator[_Replicate]:
     """Each seed with its temperatures and thresholds, which are also noted in the two lists."""
-    for key, test in item.row.tests.items():
-        valids = item.row.valids[key]
+    for key, test in row.tests.items():
+        valids = row.valids[key]
         if any(not len(valid.labels) for valid in valids):
             return
         scale, threshold = np.empty(len(test.labels)), np.empty(len(test.labels))
-        for valid, rows in zip(valids, _rows_of_folds(item, key, test), strict=True):
+        for valid, faces in zip(valids, _faces_of_folds(row, key, test), strict=True):
             t = fit_temperature(valid.logits, valid.labels)
             limit = _threshold(valid.logits.astype(np.float64) / t, valid.labels)
-            scale[rows], threshold[rows] = t, limit
+            scale[faces], threshold[faces] = t, limit
             temperatures.append(t)
             thresholds.append(limit)
         raw = test.logits.astype(np.float64)
         yield _Replicate(raw=raw, scaled=raw / scale[:, None], labels=test.labels, threshold=threshold)
 
 
-def _rows_of_folds(item: Shown, key: Replicate, test: Logits) -> Iterator[NDArray[np.int64] | slice]:
+def _faces_of_folds(row: Row, key: Replicate, test: Logits) -> Iterator[NDArray[np.int64] | slice]:
     """Which of the pooled test faces each fold of a replicate judged, in the order of `Row.valids`."""
-    if item.row.folds == 1:
+    if row.folds == 1:
         yield slice(None)
         return
-    for run in item.row.replicates[key]:
+    for run in row.replicates[key]:
         yield np.searchsorted(test.ids, run.logits("test").ids)
 
 

@@ -1,4 +1,4 @@
-"""What the report says in sentences: the finding, what was held equal and what was not, machine, versions, time."""
+"""The conditions of a comparison in sentences: what was not held equal, machine, versions, time."""
 
 import math
 from collections import Counter
@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..compare import Comparison, Row
-from ..words import NO_INTERVAL, duration, listed, p_words, percent
-from .answers import answer_sentence
-from .certainty import Certainty, size_of_test
-from .folds import resampled
-from .openings import AGAIN, count_openings
-from .pairs import Pair
+from ..compare import Comparison
+from ..judge.openings import AGAIN, count_openings
+from ..words import duration, listed
 
-__all__ = ["Fact", "conditions", "differences", "finding", "progress_words"]
+__all__ = ["Fact", "conditions", "differences", "progress_words"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,65 +19,6 @@ class Fact:
 
     name: str
     value: str
-
-
-def finding(comparison: Comparison, certainty: Certainty) -> str:
-    """The result in a few sentences: which is most accurate, by how much, whether that holds, what settings change."""
-    ranked = sorted((row for row in comparison.rows if row.scores), key=_accuracy, reverse=True)
-    n = size_of_test(comparison)
-    if not ranked:
-        return (
-            "No cross-validation is complete yet, so there are no figures; this page can be made again at any time."
-            if comparison.runs
-            else "No run is finished yet; this page can be made again at any time."
-        )
-    best = ranked[0]
-    if len(ranked) == 1:
-        return f"{best.name} names {percent(_accuracy(best), 1)} of {n:,} test faces rightly{_over(best)}."
-    second = ranked[1]
-    lead = 100 * (_accuracy(best) - _accuracy(second))
-    others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
-    interval = _interval_words(best, certainty)
-    first = (
-        f"{others}, {best.name} is the most accurate: it names {percent(_accuracy(best), 1)}{interval} of {n:,} test "
-        f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
-    )
-    answers = (answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy")
-    return " ".join([first, _judgement(best, second, certainty), *answers])
-
-
-def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
-    if 1 in (len(best.scores), len(second.scores)) and not resampled(best):
-        return "With one seed a row this lead cannot be told apart from luck in training; run more seeds."
-    pair = certainty.between(best.name, second.name)
-    if pair is None:
-        return certainty.why_untested or "This lead was not tested."
-    if pair.better:
-        return f"The lead holds under {_test_words(pair, certainty)} (corrected p {p_words(pair.p_corrected)})."
-    return f"This data cannot tell the two apart (corrected p {p_words(pair.p_corrected)}). {pair.to_tell}"
-
-
-def _test_words(pair: Pair, certainty: Certainty) -> str:
-    if pair.folds:
-        return f"the corrected resampled t-test over {pair.folds.folds} folds"
-    return f"a paired test over {'subjects' if certainty.by_subject else 'faces'} and seeds"
-
-
-def _interval_words(row: Row, certainty: Certainty) -> str:
-    interval = certainty.intervals.get((row.name, "accuracy"))
-    if interval is None:
-        return ""
-    if not interval.useful:
-        return f" ({NO_INTERVAL})"
-    return f" (95\u00a0% interval {100 * interval.low:.1f} to {100 * interval.high:.1f})"
-
-
-def _over(row: Row) -> str:
-    return f" (mean of {len(row.scores)} seeds)" if len(row.scores) > 1 else ""
-
-
-def _accuracy(row: Row) -> float:
-    return math.fsum(score.accuracy for score in row.scores) / len(row.scores)
 
 
 def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:

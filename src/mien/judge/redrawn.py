@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from ..calibration import Floats, check_logits
 from ..metrics import class_scores, confusion_averages
+from ..rows import Row
 from ..statistics import face_counts
 from ..statistics.influence import AUCS, AucDraws
 from ..statistics.resampling import confusions
-from .figures.evidence import Shown
+from .select import predictions
 
 __all__ = ["DRAWS", "METRIC_NAMES", "TESTED", "Redrawn", "redraw"]
 
@@ -28,7 +29,7 @@ DRAWS = 1000
 class Redrawn:
     """One row on the faces as they are, which is the first of 1 + B draws, and on redrawn faces."""
 
-    item: Shown
+    row: Row
     metrics: Mapping[str, Floats]
     """`(1 + B, S)` each."""
     recalls: Floats
@@ -36,35 +37,40 @@ class Redrawn:
     f1: Floats
     """`(1 + B, S, K)`."""
 
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.row.name
+
     def seeds(self, metric: str, replicates: Sequence[tuple[int, int]]) -> Floats:
         """The metric `(1 + B, S)` of some of its replicates, in their order."""
-        place = {key: number for number, key in enumerate(self.item.row.tests)}
+        place = {key: number for number, key in enumerate(self.row.tests)}
         return self.metrics[metric][:, [place[key] for key in replicates]]
 
 
-def redraw(shown: Sequence[Shown], subjects: NDArray[np.str_] | None) -> list[Redrawn]:
+def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> list[Redrawn]:
     """All rows on the same draws, block by block, so that memory stays flat."""
-    n = len(shown[0].tests[0].labels)
+    n = len(predictions(rows[0])[0].labels)
     blocks = itertools.chain([np.ones((1, n), np.float32)], face_counts(np.random.default_rng(0), n, DRAWS, subjects))
-    aucs = [[AucDraws.of(test.logits, test.labels) for test in item.tests] for item in shown]
-    parts = [[_on_draws(*row, counts) for row in zip(shown, aucs, strict=True)] for counts in blocks]
+    aucs = [[AucDraws.of(test.logits, test.labels) for test in predictions(row)] for row in rows]
+    parts = [[_on_draws(*one, counts) for one in zip(rows, aucs, strict=True)] for counts in blocks]
     return [
         Redrawn(
-            item=item,
+            row=row,
             metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in (*CONFUSED, *AUCS)},
             recalls=np.concatenate([part[i][1] for part in parts]),
             f1=np.concatenate([part[i][2] for part in parts]),
         )
-        for i, item in enumerate(shown)
+        for i, row in enumerate(rows)
     ]
 
 
 def _on_draws(
-    item: Shown, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
+    row: Row, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
 ) -> tuple[dict[str, Floats], Floats, Floats]:
     metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
     each = []
-    for test, auc in zip(item.tests, aucs, strict=True):
+    for test, auc in zip(predictions(row), aucs, strict=True):
         matrices = confusions(*check_logits(test.logits, test.labels), counts)
         averages = confusion_averages(matrices) | auc.on(counts)
         each.append(class_scores(matrices))

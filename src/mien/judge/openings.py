@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from ..compare import FOLD, REPLICATES, Comparison
 from ..data.store import Store
-from ..runs import Run
+from ..errors import DataError
+from ..runs import DataFacts, Run
 from ..words import many
 
-__all__ = ["AGAIN", "PEEKING", "Opening", "Openings", "count_openings"]
+__all__ = ["AGAIN", "PEEKING", "Opening", "Openings", "count_openings", "find_store"]
 
 EVALUATION, PEEKING, AGAIN = "evaluation", "--show-peeking", "opened again"
 
@@ -61,6 +62,17 @@ class Openings:
             f"{'is' if self.other_runs == 1 else 'are'} not on this page. "
             "Whoever picks the best of all these has chosen on the test."
         )
+
+
+def find_store(data: DataFacts) -> Store | str:
+    """The store of these runs, or the sentence that says why its pictures cannot be shown."""
+    try:
+        store = Store.open(data.store)
+    except DataError:
+        return f"Pictures are left out: the store {data.store} is not there any more."
+    if store.meta.sha256 != data.fingerprint:
+        return f"Pictures are left out: the store {data.store} has changed since the runs were made."
+    return store
 
 
 def count_openings(comparison: Comparison, store: Store | None) -> Openings:

@@ -1,0 +1,92 @@
+"""All that the runs of a comparison say, in Python: a page, JSON and a paper's table are ways to write it down.
+
+    from mien.compare import collect
+    from mien.judge import judge
+    from mien.runs import find_runs
+
+    judgement = judge(collect(find_runs("runs")))
+    print(judgement.finding)
+
+Nothing here is drawn: it needs neither matplotlib nor jinja2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..compare import Comparison, Row
+from ..data.store import Store
+from .answers import answer_sentence
+from .calibration import Calibrated, calibrate, calibrate_by
+from .certainty import Certainty, assess
+from .finding import finding
+from .openings import Openings, count_openings, find_store
+from .peeking import Peeked, peeked_rows
+from .select import select
+from .table import Table, build_table
+
+__all__ = ["Judgement", "judge"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """A comparison with its intervals, its verdicts and its calibration."""
+
+    comparison: Comparison
+    rows: tuple[Row, ...]
+    """The rows that get figures, at most `MOST_ROWS`; calibration and peeking are of these."""
+    certainty: Certainty
+    """Intervals, paired tests, and what each setting changes."""
+    calibration: tuple[Calibrated, ...]
+    openings: Openings
+    """Who opened the test part, and how often."""
+    peeking: tuple[Peeked, ...]
+    """Rows that were also judged at every epoch; empty where nobody peeked."""
+    store: Store | None
+    """That of the runs, where it is still there and the same."""
+    why_no_store: str
+    """Why there is none, in a sentence; empty where there is."""
+    left_out: tuple[str, ...]
+    """Why run folders could not be opened at all, a sentence each."""
+
+    @cached_property
+    def table(self) -> Table:
+        """One line a row of the comparison, and of the paper where it has the same network."""
+        return build_table(self.comparison, self.certainty)
+
+    @property
+    def finding(self) -> str:
+        """The result in a few sentences."""
+        return finding(self.comparison, self.certainty)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What each setting changes over all networks, by accuracy, a sentence each."""
+        return tuple(answer_sentence(one) for one in self.certainty.contrasts if one.pair.metric == "accuracy")
+
+
+def judge(
+    comparison: Comparison, *, store: Store | None = None, temperatures: Mapping[str, float] | None = None
+) -> Judgement:
+    """Judge the rows of a comparison.
+
+    Args:
+        comparison: what `mien.compare.collect` made of run folders, or rows of model files.
+        store: that of the rows where it is open already; otherwise it is looked for where the runs say.
+        temperatures: by row name, where they were fitted elsewhere, as those of model files are. Otherwise each run's
+            is fitted on its validation part.
+    """
+    rows, found = select(comparison.rows), store or find_store(comparison.data)
+    known = found if isinstance(found, Store) else None
+    fitted = (calibrate(row) if temperatures is None else calibrate_by(row, temperatures[row.name]) for row in rows)
+    return Judgement(
+        comparison=comparison,
+        rows=rows,
+        certainty=assess(comparison),
+        calibration=tuple(one for one in fitted if one),
+        openings=count_openings(comparison, known),
+        peeking=peeked_rows(rows),
+        store=known,
+        why_no_store=found if isinstance(found, str) else "",
+        left_out=comparison.left_out,
+    )

@@ -1,0 +1,54 @@
+"""The price of peeking: the figure of the epoch chosen on valid, beside the best epoch on the test.
+
+Much of what is published is the best epoch *on the test set*. `mien compare --show-peeking` keeps every epoch's
+figures on the test in a file of its own; no other figure of the report is taken from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..calibration import Floats
+from ..metrics import scores
+from ..rows import Row
+from .redrawn import METRIC_NAMES
+
+__all__ = ["Peeked", "peeked", "peeked_rows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peeked:
+    """One row's runs that were also judged at every epoch; arrays `(R,)` by metric."""
+
+    row: Row
+    runs: tuple[str, ...]
+    """Their ids."""
+    honest: Mapping[str, Floats]
+    """On test, at the epoch that the run had chosen."""
+    claimed: Mapping[str, Floats]
+    """On test, at the epoch that is best there by this metric."""
+
+    def gap(self, metric: str) -> Floats:
+        """What peeking adds, run by run."""
+        return self.claimed[metric] - self.honest[metric]
+
+
+def peeked(row: Row) -> Peeked | None:
+    """The row's runs with `peeking.csv`; None where there is none."""
+    runs = [(run, table) for run in row.runs if (table := run.peeking)]
+    if not runs:
+        return None
+    tests = [run.logits("test") for run, _ in runs]
+    own = [scores(test.logits, test.labels) for test in tests]
+    return Peeked(
+        row=row,
+        runs=tuple(run.id for run, _ in runs),
+        honest={metric: np.array([getattr(one, metric) for one in own]) for metric in METRIC_NAMES},
+        claimed={metric: np.array([table[metric].max() for _, table in runs]) for metric in METRIC_NAMES},
+    )
+
+
+def peeked_rows(rows: Sequence[Row]) -> tuple[Peeked, ...]:
+    """All rows that somebody peeked at."""
+    return tuple(found for found in map(peeked, rows) if found)

@@ -1,0 +1,289 @@
+"""The table of a comparison: one line a row, every score with its interval, every cost, and what has to be noted.
+
+`build_table` makes the lines; HTML, LaTeX, Markdown, CSV and the terminal lay them out (`mien.report`). What is
+undefined or was not measured is a dash, never a 0. Bold type follows the paired tests and nothing else.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from ..compare import Comparison, Row
+from ..metrics import Scores, absent_words
+from ..statistics import Interval
+from ..words import DASH, NO_INTERVAL
+from .certainty import Certainty, size_of_test
+from .folds import resampled
+from .paper import PAPER, PAPER_CORPUS, paper_notes
+
+__all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
+
+NAN = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One quantity of the table."""
+
+    key: str
+    """Its name in CSV and JSON, and the field of `Scores` or `Costs` that it shows."""
+    title: str
+    unit: str
+    digits: int = 1
+    scale: float = 1.0
+    """Shown values are `value * scale`; CSV and JSON hold the plain value."""
+    meaning: str
+    wide: bool = True
+    """False: in CSV and JSON alone."""
+
+
+def _share(key: str, title: str, meaning: str, *, wide: bool = True) -> Column:
+    return Column(key=key, title=title, unit="%", scale=100, meaning=meaning, wide=wide)
+
+
+COLUMNS = (
+    _share("accuracy", "Accuracy", "share of test faces that are named rightly"),
+    _share(
+        "uar",
+        "UAR",
+        "recall averaged over the classes with test faces, so that rare ones count as much as frequent ones",
+    ),
+    _share("macro_f1", "Macro F1", "F1 averaged over the classes with test faces"),
+    _share("weighted_precision", "W. precision", "precision averaged by class frequency, as in the paper"),
+    _share("weighted_recall", "W. recall", "recall averaged by class frequency: the accuracy by another name"),
+    _share("weighted_f1", "W. F1", "F1 averaged by class frequency, as in the paper"),
+    _share("macro_auc", "AUC", "area under the ROC curve, one class against the rest, averaged over classes"),
+    _share("weighted_auc", "W. AUC", "the same averaged by class frequency", wide=False),
+    Column(key="parameters", title="Params", unit="M", digits=2, scale=1e-6, meaning="weights that are trained"),
+    Column(
+        key="flops", title="FLOPs", unit="G", digits=2, scale=1e-9, meaning="of one face; a multiply-add counts two"
+    ),
+    Column(
+        key="train_peak_mb",
+        title="Train peak",
+        unit="MB",
+        digits=0,
+        meaning="peak memory of the training process, the paper's “Memory”",
+    ),
+    Column(
+        key="predict_peak_mb",
+        title="Predict peak",
+        unit="MB",
+        digits=0,
+        meaning="the same of a fresh process that predicts",
+    ),
+    Column(key="images_per_second", title="Speed", unit="images/s", digits=0, meaning="training faces a second"),
+    Column(
+        key="predict_images_per_second",
+        title="Predict speed",
+        unit="images/s",
+        digits=0,
+        meaning="predicted faces a second",
+        wide=False,
+    ),
+    Column(key="train_seconds", title="Time", unit="s", digits=0, meaning="wall time of training", wide=False),
+)
+SCORED = frozenset(one.name for one in fields(Scores))
+"""Columns that are figures of merit; the others are costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One figure: the mean over seeds, and what is known of its uncertainty; nan where undefined or not there."""
+
+    value: float = NAN
+    spread: float = NAN
+    """Standard deviation over seeds; nan with one seed."""
+    low: float = NAN
+    high: float = NAN
+    """The 95 % interval."""
+    useful: bool = True
+    """Whether the interval narrows the figure down; see `statistics.Interval.useful`."""
+    best: bool = False
+    """Whether the tests hold it to be the best of its column."""
+    printed: bool = False
+    """Whether it is the paper's, in the two digits it was printed with."""
+
+    def mean(self, column: Column) -> str:
+        """`84.1`, or a dash."""
+        digits = 0 if self.printed else column.digits
+        return _number(self.value * column.scale, digits) if math.isfinite(self.value) else DASH
+
+    def deviation(self, column: Column) -> str:
+        """`± 0.4`, or nothing."""
+        return f"± {_number(self.spread * column.scale, column.digits)}" if math.isfinite(self.spread) else ""
+
+    def text(self, column: Column) -> str:
+        """`84.1 ± 0.4`, `84.1`, or a dash."""
+        return f"{self.mean(column)} {self.deviation(column)}".strip()
+
+    def interval(self, column: Column) -> str:
+        """`82.8–85.4`, or nothing; words where it is too wide to be of use."""
+        if not math.isfinite(self.low):
+            return ""
+        if not self.useful:
+            return NO_INTERVAL
+        return f"{_number(self.low * column.scale, column.digits)}–{_number(self.high * column.scale, column.digits)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line: a row of the comparison, or a network of the paper."""
+
+    name: str
+    cells: Mapping[str, Cell]
+    """By column key."""
+    seeds: int = 0
+    factors: Mapping[str, object] = field(default_factory=dict)
+    status: str = ""
+    """What is missing: failed and pending runs; empty where all are finished."""
+    paper: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Lines with their columns, the caption and what has to be noted."""
+
+    lines: tuple[Line, ...]
+    columns: tuple[Column, ...]
+    caption: str
+    notes: tuple[str, ...]
+
+    @property
+    def wide(self) -> tuple[Column, ...]:
+        """The columns that are shown to people."""
+        return tuple(column for column in self.columns if column.wide)
+
+
+def build_table(comparison: Comparison, certainty: Certainty | None = None) -> Table:
+    """The table of a comparison; without `certainty` it has no intervals and no bold type."""
+    lines = [_line(row, certainty) for row in comparison.rows]
+    if comparison.data.corpus == PAPER_CORPUS:
+        lines = _with_paper(comparison.rows, lines)
+    return Table(
+        lines=tuple(lines),
+        columns=COLUMNS,
+        caption=_caption(comparison, certainty),
+        notes=(*_notes(comparison), *_wide_notes(lines)),
+    )
+
+
+def _line(row: Row, certainty: Certainty | None) -> Line:
+    intervals = certainty.intervals if certainty else {}
+    costs = [run.record.costs for run in row.runs]
+    cells = {}
+    for column in COLUMNS:
+        if column.key in SCORED:
+            values = [float(getattr(score, column.key)) for score in row.scores]
+        else:
+            values = [float(getattr(cost, column.key)) or NAN for cost in costs]
+        best = certainty is not None and certainty.holds(row.name, column.key)
+        cells[column.key] = _cell(values, intervals.get((row.name, column.key)), best)
+    return Line(name=row.name, cells=cells, seeds=len(row.scores), factors=row.factors, status=_status(row))
+
+
+def _cell(values: Sequence[float], interval: Interval | None, best: bool) -> Cell:
+    if not values or not np.isfinite(values).all():
+        return Cell()
+    mean, many = float(np.mean(values)), len(values) > 1
+    spread = float(np.std(values, ddof=1)) if many and len(set(values)) > 1 else NAN
+    low, high = (interval.low, interval.high) if interval else (NAN, NAN)
+    useful = interval is None or interval.useful
+    return Cell(value=mean, spread=spread, low=low, high=high, useful=useful, best=best)
+
+
+def _status(row: Row) -> str:
+    parts = list(row.failures)
+    if row.pending:
+        parts.append(f"{row.pending} run{'s' * (row.pending > 1)} not finished yet")
+    if row.gaps:
+        figures = "these seeds are left out" if row.scores else "no figures are given"
+        parts.append(f"incomplete cross-validation, so {figures}: {'; '.join(row.gaps)}")
+    return "; ".join(parts)
+
+
+def _with_paper(rows: Sequence[Row], lines: Sequence[Line]) -> list[Line]:
+    """Each network of the paper follows the last row of ours."""
+    titles = [PAPER.get(row.network, ("", {}))[0] for row in rows]
+    joined: list[Line] = []
+    for index, (row, line, title) in enumerate(zip(rows, lines, titles, strict=True)):
+        joined.append(line)
+        if title and title not in titles[index + 1 :]:
+            figures = PAPER[row.network][1]
+            cells = {c.key: Cell(value=figures.get(c.key, NAN), printed=True) for c in COLUMNS}
+            joined.append(Line(name=f"{title}, as the paper has it", cells=cells, seeds=1, paper=True))
+    return joined
+
+
+def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
+    rows = [row for row in comparison.rows if row.scores]
+    if not rows:
+        return "No row has figures yet."
+    most, crossed = max((len(row.scores) for row in rows), default=0), bool(rows) and resampled(rows[0])
+    folds = max((row.folds for row in rows), default=1)
+    once = f", each of them once, in {folds} folds" if folds > 1 else ""
+    parts = [f"Scores on the {size_of_test(comparison):,} test faces of {comparison.data.corpus}{once}."]
+    if most > 1:
+        parts.append(f"Mean ± standard deviation over {replicates(comparison)}.")
+    elif crossed:
+        parts.append("One training a fold: the figures of one fold are not a spread, and none is given.")
+    else:
+        parts.append("One seed a row: no spread is known, and nothing is set in bold.")
+    if certainty and certainty.intervals:
+        over = "test subjects" if certainty.by_subject else "test faces"
+        over += f" and {replicates(comparison)}" if most > 1 else ""
+        parts.append(f"Below the scores: 95 % intervals over {over} (bootstrap).")
+        if folds > 1 and most == 1:
+            parts.append("They take the folds' networks as they are: training anew would vary more.")
+        if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
+            parts.append("Intervals are given for the rows that have figures.")
+    if certainty and (most > 1 or crossed):
+        test = "corrected resampled t-tests over folds" if crossed else "paired tests"
+        bold = f"Bold: better than every other row by that column ({test}, Holm-corrected at 5 %)."
+        parts.append(certainty.why_untested or bold)
+    return " ".join(parts)
+
+
+def replicates(comparison: Comparison) -> str:
+    """What a row's scores are repeated over: `seeds`, `repetitions`, or both."""
+    repeats = len({run.settings.data.repeat for run in comparison.runs})
+    return "seeds" if repeats == 1 else "repetitions" if len(comparison.seeds) == 1 else "seeds and repetitions"
+
+
+def _notes(comparison: Comparison) -> Iterable[str]:
+    labels = comparison.data.labels
+    for row in comparison.rows:
+        never = sorted({k for score in row.scores for k in score.undefined})
+        if never:
+            words = ", ".join(labels[k] for k in never)
+            yield f"{row.name} never says {words}: that precision is undefined and counts 0 in the averages."
+    tested = next((test for row in comparison.rows for test in row.tests.values()), None)
+    if tested is not None and (words := absent_words(labels, np.bincount(tested.labels, minlength=len(labels)))):
+        yield words
+    if any(not math.isfinite(score.macro_auc) for row in comparison.rows for score in row.scores):
+        yield f"{DASH} undefined: the test part holds a single class."
+    costs = [run.record.costs for run in comparison.runs]
+    if any(not getattr(cost, c.key) for cost in costs for c in COLUMNS if c.wide and hasattr(cost, c.key)):
+        yield f"{DASH} under a cost: it was not measured for every seed of the row."
+    batches = sorted({cost.predict_batch for cost in costs if cost.predict_batch})
+    if batches:
+        yield f"Predict peak is measured in a fresh process at batches of {', '.join(map(str, batches))}."
+    yield from paper_notes(comparison)
+
+
+def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:
+    """Which rows have no useful interval, and how far it would reach."""
+    for line in lines:
+        cell = line.cells["accuracy"]
+        if not cell.useful:
+            yield (
+                f"{line.name}: no useful interval of accuracy, as it would reach from {100 * cell.low:.0f} to "
+                f"{100 * cell.high:.0f} %. Intervals wider than 50 points are left out here and stand in table.csv. "
+                f"{'Run more seeds' if line.seeds > 1 else 'Test on more faces'}."
+            )
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:,.{digits}f}"
