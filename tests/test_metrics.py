@@ -14,6 +14,7 @@ from mien import metrics
 from mien.calibration import softmax
 from mien.errors import DataError
 from mien.facts import plain
+from mien.metrics import confusion, ranking, table
 
 CASES = list(product(["plain", "absent", "ties", "never", "one", "two"], [2, 3, 7], [0, 1, 2]))
 
@@ -138,7 +139,8 @@ def test_roc_curve_drops_points_on_a_line():
 def test_undefined_is_nan_and_json_null():
     each = metrics.class_scores([[2, 1, 0], [0, 0, 0], [1, 0, 0]])
     assert plain(each) == {
-        "precision": [2 / 3, 0.0, None],
+        "hits": [2.0, 0.0, 0.0],
+            "precision": [2 / 3, 0.0, None],
         "recall": [2 / 3, None, 0.0],
         "f1": [2 / 3, 0.0, 0.0],
         "support": [3, 0, 1],
@@ -148,7 +150,8 @@ def test_undefined_is_nan_and_json_null():
     told = plain(empty)
     assert told.pop("n") == 0
     assert told.pop("undefined") == []
-    assert set(told.values()) == {None}
+    assert set(told.pop("values").values()) == {None}
+    assert told == {}
     assert "NaN" not in json.dumps(plain(empty), allow_nan=False)
 
 
@@ -186,5 +189,6 @@ def test_scores_are_fast_enough_for_500_runs():
 
 
 def test_examples():
-    assert doctest.testmod(metrics).failed == 0
-    assert doctest.testmod(metrics).attempted >= 8
+    found = [doctest.testmod(part) for part in (confusion, ranking, table)]
+    assert sum(one.failed for one in found) == 0
+    assert sum(one.attempted for one in found) >= 8

@@ -1,9 +1,9 @@
 """What a setting changes over all networks (`contrasts`), as a sentence for people."""
 
+from ..metrics import metric
 from ..words import p_words, points
 from .contrasts import Contrast
 from .pairs import Pair
-from .redrawn import METRIC_NAMES
 
 __all__ = ["answer_sentence"]
 
@@ -12,7 +12,7 @@ def answer_sentence(contrast: Contrast) -> str:
     """`Does dropout help? Over 3 networks, dropout 0.2 against no dropout changes accuracy by +0.4 points […]: …`."""
     pair = contrast.pair
     what = (
-        f"{pair.a} against {pair.b} changes {METRIC_NAMES[pair.metric]} by {points(pair.effect, pair.interval)} points"
+        f"{pair.a} against {pair.b} changes {metric(pair.metric).name} by {points(pair.effect, pair.interval)} points"
     )
     proof = f"{_repeated(pair)}, p {p_words(pair.p_corrected)}"
     rest = "" if pair.better else f" {pair.to_tell}"

@@ -17,20 +17,18 @@ from ..calibration import (
     Floats,
     Reliability,
     binned_gaps,
-    brier_of_each,
     fit_temperature,
-    nll_of_each,
     reliability,
     risk_coverage,
     softmax,
     upward_bias,
     wilson,
 )
+from ..metrics import METRICS, Predicted, metric
 from ..rows import Replicate, Row
 from ..runs import Logits
 from ..statistics import Interval
 from ..statistics.estimates import Estimate, mean, share, spreads
-from ..statistics.intervals import FROM_0, SHARE
 from .certainty import known_subjects
 from .select import predictions
 
@@ -39,8 +37,13 @@ __all__ = ["BINS", "RISK", "SCORES", "Calibrated", "Probabilities", "calibrate",
 BINS = 15
 RISK = 0.1
 """The risk that the threshold of "uncertain" is chosen for: one wrong answer in ten."""
-SCORES = {"ece": SHARE, "ece_mass": SHARE, "brier": (0.0, 2.0), "nll": FROM_0, "aurc": SHARE}
-"""The scores of probabilities, each with the least and the most that it can be."""
+BINNED, AREA = ("ece", "ece_mass"), "aurc"
+"""What is redrawn in ways of its own; the others are means over faces."""
+SCORES = tuple(one for one in METRICS if one.place == "probabilities")
+"""The scores of probabilities."""
+LOSSES = tuple(one for one in SCORES if one.of == "face")
+DRAWN = (*BINNED, *(one.key for one in LOSSES), AREA)
+"""Those that have intervals, in the order in which they are redrawn."""
 DRAWS, SLOW_DRAWS = 400, 200
 MOST_SLOW = 2000
 """Draws of the area under the curve, over all seeds of a row; a row of many seeds takes fewer of each."""
@@ -55,7 +58,7 @@ class Probabilities:
     """What a row's probabilities are worth, in one of its two forms; estimates are means over seeds."""
 
     scores: dict[str, Estimate]
-    """By `SCORES`."""
+    """By the keys of `SCORES`."""
     curve: Reliability
     """All seeds pooled; its intervals count every face once."""
     risk: Floats
@@ -183,9 +186,9 @@ def _probabilities(
     found += spreads(areas, n, np.random.default_rng(0), subjects=subjects, draws=few)
     conf = np.concatenate([one.confidence for one in each])
     right = np.concatenate([one.right for one in each])
-    scores = {name: mean(figure, bounds=bounds) for (name, bounds), figure in zip(SCORES.items(), found, strict=True)}
+    scores = {name: mean(figure, bounds=metric(name).bounds) for name, figure in zip(DRAWN, found, strict=True)}
     biases = np.mean([one.upward_biases(subjects) for one in each], axis=0).tolist()
-    for name, bias in zip(("ece", "ece_mass"), biases, strict=True):
+    for name, bias in zip(BINNED, biases, strict=True):
         scores[name] = _lowered(scores[name], bias)
     return Probabilities(
         scores=scores,
@@ -207,7 +210,8 @@ class _PerFace:
         probs = softmax(logits)
         self.confidence, self.right = probs.max(axis=1), probs.argmax(axis=1) == labels
         by_width, by_mass = (binned_gaps(self.confidence, self.right, BINS, by) for by in ("width", "mass"))
-        losses = [brier_of_each(probs, labels), nll_of_each(logits, labels)]
+        seen = Predicted(logits, labels)
+        losses = [one.function(seen) for one in LOSSES]
         self._columns = np.column_stack([by_width, by_mass, *losses])
         self._short = self._columns.astype(np.float32)
         self._order = np.argsort(-self.confidence, kind="stable")
@@ -216,7 +220,7 @@ class _PerFace:
         self.risk = np.interp(COVERAGES, curve.coverage, curve.risk)
 
     def means(self, counts: NDArray[np.float32]) -> Floats:
-        """Both calibration errors, Brier's score and the likelihood of each draw, `(B, 4)`.
+        """Both calibration errors and the mean losses of each draw, `(B, 2 + L)`.
 
         The faces as they are, one draw, are summed in float64; the many draws in float32, which is enough for a
         variance.
@@ -225,7 +229,7 @@ class _PerFace:
         sums = (counts.astype(np.float64) @ self._columns if one else counts @ self._short).astype(np.float64)
         sums /= counts.sum(axis=1, keepdims=True, dtype=np.float64)
         width, mass = (np.abs(sums[:, i * BINS : (i + 1) * BINS]).sum(axis=1) for i in (0, 1))
-        return np.column_stack([width, mass, sums[:, -2:]])
+        return np.column_stack([width, mass, sums[:, 2 * BINS :]])
 
     def upward_biases(self, subjects: NDArray[np.str_] | None) -> Floats:
         """How much both calibration errors may be too high, `(2,)`."""

@@ -23,12 +23,11 @@ from ..statistics.verdicts import corrected, right, verdict_of
 from .contrasts import Contrast, contrasts
 from .folds import fold_test, folds_of, resampled
 from .pairs import Pair, together
-from .redrawn import DRAWS, METRIC_NAMES, TESTED, Redrawn, redraw
+from .redrawn import DRAWS, TESTED, Redrawn, redraw
 from .select import predictions, select
 
 __all__ = [
     "DRAWS",
-    "METRIC_NAMES",
     "MOST_TESTED",
     "TESTED",
     "Certainty",

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..metrics import metric
 from ..statistics import Interval, Verdict, holm
-from ..statistics.resampling import LOWER_IS_BETTER
 from .folds import FoldTest
 
 __all__ = ["CANNOT_TELL", "Pair", "together"]
@@ -38,7 +38,7 @@ class Pair:
 
     @property
     def metric(self) -> str:
-        """A field of `mien.metrics.Scores`."""
+        """A key of `mien.metrics.METRICS`."""
         return self.verdict.metric
 
     @property
@@ -68,7 +68,7 @@ class Pair:
         """The name of the better row, or None where this data cannot tell."""
         if self.p_corrected >= 1 - self.interval.level or self.effect == 0:
             return None
-        return self.a if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else self.b
+        return self.a if (self.effect > 0) != (metric(self.metric).lower_is_better) else self.b
 
     @property
     def settled(self) -> str | None:

@@ -12,7 +12,7 @@ import numpy as np
 from ..calibration import Floats
 from ..metrics import scores
 from ..rows import Row
-from .redrawn import METRIC_NAMES
+from .redrawn import TESTED
 
 __all__ = ["Peeked", "peeked", "peeked_rows"]
 
@@ -40,12 +40,13 @@ def peeked(row: Row) -> Peeked | None:
     if not runs:
         return None
     tests = [run.logits("test") for run, _ in runs]
+    kept = [metric for metric in TESTED if metric in runs[0][1]]
     own = [scores(test.logits, test.labels) for test in tests]
     return Peeked(
         row=row,
         runs=tuple(run.id for run, _ in runs),
-        honest={metric: np.array([getattr(one, metric) for one in own]) for metric in METRIC_NAMES},
-        claimed={metric: np.array([table[metric].max() for _, table in runs]) for metric in METRIC_NAMES},
+        honest={metric: np.array([getattr(one, metric) for one in own]) for metric in kept},
+        claimed={metric: np.array([table[metric].max() for _, table in runs]) for metric in kept},
     )
 
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration import Floats, check_logits
-from ..metrics import class_scores, confusion_averages
+from ..calibration import Floats
+from ..metrics import METRICS, ClassScores, Metric, Predicted, class_scores
 from ..rows import Row
 from ..statistics import face_counts
 from ..statistics.influence import AUCS, AucDraws
-from ..statistics.resampling import confusions
+from ..statistics.resampling import confusions, on_draws
 from .select import predictions
 
-__all__ = ["DRAWS", "METRIC_NAMES", "TESTED", "Redrawn", "redraw"]
+__all__ = ["DRAWS", "TESTED", "Redrawn", "redraw"]
 
-METRIC_NAMES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro F1"}
-TESTED = tuple(METRIC_NAMES)
+TESTED = tuple(one.key for one in METRICS if one.tested)
 """The metrics with verdicts; Holm's correction is within each."""
-CONFUSED = (*TESTED, "weighted_precision", "weighted_recall", "weighted_f1")
-"""Those of the table that follow from the confusion matrix; they have intervals, and so have the AUCs."""
+SHOWN = tuple(one for one in METRICS if one.place in ("page", "files"))
+REDRAWN = (*(one.key for one in SHOWN if one.of != "whole"), *AUCS)
+"""The metrics with intervals: those of the table that need not be taken draw by draw, and areas by their influences."""
 DRAWS = 1000
 
 
@@ -57,7 +57,7 @@ def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> list[Redra
     return [
         Redrawn(
             row=row,
-            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in (*CONFUSED, *AUCS)},
+            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in REDRAWN},
             recalls=np.concatenate([part[i][1] for part in parts]),
             f1=np.concatenate([part[i][2] for part in parts]),
         )
@@ -68,13 +68,21 @@ def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> list[Redra
 def _on_draws(
     row: Row, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
 ) -> tuple[dict[str, Floats], Floats, Floats]:
-    metrics: dict[str, list[Floats]] = {metric: [] for metric in (*CONFUSED, *AUCS)}
+    metrics: dict[str, list[Floats]] = {metric: [] for metric in REDRAWN}
     each = []
     for test, auc in zip(predictions(row), aucs, strict=True):
-        matrices = confusions(*check_logits(test.logits, test.labels), counts)
-        averages = confusion_averages(matrices) | auc.on(counts)
-        each.append(class_scores(matrices))
+        run = Predicted(test.logits, test.labels)
+        own = class_scores(confusions(run, counts))
+        figures = {one.key: _figure(one, run, own, counts) for one in SHOWN if one.of != "whole"} | auc.on(counts)
+        each.append(own)
         for metric, column in metrics.items():
-            column.append(averages[metric])
+            column.append(figures[metric])
     joined = {metric: np.stack(column, axis=1) for metric, column in metrics.items()}
     return joined, np.stack([one.recall for one in each], axis=1), np.stack([one.f1 for one in each], axis=1)
+
+
+def _figure(metric: Metric, run: Predicted, classes: ClassScores, counts: NDArray[np.float32]) -> Floats:
+    """The metric of one run on each draw, `(B,)`; matrices that all metrics share are made once."""
+    if metric.of == "classes":
+        return np.asarray(metric.function(classes), np.float64)
+    return on_draws(run, metric, counts)

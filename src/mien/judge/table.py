@@ -6,19 +6,19 @@ undefined or was not measured is a dash, never a 0. Bold type follows the paired
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..compare import Comparison, Row
-from ..metrics import Scores, absent_words
+from ..metrics import METRICS, Metric, absent_words
 from ..statistics import Interval
 from ..words import DASH, NO_INTERVAL
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .paper import PAPER, PAPER_CORPUS, paper_notes
 
-__all__ = ["COLUMNS", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
+__all__ = ["COLUMNS", "SCORES", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
 
 NAN = math.nan
 
@@ -28,7 +28,7 @@ class Column:
     """One quantity of the table."""
 
     key: str
-    """Its name in CSV and JSON, and the field of `Scores` or `Costs` that it shows."""
+    """Its name in CSV and JSON: a key of `METRICS`, or a field of `Costs`."""
     title: str
     unit: str
     digits: int = 1
@@ -39,23 +39,20 @@ class Column:
     """False: in CSV and JSON alone."""
 
 
-def _share(key: str, title: str, meaning: str, *, wide: bool = True) -> Column:
-    return Column(key=key, title=title, unit="%", scale=100, meaning=meaning, wide=wide)
+def _of(metric: Metric) -> Column:
+    return Column(
+        key=metric.key,
+        title=metric.title,
+        unit=metric.unit,
+        digits=metric.digits,
+        scale=metric.scale,
+        meaning=metric.meaning,
+        wide=metric.place == "page",
+    )
 
 
-COLUMNS = (
-    _share("accuracy", "Accuracy", "share of test faces that are named rightly"),
-    _share(
-        "uar",
-        "UAR",
-        "recall averaged over the classes with test faces, so that rare ones count as much as frequent ones",
-    ),
-    _share("macro_f1", "Macro F1", "F1 averaged over the classes with test faces"),
-    _share("weighted_precision", "W. precision", "precision averaged by class frequency, as in the paper"),
-    _share("weighted_recall", "W. recall", "recall averaged by class frequency: the accuracy by another name"),
-    _share("weighted_f1", "W. F1", "F1 averaged by class frequency, as in the paper"),
-    _share("macro_auc", "AUC", "area under the ROC curve, one class against the rest, averaged over classes"),
-    _share("weighted_auc", "W. AUC", "the same averaged by class frequency", wide=False),
+SCORES = tuple(_of(one) for one in METRICS if one.place in ("page", "files"))
+COSTS = (
     Column(key="parameters", title="Params", unit="M", digits=2, scale=1e-6, meaning="weights that are trained"),
     Column(
         key="flops", title="FLOPs", unit="G", digits=2, scale=1e-9, meaning="of one face; a multiply-add counts two"
@@ -85,8 +82,7 @@ COLUMNS = (
     ),
     Column(key="train_seconds", title="Time", unit="s", digits=0, meaning="wall time of training", wide=False),
 )
-SCORED = frozenset(one.name for one in fields(Scores))
-"""Columns that are figures of merit; the others are costs."""
+COLUMNS = (*SCORES, *COSTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +171,7 @@ def _line(row: Row, certainty: Certainty | None) -> Line:
     costs = [run.record.costs for run in row.runs]
     cells = {}
     for column in COLUMNS:
-        if column.key in SCORED:
+        if column in SCORES:
             values = [float(getattr(score, column.key)) for score in row.scores]
         else:
             values = [float(getattr(cost, column.key)) or NAN for cost in costs]

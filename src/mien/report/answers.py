@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ..judge.contrasts import Contrast
 from ..judge.pairs import Pair
-from ..judge.redrawn import METRIC_NAMES
+from ..metrics import metric
 from ..words import DASH, as_csv, p_words, points
 from .parts import Panel, SmallTable
 
@@ -31,14 +31,14 @@ def answers_panel(contrasts: Sequence[Contrast]) -> Panel | None:
 
 
 def _rows(contrast: Contrast) -> Iterator[tuple[tuple[str, ...], Pair | None]]:
-    pair, metric = contrast.pair, METRIC_NAMES[contrast.pair.metric]
+    pair, name = contrast.pair, metric(contrast.pair.metric).name
     mean = f"{pair.a} − {pair.b}, mean of {contrast.networks}"
     p = (p_words(pair.p, bare=True), p_words(pair.p_corrected, bare=True))
-    yield (mean, metric, points(pair.effect, pair.interval), *p, pair.word), pair
+    yield (mean, name, points(pair.effect, pair.interval), *p, pair.word), pair
     if pair.metric == "accuracy":
         for own in contrast.each:
             p = (p_words(own.p, bare=True), DASH)
-            yield (f"{own.a} − {own.b}", metric, points(own.effect, own.interval), *p, DASH), None
+            yield (f"{own.a} − {own.b}", name, points(own.effect, own.interval), *p, DASH), None
 
 
 def _caption(contrast: Contrast) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from ..judge.certainty import METRIC_NAMES, Certainty
+from ..judge.certainty import TESTED, Certainty
 from ..judge.pairs import Pair
+from ..metrics import metric
 from ..words import DASH, NO_INTERVAL, as_csv, p_words, plus, rough
 from .answers import answers_file, answers_panel
 from .figures import Shown, draw_forest
@@ -23,7 +24,7 @@ def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section
     files = {"contrasts.csv": answers_file(certainty.contrasts)} if answers else {}
     if not certainty.pairs:
         return Section(id="differences", title=title, panels=tuple(found), lead=certainty.why_untested, files=files)
-    found += [panel for metric in METRIC_NAMES for panel in _panels(certainty.of(metric), shown)]
+    found += [panel for key in TESTED for panel in _panels(certainty.of(key), shown)]
     files["differences.csv"] = as_csv(DIGITS, map(_digits, certainty.pairs))
     return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty), files=files)
 
@@ -36,9 +37,9 @@ def _digits(pair: Pair) -> tuple[object, ...]:
 
 def _lead(certainty: Certainty) -> str:
     counts = [
-        f"{sum(pair.better is not None for pair in certainty.of(metric))} by {name}"
-        for metric, name in METRIC_NAMES.items()
-        if certainty.of(metric)
+        f"{sum(pair.better is not None for pair in certainty.of(key))} by {metric(key).name}"
+        for key in TESTED
+        if certainty.of(key)
     ]
     pairs = certainty.of(certainty.pairs[0].metric)
     many = f"Of {len(pairs)} pairs of rows, these can be told apart" if len(pairs) > 1 else "Of one pair of rows, told"
@@ -76,7 +77,7 @@ def _what_carries(pair: Pair) -> str:
 
 def _panels(pairs: Sequence[Pair], shown: Sequence[Shown]) -> Iterator[Panel]:
     looks = {item.name: item.look for item in shown}
-    for drawing in draw_forest(pairs, METRIC_NAMES[pairs[0].metric] if pairs else "", looks):
+    for drawing in draw_forest(pairs, metric(pairs[0].metric).name if pairs else "", looks):
         table = _table(pairs)
         if pairs[0].metric == "accuracy":
             yield Panel(title=drawing.title, caption=drawing.caption, drawing=drawing)
@@ -87,7 +88,7 @@ def _panels(pairs: Sequence[Pair], shown: Sequence[Shown]) -> Iterator[Panel]:
 
 
 def _table(pairs: Sequence[Pair]) -> Panel:
-    metric, first = pairs[0].metric, pairs[0]
+    first = pairs[0]
     extra_heads, _ = _extra(first)
     heads = (
         "First − second",
@@ -114,19 +115,18 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     )
     count = len(heads)
     table = SmallTable(
-        name=f"verdicts-{metric}",
+        name=f"verdicts-{first.metric}",
         heads=heads,
         rows=rows,
         notes=tuple(_notes(first)),
         strong=frozenset((i, count - 2) for i, pair in enumerate(pairs) if pair.settled),
         words=frozenset({count - 2, count - 1}),
     )
-    name = METRIC_NAMES[metric]
     ways = "test faces (with as many seeds) or seeds (on these faces)"
     if first.folds:
         ways = "repetitions of the cross-validation"
     return Panel(
-        title=f"Verdicts on {name}",
+        title=f"Verdicts on {metric(first.metric).name}",
         caption=f"“To tell” is how many {ways} it would take to find a true difference as large as the one seen, at "
         "80 % power and the strictest level that Holm asks of a pair.",
         table=table,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..judge.calibration import COVERAGES, RISK, Calibrated, Probabilities
+from ..judge.calibration import COVERAGES, RISK, SCORES, Calibrated, Probabilities
 from ..judge.select import predictions
 from ..statistics.estimates import Estimate
 from ..words import DASH, as_csv, three
@@ -12,15 +12,6 @@ from .figures.sheet import Look
 from .parts import Panel, Section, SmallTable, panels
 
 __all__ = ["calibration_section"]
-
-COLUMNS = (
-    ("ece", "ECE, 15 equal bins, %", 100.0, 1, 1.0),
-    ("ece_mass", "ECE, equal mass, %", 100.0, 1, 1.0),
-    ("brier", "Brier", 1.0, 3, 2.0),
-    ("nll", "NLL, nats", 1.0, 3, math.inf),
-    ("aurc", "AURC, %", 100.0, 1, 1.0),
-)
-"""Score, head, scale, digits, and the largest value it can have."""
 
 
 def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> Section:
@@ -38,8 +29,8 @@ def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -
 def _digits(rows: Sequence[Calibrated]) -> Iterator[tuple[object, ...]]:
     for row in rows:
         for words, form in (("as trained", row.before), ("scaled", row.after)):
-            for key, *_ in COLUMNS:
-                yield row.row.name, words, key, *three(form.scores[key])
+            for score in SCORES:
+                yield row.row.name, words, score.key, *three(form.scores[score.key])
         yield row.row.name, "scaled", "coverage", *three(row.coverage)
         yield row.row.name, "scaled", "risk", *three(row.risk)
 
@@ -56,7 +47,7 @@ def _lead(rows: Sequence[Calibrated]) -> str:
 
 
 def _scores(rows: Sequence[Calibrated]) -> Panel:
-    heads = ("Row", "T", *(column[1] for column in COLUMNS))
+    heads = ("Row", "T", *(f"{one.title}, {one.unit}".removesuffix(", ") for one in SCORES))
     table = SmallTable(name="calibration", heads=heads, rows=tuple(_lines(rows)))
     return Panel(
         title="Calibration before and after temperature scaling",
@@ -77,8 +68,8 @@ def _lines(rows: Sequence[Calibrated]) -> Iterator[tuple[str, ...]]:
 
 
 def _cells(form: Probabilities) -> Iterator[str]:
-    for key, _, scale, digits, most in COLUMNS:
-        yield _figure(form.scores[key], scale, digits, most)
+    for one in SCORES:
+        yield _figure(form.scores[one.key], one.scale, one.digits, one.bounds[1])
 
 
 def _curve(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> list[Drawing]:

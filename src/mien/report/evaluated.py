@@ -21,6 +21,7 @@ from ..examine.evaluation import Evaluation
 from ..examine.models import ModelRow
 from ..judge import judge
 from ..judge.calibration import Calibrated
+from ..metrics import METRICS
 from ..statistics import Interval
 from ..statistics.estimates import Estimate
 from ..words import DASH, as_csv, in_percent
@@ -32,7 +33,8 @@ __all__ = ["Judged", "as_facts", "figure", "find_evaluation", "main_table", "pre
 
 ABSENT = ("factors", "seeds", "equal", "own", "peeking", "explained", "data")
 """What only runs have, and what is said in other words here."""
-SHOWN = ("accuracy", "uar", "macro_f1", "macro_auc")
+SHOWN = tuple(one for one in METRICS if one.place == "page" and not one.key.startswith("weighted"))
+"""The scores of the first table; the weighted ones are the paper's, of which a model file is no repetition."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def _model(row: ModelRow) -> dict[str, Any]:
 def main_table(found: Judged) -> SmallTable:
     """A line a model: what the terminal prints and the page begins with."""
     calibrated = {row.row.name: row for row in found.judgement.calibration}
-    heads = ("Model", "Accuracy, %", "UAR, %", "Macro F1, %", "AUC, %", "ECE, %")
+    heads = ("Model", *(f"{one.title}, {one.unit}" for one in SHOWN), "ECE, %")
     return SmallTable(
         name="models",
         heads=heads,
@@ -100,9 +102,8 @@ def main_table(found: Judged) -> SmallTable:
 
 
 def _line(row: ModelRow, found: Findings, calibrated: Calibrated | None) -> tuple[str, ...]:
-    figures = [
-        figure(getattr(row.scores[0], key), found.judgement.certainty.intervals.get((row.name, key))) for key in SHOWN
-    ]
+    intervals = found.judgement.certainty.intervals
+    figures = [figure(getattr(row.scores[0], one.key), intervals.get((row.name, one.key))) for one in SHOWN]
     ece = in_percent(calibrated.after.scores["ece"]) if calibrated else DASH
     return (row.name, *figures, ece)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ..judge.paper import PAPER_COLUMNS
 from ..judge.table import Cell, Column, Line, Table
+from ..metrics import METRICS
 
 __all__ = ["as_latex", "as_narrow_latex", "tex"]
 
@@ -22,7 +23,8 @@ PLAIN = (
 )
 NAME_WIDTH = 0.3
 """Of the narrow table's name column, as a share of the line."""
-HEADS = dict(zip(PAPER_COLUMNS, ("Precision", "Recall", "F1", "AUC", "Accuracy", "Memory"), strict=True))
+TITLES = {one.key: one.title.removeprefix("W. ") for one in METRICS} | {"train_peak_mb": "Memory"}
+HEADS = {key: TITLES[key][0].upper() + TITLES[key][1:] for key in PAPER_COLUMNS}
 """Of the narrow table. That precision, recall and F1 are weighted is in its caption."""
 SIGNS = {
     "\\": r"\textbackslash{}",

@@ -15,9 +15,9 @@ from ..compare import Comparison
 from ..data.store import Store
 from ..judge import Judgement
 from ..judge.calibration import BINS, RISK
-from ..judge.certainty import DRAWS, METRIC_NAMES, Certainty
+from ..judge.certainty import DRAWS, TESTED, Certainty
 from ..machine import versions as installed
-from ..metrics import absent_words
+from ..metrics import METRICS, absent_words, metric
 from ..words import ended, listed, many, percent
 from .markdown import markdown
 from .parts import Section
@@ -165,11 +165,8 @@ def _seeds(comparison: Comparison) -> Iterator[str]:
 
 
 def _figures(comparison: Comparison) -> Iterator[str]:
-    yield (
-        "Accuracy is the share of test faces named rightly; UAR the recall averaged over classes; macro F1 the F1 "
-        "averaged over classes; weighted precision, recall and F1 are averaged by class frequency; AUC is that of "
-        "one class against the rest, ties by half, averaged over classes."
-    )
+    words = "; ".join(f"{one.name} is the {one.meaning}" for one in METRICS if one.place == "page")
+    yield f"{words[0].upper()}{words[1:]}. Ties count half in the AUC."
     test = next((test for row in comparison.rows for test in row.tests.values()), None)
     if test is not None:
         names = comparison.data.labels
@@ -184,7 +181,7 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     unit = "test subjects" if certainty.by_subject else "test faces"
     source = "Field & Welsh 2007" if certainty.by_subject else "Efron 1979"
     most = max((len(row.scores) for row in comparison.rows), default=0)
-    names = listed((*METRIC_NAMES.values(), "the weighted scores", "AUC"))
+    names = listed((*(metric(key).name for key in TESTED), "the weighted scores", "AUC"))
     if most > 1:
         fewest = "the seeds or the subjects have, whichever are fewer" if certainty.by_subject else "the seeds have"
         yield (

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..calibration import Floats
 from ..judge.peeking import Peeked
-from ..judge.redrawn import METRIC_NAMES
+from ..metrics import metric
 from ..statistics import gap_interval
 from ..words import as_csv
 from .figures import draw_peeking
@@ -37,10 +37,10 @@ def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Sectio
 
 def _digits(rows: Sequence[Peeked]) -> Iterator[tuple[object, ...]]:
     for row in rows:
-        for metric in METRIC_NAMES:
-            together = zip(row.runs, row.honest[metric].tolist(), row.claimed[metric].tolist(), strict=True)
+        for key in row.honest:
+            together = zip(row.runs, row.honest[key].tolist(), row.claimed[key].tolist(), strict=True)
             for run, honest, claimed in together:
-                yield row.row.name, metric, run, honest, claimed
+                yield row.row.name, key, run, honest, claimed
 
 
 def _lead(rows: Sequence[Peeked]) -> str:
@@ -80,9 +80,8 @@ def _dumbbell(row: Peeked, look: Look) -> Dumbbell:
 
 def _table(rows: Sequence[Peeked]) -> Panel:
     heads = ["Row", "Runs"]
-    for name in METRIC_NAMES.values():
-        head = name[0].upper() + name[1:]
-        heads += [f"{head}, honest → peeking, %", "gap, points"]
+    for key in rows[0].honest:
+        heads += [f"{metric(key).title}, honest → peeking, %", "gap, points"]
     lines = [(row.row.name, f"{len(row.gap('accuracy'))}", *_cells([row])) for row in rows]
     if len(rows) > 1:
         lines.append(("all rows", f"{sum(len(row.gap('accuracy')) for row in rows)}", *_cells(rows)))
@@ -98,8 +97,8 @@ def _table(rows: Sequence[Peeked]) -> Panel:
 
 
 def _cells(rows: Sequence[Peeked]) -> Iterator[str]:
-    for metric in METRIC_NAMES:
-        honest, claimed = (np.concatenate([form(row)[metric] for row in rows]) for form in (_honest, _claimed))
+    for key in rows[0].honest:
+        honest, claimed = (np.concatenate([form(row)[key] for row in rows]) for form in (_honest, _claimed))
         interval = gap_interval(claimed - honest)
         yield f"{100 * honest.mean():.1f} → {100 * claimed.mean():.1f}"
         high = f"{100 * interval.high:.1f}" if math.isfinite(interval.high) else "?"

@@ -24,7 +24,7 @@ from .power import (
     seeds_needed,
     two_proportions,
 )
-from .resampling import LOWER_IS_BETTER, METRICS, face_counts, replicate
+from .resampling import face_counts, replicate
 from .tests import (
     Friedman,
     McNemar,
@@ -40,8 +40,6 @@ from .verdicts import Verdict, compare_all, compare_pair
 
 __all__ = [
     "GAP",
-    "LOWER_IS_BETTER",
-    "METRICS",
     "SHARE",
     "Friedman",
     "Interval",

@@ -22,19 +22,16 @@ from scipy import special, stats
 
 from ..calibration import Floats, wilson
 from ..errors import CompareError
-from .resampling import WHOLE, face_counts, replicate, units, usual_draws
+from ..metrics import FROM_0, SHARE, Bounds
+from .resampling import face_counts, named, replicate, units, usual_draws
 
 __all__ = ["ANYTHING", "FROM_0", "GAP", "SHARE", "Bounds", "Interval", "Method", "Over", "Spread", "bootstrap"]
-__all__ += ["bounds_of", "check_runs", "spread"]
+__all__ += ["check_runs", "spread"]
 
 Over = Literal["faces", "seeds", "both"]
 Method = Literal["percentile", "bca", "t"]
-Bounds = tuple[float, float]
-"""The least and the most that a figure can be."""
-SHARE: Bounds = (0.0, 1.0)
 GAP: Bounds = (-1.0, 1.0)
 """Of a difference between two shares."""
-FROM_0: Bounds = (0.0, math.inf)
 ANYTHING: Bounds = (-math.inf, math.inf)
 WIDEST = 0.5
 """The widest interval that still says something of a share, or of a difference between two: half of all that a share
@@ -152,11 +149,6 @@ class Spread:
         return f"bootstrap standard error over {over}, t with {self.df:.0f} df"
 
 
-def bounds_of(metric: str) -> Bounds:
-    """The least and the most that a metric of `METRICS` can be."""
-    return {"nll": FROM_0, "brier": (0.0, 2.0)}.get(metric, SHARE)
-
-
 def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
     """Take apart what varies: `values (S,)` on the faces as they are, `draws (B, S)` on redrawn faces.
 
@@ -209,7 +201,7 @@ def bootstrap(
     """
     z = check_runs(logits, over)
     method = method or ("percentile" if over == "faces" else "t")
-    if method == "bca" and (over != "faces" or metric in WHOLE):
+    if method == "bca" and (over != "faces" or named(metric).of == "whole"):
         raise CompareError(f"BCa is there for over='faces' and not for {metric} over {over}; take 'percentile'.")
     n, ones = z.shape[1], np.ones((1, z.shape[1]), np.float32)
     values = replicate(z, labels, metric, ones)[0]
@@ -221,7 +213,7 @@ def bootstrap(
     else:
         table = np.concatenate([replicate(z, labels, metric, block) for block in face_counts(rng, n, total, subjects)])
     if method == "t":
-        return spread(values, table, units(n, subjects)).interval(level, bounds_of(metric))
+        return spread(values, table, units(n, subjects)).interval(level, named(metric).bounds)
     picks = np.arange(len(z)) if over == "faces" else rng.integers(len(z), size=(total, len(z)))
     means = np.take_along_axis(table, np.broadcast_to(picks, table.shape), axis=1).mean(axis=1)
     tails = ((1 - level) / 2, (1 + level) / 2)

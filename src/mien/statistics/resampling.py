@@ -5,35 +5,18 @@ means over faces, are one matrix product for all draws; the others (AUC, ECE) ar
 Networks and seeds that share their counts are paired.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..calibration import Floats, brier_of_each, check_logits, ece, nll_of_each, softmax
+from ..calibration import Floats
 from ..errors import CompareError
-from ..metrics import auc_averages, confusion_averages
+from ..metrics import METRICS, Metric, Predicted, class_scores
 
-__all__ = ["LOWER_IS_BETTER", "METRICS", "confusions", "face_counts", "known", "replicate", "units"]
+__all__ = ["confusions", "face_counts", "known", "replicate", "units"]
 
 Counts = NDArray[np.float32]
-Each = Callable[[Floats, NDArray[np.int64]], Floats]
-Whole = Callable[[Floats, NDArray[np.int64]], float]
-
-FROM_CONFUSION = tuple(confusion_averages(np.eye(2)))
-MEANS: dict[str, Each] = {
-    "nll": nll_of_each,
-    "brier": lambda logits, labels: brier_of_each(softmax(logits), labels),
-}
-WHOLE: dict[str, Whole] = {
-    "macro_auc": lambda logits, labels: auc_averages(softmax(logits), labels)["macro_auc"],
-    "weighted_auc": lambda logits, labels: auc_averages(softmax(logits), labels)["weighted_auc"],
-    "hand_till_auc": lambda logits, labels: auc_averages(softmax(logits), labels)["hand_till_auc"],
-    "ece": lambda logits, labels: ece(softmax(logits), labels),
-}
-METRICS = (*FROM_CONFUSION, *MEANS, *WHOLE)
-"""The names that every function of this package takes; they are the fields of `metrics.Scores`."""
-LOWER_IS_BETTER = frozenset({"nll", "brier", "ece"})
 FAST_DRAWS, SLOW_DRAWS = 2000, 400
 
 
@@ -49,7 +32,7 @@ def known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
 
 def usual_draws(metric: str) -> int:
     """2000 where a draw costs microseconds, 400 where it costs milliseconds."""
-    return SLOW_DRAWS if metric in WHOLE else FAST_DRAWS
+    return SLOW_DRAWS if named(metric).of == "whole" else FAST_DRAWS
 
 
 def face_counts(rng: np.random.Generator, n: int, draws: int, subjects: ArrayLike | None = None) -> Iterator[Counts]:
@@ -70,38 +53,38 @@ def face_counts(rng: np.random.Generator, n: int, draws: int, subjects: ArrayLik
         yield counts.astype(np.float32)[:, index]
 
 
+def named(key: str) -> Metric:
+    """The metric of a key; raises `CompareError` where there is none."""
+    found = next((one for one in METRICS if one.key == key), None)
+    if found is None:
+        known = ", ".join(one.key for one in METRICS)
+        raise CompareError(f"There is no metric {key!r} to compare by; take one of {known}.")
+    return found
+
+
 def replicate(logits: ArrayLike, labels: ArrayLike, metric: str, counts: Counts) -> Floats:
     """The metric of each of R runs, logits `(R, N, K)`, under each draw of `counts (B, N)`: `(B, R)`.
 
-    Raises `CompareError` for a metric that is not in `METRICS`.
+    Raises `CompareError` for a metric that is not in `metrics.METRICS`.
     """
-    runs = [check_logits(one, labels) for one in np.asarray(logits)]
-    if metric in FROM_CONFUSION:
-        columns = [from_confusion(z, y, metric, counts) for z, y in runs]
-    elif metric in MEANS:
+    runs, wanted = [Predicted(one, labels) for one in np.asarray(logits)], named(metric)
+    return np.stack([on_draws(run, wanted, counts) for run in runs], axis=1)
+
+
+def on_draws(run: Predicted, metric: Metric, counts: Counts) -> Floats:
+    """The metric of one run under each draw, `(B,)`."""
+    if metric.of == "classes":
+        return np.asarray(metric.function(class_scores(confusions(run, counts))), np.float64)
+    if metric.of == "face":
         size = counts.sum(axis=1, dtype=np.float64)
-        columns = [counts.astype(np.float64) @ MEANS[metric](z, y) / size for z, y in runs]
-    elif metric in WHOLE:
-        columns = [draw_by_draw(z, y, WHOLE[metric], counts) for z, y in runs]
-    else:
-        raise CompareError(f"There is no metric {metric!r} to compare by; take one of {', '.join(METRICS)}.")
-    return np.stack(columns, axis=1)
+        return np.asarray(counts.astype(np.float64) @ metric.function(run) / size)
+    picked = (np.repeat(np.arange(len(run.labels)), row) for row in counts.astype(np.int64))
+    return np.array([metric.on(Predicted(run.logits[index], run.labels[index])) for index in picked])
 
 
-def from_confusion(logits: Floats, labels: NDArray[np.int64], metric: str, counts: Counts) -> Floats:
-    """One run `(N, K)`, all draws, by a confusion matrix each."""
-    return confusion_averages(confusions(logits, labels, counts))[metric]
-
-
-def confusions(logits: Floats, labels: NDArray[np.int64], counts: Counts) -> Floats:
-    """Confusion matrices `(B, K, K)` of one run `(N, K)` under each draw. Counts in float32 are exact to 2^24."""
-    classes = logits.shape[1]
-    cells = np.zeros((len(labels), classes * classes), np.float32)
-    cells[np.arange(len(labels)), labels * classes + logits.argmax(axis=1)] = 1
+def confusions(run: Predicted, counts: Counts) -> Floats:
+    """Confusion matrices `(B, K, K)` of one run under each draw. Counts in float32 are exact to 2^24."""
+    classes = run.logits.shape[1]
+    cells = np.zeros((len(run.labels), classes * classes), np.float32)
+    cells[np.arange(len(run.labels)), run.labels * classes + run.logits.argmax(axis=1)] = 1
     return (counts @ cells).reshape(-1, classes, classes).astype(np.float64)
-
-
-def draw_by_draw(logits: Floats, labels: NDArray[np.int64], metric: Whole, counts: Counts) -> Floats:
-    """One run `(N, K)`, one draw after the other."""
-    picked = (np.repeat(np.arange(len(labels)), row) for row in counts.astype(np.int64))
-    return np.array([metric(logits[index], labels[index]) for index in picked])

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..metrics import metric as metric_of
 from ..words import p_words
-from .intervals import Bounds, Interval, Spread, bounds_of
+from .intervals import Bounds, Interval, Spread
 from .power import faces_needed, mcnemar_faces_needed, seeds_needed
-from .resampling import LOWER_IS_BETTER
 from .tests import McNemar, SignFlip, holm, mcnemar, paired_spread, sign_flip
 
 __all__ = ["Verdict", "compare_all", "compare_pair", "corrected", "verdict_of"]
@@ -78,7 +78,7 @@ class Verdict:
         """ "a", "b", or None where this data cannot tell."""
         if self.p_corrected >= 1 - self.interval.level or self.effect == 0:
             return None
-        return "a" if (self.effect > 0) != (self.metric in LOWER_IS_BETTER) else "b"
+        return "a" if (self.effect > 0) != (metric_of(self.metric).lower_is_better) else "b"
 
     @property
     def sentence(self) -> str:
@@ -115,12 +115,13 @@ class Verdict:
 
 def show(value: float, metric: str) -> str:
     """A difference for reading: points of percent, or the plain unit of scores that are no shares."""
-    return f"{value:+.3f}" if metric in ("nll", "brier") else f"{100 * value:+.1f}"
+    found = metric_of(metric)
+    return f"{found.scale * value:+.{found.digits}f}"
 
 
 def unit(metric: str) -> str:
     """The words behind `show`."""
-    return metric if metric in ("nll", "brier") else f"points of {metric}"
+    return f"points of {metric}" if metric_of(metric).unit == "%" else metric
 
 
 def compare_pair(
@@ -194,7 +195,7 @@ def verdict_of(
 
 
 def _difference_bounds(metric: str) -> Bounds:
-    least, most = bounds_of(metric)
+    least, most = metric_of(metric).bounds
     return least - most, most - least
 
 
