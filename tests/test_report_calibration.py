@@ -69,7 +69,7 @@ def test_scores_are_means_over_seeds_of_the_librarys(one: Calibrated, scaled: bo
             )
         )
     form = one.after if scaled else one.before
-    for key, value in zip(SCORES, np.mean(seen, axis=0), strict=True):
+    for key, value in zip((one.key for one in SCORES), np.mean(seen, axis=0), strict=True):
         assert form.scores[key].value == pytest.approx(value), key
         assert form.scores[key].interval.low < value < form.scores[key].interval.high
     assert form.risk[-1] == pytest.approx(1 - accuracy(one.row))
