@@ -140,7 +140,7 @@ def test_undefined_is_nan_and_json_null():
     each = metrics.class_scores([[2, 1, 0], [0, 0, 0], [1, 0, 0]])
     assert plain(each) == {
         "hits": [2.0, 0.0, 0.0],
-            "precision": [2 / 3, 0.0, None],
+        "precision": [2 / 3, 0.0, None],
         "recall": [2 / 3, None, 0.0],
         "f1": [2 / 3, 0.0, 0.0],
         "support": [3, 0, 1],
