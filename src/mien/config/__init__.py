@@ -22,6 +22,7 @@ from .tables import (
     LossSettings,
     ModelSettings,
     OptimizerSettings,
+    Table,
     TrainSettings,
 )
 from .within import Within
@@ -37,6 +38,7 @@ __all__ = [
     "OptimizerSettings",
     "Recipe",
     "Settings",
+    "Table",
     "TrainSettings",
     "Within",
     "check_names",
