@@ -161,7 +161,7 @@ def test_differences_have_to_be_named_in_a_report(here: Path, inline: Inline, ca
     assert "optimizer.lr differs (0.00" in told
     assert "Pass --vary optimizer.lr to state it" in told
     assert run("report", "--vary", "optimizer.lr", "--no-faces") == 0
-    assert run("report", "--vary", "train.ir") == 2
+    assert run("report", "--vary", "optimizer.ir") == 2
     assert "Did you mean 'optimizer.lr'?" in flat(capsys.readouterr().err)
 
 

@@ -477,7 +477,7 @@ def test_a_bundle_does_occlusion_and_says_what_the_rest_needs(tmp_path: Path) ->
     assert face.image.shape == (CARD.crop.size, CARD.crop.size, 1)
     (found,) = explain(explainer, [face])
     assert list(found.maps) == [(found.label, "occlusion")]
-    logits = explainer.classifier(face.image[None])
+    logits = explainer.classifier({"face": face.image[None]})
     label = int(logits[0].argmax())
     np.testing.assert_array_equal(
         found.maps[found.label, "occlusion"], occlusion(explainer.classifier, face.image[None], np.array([label]))[0]
@@ -713,4 +713,4 @@ def test_explained_logits_are_those_of_prediction(drawn: Store, tmp_path: Path) 
     images = np.array(drawn.images[:3])
     from mien.methods.network import load_network
 
-    np.testing.assert_array_equal(explainer.classifier(images), predict_logits(load_network(run), images))
+    np.testing.assert_array_equal(explainer.classifier({"face": images}), predict_logits(load_network(run), images))
