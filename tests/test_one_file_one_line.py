@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ class CentroidMethod:
 class CountingEngine:
     """Finishes runs in this process."""
 
-    finished: list[str] = []
+    finished: ClassVar[list[str]] = []
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = RESULTS, hooks: Sequence[str] = ()

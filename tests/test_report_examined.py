@@ -36,6 +36,8 @@ from mien.train import build_network
 from test_report import Page
 
 SHARE = r"\d+\.\d \[(\d+\.\d–\d+\.\d|−?\d+\.\d to −?\d+\.\d)\]"
+FEW = rf"{SHARE}|\d+\.\d \[no useful interval\]"
+"""Of two seeds, or of few faces."""
 POINTS = r"[+−]\d+\.\d \[[+−]\d+\.\d to [+−]\d+\.\d\]"
 
 
@@ -149,9 +151,9 @@ def test_what_was_not_measured_is_one_sentence_with_the_command(plain: Compariso
 
 def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, Section]) -> None:
     section = found["robustness"]
-    assert "against those of densenet121, which has 100" in section.lead
+    assert "against those of vgg16, which has 100" in section.lead
     summary = table(section, "robustness")
-    assert [row[0] for row in summary.rows] == ["densenet121", "resnet34", "vgg16"]
+    assert [row[0] for row in summary.rows] == ["vgg16", "densenet121", "resnet34"]
     assert summary.rows[0][3:5] == ("100, the baseline", "100, the baseline")
     for row in summary.rows[1:]:
         assert all(re.fullmatch(SHARE, cell) for cell in row[1:5]), row
@@ -159,7 +161,7 @@ def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, 
     assert [row[0] for row in by_kind.rows] == ["none", *(name.replace("_", " ") for name in CORRUPTIONS)]
     assert all(re.fullmatch(SHARE, cell) for row in by_kind.rows for cell in row[1:])
     assert "not corrected for the number of rows" in section.lead
-    assert re.search(rf"vgg16 {SHARE}", section.lead)
+    assert re.search(rf"resnet34 {SHARE}", section.lead)
 
 
 def test_another_baseline_is_stated_and_changes_the_figures(compared: Comparison) -> None:
@@ -176,7 +178,7 @@ def test_another_baseline_is_stated_and_changes_the_figures(compared: Comparison
 
 def test_damage_files_hold_what_was_measured(compared: Comparison, found: dict[str, Section]) -> None:
     section = found["robustness"]
-    measured = [damage(run, 0.02) for run in compared.rows[2].runs]
+    measured = [damage(run, 0.02) for run in compared.rows[0].runs]
     rows = [row for row in rows_of(section, "robustness.csv") if row["network"] == "vgg16"]
     first = next(r for r in rows if (r["quantity"], r["corruption"], r["severity"]) == ("accuracy", "noise", "3"))
     assert float(first["value"]) == pytest.approx(np.mean([one.correct[0, 2].mean() for one in measured]))
@@ -199,7 +201,7 @@ def test_a_gap_that_holds_is_told_and_bold_and_no_other(found: dict[str, Section
     section = found["groups"]
     told = [point for point in section.points if "worse" in point or "better" in point]
     assert told
-    assert [point.split(";")[0] for point in told] == ["densenet121: glasses no: better"] * 2
+    assert {point.split(";")[0] for point in told} == {"densenet121: glasses no: better"}
     assert all("interval" in point and "corrected p" in point for point in told)
     gaps = table(section, "gaps")
     bold = {(gaps.rows[i][0], gaps.heads[j]) for i, j in gaps.strong}
@@ -283,7 +285,7 @@ def test_pictures_only_where_they_may_be_shown(compared: Comparison) -> None:
 
 def test_votes_are_held_against_networks(found: dict[str, Section], plain: Comparison) -> None:
     votes = table(found["labels"], "votes")
-    assert [row[0] for row in votes.rows] == ["densenet121", "resnet34", "vgg16"]
+    assert [row[0] for row in votes.rows] == ["vgg16", "densenet121", "resnet34"]
     assert all(re.fullmatch(SHARE, cell) for row in votes.rows for cell in row[1:3])
     assert all(re.fullmatch(r"\d\.\d{3} \[\d\.\d{3}–\d\.\d{3}\]", cell) for row in votes.rows for cell in row[3:])
     assert "votes.csv" not in sections(plain)["labels"].files
@@ -356,10 +358,10 @@ def test_the_matrix_is_shown_without_the_stores(place: Path, travelled: Comparis
     assert len(lines) == 3 * 3
     assert table(section, "across").heads[1] == "Tested on"
     for row in lines:
-        assert re.fullmatch(SHARE, row[4])
-        assert re.fullmatch(SHARE, row[7])
+        assert re.fullmatch(FEW, row[4])
+        assert re.fullmatch(FEW, row[7])
         home = row[1] == "made"
-        assert row[5:7] == ("it is", "–") if home else re.fullmatch(SHARE, row[5]) and re.fullmatch(POINTS, row[6])
+        assert row[5:7] == ("it is", "–") if home else re.fullmatch(FEW, row[5]) and re.fullmatch(POINTS, row[6])
     points = " ".join(section.points)
     assert "made → few: Left out, as the networks do not know them: contempt." in points
     assert "5 of the 60 pictures are copies of training pictures." in points

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import RunBusy, RunError
 from mien.hooks import Hooks, Progress
-from mien.runs import Epoch, Run
+from mien.runs import Epoch, Logits, Run
 from mien.stages import finish_run
 from mien.train import train
 
@@ -158,13 +159,18 @@ def test_each_opening_of_the_test_is_written_down(
     """It ends between the opening and the last word, so the test is opened twice, and the record says so."""
     run = plan_run(tmp_path, store, train__epochs=1)
 
-    def fail(run: Run, parts: object) -> None:
-        raise RunError("no room")
+    write = Run.write_logits
+
+    def fail(run: Run, parts: Mapping[str, Logits]) -> None:
+        if "test" in parts:
+            raise RunError("no room")
+        write(run, parts)
 
     monkeypatch.setattr(Run, "write_logits", fail)
     with pytest.raises(RunError):
         finish(run)
     assert len(run.record.test_opened_at) == 1
+    assert run.record.stages == ("fit", "valid")
     monkeypatch.undo()
     assert finish(run) == 0, "the weights were chosen before, and stay"
     assert len(run.record.test_opened_at) == 2
