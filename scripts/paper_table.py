@@ -16,9 +16,9 @@ from statistics import NormalDist
 
 from mien.atomic import write_text
 from mien.config import ModelSettings
+from mien.judge.paper import PAPER
 from mien.models import build
 from mien.models.cost import count
-from mien.judge.paper import PAPER
 from mien.statistics import (
     PairedBounds,
     holm,

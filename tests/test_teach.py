@@ -124,7 +124,7 @@ def test_teachers_are_asked_about_training_faces_alone(
 ) -> None:
     asked: list[int] = []
     probs = Bundle.probs
-    monkeypatch.setattr(Bundle, "probs", lambda bundle, images: asked.append(len(images)) or probs(bundle, images))
+    monkeypatch.setattr(Bundle, "probs", lambda bundle, batch: asked.append(len(batch["face"])) or probs(bundle, batch))
     teach(store, teachers_of(store, tmp_path, "a"), 0.5, tmp_path / "taught")
     assert sum(asked) == len(store.rows("train"))
 

@@ -23,12 +23,14 @@ from .crop import CropSpec
 from .errors import BundleError, DataError
 from .modelfile import entry, foreign, metadata
 from .planes import FACE, Batch, Plane
+from .shown import brief
 
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BATCH", "Bundle", "find_model", "runtime", "seal"]
+__all__ = ["BATCH", "MOST_THREADS", "Bundle", "find_model", "runtime", "seal"]
 
+MOST_THREADS = 1024
 BATCH = 64
 """Faces in one pass of the network; more are split, so that memory does not grow with their number."""
 MAX_BYTES = (1 << 31) - 1
@@ -65,8 +67,9 @@ class Bundle:
             BundleError: it is absent, no mien bundle, cut off, changed, or of a later format.
         """
         path = find_model(path)
-        if threads < 0:
-            raise BundleError(f"A prediction takes 0 threads (all cores) or more; got {threads}.")
+        if not 0 <= threads <= MOST_THREADS:
+            most = f"1 to {MOST_THREADS:,} threads, or 0 for all cores"
+            raise BundleError(f"A prediction takes {most}; got {brief(threads)}.")
         content = _read(path)
         try:
             card = _unseal(content)

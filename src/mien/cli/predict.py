@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import cv2
 import typer
 
+from mien.bundle import MOST_THREADS
 from mien.cli.drawings import Drawings
 from mien.cli.inputs import STDIN, Input, find_inputs, in_turns
 from mien.cli.places import check_folder
@@ -65,7 +66,7 @@ def predict(
         raise ConfigError("--json, --jsonl and --csv exclude each other; give one.")
     Session(smoothing_s=smooth)
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
-    if threads > 0:
+    if 0 < threads <= MOST_THREADS:
         cv2.setNumThreads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # yuface reads it when it is loaded
     predictor = Predictor(

@@ -84,7 +84,7 @@ def describe_methods(judgement: Judgement, examined: Iterable[str] = ()) -> Meth
         ("Data", _data(comparison, settings, store)),
         ("Protocol", _protocol(judgement, settings)),
         ("Networks", networks_words(comparison, settings)),
-        ("Training", training_words(settings, store)),
+        ("Training", training_words(settings, store) if settings.trains else iter(())),
         ("Seeds", _seeds(comparison)),
         ("Figures of merit", _figures(comparison)),
         ("Statistics", _statistics(comparison, certainty)),

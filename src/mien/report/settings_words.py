@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..compare import FOLD, NAME, REPLICATES, Comparison
-from ..config import NetworkSettings
+from ..config import KINDS, NetworkSettings
 from ..words import listed, number
 
 __all__ = ["SettingsWords"]
@@ -15,13 +15,16 @@ class SettingsWords:
 
     def __init__(self, comparison: Comparison) -> None:
         self.own = comparison.own
-        self.flat = [run.settings.flat() for run in comparison.runs]
+        networks = [run for run in comparison.runs if isinstance(run.settings, NetworkSettings)]
+        self.trains = bool(networks)
+        """Whether some runs are networks that were trained; then all sentences are of these."""
+        self.flat = [run.settings.flat() for run in networks or comparison.runs]
         self.asked = {NAME, FOLD, *REPLICATES}
 
     def values(self, key: str) -> list[Any]:
         """The different values, in the table's order."""
         self.asked.add(key)
-        return list(dict.fromkeys(flat[key] for flat in self.flat))
+        return list(dict.fromkeys(flat[key] for flat in self.flat if key in flat))
 
     def anywhere(self, key: str) -> bool:
         """Whether some run has it on: not 0, False, empty or `none`."""
@@ -40,9 +43,9 @@ class SettingsWords:
 
     def left(self) -> list[str]:
         """Settings that were not asked for and are not at their defaults."""
-        defaults = NetworkSettings().flat()
+        defaults = {key: value for kind in KINDS.values() for key, value in kind().flat().items()}
         return [key for key in defaults if key not in self.asked and self.differs(key, defaults[key])]
 
     def differs(self, key: str, default: Any) -> bool:
         """Whether a run has another value; does not count as asking."""
-        return any(flat[key] != default for flat in self.flat)
+        return any(flat.get(key, default) != default for flat in self.flat)
