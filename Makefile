@@ -15,7 +15,7 @@ demo: $(READY)  ## the paper's experiment on drawn faces: prints its table and w
 	$(BIN)/mien compare demo --runs demo/runs --out demo/report
 
 test: $(READY)  ## the tests that a change must pass
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long

@@ -97,6 +97,18 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return write_bars(tmp_path_factory.mktemp("data") / "bars")
 
 
+PLAIN = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9" stroke="#010203"/></svg>',
+    "pdf": b"%PDF-1.4",
+}
+
+
+@pytest.fixture
+def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out and not rendered, which takes most of a report's time."""
+    monkeypatch.setattr("mien.report.figures.sheet.Sheet._saved", lambda sheet, form, metadata: PLAIN[form])
+
+
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engine without processes: what each would do is done here. Gives the list of what was done, by seed."""

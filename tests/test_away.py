@@ -28,6 +28,8 @@ from mien.report.findings import find
 from mien.runs import Run
 from mien.train import build_network
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 DRAWN_FACES = 1000
 
 

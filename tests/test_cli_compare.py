@@ -29,6 +29,8 @@ from mien.report.markdown import as_markdown
 from mien.runs import Run, find_runs
 from mien.stages import finish_run
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 RECIPE = """
 [grid]
 "model.name" = ["compact-s"]
@@ -414,6 +416,7 @@ def stop_and_go_on(here: Path, number: signal.Signals, after: float, epochs: int
         assert (stopped.path / name).read_bytes() == (undisturbed.path / name).read_bytes(), name
 
 
+@pytest.mark.long
 def test_ctrl_c_saves_and_the_same_command_goes_on(here: Path) -> None:
     """As a terminal sends it: to every process of the group."""
     stop_and_go_on(here, signal.SIGINT, 0.0, 25, group=True)

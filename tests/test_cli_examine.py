@@ -18,6 +18,8 @@ from mien.examine.damaging import STEPS
 from mien.runs import Run
 from mien.train import build_network
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 FLAGS = ("model.name=compact-s", "model.dropout=0.0", "train.epochs=2")
 
 

@@ -22,6 +22,8 @@ from mien.report.answers import answers_panel
 from mien.runs import Run
 from mien.statistics import spread
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 NETWORKS = ("vgg16", "densenet121", "resnet34")
 
 

@@ -36,7 +36,7 @@ from mien.runs import Epoch, Run
 from tiny_bundle import CARD, model_bytes
 
 LABELS = LabelSet(("anger", "fear", "happiness"))
-QUICK, LONG = 15, 1000
+QUICK, LONG = 5, 1000
 """Cases of each kind."""
 RECIPE = """
 description = "for tests"

@@ -134,6 +134,7 @@ def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
     assert "Lower optimizer.lr" in failed.failures[0]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_processes")
 def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path: Path, store: Store) -> None:
     runs = runs_of(tmp_path, store)

@@ -39,6 +39,8 @@ from mien.runs import Run
 from mien.stages import finish_run
 from tiny_bundle import CARD, model_bytes
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 
 def bundle(path: Path, seed: int = 0, **changes: object) -> Path:
     """A linear model of 16 px grey with random weights."""
@@ -316,6 +318,7 @@ def without(blocked: Sequence[str], *arguments: object) -> "subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_it_runs_without_torch_and_as_json_without_figures(store: Store, tmp_path: Path) -> None:
     command = ("evaluate", bundle(tmp_path / "a.onnx"), "--data", store.path)
     training = ("torch", "onnx", "onnxscript", "safetensors")

@@ -27,7 +27,7 @@ from mien.train import predict_logits
 from tiny_bundle import CARD
 
 FACES = np.random.default_rng(3).integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)
-QUICK = {"compact-s", "resnet34"}
+QUICK = {"compact-s"}
 """Exporting the others takes torch 4 to 20 s each; they are held to the same in the long suite."""
 
 
@@ -174,6 +174,7 @@ def test_only_the_layers_between_pixels_and_logits_are_int8(quantised: Path) -> 
     assert np.ptp(np.diff(levels)) > 1e-4  # rounded logits lie on a grid of 256 levels
 
 
+@pytest.mark.long
 def test_a_mirrored_network_is_exported_once_with_its_batch_norm_folded() -> None:
     plain, mirrored = (
         onnx.load_from_string(onnx_bytes(build(settings, classes=7, size=48).eval(), 48)).graph.node
@@ -213,6 +214,7 @@ def typed(*words: object) -> int:
     return int(end.value.code or 0)
 
 
+@pytest.mark.long
 def test_the_verb_writes_the_same_file_and_shows_its_card(
     run: Run, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ from mien.report.methods import describe_methods
 from mien.report.protocol import protocol_section
 from mien.runs import Run, find_runs
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 FOLDS = {"kfold": 3, "group-kfold": 3, "loso": 5}
 NAMES = ("vgg16", "resnet34")
 

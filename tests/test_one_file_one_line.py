@@ -29,6 +29,8 @@ from mien.report import write_report
 from mien.runs import RESULTS, Costs, Run, Stage
 from mien.stages import finish_run
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 MEASURES = Plane(name="measures", kind="numbers", shape=(2,), dtype="float32")
 
 

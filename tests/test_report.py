@@ -25,6 +25,8 @@ from mien.report import as_json, terminal_table, write_report
 from mien.report.figures.sheet import COLOURS, looks
 from mien.runs import Run, find_runs
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 VOID = {"meta", "img", "br", "link", "path", "rect", "use", "line", "circle"}
 
 
@@ -113,6 +115,7 @@ def test_everything_is_written(report: Path) -> None:
     assert report.stat().st_size < 3_000_000
 
 
+@pytest.mark.long
 def test_the_same_runs_give_the_same_bytes(place: Path, three_seeds: Comparison) -> None:
     first, second = (write_report(three_seeds, place / name).parent for name in ("first", "second"))
     files = {path.relative_to(first): path.read_bytes() for path in first.rglob("*") if path.is_file()}

@@ -35,6 +35,8 @@ from mien.runs import Run, find_runs
 from mien.train import build_network
 from test_report import Page
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
 SHARE = r"\d+\.\d \[(\d+\.\d–\d+\.\d|−?\d+\.\d to −?\d+\.\d)\]"
 FEW = rf"{SHARE}|\d+\.\d \[no useful interval\]"
 """Of two seeds, or of few faces."""

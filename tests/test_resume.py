@@ -236,6 +236,7 @@ def environment(run: Run) -> dict[str, Any]:
     return dict(json.loads((run.path / "env.json").read_text(encoding="utf-8")))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(threads.usable_cores() < 2, reason="one core")
 def test_a_run_goes_on_with_the_threads_that_it_began_with(tmp_path: Path, store: Store) -> None:
     """Also where it was finished, and trains again to see every epoch on the test."""
