@@ -104,8 +104,10 @@ PLAIN = {
 
 
 @pytest.fixture
-def plain_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are laid out and not rendered, which takes most of a report's time."""
+def plain_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out and not rendered, which takes most of a report's time; long tests have real ones."""
+    if request.node.get_closest_marker("long"):
+        return
     monkeypatch.setattr("mien.report.figures.sheet.Sheet._saved", lambda sheet, form, metadata: PLAIN[form])
 
 

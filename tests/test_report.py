@@ -115,7 +115,6 @@ def test_everything_is_written(report: Path) -> None:
     assert report.stat().st_size < 3_000_000
 
 
-@pytest.mark.long
 def test_the_same_runs_give_the_same_bytes(place: Path, three_seeds: Comparison) -> None:
     first, second = (write_report(three_seeds, place / name).parent for name in ("first", "second"))
     files = {path.relative_to(first): path.read_bytes() for path in first.rglob("*") if path.is_file()}
@@ -152,6 +151,7 @@ def test_ink_follows_the_page(report: Path) -> None:
         assert "DejaVu" not in text
 
 
+@pytest.mark.long
 def test_same_runs_give_the_same_bytes(place: Path, report: Path, one_seed: Comparison) -> None:
     again = write_report(one_seed, place / "again", command="mien compare paper --data 'my store'")
     for path in (p for p in report.parent.rglob("*") if p.is_file()):
