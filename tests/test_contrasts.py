@@ -138,10 +138,12 @@ def test_one_seed_claims_nothing_about_the_luck_of_training(place: Path, store: 
 
 
 def test_seeds_that_all_rows_share_are_compared(place: Path, store: Store) -> None:
-    """Pairs of rows need equal seeds throughout; the mean takes those that all of its rows have."""
+    """A pair takes the seeds that both of its rows have, and the mean those that all of its rows have."""
     runs = make_runs(place / "uneven", store, networks=("vgg16", "resnet34"), seeds=3)
     comparison = collect([run for run in runs if (run.settings.model.name, run.settings.seed) != ("vgg16", 2)])
-    assert assess(comparison).pairs == ()
+    seeds = {frozenset((pair.a, pair.b)): pair.verdict.seeds for pair in assess(comparison).of("accuracy")}
+    assert len(seeds) == 6
+    assert {pair: 2 if any("vgg16" in name for name in pair) else 3 for pair in seeds} == seeds
     (found,) = of(comparison)
     assert found.pair.verdict.seeds == 2
 

@@ -16,7 +16,7 @@ from mien.config import NetworkSettings, override
 from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
 from mien.judge.certainty import TESTED, assess
-from mien.judge.folds import Folds, fold_test, folds_of, resampled
+from mien.judge.folds import Folds, RowFolds, fold_test, resampled
 from mien.judge.select import select
 from mien.judge.table import build_table
 from mien.labels import SEVEN
@@ -185,7 +185,7 @@ def test_seeds_on_one_fold_are_averaged() -> None:
 def test_folds_of_a_row(place: Path, store: Store) -> None:
     row = cross_validated(place / "cv-row", store).rows[0]
     assert resampled(row)
-    found = folds_of(row, ("accuracy",))
+    found = RowFolds.of(row).over(row.tests)
     assert found.keys == tuple((0, fold) for fold in range(5))
     assert found.train + found.test < len(store)  # valid is neither
     last = row.runs[4].logits("test")

@@ -15,12 +15,12 @@ from statsmodels.stats.multitest import multipletests
 
 from mien import metrics
 from mien import statistics as st
-from mien.calibration import check_logits
 from mien.errors import CompareError
 from mien.statistics import resampling
 from mien.statistics import tests as paired
 from mien.statistics.estimates import one_spread, share
 from mien.statistics.influence import AUCS, AucDraws
+from mien.statistics.resampling import drawn_classes
 
 
 def rng(seed=0):
@@ -242,8 +242,7 @@ def test_coverage_of_the_f1_of_a_class():
         return labels, logits
 
     def f1(labels, logits, counts):
-        drawn = [resampling.confusions(*check_logits(z, labels), counts) for z in logits]
-        return np.stack([metrics.class_scores(one).f1 for one in drawn], axis=1)
+        return np.stack([drawn_classes(metrics.Predicted(z, labels), counts).f1 for z in logits], axis=1)
 
     labels, logits = seen(8000, 60)
     truth = f1(labels, logits, np.ones((1, 8000), np.float32))[0].mean(axis=0)

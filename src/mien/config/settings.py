@@ -25,6 +25,10 @@ class Settings:
     """The key in `KINDS`, and in `mien.methods.METHODS` that of what fits such runs."""
     NAME: ClassVar[str] = ""
     """The dotted key of the setting that names the row."""
+    RANDOM: ClassVar[bool] = True
+    """Whether another seed can give another result. A kind without randomness needs one seed."""
+    SIMPLE: ClassVar[bool] = False
+    """Whether it is a simple method, which others are held against."""
 
     seed: Annotated[int, Within(0, LARGEST)] = 0
     """Seed of all that is random in the run."""

@@ -1,44 +1,48 @@
-"""How sure the table is: 95 % intervals of the rows that get figures, and paired tests between few rows.
+"""How sure the table is: 95 % intervals of the rows that get figures, and the paired tests that a reader would ask for.
 
 The test faces (whole subjects where all are known) are redrawn once for all rows, seeds and metrics, so every
-difference is paired; with several seeds their spread counts in; see `mien.statistics`. The limit on tested rows
-keeps a report readable; the page says what it leaves out.
+difference is paired; with several seeds their spread counts in; see `mien.statistics`. A pair that cannot be tested is
+named with its reason, and the others are tested (`questions` has what is asked).
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Floats, wilson
-from ..compare import Comparison
-from ..rows import Row
+from ..compare import Comparison, Row
+from ..metrics import metric
 from ..runs import Logits
-from ..statistics import SHARE, Interval, mcnemar, spread
+from ..statistics import Interval, spread
 from ..statistics.estimates import Estimate, one_spread, share
 from ..statistics.resampling import known, units
-from ..statistics.verdicts import corrected, right, verdict_of
+from ..statistics.verdicts import corrected
 from .contrasts import Contrast, contrasts
-from .folds import fold_test, folds_of, resampled
+from .paired import LEVEL, Paired
 from .pairs import Pair, together
+from .questions import Question, asked_words, questions
 from .redrawn import DRAWS, TESTED, Redrawn, redraw
+from .replicates import is_random, shared
 from .select import predictions, select
 
-__all__ = [
-    "DRAWS",
-    "MOST_TESTED",
-    "TESTED",
-    "Certainty",
-    "assess",
-    "known_subjects",
-    "size_of_test",
-]
+__all__ = ["DRAWS", "TESTED", "Certainty", "Untested", "assess", "known_subjects", "size_of_test"]
 
-MOST_TESTED = 8
-"""Rows up to which all pairs are tested."""
-LEVEL = 0.95
+
+@dataclass(frozen=True, kw_only=True)
+class Untested:
+    """A difference that was asked for and could not be tested, or a row that nothing can be asked of."""
+
+    rows: tuple[str, ...]
+    """The names of the pair, or of the one row."""
+    reason: str
+    """In a sentence."""
+
+    @property
+    def sentence(self) -> str:
+        """`vgg16 − resnet34: they share no finished seed.`"""
+        return f"{' − '.join(self.rows)}: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,54 +55,63 @@ class Certainty:
     f1: Mapping[str, tuple[Estimate, ...]]
     """The same of F1."""
     pairs: tuple[Pair, ...]
-    """All pairs by each metric of `TESTED` in turn."""
+    """The pairs that were asked for and could be tested, by each metric of `TESTED` in turn."""
     by_subject: bool
     """Whether whole subjects were drawn, as all are known."""
     why_untested: str
     """Why there are no pairs, in a sentence; empty where there are."""
     contrasts: tuple[Contrast, ...] = ()
     """What each setting changes over all networks, by each metric of `TESTED` in turn."""
+    asked: str = ""
+    """Which pairs were asked for, in words: `all 15 pairs of rows`."""
+    untested: tuple[Untested, ...] = ()
+    """What could not be tested, each with its reason."""
+    rows: tuple[str, ...] = ()
+    """The names of all rows with figures."""
 
     def of(self, metric: str) -> list[Pair]:
         """The pairs of a metric, in the table's order."""
         return [pair for pair in self.pairs if pair.metric == metric]
 
     def holds(self, best: str, metric: str = "accuracy") -> bool:
-        """Whether a row is better than every other, and not by the luck of one training."""
+        """Whether a row was tested to be better than every other, and not by the luck of one training."""
         own = [pair for pair in self.of(metric) if best in (pair.a, pair.b)]
-        return bool(own) and all(pair.settled == best for pair in own)
+        beaten = {name for pair in own if pair.settled == best for name in (pair.a, pair.b)}
+        return bool(own) and beaten >= set(self.rows)
 
     def between(self, first: str, second: str, metric: str = "accuracy") -> Pair | None:
-        """What is said of two rows, in either order."""
+        """What is said of two rows, in either order; None where it was not asked or could not be tested."""
         return next((pair for pair in self.of(metric) if {pair.a, pair.b} == {first, second}), None)
 
 
 def assess(comparison: Comparison) -> Certainty:
-    """Intervals of the rows that get figures; verdicts on all pairs where there are few enough with equal seeds."""
-    shown = select(comparison.rows)
-    if not shown:
+    """Intervals of the rows that get figures, and verdicts on what is asked of all rows."""
+    able = [row for row in comparison.rows if row.scores]
+    if not able:
         why = "No row has figures yet."
         return Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False, why_untested=why)
-    test = predictions(shown[0])[0]
+    chosen = select(able)
+    test = predictions(chosen[0])[0]
     subjects = known_subjects(test)
-    alike = redraw([row for row in shown if _same_faces(row, shown[0])], subjects)
-    why = _obstacle(comparison, shown)
     total = units(len(test.labels), subjects)
-    few = len(shown) == sum(bool(row.scores) for row in comparison.rows)
+    judges = [Paired(metric=key, total=total, by_subject=subjects is not None) for key in TESTED]
+    alike = [row for row in able if _same_faces(row, test)]
+    shown = redraw([row for row in alike if row in chosen], subjects)
+    drawn = _in_order(alike, [*shown, *_others(alike, shown, subjects)])
+    asked = questions(able, comparison.factors)
+    tests = [one for one in asked if not _obstacle(one, test)]
+    pairs = tuple(pair for judge in judges for pair in _pairs(tests, drawn, judge))
     return Certainty(
-        intervals={key: interval for row in alike for key, interval in _intervals(row, total)},
-        recalls={row.name: _recalls(row, total) for row in alike},
-        f1={row.name: _by_class(row.f1, predictions(row.row)[0], total) for row in alike},
-        pairs=() if why else tuple(pair for metric in TESTED for pair in _pairs(alike, metric, total)),
+        intervals={key: interval for row in shown for key, interval in _intervals(row, total)},
+        recalls={row.name: _recalls(row, total) for row in shown},
+        f1={row.name: _by_class(row.f1, predictions(row.row)[0], total) for row in shown},
+        pairs=pairs,
         by_subject=subjects is not None,
-        why_untested=why,
-        contrasts=tuple(
-            contrast
-            for metric in TESTED
-            for contrast in contrasts(alike, comparison.factors, metric, total=total, by_subject=subjects is not None)
-        )
-        if few
-        else (),
+        why_untested="" if pairs else _why_nothing(able, asked),
+        contrasts=tuple(one for judge in judges for one in contrasts(list(drawn.values()), comparison.factors, judge)),
+        asked=asked_words(asked, able),
+        untested=(*_without_figures(comparison), *_untested(asked, test), *_undefined(drawn.values())),
+        rows=tuple(row.name for row in able),
     )
 
 
@@ -113,23 +126,79 @@ def known_subjects(test: Logits) -> NDArray[np.str_] | None:
     return known(test.subjects) if len(np.unique(test.subjects)) > 1 else None
 
 
-def _obstacle(comparison: Comparison, shown: Sequence[Row]) -> str:
-    seeds = {tuple(row.tests) for row in shown}
-    if len(shown) < 2:
+# What is asked, and what cannot be answered
+
+
+def _others(rows: Sequence[Row], shown: Sequence[Redrawn], subjects: NDArray[np.str_] | None) -> list[Redrawn]:
+    """The rows without figures on the same draws, by the tested metrics alone."""
+    names = {one.name for one in shown}
+    left = [row for row in rows if row.name not in names]
+    return redraw(left, subjects, TESTED) if left else []
+
+
+def _in_order(rows: Sequence[Row], drawn: Sequence[Redrawn]) -> dict[str, Redrawn]:
+    by_name = {one.name: one for one in drawn}
+    return {row.name: by_name[row.name] for row in rows}
+
+
+def _why_nothing(rows: Sequence[Row], asked: Sequence[Question]) -> str:
+    if len(rows) < 2:
         return "There is one row, so there is no difference to test."
-    if len(comparison.rows) > MOST_TESTED:
-        return f"Pairs are tested in comparisons of up to {MOST_TESTED} rows; this one has {len(comparison.rows)}."
-    if len(seeds) > 1:
-        return "The rows do not have the same finished seeds yet, so their differences were not tested."
-    if any(not _same_faces(row, shown[0]) for row in shown):
-        return "The rows were not tested on the same faces, so their differences were not tested."
-    return ""
+    if not asked:
+        return "No two rows differ in one factor alone, so no difference was tested."
+    return "None of the differences could be tested."
+
+
+def _obstacle(one: Question, test: Logits) -> str:
+    """Why a pair cannot be tested, in a sentence; empty where it can."""
+    if not all(_same_faces(row, test) for row in (one.first, one.second)):
+        return "they were not tested on the same faces."
+    return "" if shared((one.first, one.second)) else "they share no finished seed."
+
+
+def _untested(asked: Sequence[Question], test: Logits) -> Iterator[Untested]:
+    for one in asked:
+        if reason := _obstacle(one, test):
+            yield Untested(rows=(one.first.name, one.second.name), reason=reason)
+
+
+def _without_figures(comparison: Comparison) -> Iterator[Untested]:
+    return (Untested(rows=(row.name,), reason="it has no figures yet.") for row in comparison.rows if not row.scores)
+
+
+def _undefined(rows: Iterable[Redrawn]) -> Iterator[Untested]:
+    for row in rows:
+        for key in TESTED:
+            if not _defined(row, key):
+                yield Untested(rows=(row.name,), reason=f"its {metric(key).name} is undefined on these faces.")
+
+
+def _defined(row: Redrawn, key: str) -> bool:
+    return bool(np.isfinite(row.metrics[key][0]).all())
+
+
+def _pairs(asked: Sequence[Question], drawn: Mapping[str, Redrawn], judge: Paired) -> list[Pair]:
+    """The pairs of one metric, corrected together."""
+    couples = [(drawn[one.first.name], drawn[one.second.name]) for one in asked]
+    couples = [two for two in couples if all(_defined(row, judge.metric) for row in two)]
+    keys = [shared([row.row for row in two]) for two in couples]
+    ready = list(zip(couples, keys, strict=True))
+    verdicts = [judge.verdict([two], own, (two[0].name, two[1].name)) for two, own in ready]
+    folds = [judge.over_folds([two], own, len(couples)) for two, own in ready]
+    return together(corrected(verdicts), folds, [any(is_random(row.row) for row in two) for two in couples])
+
+
+def _same_faces(row: Row, test: Logits) -> bool:
+    return all(np.array_equal(own.ids, test.ids) for own in row.tests.values())
+
+
+# Intervals
 
 
 def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
     return [
-        ((row.name, metric), spread(table[0], table[1:], total).interval(LEVEL, SHARE))
-        for metric, table in row.metrics.items()
+        ((row.name, key), spread(table[0], table[1:], total).interval(LEVEL, metric(key).bounds))
+        for key, table in row.metrics.items()
         if np.isfinite(table[0]).all()
     ]
 
@@ -153,38 +222,3 @@ def _by_class(table: Floats, test: Logits, total: int) -> tuple[Estimate, ...]:
     return tuple(
         share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL) for k, n in enumerate(support)
     )
-
-
-def _pairs(rows: Sequence[Redrawn], metric: str, total: int) -> list[Pair]:
-    if not all(np.isfinite(row.metrics[metric][0]).all() for row in rows):
-        return []
-    folded = {row.name: folds_of(row.row, (metric,)) for row in rows if resampled(row.row)}
-    couples = list(itertools.combinations(rows, 2))
-    generator = np.random.default_rng(0)
-    verdicts = []
-    for a, b in couples:
-        difference = a.metrics[metric] - b.metrics[metric]
-        tests = [predictions(row.row) for row in (a, b)]
-        verdicts.append(
-            verdict_of(
-                spread(difference[0], difference[1:], total),
-                difference[0],
-                generator,
-                names=(a.name, b.name),
-                metric=metric,
-                n=len(tests[0][0].labels),
-                split=mcnemar(*(right(one[0].logits, one[0].labels) for one in tests)) if len(tests[0]) == 1 else None,
-                by_subject=known_subjects(tests[0][0]) is not None,
-                level=LEVEL,
-            )
-        )
-    tests_of_folds = [
-        fold_test(folded[a.name], folded[b.name], metric, pairs=len(couples), level=LEVEL) if folded else None
-        for a, b in couples
-    ]
-    return together(corrected(verdicts), tests_of_folds)
-
-
-def _same_faces(row: Row, other: Row) -> bool:
-    faces = predictions(other)[0].ids
-    return all(np.array_equal(test.ids, faces) for test in row.tests.values())

@@ -6,28 +6,23 @@ networks: paired by seed and by face. The answer is about the mean over *these* 
 behave like them is not said, and what the setting does to each stands beside the mean.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..calibration import Floats
-from ..config import NetworkSettings
 from ..rows import NAME, Replicate, level_words
-from ..statistics import Verdict, spread
-from ..statistics.verdicts import corrected, verdict_of
-from .folds import Folds, FoldTest, fold_test, folds_of, resampled
+from ..statistics.verdicts import corrected
+from .paired import Paired, Two
 from .pairs import Pair, together
+from .questions import levels, reference
 from .redrawn import Redrawn
-from .select import predictions
+from .replicates import shared
 
 __all__ = ["Contrast", "contrasts"]
 
 OFF = (0, False, "none", ())
-Two = tuple[Redrawn, Redrawn]
-"""A network with the setting, and without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,37 +60,32 @@ class Contrast:
         return "yes" if self.pair.better == self.pair.a else "no, it is worse"
 
 
-def contrasts(
-    rows: Sequence[Redrawn], factors: Sequence[str], metric: str, *, total: int, by_subject: bool
-) -> list[Contrast]:
+def contrasts(rows: Sequence[Redrawn], factors: Sequence[str], judge: Paired) -> list[Contrast]:
     """Every level of every factor but the network against its reference, where two or more pairs of rows have both.
 
     Args:
         rows: on the same draws of the same faces.
         factors: dotted settings that tell the rows apart.
-        metric: one of `redrawn.TESTED`.
-        total: how many faces, or subjects, were drawn.
-        by_subject: whether whole subjects were drawn.
+        judge: by which metric, over which draws.
     """
-    able = [row for row in rows if np.isfinite(row.metrics[metric][0]).all()]
-    asked = [one for key in factors if key != NAME for one in _questions(able, key)]
-    judge = _Judge(metric=metric, total=total, by_subject=by_subject)
+    able = [row for row in rows if np.isfinite(row.metrics[judge.metric][0]).all()]
+    asked = [one for key in factors if key != NAME for one in _effects(able, key)]
     verdicts = corrected([judge.verdict(one.pairs, one.shared, one.names) for one in asked])
-    pooled = together(verdicts, [judge.over_folds(one.pairs, len(asked)) for one in asked])
+    pooled = together(verdicts, [judge.over_folds(one.pairs, one.shared, len(asked)) for one in asked])
     return [
         Contrast(
             key=one.key,
             level=one.level,
             reference=one.reference,
             pair=pair,
-            each=tuple(judge.alone(two, one.shared) for two in one.pairs),
+            each=tuple(_alone(judge, two, one.shared) for two in one.pairs),
         )
         for one, pair in zip(asked, pooled, strict=True)
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Question:
+class _Effect:
     """One level against its reference, and the pairs of rows that are alike but for it."""
 
     key: str
@@ -103,68 +93,28 @@ class _Question:
     reference: Any
     pairs: tuple[Two, ...]
     shared: tuple[Replicate, ...]
-    """The seeds that all of these rows have."""
+    """The replicates at which all of these rows can be compared."""
 
     @property
     def names(self) -> tuple[str, str]:
         return level_words(self.key, self.level), level_words(self.key, self.reference)
 
 
-def _questions(rows: Sequence[Redrawn], key: str) -> Iterator[_Question]:
-    levels = list(dict.fromkeys(row.row.factors[key] for row in rows))
-    default = NetworkSettings().flat()[key]
-    reference = default if default in levels else levels[0] if levels else None
-    by_others: dict[tuple[Any, ...], dict[Any, Redrawn]] = {}
-    for row in rows:
-        others = tuple(value for name, value in row.row.factors.items() if name != key)
-        by_others.setdefault(others, {})[row.row.factors[key]] = row
-    for level in levels:
-        pairs = tuple((own[level], own[reference]) for own in by_others.values() if {level, reference} <= own.keys())
-        tests = [row.row.tests for two in pairs for row in two]
-        shared = tuple(one for one in tests[0] if all(one in test for test in tests)) if tests else ()
-        if level != reference and len(pairs) > 1 and shared:
-            yield _Question(key=key, level=level, reference=reference, pairs=pairs, shared=shared)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judge:
-    """Verdicts on differences by one metric, over one or several networks."""
-
-    metric: str
-    total: int
-    by_subject: bool
-
-    def verdict(self, pairs: Sequence[Two], shared: Sequence[Replicate], names: tuple[str, str]) -> Verdict:
-        """Of the difference of each draw and seed `(1 + B, S)`, averaged over the networks."""
-        each = [a.seeds(self.metric, shared) - b.seeds(self.metric, shared) for a, b in pairs]
-        difference: Floats = np.mean(each, axis=0)
-        return verdict_of(
-            spread(difference[0], difference[1:], self.total),
-            difference[0],
-            np.random.default_rng(0),
-            names=names,
-            metric=self.metric,
-            n=len(predictions(pairs[0][0].row)[0].labels),
-            split=None,
-            by_subject=self.by_subject,
+def _effects(rows: Sequence[Redrawn], key: str) -> Iterator[_Effect]:
+    by_name, plain = {row.name: row for row in rows}, [row.row for row in rows]
+    chosen, groups = reference(plain, key), levels(plain, key)
+    for level in dict.fromkeys(row.factors[key] for row in plain if row.factors.get(key) is not None):
+        pairs = tuple(
+            (by_name[group[level].name], by_name[group[chosen].name])
+            for group in groups
+            if {level, chosen} <= group.keys()
         )
+        keys = shared([row.row for two in pairs for row in two]) if pairs else ()
+        if level != chosen and len(pairs) > 1 and keys:
+            yield _Effect(key=key, level=level, reference=chosen, pairs=pairs, shared=keys)
 
-    def over_folds(self, pairs: Sequence[Two], tests: int) -> FoldTest | None:
-        """Of k-fold cross-validations the corrected resampled t of the mean; None of others, or of unlike folds."""
-        if not all(resampled(row.row) for two in pairs for row in two):
-            return None
-        sides = [[folds_of(two[side].row, (self.metric,)) for two in pairs] for side in (0, 1)]
-        if len({one.keys for side in sides for one in side}) > 1:
-            return None
-        level, reference = (self._mean_folds(side) for side in sides)
-        return fold_test(level, reference, self.metric, pairs=tests)
 
-    def alone(self, two: Two, shared: Sequence[Replicate]) -> Pair:
-        """The same of one network."""
-        verdict = self.verdict([two], shared, (two[0].name, two[1].name))
-        return together([verdict], [self.over_folds([two], 1)])[0]
-
-    def _mean_folds(self, rows: Sequence[Folds]) -> Folds:
-        mean: Floats = np.mean([row.scores[self.metric] for row in rows], axis=0)
-        train, test = (math.fsum(getattr(row, part) for row in rows) / len(rows) for part in ("train", "test"))
-        return Folds(scores={self.metric: mean}, keys=rows[0].keys, train=train, test=test)
+def _alone(judge: Paired, two: Two, keys: Sequence[Replicate]) -> Pair:
+    """The same of one network."""
+    verdict = judge.verdict([two], keys, (two[0].name, two[1].name))
+    return together([verdict], [judge.over_folds([two], keys, 1)])[0]

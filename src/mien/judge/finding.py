@@ -6,6 +6,7 @@ from .answers import answer_sentence
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .pairs import Pair
+from .replicates import is_random
 from .select import accuracy
 
 __all__ = ["finding"]
@@ -37,11 +38,11 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
 
 
 def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
-    if 1 in (len(best.scores), len(second.scores)) and not resampled(best):
+    if any(len(row.scores) == 1 and is_random(row) for row in (best, second)) and not resampled(best):
         return "With one seed a row this lead cannot be told apart from luck in training; run more seeds."
     pair = certainty.between(best.name, second.name)
     if pair is None:
-        return certainty.why_untested or "This lead was not tested."
+        return certainty.why_untested or f"This lead was not tested: what was asked for is {certainty.asked}."
     if pair.better:
         return f"The lead holds under {_test_words(pair, certainty)} (corrected p {p_words(pair.p_corrected)})."
     return f"This data cannot tell the two apart (corrected p {p_words(pair.p_corrected)}). {pair.to_tell}"
@@ -50,7 +51,8 @@ def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
 def _test_words(pair: Pair, certainty: Certainty) -> str:
     if pair.folds:
         return f"the corrected resampled t-test over {pair.folds.folds} folds"
-    return f"a paired test over {'subjects' if certainty.by_subject else 'faces'} and seeds"
+    seeds = " and seeds" if pair.verdict.seeds > 1 else ""
+    return f"a paired test over {'subjects' if certainty.by_subject else 'faces'}{seeds}"
 
 
 def _interval_words(row: Row, certainty: Certainty) -> str:

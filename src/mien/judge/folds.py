@@ -11,7 +11,7 @@ predictions are compared, whole subjects redrawn.
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,13 @@ from scipy import stats
 
 from ..calibration import Floats
 from ..compare import Row
-from ..metrics import scores
+from ..metrics import METRICS, Scores, scores
+from ..rows import Replicate
 from ..statistics import Interval, corrected_resampled_t
 from ..statistics.power import smallest
+from .replicates import standing_for
 
-__all__ = ["FoldTest", "Folds", "fold_test", "folds_of", "resampled"]
+__all__ = ["FoldTest", "Folds", "RowFolds", "fold_test", "resampled"]
 
 MOST_REPEATS = 100
 
@@ -60,21 +62,45 @@ def resampled(row: Row) -> bool:
     return row.folds > 1 and row.runs[0].settings.data.protocol in ("kfold", "group-kfold")
 
 
-def folds_of(row: Row, metrics: Sequence[str]) -> Folds:
-    """The scores of each fold of the row's whole replicates."""
-    found: dict[tuple[int, int], list[list[float]]] = defaultdict(list)
-    sizes = []
-    for run in row.runs:
-        data = run.settings.data
-        if (run.settings.seed, data.repeat) in row.tests:
-            test = run.logits("test")
-            seen = scores(test.logits, test.labels)
-            found[data.repeat, data.fold].append([getattr(seen, metric) for metric in metrics])
-            sizes.append((run.data.counts["train"], len(test.labels)))
-    keys = tuple(sorted(found))
-    table = np.array([np.mean(found[key], axis=0) for key in keys])
-    train, test_size = np.mean(sizes, axis=0)
-    return Folds(scores=dict(zip(metrics, table.T, strict=True)), keys=keys, train=float(train), test=float(test_size))
+@dataclass(frozen=True, kw_only=True)
+class RowFolds:
+    """The scores of every fold of a row, worked out once for all of its pairs."""
+
+    row: Row
+    scores: Mapping[tuple[Replicate, int], Scores]
+    """By replicate and fold."""
+    sizes: tuple[float, float]
+    """Mean numbers of training and of test faces of a fold."""
+
+    @classmethod
+    def of(cls, row: Row) -> "RowFolds":
+        """Of the row's whole replicates."""
+        found, sizes = {}, []
+        for replicate, runs in row.replicates.items():
+            for run in runs:
+                test = run.logits("test")
+                found[replicate, run.settings.data.fold] = scores(test.logits, test.labels)
+                sizes.append((run.data.counts["train"], len(test.labels)))
+        train, tested = np.mean(sizes, axis=0).tolist()
+        return cls(row=row, scores=found, sizes=(train, tested))
+
+    def over(self, keys: Iterable[Replicate]) -> Folds:
+        """The folds of the replicates that are compared at `keys`, seeds of one fold averaged."""
+        own = {standing_for(self.row, key) for key in keys}
+        found: dict[tuple[int, int], list[Scores]] = defaultdict(list)
+        for (replicate, fold), seen in self.scores.items():
+            if replicate in own:
+                found[replicate[1], fold].append(seen)
+        folds = tuple(sorted(found))
+        return Folds(
+            scores={
+                one.key: np.array([np.mean([seen.values[one.key] for seen in found[fold]]) for fold in folds])
+                for one in METRICS
+            },
+            keys=folds,
+            train=self.sizes[0],
+            test=self.sizes[1],
+        )
 
 
 def fold_test(a: Folds, b: Folds, metric: str, *, pairs: int = 1, level: float = 0.95) -> FoldTest | None:

@@ -25,6 +25,8 @@ class Pair:
     folds: FoldTest | None = None
     p_corrected: float
     """After Holm over all pairs of this metric."""
+    random: bool = True
+    """Whether training one of the rows again could give another result."""
 
     @property
     def a(self) -> str:
@@ -72,8 +74,16 @@ class Pair:
 
     @property
     def settled(self) -> str | None:
-        """The better row where the luck of training is counted in: several seeds, or several folds. Bold needs it."""
-        return self.better if self.folds or self.verdict.seeds > 1 else None
+        """The better row where the luck of training is counted in, or where there is none. Bold needs it.
+
+        It is counted in over several seeds, or over several folds.
+        """
+        return self.better if self.folds or self.verdict.seeds > 1 or not self.random else None
+
+    @property
+    def caution(self) -> str:
+        """What a verdict on one seed leaves out; empty where there are several, or nothing random."""
+        return "" if self.folds or not self.random else self.verdict.caution
 
     @property
     def word(self) -> str:
@@ -95,8 +105,14 @@ class Pair:
         return "No number of repetitions would tell, as folds share their faces: it takes a larger corpus."
 
 
-def together(verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None]) -> list[Pair]:
+def together(
+    verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None], random: Sequence[bool] | None = None
+) -> list[Pair]:
     """The pairs of one metric, corrected by Holm over the p that carries each."""
-    found = [Pair(verdict=verdict, folds=test, p_corrected=1.0) for verdict, test in zip(verdicts, folds, strict=True)]
+    chance = random or [True] * len(verdicts)
+    found = [
+        Pair(verdict=verdict, folds=test, p_corrected=1.0, random=luck)
+        for verdict, test, luck in zip(verdicts, folds, chance, strict=True)
+    ]
     corrected = holm([pair.p for pair in found]).tolist()
     return [replace(pair, p_corrected=p) for pair, p in zip(found, corrected, strict=True)]

@@ -3,16 +3,19 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import Floats
-from ..metrics import METRICS, ClassScores, Metric, Predicted, class_scores
-from ..rows import Row
+from ..metrics import METRICS, ClassScores, Metric, Predicted
+from ..rows import Replicate, Row
 from ..statistics import face_counts
 from ..statistics.influence import AUCS, AucDraws
-from ..statistics.resampling import confusions, on_draws
+from ..statistics.resampling import drawn_classes, on_draws
+from .folds import RowFolds, resampled
+from .replicates import standing_for
 from .select import predictions
 
 __all__ = ["DRAWS", "TESTED", "Redrawn", "redraw"]
@@ -42,22 +45,27 @@ class Redrawn:
         """The row's name."""
         return self.row.name
 
-    def seeds(self, metric: str, replicates: Sequence[tuple[int, int]]) -> Floats:
-        """The metric `(1 + B, S)` of some of its replicates, in their order."""
+    @cached_property
+    def folds(self) -> RowFolds | None:
+        """Its scores fold by fold, where the corrected resampled t-test is made for it."""
+        return RowFolds.of(self.row) if resampled(self.row) else None
+
+    def at(self, metric: str, keys: Sequence[Replicate]) -> Floats:
+        """The metric `(1 + B, S)` of the replicates that are compared at these keys, in their order."""
         place = {key: number for number, key in enumerate(self.row.tests)}
-        return self.metrics[metric][:, [place[key] for key in replicates]]
+        return self.metrics[metric][:, [place[standing_for(self.row, key) or key] for key in keys]]
 
 
-def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> list[Redrawn]:
-    """All rows on the same draws, block by block, so that memory stays flat."""
+def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None, metrics: Sequence[str] = REDRAWN) -> list[Redrawn]:
+    """All rows on the same draws, block by block, so that memory stays flat; every call makes the same draws."""
     n = len(predictions(rows[0])[0].labels)
     blocks = itertools.chain([np.ones((1, n), np.float32)], face_counts(np.random.default_rng(0), n, DRAWS, subjects))
-    aucs = [[AucDraws.of(test.logits, test.labels) for test in predictions(row)] for row in rows]
-    parts = [[_on_draws(*one, counts) for one in zip(rows, aucs, strict=True)] for counts in blocks]
+    ready = [_Ready.of(row, metrics) for row in rows]
+    parts = [[one.on(counts) for one in ready] for counts in blocks]
     return [
         Redrawn(
             row=row,
-            metrics={metric: np.concatenate([part[i][0][metric] for part in parts]) for metric in REDRAWN},
+            metrics={key: np.concatenate([part[i][0][key] for part in parts]) for key in metrics},
             recalls=np.concatenate([part[i][1] for part in parts]),
             f1=np.concatenate([part[i][2] for part in parts]),
         )
@@ -65,24 +73,40 @@ def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> list[Redra
     ]
 
 
-def _on_draws(
-    row: Row, aucs: Sequence[AucDraws], counts: NDArray[np.float32]
-) -> tuple[dict[str, Floats], Floats, Floats]:
-    metrics: dict[str, list[Floats]] = {metric: [] for metric in REDRAWN}
-    each = []
-    for test, auc in zip(predictions(row), aucs, strict=True):
-        run = Predicted(test.logits, test.labels)
-        own = class_scores(confusions(run, counts))
-        figures = {one.key: _figure(one, run, own, counts) for one in SHOWN if one.of != "whole"} | auc.on(counts)
-        each.append(own)
-        for metric, column in metrics.items():
-            column.append(figures[metric])
-    joined = {metric: np.stack(column, axis=1) for metric, column in metrics.items()}
-    return joined, np.stack([one.recall for one in each], axis=1), np.stack([one.f1 for one in each], axis=1)
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """One row, ready for any draw of its faces."""
 
+    metrics: tuple[Metric, ...]
+    runs: tuple[Predicted, ...]
+    aucs: tuple[AucDraws | None, ...]
+    """Of each run; None where no area is wanted."""
 
-def _figure(metric: Metric, run: Predicted, classes: ClassScores, counts: NDArray[np.float32]) -> Floats:
-    """The metric of one run on each draw, `(B,)`; matrices that all metrics share are made once."""
-    if metric.of == "classes":
-        return np.asarray(metric.function(classes), np.float64)
-    return on_draws(run, metric, counts)
+    @classmethod
+    def of(cls, row: Row, keys: Sequence[str]) -> "_Ready":
+        tests = predictions(row)
+        areas = any(key in AUCS for key in keys)
+        return cls(
+            metrics=tuple(one for one in METRICS if one.key in keys and one.of != "whole"),
+            runs=tuple(Predicted(test.logits, test.labels) for test in tests),
+            aucs=tuple(AucDraws.of(test.logits, test.labels) if areas else None for test in tests),
+        )
+
+    def on(self, counts: NDArray[np.float32]) -> tuple[dict[str, Floats], Floats, Floats]:
+        """Metrics `(B, S)` each, recalls and F1 `(B, S, K)` on draws `counts (B, N)`."""
+        classes = [drawn_classes(run, counts) for run in self.runs]
+        each = [self._figures(*one, counts) for one in zip(self.runs, classes, self.aucs, strict=True)]
+        joined = {key: np.stack([one[key] for one in each], axis=1) for key in each[0]}
+        return joined, np.stack([one.recall for one in classes], axis=1), np.stack([one.f1 for one in classes], axis=1)
+
+    def _figures(
+        self, run: Predicted, classes: ClassScores, auc: AucDraws | None, counts: NDArray[np.float32]
+    ) -> dict[str, Floats]:
+        """The metrics of one run, `(B,)` each; matrices that they share are made once."""
+        found = {
+            one.key: np.asarray(one.function(classes), np.float64)
+            if one.of == "classes"
+            else on_draws(run, one, counts)
+            for one in self.metrics
+        }
+        return found | (auc.on(counts) if auc else {})

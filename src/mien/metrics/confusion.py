@@ -48,6 +48,18 @@ class ClassScores:
     support: Ints
     """Labels of the class."""
 
+    @classmethod
+    def of(cls, hits: ArrayLike, support: ArrayLike, predicted: ArrayLike) -> "ClassScores":
+        """From three counts a class, `(..., K)` each: right predictions, labels, predictions."""
+        right, labels, said = (np.asarray(counts) for counts in (hits, support, predicted))
+        return cls(
+            hits=right.astype(np.float64),
+            precision=ratio(right, said),
+            recall=ratio(right, labels),
+            f1=ratio(2 * right, labels + said),
+            support=labels.astype(np.int64),
+        )
+
     @property
     def present(self) -> Ints:
         """1 for a class that has labels, 0 for one without."""
@@ -57,21 +69,13 @@ class ClassScores:
 def class_scores(confusion: ArrayLike) -> ClassScores:
     """Precision, recall and F1 of each class from a confusion matrix `(K, K)`, rows are labels.
 
-    A stack of matrices `(..., K, K)` gives arrays `(..., K)`; the bootstrap uses that.
+    A stack of matrices `(..., K, K)` gives arrays `(..., K)`.
 
     >>> class_scores([[3, 1], [0, 0]]).recall.tolist()
     [0.75, nan]
     """
     matrix = np.asarray(confusion)
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    support, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
-    return ClassScores(
-        hits=np.asarray(hits, np.float64),
-        precision=ratio(hits, predicted),
-        recall=ratio(hits, support),
-        f1=ratio(2 * hits, support + predicted),
-        support=support.astype(np.int64),
-    )
+    return ClassScores.of(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1), matrix.sum(axis=-2))
 
 
 def weighted(values: Floats, weights: Ints) -> Floats:

@@ -1,13 +1,15 @@
 """The section of differences: which row is better than which, how sure that is, and what it would take to tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..judge.certainty import TESTED, Certainty
 from ..judge.pairs import Pair
 from ..metrics import metric
-from ..words import DASH, NO_INTERVAL, as_csv, p_words, plus, rough
+from ..statistics import McNemar
+from ..words import DASH, NO_INTERVAL, as_csv, many, p_words, plus, rough
 from .answers import answers_file, answers_panel
-from .figures import Shown, draw_forest
+from .figures import draw_forest
+from .figures.sheet import Look
 from .parts import Panel, Section, SmallTable
 
 __all__ = ["differences_section"]
@@ -16,17 +18,35 @@ DIGITS = ("metric", "first", "second", "difference", "low", "high", "p", "p_holm
 """Heads of `differences.csv`."""
 
 
-def differences_section(certainty: Certainty, shown: Sequence[Shown]) -> Section:
+def differences_section(certainty: Certainty, looks: Mapping[str, Look]) -> Section:
     """Forest plots and tables of all pairs, by each metric; a sentence where nothing was tested."""
     title = "Which differences hold"
     answers = answers_panel(certainty.contrasts)
     found = [answers] if answers else []
     files = {"contrasts.csv": answers_file(certainty.contrasts)} if answers else {}
     if not certainty.pairs:
-        return Section(id="differences", title=title, panels=tuple(found), lead=certainty.why_untested, files=files)
-    found += [panel for key in TESTED for panel in _panels(certainty.of(key), shown)]
+        return Section(
+            id="differences",
+            title=title,
+            panels=tuple(found),
+            lead=certainty.why_untested,
+            points=_untested(certainty),
+            files=files,
+        )
+    found += [panel for key in TESTED for panel in _panels(certainty.of(key), looks)]
     files["differences.csv"] = as_csv(DIGITS, map(_digits, certainty.pairs))
-    return Section(id="differences", title=title, panels=tuple(found), lead=_lead(certainty), files=files)
+    return Section(
+        id="differences",
+        title=title,
+        panels=tuple(found),
+        lead=_lead(certainty),
+        points=_untested(certainty),
+        files=files,
+    )
+
+
+def _untested(certainty: Certainty) -> tuple[str, ...]:
+    return tuple(one.sentence for one in certainty.untested)
 
 
 def _digits(pair: Pair) -> tuple[object, ...]:
@@ -42,8 +62,12 @@ def _lead(certainty: Certainty) -> str:
         if certainty.of(key)
     ]
     pairs = certainty.of(certainty.pairs[0].metric)
-    many = f"Of {len(pairs)} pairs of rows, these can be told apart" if len(pairs) > 1 else "Of one pair of rows, told"
-    return f"{many}: {', '.join(counts)}. {_what_carries(pairs[0])}"
+    told = f"Of {many(len(pairs), 'pair')}, these can be told apart"
+    left = f" {many(len(certainty.untested), 'difference')} could not be tested; each is named below." * bool(
+        certainty.untested
+    )
+    carries = " ".join(dict.fromkeys(map(_what_carries, pairs)))
+    return f"Tested: {certainty.asked}. {told}: {', '.join(counts)}.{left} {carries}"
 
 
 def _what_carries(pair: Pair) -> str:
@@ -75,8 +99,7 @@ def _what_carries(pair: Pair) -> str:
     )
 
 
-def _panels(pairs: Sequence[Pair], shown: Sequence[Shown]) -> Iterator[Panel]:
-    looks = {item.name: item.look for item in shown}
+def _panels(pairs: Sequence[Pair], looks: Mapping[str, Look]) -> Iterator[Panel]:
     for drawing in draw_forest(pairs, metric(pairs[0].metric).name if pairs else "", looks):
         table = _table(pairs)
         if pairs[0].metric == "accuracy":
@@ -89,14 +112,14 @@ def _panels(pairs: Sequence[Pair], shown: Sequence[Shown]) -> Iterator[Panel]:
 
 def _table(pairs: Sequence[Pair]) -> Panel:
     first = pairs[0]
-    extra_heads, _ = _extra(first)
+    extras = _extras(pairs)
     heads = (
         "First − second",
         "Difference, points",
         "95 % interval",
         "p",
         "p, Holm",
-        *extra_heads,
+        *(head for head, _ in extras),
         "Verdict",
         "To tell",
     )
@@ -107,7 +130,7 @@ def _table(pairs: Sequence[Pair]) -> Panel:
             f"{plus(pair.interval.low)} to {plus(pair.interval.high)}" if pair.interval.useful else NO_INTERVAL,
             p_words(pair.p, bare=True),
             p_words(pair.p_corrected, bare=True),
-            *_extra(pair)[1],
+            *(cell(pair) for _, cell in extras),
             pair.word,
             DASH if pair.better else _needs(pair),
         )
@@ -118,7 +141,7 @@ def _table(pairs: Sequence[Pair]) -> Panel:
         name=f"verdicts-{first.metric}",
         heads=heads,
         rows=rows,
-        notes=tuple(_notes(first)),
+        notes=tuple(dict.fromkeys(note for pair in pairs for note in _notes(pair))),
         strong=frozenset((i, count - 2) for i, pair in enumerate(pairs) if pair.settled),
         words=frozenset({count - 2, count - 1}),
     )
@@ -133,17 +156,34 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     )
 
 
-def _extra(pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Heads and cells of what stands beside the test that carries."""
-    verdict = pair.verdict
-    if pair.folds:
-        return ("t, folds",), (f"{pair.folds.t:.2f}, {pair.folds.folds}",)
-    if verdict.mcnemar and verdict.metric == "accuracy":
-        heads = ("Only first right", "Only second right", "McNemar p")
-        return heads, (f"{verdict.mcnemar.only_a}", f"{verdict.mcnemar.only_b}", p_words(verdict.mcnemar.p, bare=True))
-    if verdict.sign_flip:
-        return (f"Sign flip p (≥ {verdict.sign_flip.smallest:.3f})",), (p_words(verdict.sign_flip.p, bare=True),)
-    return (), ()
+Extra = tuple[str, Callable[[Pair], str]]
+"""A column that only some pairs have: its head, and its cell; a pair without it gets an empty one."""
+
+
+def _extras(pairs: Sequence[Pair]) -> list[Extra]:
+    """What stands beside the test that carries, where some pair has it."""
+    columns: list[Extra] = []
+    if any(pair.folds for pair in pairs):
+        columns.append(("t, folds", lambda pair: f"{pair.folds.t:.2f}, {pair.folds.folds}" if pair.folds else ""))
+    if any(_mcnemar(pair) for pair in pairs):
+        columns += [
+            ("Only first right", lambda pair: f"{found.only_a}" if (found := _mcnemar(pair)) else ""),
+            ("Only second right", lambda pair: f"{found.only_b}" if (found := _mcnemar(pair)) else ""),
+            ("McNemar p", lambda pair: p_words(found.p, bare=True) if (found := _mcnemar(pair)) else ""),
+        ]
+    flips = [pair.verdict.sign_flip for pair in pairs if pair.verdict.sign_flip and not pair.folds]
+    if flips:
+        least = min(one.smallest for one in flips)
+        columns.append((f"Sign flip p (≥ {least:.3f})", _sign_flip))
+    return columns
+
+
+def _mcnemar(pair: Pair) -> McNemar | None:
+    return pair.verdict.mcnemar if pair.verdict.metric == "accuracy" and not pair.folds else None
+
+
+def _sign_flip(pair: Pair) -> str:
+    return p_words(pair.verdict.sign_flip.p, bare=True) if pair.verdict.sign_flip and not pair.folds else ""
 
 
 def _notes(pair: Pair) -> Iterator[str]:

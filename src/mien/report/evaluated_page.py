@@ -107,7 +107,7 @@ def _sections(found: Judged, store: Store | None) -> Iterator[Section]:
     labels, shown, examined = found.comparison.data.labels, found.shown, found.evaluation.examined
     looks = found.looks
     if len(shown) > 1:
-        yield differences_section(found.judgement.certainty, shown)
+        yield differences_section(found.judgement.certainty, looks)
     yield classes_section(shown, labels, found.judgement.certainty)
     yield replace(
         calibration_section(found.judgement.calibration, looks), lead=_calibration_lead(found.judgement.calibration)

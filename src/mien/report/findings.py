@@ -49,6 +49,12 @@ class Findings:
         return {item.name: item.look for item in self.shown}
 
     @property
+    def every_look(self) -> dict[str, Look]:
+        """The looks of all rows with figures, by name: differences between all of them are drawn."""
+        able = [row for row in self.comparison.rows if row.scores]
+        return {item.name: item.look for item in looked(self.comparison.rows, able)}
+
+    @property
     def store(self) -> Store | None:
         """That of the comparison, where it is still there."""
         return self.judgement.store

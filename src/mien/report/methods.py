@@ -215,8 +215,9 @@ def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
     if not certainty.pairs:
         yield certainty.why_untested
         return
-    first = certainty.pairs[0]
+    first = max(certainty.pairs, key=lambda pair: pair.verdict.seeds)
     count = len(certainty.of(first.metric))
+    yield f"What was tested: {certainty.asked}."
     if first.folds:
         yield (
             f"Differences between rows were judged by the corrected resampled t-test over {first.folds.folds} folds "
@@ -239,7 +240,7 @@ def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
             f"metrics by their bootstrap standard error over {unit}; they hold for these trained weights."
         )
     if count > 1:
-        yield f"All {count} pairs were corrected together, within each metric (Holm 1979), at 5 %."
+        yield f"All {count} were corrected together, within each metric (Holm 1979), at 5 %."
     yield (
         "Where a difference could not be told, the data it would take were computed for a true difference as large "
         "as the one seen, at 80 % power"

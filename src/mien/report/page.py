@@ -52,7 +52,7 @@ def _sections(found: Findings, faces: bool) -> Iterator[Section]:
         if left_out > 0
         else ""
     )
-    yield differences_section(certainty, shown)
+    yield differences_section(certainty, found.every_look)
     yield Section(id="curves", title="How they learned", panels=panels(draw_curves(shown)), lead=note)
     yield classes_section(shown, comparison.data.labels, certainty)
     yield calibration_section(found.judgement.calibration, found.looks)

@@ -108,7 +108,7 @@ class Spread:
         """The chance that `p` falls below alpha, on the seen side, where the true mean is the one seen."""
         if self.variance == 0:
             return float(self.mean != 0)
-        shift, limit = abs(self.mean) / math.sqrt(self.variance), stats.t.isf(alpha / 2, self.df)
+        shift, limit = abs(self.mean) / math.sqrt(self.variance), -special.stdtrit(self.df, alpha / 2)
         # Only the tail on the seen side: scipy's noncentral t gives nan for the other one, which is near 0.
         return float(stats.nct.sf(limit, self.df, shift))
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..calibration import Floats
 from ..errors import CompareError
-from ..metrics import METRICS, Metric, Predicted, class_scores
+from ..metrics import METRICS, ClassScores, Metric, Predicted
 
-__all__ = ["confusions", "face_counts", "known", "replicate", "units"]
+__all__ = ["drawn_classes", "face_counts", "known", "replicate", "units"]
 
 Counts = NDArray[np.float32]
 FAST_DRAWS, SLOW_DRAWS = 2000, 400
@@ -74,7 +74,7 @@ def replicate(logits: ArrayLike, labels: ArrayLike, metric: str, counts: Counts)
 def on_draws(run: Predicted, metric: Metric, counts: Counts) -> Floats:
     """The metric of one run under each draw, `(B,)`."""
     if metric.of == "classes":
-        return np.asarray(metric.function(class_scores(confusions(run, counts))), np.float64)
+        return np.asarray(metric.function(drawn_classes(run, counts)), np.float64)
     if metric.of == "face":
         size = counts.sum(axis=1, dtype=np.float64)
         return np.asarray(counts.astype(np.float64) @ metric.function(run) / size)
@@ -82,9 +82,14 @@ def on_draws(run: Predicted, metric: Metric, counts: Counts) -> Floats:
     return np.array([metric.on(Predicted(run.logits[index], run.labels[index])) for index in picked])
 
 
-def confusions(run: Predicted, counts: Counts) -> Floats:
-    """Confusion matrices `(B, K, K)` of one run under each draw. Counts in float32 are exact to 2^24."""
-    classes = run.logits.shape[1]
-    cells = np.zeros((len(run.labels), classes * classes), np.float32)
-    cells[np.arange(len(run.labels)), run.labels * classes + run.logits.argmax(axis=1)] = 1
-    return (counts @ cells).reshape(-1, classes, classes).astype(np.float64)
+def drawn_classes(run: Predicted, counts: Counts) -> ClassScores:
+    """Scores of each class of one run under each draw, `(B, K)` each. Counts in float32 are exact to 2^24."""
+    faces, classes = np.arange(len(run.labels)), run.logits.shape[1]
+    predicted = run.logits.argmax(axis=1)
+    right = predicted == run.labels
+    cells = np.zeros((3, classes, len(faces)), np.float32)
+    cells[0, run.labels[right], faces[right]] = 1
+    cells[1, run.labels, faces] = 1
+    cells[2, predicted, faces] = 1
+    table = (counts @ cells.reshape(3 * classes, -1).T).astype(np.float64)
+    return ClassScores.of(*(table[:, part * classes : (part + 1) * classes] for part in range(3)))

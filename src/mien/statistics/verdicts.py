@@ -18,6 +18,7 @@ Several pairs are corrected together by Holm, and a verdict rests on the correct
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,10 +59,23 @@ class Verdict:
     """Whether `p` is McNemar's (one seed, accuracy, faces without subjects)."""
     by_subject: bool
     """Whether whole subjects were drawn; `faces_needed` then counts subjects."""
-    faces_needed: int | None
-    """Faces to tell a difference as large as the one seen, at 80 % power; None where no number would."""
-    seeds_needed: int | None
-    """Seeds to tell it on these faces; None where no number would, and with one seed, where none can be known."""
+
+    @cached_property
+    def faces_needed(self) -> int | None:
+        """Faces to tell a difference as large as the one seen, at 80 % power; None where no number would."""
+        if self.mcnemar is not None and self.by_mcnemar:
+            return mcnemar_faces_needed(self.mcnemar.only_a / self.n, self.mcnemar.only_b / self.n, alpha=self._alpha)
+        return faces_needed(self.spread, alpha=self._alpha)
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """Seeds to tell it on these faces; None where no number would, and with one seed, where none can be known."""
+        return seeds_needed(self.spread, alpha=self._alpha) if self.seeds > 1 else None
+
+    @property
+    def _alpha(self) -> float:
+        """The level that so many pairs leave to each."""
+        return (1 - self.interval.level) / self.pairs
 
     @property
     def effect(self) -> float:
@@ -174,7 +188,7 @@ def verdict_of(
     """
     by_mcnemar = split is not None and metric in ("accuracy", "weighted_recall") and not by_subject
     p = split.p if split is not None and by_mcnemar else spread.p
-    verdict = Verdict(
+    return Verdict(
         a=names[0],
         b=names[1],
         metric=metric,
@@ -188,10 +202,7 @@ def verdict_of(
         sign_flip=None if split is not None else sign_flip(values, rng),
         by_mcnemar=by_mcnemar,
         by_subject=by_subject,
-        faces_needed=None,
-        seeds_needed=None,
     )
-    return with_needs(verdict)
 
 
 def _difference_bounds(metric: str) -> Bounds:
@@ -202,19 +213,6 @@ def _difference_bounds(metric: str) -> Bounds:
 def right(logits: ArrayLike, labels: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which predictions of `(N, K)` are right, `(N,)`."""
     return np.asarray(np.argmax(logits, axis=1) == np.asarray(labels))
-
-
-def with_needs(verdict: Verdict) -> Verdict:
-    """Add how much data it would take, at the level that so many pairs leave to each."""
-    alpha, seeds = (1 - verdict.interval.level) / verdict.pairs, None
-    if verdict.mcnemar is not None and verdict.by_mcnemar:
-        shares = verdict.mcnemar.only_a / verdict.n, verdict.mcnemar.only_b / verdict.n
-        faces = mcnemar_faces_needed(*shares, alpha=alpha)
-    else:
-        faces = faces_needed(verdict.spread, alpha=alpha)
-    if verdict.seeds > 1:
-        seeds = seeds_needed(verdict.spread, alpha=alpha)
-    return replace(verdict, faces_needed=faces, seeds_needed=seeds)
 
 
 def compare_all(
@@ -246,6 +244,6 @@ def compare_all(
 
 
 def corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with their p corrected together by Holm, and what it takes to tell at the level that remains."""
+    """The verdicts with their p corrected together by Holm."""
     together = zip(verdicts, holm([verdict.p for verdict in verdicts]).tolist(), strict=True)
-    return [with_needs(replace(v, p_corrected=p, pairs=len(verdicts))) for v, p in together]
+    return [replace(v, p_corrected=p, pairs=len(verdicts)) for v, p in together]

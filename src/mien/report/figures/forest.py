@@ -17,6 +17,8 @@ LINE, TWO_LINES = 0.21, 0.33
 LETTER = 0.0635
 """Mean width of a letter at 8 points, in inches."""
 WIDTH = 2.9
+MOST_PAIRS = 30
+"""Pairs that are drawn; the file has all."""
 
 
 @in_both_forms
@@ -24,6 +26,7 @@ def draw_forest(pairs: Sequence[Pair], title: str, looks: Mapping[str, Look]) ->
     """One line a pair of rows, all by the same metric; `title` is its name, `looks` those of the rows."""
     if not pairs:
         return []
+    every, pairs = len(pairs), _smallest(pairs)
     labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair in pairs]
     letters = max(len(line) for label in labels for line in label.split("\n"))
     left, right = 0.15 + LETTER * letters, 0.75 + 1.15 * LETTER * max(len(_verdict(pair)) for pair in pairs)
@@ -43,9 +46,7 @@ def draw_forest(pairs: Sequence[Pair], title: str, looks: Mapping[str, Look]) ->
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"difference in {title}, points")
         _heads(axes, beside)
-        return [
-            sheet.finish(f"forest-{pairs[0].metric}", f"Differences in {title}, all pairs of rows", _caption(pairs))
-        ]
+        return [sheet.finish(f"forest-{pairs[0].metric}", f"Differences in {title}", _caption(pairs, every))]
 
 
 def _verdict(pair: Pair) -> str:
@@ -91,7 +92,13 @@ def _heads(axes: "Axes", beside: float) -> None:
     )
 
 
-def _caption(pairs: Sequence[Pair]) -> str:
+def _smallest(pairs: Sequence[Pair]) -> list[Pair]:
+    """Of too many pairs those with the smallest p, in their order."""
+    kept = sorted(range(len(pairs)), key=lambda i: pairs[i].p)[:MOST_PAIRS]
+    return [pairs[i] for i in sorted(kept)]
+
+
+def _caption(pairs: Sequence[Pair], every: int) -> str:
     first = pairs[0]
     if first.folds:
         over = f"the {first.folds.folds} folds (corrected resampled t)"
@@ -99,12 +106,14 @@ def _caption(pairs: Sequence[Pair]) -> str:
         over = "subjects" if first.verdict.by_subject else "faces"
         over += " and seeds" if first.verdict.seeds > 1 else ""
     correction = (
-        f" The p is corrected by Holm for all {len(pairs)} pairs, the interval is not, so that an interval may leave 0 "
+        f" The p is corrected by Holm for all {every} pairs, the interval is not, so that an interval may leave 0 "
         "out where the verdict is “cannot tell”."
-        if len(pairs) > 1
+        if every > 1
         else ""
     )
+    fewer = f" Drawn are the {len(pairs)} with the smallest p; differences.csv has all." * (every > len(pairs))
     return (
         f"The mark is the difference, the line its 95 % interval over {over}. A filled dot in the better network's "
-        f"colour stands where the difference holds at 5 %; an open diamond where this data cannot tell.{correction}"
+        "colour stands where the difference holds at 5 %; an open diamond where this data cannot tell."
+        f"{correction}{fewer}"
     )

@@ -1,0 +1,71 @@
+"""The difference of two rows, or the mean difference of several pairs, with its verdict: paired by seed and by face."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..calibration import Floats
+from ..rows import Replicate
+from ..statistics import Verdict, mcnemar, spread
+from ..statistics.tests import McNemar
+from ..statistics.verdicts import right, verdict_of
+from .folds import Folds, FoldTest, fold_test
+from .redrawn import Redrawn
+from .replicates import standing_for
+
+__all__ = ["LEVEL", "Paired", "Two"]
+
+LEVEL = 0.95
+Two = tuple[Redrawn, Redrawn]
+"""A row, and the one that it is held against."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """How differences by one metric are judged."""
+
+    metric: str
+    total: int
+    """How many faces, or subjects, were drawn."""
+    by_subject: bool
+    """Whether whole subjects were drawn."""
+
+    def verdict(self, pairs: Sequence[Two], keys: Sequence[Replicate], names: tuple[str, str]) -> Verdict:
+        """Of the difference of each draw and replicate `(1 + B, S)`, averaged over the pairs of rows."""
+        each = [a.at(self.metric, keys) - b.at(self.metric, keys) for a, b in pairs]
+        difference: Floats = np.mean(each, axis=0)
+        return verdict_of(
+            spread(difference[0], difference[1:], self.total),
+            difference[0],
+            np.random.default_rng(0),
+            names=names,
+            metric=self.metric,
+            n=len(next(iter(pairs[0][0].row.tests.values())).labels),
+            split=_split(*pairs[0], keys[0]) if len(pairs) == len(keys) == 1 else None,
+            by_subject=self.by_subject,
+            level=LEVEL,
+        )
+
+    def over_folds(self, pairs: Sequence[Two], keys: Sequence[Replicate], tests: int) -> FoldTest | None:
+        """Of k-fold cross-validations the corrected resampled t of the mean; None of others, or of unlike folds.
+
+        `tests` is the number of tests that share the level when planning.
+        """
+        sides = [[two[side].folds for two in pairs] for side in (0, 1)]
+        first, second = ([one.over(keys) for one in side if one] for side in sides)
+        if len(first) + len(second) < 2 * len(pairs) or len({one.keys for one in (*first, *second)}) > 1:
+            return None
+        return fold_test(self._mean(first), self._mean(second), self.metric, pairs=tests, level=LEVEL)
+
+    def _mean(self, rows: Sequence[Folds]) -> Folds:
+        mean: Floats = np.mean([row.scores[self.metric] for row in rows], axis=0)
+        train, test = (math.fsum(getattr(row, part) for row in rows) / len(rows) for part in ("train", "test"))
+        return Folds(scores={self.metric: mean}, keys=rows[0].keys, train=train, test=test)
+
+
+def _split(a: Redrawn, b: Redrawn, key: Replicate) -> McNemar:
+    """The faces on which the two rows differ at one replicate."""
+    tests = (one.row.tests[standing_for(one.row, key) or key] for one in (a, b))
+    return mcnemar(*(right(test.logits, test.labels) for test in tests))
