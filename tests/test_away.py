@@ -23,8 +23,8 @@ from mien.examine.away import as_tested, keep_tests, kept_tests
 from mien.examine.examined import Beside, Examined, Place, gather
 from mien.examine.labelnoise import agreement
 from mien.labels import LabelSet
-from mien.report.examined import examined_sections
 from mien.report.findings import find
+from mien.report.page import compose
 from mien.runs import Run
 from mien.train import build_network
 
@@ -217,7 +217,7 @@ def test_kept_files_are_read_without_unpickling(runs: list[Run]) -> None:
 
 
 def test_sections_name_the_corpus_and_its_files(runs: list[Run]) -> None:
-    sections = {one.id: one for one in examined_sections(find(collect(runs)), faces=False)}
+    sections = {one.id: one for one in compose(find(collect(runs)), faces=False)}
     groups, labels = sections["groups-drawn"], sections["labels"]
     assert "groups" not in sections, "of the corpus of training nothing is known"
     assert groups.title == "Whom they fail on drawn faces, not on made"

@@ -18,7 +18,7 @@ from mien.judge.certainty import assess
 from mien.judge.contrasts import Contrast
 from mien.judge.finding import finding
 from mien.report import as_json
-from mien.report.answers import answers_panel
+from mien.report.sections.contrasts import answers_panel
 from mien.runs import Run
 from mien.statistics import spread
 

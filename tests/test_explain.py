@@ -632,10 +632,10 @@ def test_comparisons_that_examine_explain_drawn_faces(
 
 
 def test_the_report_shows_what_was_measured(tmp_path: Path, drawn: Store) -> None:
-    from mien.report.examined.explanations import explanations_section
     from mien.report.figures.sheet import looks
     from mien.report.findings import find
     from mien.report.machine_readable import as_dict
+    from mien.report.sections.explanations import explanations_section
 
     run = weighted_run(tmp_path / "runs", drawn)
     rows = collect([run]).rows

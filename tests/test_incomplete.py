@@ -16,8 +16,8 @@ from mien.data.store import Sample, Store, create_store
 from mien.judge import judge
 from mien.labels import SEVEN
 from mien.report import as_json, terminal_table, write_report
-from mien.report.methods import describe_methods
-from mien.report.protocol import protocol_section
+from mien.report.sections.methods import describe_methods
+from mien.report.sections.protocol import protocol_section
 from mien.runs import Run, find_runs
 
 pytestmark = pytest.mark.usefixtures("plain_figures")

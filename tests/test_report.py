@@ -21,7 +21,7 @@ from mien.data.store import Store
 from mien.judge.certainty import assess
 from mien.judge.table import COLUMNS, build_table
 from mien.labels import SEVEN, LabelSet
-from mien.report import as_json, terminal_table, write_report
+from mien.report import as_json, sections, terminal_table, write_report
 from mien.report.figures.sheet import COLOURS, looks
 from mien.runs import Run, find_runs
 
@@ -126,6 +126,12 @@ def test_the_contents_lead_to_every_section(page: Page) -> None:
     sections = [link[1:] for link in page.links if link.startswith("#")]
     for name in ("table", "differences", "classes", "calibration", "peeking", "protocol", "methods", "conditions"):
         assert sections.count(name) == 1, name
+
+
+def test_every_file_of_sections_is_on_the_page() -> None:
+    files = {path.stem for path in Path(sections.__file__).parent.glob("*.py") if "def sections(" in path.read_text()}
+    assert files == {make.__module__.rpartition(".")[2] for make in sections.SECTIONS}
+    assert files >= {"classes", "calibration", "differences", "peeking", "protocol", "damage", "groups", "doubts"}
 
 
 def test_page_stands_alone(report: Path, page: Page) -> None:

@@ -13,9 +13,9 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.judge.calibration import COVERAGES, RISK, SCORES, Calibrated, _probabilities, calibrate
 from mien.judge.select import accuracy, select
-from mien.report.confidence import calibration_section
 from mien.report.figures import looked
 from mien.report.parts import Section
+from mien.report.sections.calibration import calibration_section
 from mien.runs import Run
 
 

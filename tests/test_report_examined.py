@@ -28,8 +28,8 @@ from mien.examine.examined import MOST_JUDGED, Beside, gather
 from mien.examine.robustness import save
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, write_report
-from mien.report.examined import examined_sections
 from mien.report.findings import find
+from mien.report.page import compose
 from mien.report.parts import Section, SmallTable
 from mien.runs import Run, find_runs
 from mien.train import build_network
@@ -92,7 +92,7 @@ def weigh(runs: Sequence[Run], store: Store) -> None:
 
 
 def sections(comparison: Comparison, beside: Beside | None = None, *, faces: bool = False) -> dict[str, Section]:
-    return {section.id: section for section in examined_sections(find(comparison, beside), faces=faces)}
+    return {section.id: section for section in compose(find(comparison, beside), faces=faces)}
 
 
 def table(section: Section, name: str) -> SmallTable:

@@ -19,9 +19,9 @@ from mien.judge.openings import count_openings
 from mien.judge.select import select
 from mien.labels import SEVEN, LabelSet
 from mien.report.markdown import markdown
-from mien.report.methods import describe_methods, methods_section
-from mien.report.protocol import protocol_section
 from mien.report.references import REFERENCES
+from mien.report.sections.methods import describe_methods, methods_section
+from mien.report.sections.protocol import protocol_section
 from mien.report.settings_words import SettingsWords
 from mien.runs import Run
 

@@ -19,7 +19,7 @@ from mien.report import write_report
 from mien.report.conditions import differences
 from mien.report.figures import looked
 from mien.report.parts import Section
-from mien.report.peeking import peeking_section
+from mien.report.sections.peeking import peeking_section
 from mien.runs import Run
 from mien.statistics import gap_interval
 

@@ -13,16 +13,16 @@ from ..data.store import Store
 from ..examine.models import ALL, ModelRow
 from ..judge.calibration import Calibrated
 from ..words import in_percent, listed
-from .compared import differences_section
-from .confidence import calibration_section
 from .evaluated import Judged, figure
-from .examined.damage import damage_section
-from .examined.doubts import doubts_section
-from .examined.groups import groups_sections
 from .figures.sheet import Look
 from .parts import Panel, Section
 from .pictures import mistakes
-from .told import classes_section
+from .sections.calibration import calibration_section
+from .sections.classes import classes_section
+from .sections.damage import damage_section
+from .sections.differences import differences_section
+from .sections.doubts import doubts_section
+from .sections.groups import groups_sections
 
 __all__ = ["sections", "words"]
 
@@ -107,7 +107,7 @@ def _sections(found: Judged, store: Store | None) -> Iterator[Section]:
     labels, shown, examined = found.comparison.data.labels, found.shown, found.evaluation.examined
     looks = found.looks
     if len(shown) > 1:
-        yield differences_section(found.judgement.certainty, looks)
+        yield differences_section(found.judgement.certainty, found.every_look)
     yield classes_section(shown, labels, found.judgement.certainty)
     yield replace(
         calibration_section(found.judgement.calibration, looks), lead=_calibration_lead(found.judgement.calibration)

@@ -1,5 +1,6 @@
 """All that a report says of a comparison, worked out once: the page and the JSON are two ways to write it down."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,6 +54,11 @@ class Findings:
         """The looks of all rows with figures, by name: differences between all of them are drawn."""
         able = [row for row in self.comparison.rows if row.scores]
         return {item.name: item.look for item in looked(self.comparison.rows, able)}
+
+    @property
+    def folder(self) -> str:
+        """Where the runs are, as it is typed in a shell; of rows that have figures only."""
+        return shlex.quote(str(self.shown[0].first.path.parent))
 
     @property
     def store(self) -> Store | None:

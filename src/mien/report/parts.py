@@ -1,6 +1,6 @@
 """What the page is made of: sections of numbered figures and tables, and the files they leave beside the page.
 
-A new part of the report builds a `Section` and is named once in `page.py`; drawings are also written under
+A new part of the report builds a `Section` (see `sections`); drawings are also written under
 `figures/`, small tables as `tables/NAME.csv`, and `Section.files` as they are.
 """
 

@@ -1,17 +1,24 @@
 """The protocol in words, and the section that says how it was judged: parts, epoch, openings of the test."""
 
-from ..compare import Comparison
-from ..config import DataSettings, NetworkSettings
-from ..data.store import Store
-from ..judge import Judgement
-from ..judge.certainty import size_of_test
-from ..judge.openings import Opening
-from ..words import percent
-from .parts import Panel, Section, SmallTable
+from collections.abc import Iterator
 
-__all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words"]
+from ...compare import Comparison
+from ...config import DataSettings, NetworkSettings
+from ...data.store import Store
+from ...judge import Judgement
+from ...judge.certainty import size_of_test
+from ...judge.openings import Opening
+from ...words import percent
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable
+
+__all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words", "sections"]
 
 SEALED = "The test part was sealed during training: the training loop is given no access to it."
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    yield protocol_section(found.judgement)
 
 
 def protocol_section(judgement: Judgement) -> Section:

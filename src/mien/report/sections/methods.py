@@ -11,26 +11,32 @@ from typing import Any
 
 import numpy as np
 
-from ..compare import Comparison
-from ..data.store import Store
-from ..judge import Judgement
-from ..judge.calibration import BINS, RISK
-from ..judge.certainty import DRAWS, TESTED, Certainty
-from ..machine import versions as installed
-from ..metrics import METRICS, absent_words, metric
-from ..words import ended, listed, many, percent
-from .markdown import markdown
-from .parts import Section
+from ...compare import Comparison
+from ...data.store import Store
+from ...judge import Judgement
+from ...judge.calibration import BINS, RISK
+from ...judge.certainty import DRAWS, TESTED, Certainty
+from ...machine import versions as installed
+from ...metrics import METRICS, absent_words, metric
+from ...words import ended, listed, many, percent
+from ..examined_methods import examined_words
+from ..findings import Findings
+from ..markdown import markdown
+from ..parts import Section
+from ..references import cited
+from ..settings_words import SettingsWords
+from ..trained import networks_words, training_words
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
-from .references import cited
-from .settings_words import SettingsWords
-from .trained import networks_words, training_words
 
-__all__ = ["Methods", "Paragraph", "describe_methods", "methods_section"]
+__all__ = ["Methods", "Paragraph", "describe_methods", "methods_section", "sections"]
 
 BOUNDED = "taken on the scale of the logit, so that no end leaves 0 to 100 %"
 STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
 """Packages that the tests and intervals come from; their versions are those that made the page."""
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    yield methods_section(found.judgement, examined_words(found))
 
 
 @dataclass(frozen=True, kw_only=True)

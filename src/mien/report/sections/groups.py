@@ -14,14 +14,20 @@ from ...examine.groups import MIN_FACES, MIN_SUBJECTS, Gap, Groups, mirror
 from ...words import as_csv, faces_of, is_drawn, p_words, points, three
 from ..figures.groups import draw_groups, draw_subjects
 from ..figures.sheet import Look
+from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 
-__all__ = ["groups_sections"]
+__all__ = ["groups_sections", "sections"]
 
 ID, TITLE = "groups", "Whom they fail"
 LEVEL = 0.05
 MOST_SAID = 8
 """Gaps that are put into words; the table has all."""
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield from groups_sections(found.examined, found.looks)
 
 
 def groups_sections(examined: Examined, looks: Mapping[str, Look]) -> Iterator[Section]:

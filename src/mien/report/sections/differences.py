@@ -2,20 +2,26 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..judge.certainty import TESTED, Certainty
-from ..judge.pairs import Pair
-from ..metrics import metric
-from ..statistics import McNemar
-from ..words import DASH, NO_INTERVAL, as_csv, many, p_words, plus, rough
-from .answers import answers_file, answers_panel
-from .figures import draw_forest
-from .figures.sheet import Look
-from .parts import Panel, Section, SmallTable
+from ...judge.certainty import TESTED, Certainty
+from ...judge.pairs import Pair
+from ...metrics import metric
+from ...statistics import McNemar
+from ...words import DASH, NO_INTERVAL, as_csv, many, p_words, plus, rough
+from ..figures import draw_forest
+from ..figures.sheet import Look
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable
+from .contrasts import answers_file, answers_panel
 
-__all__ = ["differences_section"]
+__all__ = ["differences_section", "sections"]
 
 DIGITS = ("metric", "first", "second", "difference", "low", "high", "p", "p_holm", "better", "method")
 """Heads of `differences.csv`."""
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield differences_section(found.judgement.certainty, found.every_look)
 
 
 def differences_section(certainty: Certainty, looks: Mapping[str, Look]) -> Section:

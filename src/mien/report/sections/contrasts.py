@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from ..judge.contrasts import Contrast
-from ..judge.pairs import Pair
-from ..metrics import metric
-from ..words import DASH, as_csv, p_words, points
-from .parts import Panel, SmallTable
+from ...judge.contrasts import Contrast
+from ...judge.pairs import Pair
+from ...metrics import metric
+from ...words import DASH, as_csv, p_words, points
+from ..parts import Panel, SmallTable
 
 __all__ = ["answers_file", "answers_panel"]
 

@@ -1,20 +1,28 @@
 """Explanations on the page, for drawn faces, which alone know what moved: how far explanations fall on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from ...explain import TITLES
 from ...explain.beside import FIGURES, Beside, Grounded, Truth
 from ...explain.truth import CHANCES, CONTROLS
+from ...planes import MOVED
 from ...words import as_csv, in_percent, points, three
 from ..figures.explanations import draw_explanations, draw_units, shown_methods
 from ..figures.sheet import Look
+from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 
-__all__ = ["explanations_section"]
+__all__ = ["explanations_section", "sections"]
 
 ID, TITLE = "explanations", "Where they look"
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        drawn = found.store is not None and MOVED in found.store.planes
+        yield explanations_section(found.explained, found.looks, found.folder, drawn=drawn)
 
 
 def explanations_section(

@@ -5,23 +5,29 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ..calibration import Floats
-from ..judge.peeking import Peeked
-from ..metrics import metric
-from ..statistics import gap_interval
-from ..words import as_csv
-from .figures import draw_peeking
-from .figures.peeking import Dumbbell
-from .figures.sheet import Look
-from .parts import Panel, Section, SmallTable
+from ...calibration import Floats
+from ...judge.peeking import Peeked
+from ...metrics import metric
+from ...statistics import gap_interval
+from ...words import as_csv
+from ..figures import draw_peeking
+from ..figures.peeking import Dumbbell
+from ..figures.sheet import Look
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable
 
-__all__ = ["peeking_section"]
+__all__ = ["peeking_section", "sections"]
 
 ABSENT = (
     "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
     "would have claimed here is not known. To see it on your own runs: mien compare … --show-peeking --runs "
     "NEW_FOLDER judges every epoch on the test as well, into a file of its own that no other figure is taken from."
 )
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield peeking_section(found.judgement.peeking, found.looks)
 
 
 def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Section:

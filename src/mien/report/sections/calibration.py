@@ -3,15 +3,21 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..judge.calibration import COVERAGES, RISK, SCORES, Calibrated, Probabilities
-from ..judge.select import predictions
-from ..statistics.estimates import Estimate
-from ..words import DASH, as_csv, three
-from .figures import Drawing, draw_reliability, draw_risk_coverage
-from .figures.sheet import Look
-from .parts import Panel, Section, SmallTable, panels
+from ...judge.calibration import COVERAGES, RISK, SCORES, Calibrated, Probabilities
+from ...judge.select import predictions
+from ...statistics.estimates import Estimate
+from ...words import DASH, as_csv, three
+from ..figures import Drawing, draw_reliability, draw_risk_coverage
+from ..figures.sheet import Look
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable, panels
 
-__all__ = ["calibration_section"]
+__all__ = ["calibration_section", "sections"]
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield calibration_section(found.judgement.calibration, found.looks)
 
 
 def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> Section:

@@ -13,14 +13,20 @@ from ...words import as_csv, decimal, faces_of, in_percent, is_drawn, p_words, p
 from ..figures import Shown
 from ..figures.doubts import draw_joint, draw_noise
 from ..figures.sheet import Look, looks
+from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
 
-__all__ = ["doubts_section"]
+__all__ = ["doubts_section", "sections"]
 
 ID, TITLE = "labels", "Which labels are doubtful"
 MOST_FACES = 27
 MOST_PAIRS = 10
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield doubts_section(found.examined, found.shown, found.store, found.folder, faces=faces)
 
 
 def doubts_section(

@@ -11,14 +11,23 @@ from ...statistics.estimates import Estimate
 from ...words import as_csv, in_percent, three
 from ..figures.damage import draw_damage, spoken
 from ..figures.sheet import Look
+from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 from ..pictures import Picture, PictureRow, picture_uri
 
-__all__ = ["damage_section"]
+__all__ = ["damage_section", "sections"]
 
+NOT_SHOWN = Look(colour="#808080", marker="X", dash=(0, (1, 1.3)), hatch="", solid=False)
+"""Of a baseline that has no other figures."""
 ID, TITLE = "robustness", "What damage they withstand"
 MOST_SAID = 4
 """Rows that are put into words, the lowest mCE first; the table has all."""
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        rest = {row.name: NOT_SHOWN for row in found.comparison.rows if row.name not in found.looks}
+        yield damage_section(found.examined, rest | found.looks, found.store if faces else None, found.folder)
 
 
 def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:

@@ -1,15 +1,21 @@
 """The section of expressions: confusion, F1, recall with its intervals, ROC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..judge.certainty import Certainty
-from ..words import in_percent
-from .figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
-from .parts import Panel, Section, SmallTable, panels
+from ...judge.certainty import Certainty
+from ...words import in_percent
+from ..figures import Shown, draw_bars, draw_confusions, draw_recalls, draw_roc
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable, panels
 
-__all__ = ["classes_section"]
+__all__ = ["classes_section", "sections"]
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield classes_section(found.shown, found.comparison.data.labels, found.judgement.certainty)
 
 
 def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Section:

@@ -10,11 +10,17 @@ from ...words import as_csv, in_percent, points, three
 from ..figures.across import draw_across
 from ..figures.ranks import draw_critical_difference
 from ..figures.sheet import Look
+from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 
-__all__ = ["across_section"]
+__all__ = ["across_section", "sections"]
 
 ID, TITLE = "across", "What holds on other corpora"
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if found.shown:
+        yield across_section(found.examined, found.looks, found.folder)
 
 
 def across_section(examined: Examined, looks: Mapping[str, Look], folder: str) -> Section:

@@ -1,0 +1,48 @@
+"""The sections of the page, one file each, named by what they show.
+
+A section's `sections(found, faces)` gives what it has to say of the findings, with pictures of the corpus only where
+`faces` is true; a section without panels, lead and points is left out. Adding one is a file and a line in `SECTIONS`.
+"""
+
+from collections.abc import Callable, Iterator
+
+from ..findings import Findings
+from ..parts import Section
+from . import (
+    across,
+    calibration,
+    classes,
+    costs,
+    curves,
+    damage,
+    differences,
+    doubts,
+    explanations,
+    faces,
+    groups,
+    methods,
+    mistakes,
+    peeking,
+    protocol,
+)
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: tuple[Callable[[Findings, bool], Iterator[Section]], ...] = (
+    faces.sections,
+    differences.sections,
+    curves.sections,
+    classes.sections,
+    calibration.sections,
+    costs.sections,
+    mistakes.sections,
+    damage.sections,
+    groups.sections,
+    doubts.sections,
+    across.sections,
+    explanations.sections,
+    peeking.sections,
+    protocol.sections,
+    methods.sections,
+)
+"""In the order of the page."""
