@@ -19,6 +19,8 @@ from mien.atomic import new_file
 from mien.compare import collect, plan, stated
 from mien.config import KINDS, Settings, Table, Within, recipe_from
 from mien.crop import CropSpec
+from mien.data.corpora import CORPORA, Corpus, Derived, Entry, ReadOptions
+from mien.data.prepare import PrepareOptions, prepare
 from mien.data.splits import Part
 from mien.data.store import Sample, Store, create_store
 from mien.engines import ENGINES, Report, find_engine
@@ -121,6 +123,40 @@ def measured_store(path: Path) -> Store:
             writer.add(sample, face=bar(label, rng), measures=numbers)
         writer.finish(corpus="bars with numbers", licence="made for a test")
     return Store.open(path)
+
+
+def read_pairs(root: Path, options: ReadOptions) -> Corpus:
+    """A corpus whose samples are two pictures; what moved between them is a plane of two numbers."""
+
+    def entry(number: int) -> Entry:
+        onset = np.full((20, 20), 100, np.uint8)
+        apex = onset + np.uint8(10 * (number % 2))
+        split = ("train", "valid", "test")[number % 3]
+        return Entry(
+            label=number % 2, split=split, source=str(number), load=lambda: apex, others={"onset": lambda: onset}
+        )
+
+    def difference(crops: Batch) -> Batch:
+        change = crops["face"].astype(np.float32) - crops["onset"]
+        return {"measures": np.array([change.mean(), change.std()], np.float32)}
+
+    return Corpus(
+        name="pairs",
+        classes=("still", "moving"),
+        licence="made for a test",
+        count=12,
+        entries=map(entry, range(12)),
+        derived=Derived(planes=lambda spec: (MEASURES,), make=difference),
+    )
+
+
+def test_a_plane_is_computed_from_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CORPORA, "pairs", read_pairs)
+    prepare(tmp_path, "pairs", tmp_path / "store", PrepareOptions(labels="own", crop=CropSpec(size=16)))
+    store = Store.open(tmp_path / "store")
+    assert list(store.planes) == ["face", "measures"]
+    assert store.array("measures").tolist() == [[0, 0], [10, 0]] * 6
+    assert store.images.shape == (12, 16, 16, 3)
 
 
 RECIPE: dict[str, Any] = {

@@ -9,9 +9,10 @@ listed in the store's `skipped.csv` and counted in its `meta.json`.
 import csv
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from ..crop import CropSpec, crop
 from ..errors import BadSample, ConfigError, DataError
 from ..labels import LABEL_SETS, LabelSet, Translation
 from ..media import MAX_SIDE
+from ..planes import FACE, Batch
 from ..progress import track
 from ..shown import csv_cell
-from .corpora import Corpus, Entry, ReadOptions, check_options, find_reader
+from .corpora import Corpus, Derived, Entry, Load, ReadOptions, check_options, find_reader
 from .drawn import AUS, draw_faces, moved_plane
 from .store import Meta, Sample, StoreWriter, create_store
 
@@ -33,6 +35,7 @@ OWN = "own"
 WORKERS = min(8, os.cpu_count() or 1)
 WINDOW = 16 * WORKERS
 EXAMPLES = 20
+Read = Callable[[Entry | BadSample], Batch | BadSample]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,8 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error}).") from None
     labels, translation = _mapping(found, options.labels)
-    with create_store(out, labels, options.crop, replace=options.force) as writer:
+    planes = found.derived.planes(options.crop) if found.derived else ()
+    with create_store(out, labels, options.crop, planes=planes, replace=options.force) as writer:
         with _Import(writer, translation, options) as run:
             run.take(found)
         return run.finish(found)
@@ -147,11 +151,12 @@ class _Import:
         entries = _spread(found.entries, found.count, limit) if limit else found.entries
         wanted = (entry for entry in entries if not self._drops(entry))
         total = min(limit or found.count, found.count)
-        for entry, image in track(_decoded(wanted, self.options.crop), f"Preparing {found.name}", total):
-            if isinstance(image, BadSample):
-                self._skip(image)
+        read = partial(_planes, spec=self.options.crop, derived=found.derived)
+        for entry, planes in track(_decoded(wanted, read), f"Preparing {found.name}", total):
+            if isinstance(planes, BadSample):
+                self._skip(planes)
             elif isinstance(entry, Entry):
-                self._write(entry, image)
+                self._write(entry, planes)
         for label, name in enumerate(self.writer.labels.names):
             if not self.kept[label] and limit is None:
                 self._skip(_empty(name, self.options.labels))
@@ -173,7 +178,7 @@ class _Import:
         self.dropped[entry.label] += 1
         return True
 
-    def _write(self, entry: Entry, image: NDArray[np.uint8]) -> None:
+    def _write(self, entry: Entry, planes: Batch) -> None:
         label = self.translation.index[entry.label]
         assert label is not None
         soft = _soft(entry.votes, self.translation, len(self.writer.labels))
@@ -189,7 +194,7 @@ class _Import:
             soft=soft,
             groups=entry.groups,
         )
-        self.writer.add(sample, face=image)
+        self.writer.add(sample, **planes)
 
     def _skip(self, bad: BadSample) -> None:
         if not self.options.skip_bad:
@@ -221,15 +226,13 @@ def _spread(entries: Iterable[Entry | BadSample], count: int, limit: int) -> Ite
             yield entry
 
 
-def _decoded(
-    entries: Iterable[Entry | BadSample], spec: CropSpec
-) -> Iterator[tuple[Entry | BadSample, NDArray[np.uint8] | BadSample]]:
-    """Decode in threads (OpenCV releases the GIL), `WINDOW` at a time, in order."""
+def _decoded(entries: Iterable[Entry | BadSample], read: Read) -> Iterator[tuple[Entry | BadSample, Batch | BadSample]]:
+    """Read in threads (OpenCV releases the GIL), `WINDOW` at a time, in order."""
     pool = ThreadPoolExecutor(WORKERS)
-    window: deque[tuple[Entry | BadSample, Future[NDArray[np.uint8] | BadSample]]] = deque()
+    window: deque[tuple[Entry | BadSample, Future[Batch | BadSample]]] = deque()
     try:
         for entry in entries:
-            window.append((entry, pool.submit(_picture, entry, spec)))
+            window.append((entry, pool.submit(read, entry)))
             if len(window) >= WINDOW:
                 first, future = window.popleft()
                 yield first, future.result()
@@ -240,15 +243,21 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _picture(entry: Entry | BadSample, spec: CropSpec) -> NDArray[np.uint8] | BadSample:
+def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Derived | None) -> Batch | BadSample:
+    """The planes of one sample: its pictures are cropped, then what follows from the crops is computed."""
     if isinstance(entry, BadSample):
         return entry
     try:
-        picture = entry.load()
-        _check_box(entry, picture)
-        return crop(picture, spec, entry.box)
+        crops = {name: _crop(entry, load, spec) for name, load in {FACE: entry.load, **entry.others}.items()}
+        return {FACE: crops[FACE], **(derived.make(crops) if derived else {})}
     except BadSample as bad:
         return bad
+
+
+def _crop(entry: Entry, load: Load, spec: CropSpec) -> NDArray[np.uint8]:
+    picture = load()
+    _check_box(entry, picture)
+    return crop(picture, spec, entry.box)
 
 
 def _check_box(entry: Entry, picture: NDArray[np.uint8]) -> None:

@@ -3,9 +3,9 @@
 from ...errors import ConfigError, DataError
 from ...shown import brief
 from . import affectnet, fer2013, ferplus, folder, listed, npz, rafdb
-from .protocol import Corpus, Entry, Reader, ReadOptions
+from .protocol import Corpus, Derived, Entry, Load, Reader, ReadOptions
 
-__all__ = ["CORPORA", "Corpus", "Entry", "ReadOptions", "Reader", "check_options", "find_reader"]
+__all__ = ["CORPORA", "Corpus", "Derived", "Entry", "Load", "ReadOptions", "Reader", "check_options", "find_reader"]
 
 CORPORA: dict[str, Reader] = {
     "affectnet": affectnet.read,

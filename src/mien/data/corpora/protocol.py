@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...crop import CropSpec
 from ...errors import BadSample
+from ...planes import Batch, Plane
 
-__all__ = ["Corpus", "Entry", "Load", "ReadOptions", "Reader"]
+__all__ = ["Corpus", "Derived", "Entry", "Load", "ReadOptions", "Reader"]
 
 Load = Callable[[], NDArray[np.uint8]]
 """Gives a picture, `(H, W)` grey or `(H, W, 3)` RGB uint8, or raises `BadSample`."""
@@ -50,6 +52,19 @@ class Entry:
     """Attributes for subgroup reports."""
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height of the face in the picture, in pixels; None where the picture is the face."""
+    others: Mapping[str, Load] = field(default_factory=dict)
+    """Further pictures of the sample by name, such as the `onset` of a clip; they are cropped as the face is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """Planes that are computed from the crops of a sample, such as the flow between two of them."""
+
+    planes: Callable[[CropSpec], tuple[Plane, ...]]
+    """What they are, for crops of this kind."""
+    make: Callable[[Batch], Batch]
+    """From the crops of one sample, `face` and its `others`, `(H, W, C)` uint8, to these planes. Called in a thread;
+    raises `BadSample`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +82,8 @@ class Corpus:
     """In the order of the corpus; read once."""
     not_expressions: tuple[str, ...] = ()
     """Classes that say "none of these" (unknown, no face): left out under every label set, and counted."""
+    derived: Derived | None = None
+    """Planes beside the face."""
     notes: tuple[str, ...] = ()
     """What the importer decided, in sentences, for `meta.json`."""
 
