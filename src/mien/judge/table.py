@@ -12,6 +12,7 @@ import numpy as np
 
 from ..compare import Comparison, Row
 from ..metrics import METRICS, Metric, absent_words
+from ..runs import Costs
 from ..statistics import Interval
 from ..words import DASH, NO_INTERVAL
 from .certainty import Certainty, size_of_test
@@ -174,7 +175,7 @@ def _line(row: Row, certainty: Certainty | None) -> Line:
         if column in SCORES:
             values = [float(getattr(score, column.key)) for score in row.scores]
         else:
-            values = [float(getattr(cost, column.key)) or NAN for cost in costs]
+            values = [figure for cost in costs if (figure := float(getattr(cost, column.key)))]  # of those measured
         best = certainty is not None and certainty.holds(row.name, column.key)
         cells[column.key] = _cell(values, intervals.get((row.name, column.key)), best)
     return Line(name=row.name, cells=cells, seeds=len(row.scores), factors=row.factors, status=_status(row))
@@ -261,12 +262,19 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     if any(not math.isfinite(score.macro_auc) for row in comparison.rows for score in row.scores):
         yield f"{DASH} undefined: the test part holds a single class."
     costs = [run.record.costs for run in comparison.runs]
-    if any(not getattr(cost, c.key) for cost in costs for c in COLUMNS if c.wide and hasattr(cost, c.key)):
-        yield f"{DASH} under a cost: it was not measured for every seed of the row."
+    if any(_unmeasured(row) for row in comparison.rows):
+        yield f"{DASH} under a cost: it was not measured for any run of the row."
     batches = sorted({cost.predict_batch for cost in costs if cost.predict_batch})
     if batches:
         yield f"Predict peak is measured in a fresh process at batches of {', '.join(map(str, batches))}."
     yield from paper_notes(comparison)
+
+
+def _unmeasured(row: Row) -> bool:
+    """Whether some cost was measured for none of a row's runs."""
+    costs = [run.record.costs for run in row.runs]
+    keys = [column.key for column in COLUMNS if column.wide and hasattr(Costs(), column.key)]
+    return bool(costs) and any(not any(getattr(cost, key) for cost in costs) for key in keys)
 
 
 def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:

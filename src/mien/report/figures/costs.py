@@ -53,5 +53,5 @@ def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
 
 
 def _mean(item: Shown, field: str) -> float:
-    values = [getattr(run.record.costs, field) for run in item.row.runs]
-    return float(np.mean(values)) if all(values) else float("nan")
+    values = [figure for run in item.row.runs if (figure := getattr(run.record.costs, field))]  # of those measured
+    return float(np.mean(values)) if values else float("nan")
