@@ -393,7 +393,7 @@ def test_an_unreadable_folder(
         (["--json", "--csv"], "exclude each other"),
         (["--min-confidence", "2"], "min_confidence is a number, 0 to 1; got 2"),
         (["--smooth", "-1"], "seconds, 0 or more"),
-        (["--threads", "-1"], "0 threads (all cores) or more"),
+        (["--threads", "-1"], "1 to 1,024 threads, or 0 for all cores"),
         (["--top-k", "0"], "--top-k"),
         (["--top-k", "x"], "--top-k"),
         (["--draw", "scene.png"], "would overwrite the input itself"),

@@ -42,8 +42,6 @@ from mien.runs import Run
 from mien.train import build_network, predict_logits
 from tiny_bundle import CARD, write_bundle
 
-pytestmark = pytest.mark.usefixtures("plain_figures")
-
 SIDE_PX = 24
 CLASSES = 4
 

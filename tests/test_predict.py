@@ -28,6 +28,7 @@ from mien.data.store import Store
 from mien.errors import BundleError, ConfigError, DataError
 from mien.faces import Face
 from mien.labels import SEVEN
+from mien.planes import Batch
 from mien.predict import UNCERTAIN, Predictor, Seen, record
 from mien.session import Session
 from mien.video import open_video
@@ -72,9 +73,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     honest = Bundle.logits
 
-    def counted(self: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        seen.append(len(images))
-        return honest(self, images)
+    def counted(self: Bundle, batch: Batch) -> NDArray[np.float32]:
+        seen.append(len(batch["face"]))
+        return honest(self, batch)
 
     monkeypatch.setattr(Bundle, "logits", counted)
     return seen
@@ -154,7 +155,8 @@ def test_prepare_and_predict_cut_the_same_bytes(model: Path, tmp_path: Path, mon
     prepare(tmp_path / "table.csv", "csv", tmp_path / "store", PrepareOptions(crop=spec))
     seen: list[NDArray[np.uint8]] = []
 
-    def kept(self: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def kept(self: Bundle, batch: Batch) -> NDArray[np.float32]:
+        images = batch["face"]
         seen.append(images)
         return np.zeros((len(images), 7), np.float32)
 

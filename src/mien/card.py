@@ -14,6 +14,7 @@ from msgspec import Meta
 from .crop import CropSpec
 from .errors import BundleError, ConfigError, LabelError
 from .labels import LabelSet
+from .planes import FACE
 from .reading import Count, Share, Text, from_json
 from .shown import first_line
 
@@ -57,6 +58,8 @@ class Card:
     """Class names; the position is the column of the logits."""
     crop: CropSpec
     """How a face is cut out for this network."""
+    planes: tuple[Text, ...] = (FACE,)
+    """Names of the planes that the network takes."""
     network: Text
     """A key of `mien.models.NETWORKS`."""
     run: Text
@@ -93,6 +96,8 @@ class Card:
 
     def __post_init__(self) -> None:
         LabelSet(self.labels)
+        if self.planes != (FACE,):
+            raise ValueError(f"it takes the planes {', '.join(self.planes)}; this version gives a {FACE} alone")
 
 
 def write_card(card: Card) -> str:
