@@ -204,4 +204,4 @@ def test_report_shows_what_lies_beside_or_refuses(
     assert "robustness.npz is damaged" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     (runs[0].path / "robustness.npz").unlink()
     assert run(*start) == 0
-    assert "Not measured yet" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "Not measured" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")

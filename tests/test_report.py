@@ -23,6 +23,7 @@ from mien.judge.table import COLUMNS, build_table
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, sections, terminal_table, write_report
 from mien.report.figures.sheet import COLOURS, looks
+from mien.report.parts import Panel
 from mien.runs import Run, find_runs
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -124,14 +125,41 @@ def test_the_same_runs_give_the_same_bytes(place: Path, three_seeds: Comparison)
 
 def test_the_contents_lead_to_every_section(page: Page) -> None:
     sections = [link[1:] for link in page.links if link.startswith("#")]
-    for name in ("table", "differences", "classes", "calibration", "peeking", "protocol", "methods", "conditions"):
+    for name in ("table", "differences", "classes", "calibration", "missing", "protocol", "methods", "conditions"):
         assert sections.count(name) == 1, name
+    assert {"peeking", "robustness", "across"} <= set(page.ids), "what was not measured is one list"
 
 
 def test_every_file_of_sections_is_on_the_page() -> None:
     files = {path.stem for path in Path(sections.__file__).parent.glob("*.py") if "def sections(" in path.read_text()}
     assert files == {make.__module__.rpartition(".")[2] for make in sections.SECTIONS}
     assert files >= {"classes", "calibration", "differences", "peeking", "protocol", "damage", "groups", "doubts"}
+
+
+def test_captions_are_short_and_their_guides_are_folded(page: Page) -> None:
+    found = Panel(title="x", caption="What it shows. How to read it. And more.", table=None)
+    assert (found.first, found.guide) == ("What it shows.", "How to read it. And more.")
+    assert page.text.count("How to read it") >= 8
+
+
+def test_one_note_for_classes_that_are_never_predicted(place: Path, store: Store) -> None:
+    runs = make_runs(place / "mutes", store, networks=("vgg16", "resnet34", "densenet121"), dropouts=(0.0,))
+    for number, run in enumerate(runs):
+        test = run.logits("test")
+        test.logits[:, 0 if number < 2 else 1] = -50
+        run.write_logits({"test": test, "valid": run.logits("valid")})
+    notes = [note for note in build_table(collect(runs)).notes if "never predict" in note]
+    assert notes == [
+        f"vgg16 and resnet34 never predict {SEVEN.names[0]}; densenet121 never predicts {SEVEN.names[1]}: such a "
+        "precision is undefined and counts 0 in the averages."
+    ]
+
+
+def test_epochs_are_whole_and_recalls_are_drawn_whole(report: Path) -> None:
+    curves = (report.parent / "figures" / "curves-vgg16.svg").read_text()
+    assert "vgg16, dropout 0.2" in curves
+    assert curves.count(">valid<") == 2, "each panel names its own line"
+    assert not re.search(r">\d+\.5<", curves.partition("epoch")[0])
 
 
 def test_page_stands_alone(report: Path, page: Page) -> None:
@@ -145,7 +173,12 @@ def test_page_is_sound(report: Path, page: Page) -> None:
     assert page.tags.count("figure") == page.tags.count("figcaption")
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert "mien compare paper --data 'my store'" in page.text
-    assert page.tags.count("svg") == len(list((report.parent / "figures").glob("*.svg")))
+    every, narrow = (
+        len(list((report.parent / "figures").glob("*.svg"))),
+        report.read_text().count('class="drawing narrow"'),
+    )
+    assert page.tags.count("svg") == every + narrow
+    assert 0 < narrow < every, "wide figures alone have a form for phones"
     assert page.tags.count("table") == 1 + len(list((report.parent / "tables").glob("*.csv")))
 
 
@@ -319,7 +352,7 @@ def test_undefined_precision_is_noted(place: Path, store: Store) -> None:
     test.logits[:, 0] = -50
     run.write_logits({"test": test, "valid": valid})
     page = Page(write_report(collect([run]), place / "mute-report").read_text(encoding="utf-8"))
-    assert f"vgg16 never says {SEVEN.names[0]}" in page.text
+    assert f"vgg16 never predicts {SEVEN.names[0]}: such a precision is undefined" in page.text
 
 
 def test_rafdb_stands_beside_the_paper(place: Path) -> None:

@@ -1,7 +1,7 @@
 """The result in a few sentences: which row is most accurate, by how much, whether that holds, what settings change."""
 
 from ..compare import Comparison, Row
-from ..words import NO_INTERVAL, p_words, percent
+from ..words import NO_INTERVAL, listed, p_words, percent
 from .answers import answer_sentence
 from .certainty import Certainty, size_of_test
 from .folds import resampled
@@ -29,6 +29,9 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
     lead = 100 * (accuracy(best) - accuracy(second))
     others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
     interval = _interval_words(best, certainty)
+    if accuracy(best) == accuracy(second):
+        tied = listed(row.name for row in ranked if accuracy(row) == accuracy(best))
+        return f"{others}, {tied} are tied at {percent(accuracy(best), 1)} of {n:,} test faces{_over(best)}."
     first = (
         f"{others}, {best.name} is the most accurate: it names {percent(accuracy(best), 1)}{interval} of {n:,} test "
         f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."

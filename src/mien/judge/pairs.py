@@ -96,7 +96,7 @@ class Pair:
         if not self.folds:
             return self.verdict.to_tell
         if self.effect == 0:
-            return "The figures are equal: no amount of data tells a difference that is not there."
+            return "The two are tied."
         if self.folds.repeats_needed:
             return (
                 "To tell so small a difference at 80 % power takes about "

@@ -14,7 +14,7 @@ from ..compare import Comparison, Row
 from ..metrics import METRICS, Metric, absent_words
 from ..runs import Costs
 from ..statistics import Interval
-from ..words import DASH, NO_INTERVAL
+from ..words import DASH, NO_INTERVAL, listed
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .paper import PAPER, PAPER_CORPUS, paper_notes
@@ -251,11 +251,7 @@ def replicates(comparison: Comparison) -> str:
 
 def _notes(comparison: Comparison) -> Iterable[str]:
     labels = comparison.data.labels
-    for row in comparison.rows:
-        never = sorted({k for score in row.scores for k in score.undefined})
-        if never:
-            words = ", ".join(labels[k] for k in never)
-            yield f"{row.name} never says {words}: that precision is undefined and counts 0 in the averages."
+    yield from _never_predicted(comparison.rows, labels)
     tested = next((test for row in comparison.rows for test in row.tests.values()), None)
     if tested is not None and (words := absent_words(labels, np.bincount(tested.labels, minlength=len(labels)))):
         yield words
@@ -275,6 +271,18 @@ def _unmeasured(row: Row) -> bool:
     costs = [run.record.costs for run in row.runs]
     keys = [column.key for column in COLUMNS if column.wide and hasattr(Costs(), column.key)]
     return bool(costs) and any(not any(getattr(cost, key) for cost in costs) for key in keys)
+
+
+def _never_predicted(rows: Sequence[Row], labels: Sequence[str]) -> Iterable[str]:
+    """Which rows leave out which classes, in one note."""
+    by_classes: dict[str, list[str]] = {}
+    for row in rows:
+        never = sorted({k for score in row.scores for k in score.undefined})
+        if never:
+            by_classes.setdefault(listed(labels[k] for k in never), []).append(row.name)
+    if by_classes:
+        words = (f"{listed(names)} never predict{'s' * (len(names) == 1)} {own}" for own, names in by_classes.items())
+        yield f"{'; '.join(words)}: such a precision is undefined and counts 0 in the averages."
 
 
 def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:

@@ -6,8 +6,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from .figures import Drawing
-
 __all__ = ["fill"]
 
 
@@ -25,6 +23,6 @@ def fill(template: str, **values: Any) -> str:
     return environment.get_template(template).render(style=Markup(style), **values)
 
 
-def _inline(drawing: Drawing) -> Markup:
-    """The drawing inside HTML, where an SVG needs no namespace. Matplotlib has escaped its texts."""
-    return Markup(drawing.svg.replace(' xmlns="http://www.w3.org/2000/svg"', ""))
+def _inline(svg: str) -> Markup:
+    """A drawing inside HTML, where an SVG needs no namespace. Matplotlib has escaped its texts."""
+    return Markup(svg.replace(' xmlns="http://www.w3.org/2000/svg"', ""))

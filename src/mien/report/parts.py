@@ -6,14 +6,20 @@ A new part of the report builds a `Section` (see `sections`); drawings are also 
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..shown import csv_cell
-from .figures.sheet import Drawing
+from .figures.sheet import HALF, Drawing
 from .pictures import PictureRow
 
 __all__ = ["Panel", "Section", "SmallTable", "panels"]
+
+FEW_COLUMNS = 5
+"""Of a table that leaves room for another figure beside it."""
+SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“])")
+"""Between two sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +51,34 @@ class Panel:
 
     title: str
     caption: str
-    """How to read it, in sentences."""
+    """What it shows, and how to read it: the first sentence stands under it, the others are folded away."""
     drawing: Drawing | None = None
     pictures: tuple[PictureRow, ...] = ()
     table: SmallTable | None = None
     folded: bool = False
     """Whether it is folded away: all of it, or of pictures the rows after the first."""
+
+    small_print: bool = False
+    """Whether the table under a drawing is folded away, as it has the drawing's figures again, and more beside them."""
+
+    @property
+    def first(self) -> str:
+        """The first sentence of the caption."""
+        return SENTENCE.split(self.caption, maxsplit=1)[0]
+
+    @property
+    def guide(self) -> str:
+        """The rest of the caption."""
+        return self.caption[len(self.first) :].strip()
+
+    @property
+    def half(self) -> bool:
+        """Whether another figure has room beside it."""
+        if self.folded or self.pictures:
+            return False
+        if self.drawing:
+            return self.drawing.width <= HALF and not self.table
+        return self.table is not None and len(self.table.heads) <= FEW_COLUMNS
 
     @property
     def kind(self) -> str:
@@ -71,6 +99,8 @@ class Section:
     """A list of sentences after the lead."""
     prose: tuple[tuple[str, str], ...] = ()
     """Long paragraphs as (title, text), folded away after the lead; an empty title is a paragraph alone."""
+    measured: bool = True
+    """False: the lead says how to measure it, and stands in the one list of what was not measured."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What else is written beside the page, by relative path, such as `groups.csv`."""
 

@@ -112,7 +112,7 @@ class Verdict:
         """What it would take to tell, where this data cannot."""
         thing = "subjects" if self.by_subject else "test faces"
         if self.effect == 0:
-            return "The figures are equal: no amount of data tells a difference that is not there."
+            return "The two are tied."
         ways = [f"about {self.faces_needed:,} {thing}"] if self.faces_needed else []
         ways += [f"about {self.seeds_needed:,} seeds each"] if self.seeds_needed else []
         if not ways:

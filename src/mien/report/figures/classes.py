@@ -9,7 +9,7 @@ from ...calibration import softmax
 from ...metrics import class_scores, roc_curve
 from ...statistics.estimates import Estimate
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, in_both_forms, is_narrow, legend_columns, percent_axis, pt, tint
+from .sheet import COLOURS, INK, Drawing, Sheet, in_both_forms, is_narrow, legend_columns, percent_axis, pt, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,8 @@ __all__ = ["draw_bars", "draw_confusions", "draw_recalls", "draw_roc"]
 
 ROC_POINTS = np.linspace(0, 1, 50) ** 2
 """False positive rates at which curves are drawn: dense near 0, where they bend."""
+ONE_COLOUR = COLOURS[0]
+"""Of every confusion matrix: a shade means the same in all of them."""
 DEEPEST = 0.62
 """Opacity of a full cell, so that ink stays readable on it."""
 
@@ -26,19 +28,24 @@ DEEPEST = 0.62
 def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """Small multiples: one matrix a row, counts pooled over seeds, cells in per cent of the true class."""
     columns = min(3, len(shown))
-    side = max(2.0, 0.2 * len(labels))
+    side = max(1.75, 0.2 * len(labels))
     words = max(map(len, labels)) * 0.062 + 0.15
     lines = -(-len(shown) // columns)
-    with Sheet(lines, columns, (side, side), left=words, gap=(0.35, 0.42), bottom=words, top=0.3) as sheet:
+    with Sheet(
+        lines, columns, (side, side), left=words + 0.2, gap=(0.35, 0.42), bottom=words + 0.2, top=0.3, right=0.95
+    ) as sheet:
         for index, (axes, item) in enumerate(zip(sheet.axes, shown, strict=False)):
             _matrix(axes, item, labels, first=index % columns == 0, last=index + columns >= len(shown))
         for axes in sheet.axes[len(shown) :]:
             axes.remove()
+        sheet.axes[0].set_ylabel("label")
+        sheet.axes[columns * (lines - 1)].set_xlabel("prediction")
+        _scale(sheet)
         return [
             sheet.finish(
                 "confusion",
                 "Confusion matrices on test",
-                "Each line is a true class and adds up to 100 %; each column is what the network said. The diagonal "
+                "Each line is a true class and adds up to 100 %; each column is a prediction. The diagonal "
                 "is the recall of the class. Strong cells off the diagonal are expressions taken for one another. "
                 "Counts of all seeds are pooled; empty cells are below 1 %.",
             )
@@ -51,7 +58,7 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     size = len(labels)
     for i, j in zip(*np.nonzero(share >= 0.005), strict=True):
         part = float(share[i, j])
-        tint(axes, j, i, item.look.colour, DEEPEST * part)
+        tint(axes, j, i, ONE_COLOUR, DEEPEST * part)
         axes.text(j + 0.5, i + 0.52, f"{100 * part:.0f}", ha="center", va="center", fontsize=pt(6.5 if size < 9 else 5))
     axes.set(xlim=(0, size), ylim=(size, 0))
     for spine in axes.spines.values():
@@ -61,6 +68,21 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     axes.set_yticks(ticks, labels if first else [""] * size, fontsize=pt(7.5))
     axes.set_xticks(ticks, labels if last else [""] * size, rotation=90, fontsize=pt(7.5))
     axes.set_title(item.name, fontsize=pt(8.5))
+
+
+def _scale(sheet: Sheet) -> None:
+    """What the tints mean, in the margin to the right."""
+    height = 1.2 / sheet.height
+    axes = sheet.figure.add_axes(
+        (1 - 0.62 / sheet.width, 0.98 - 0.3 / sheet.height - height, 0.14 / sheet.width, height)
+    )
+    steps = 20
+    for step in range(steps):
+        tint(axes, 0, step, ONE_COLOUR, DEEPEST * (step + 0.5) / steps)
+    axes.set(xlim=(0, 1), ylim=(0, steps), xticks=[])
+    axes.yaxis.tick_right()
+    axes.set_yticks([0, steps / 2, steps], ["0 %", "50 %", "100 %"], fontsize=pt(7))
+    axes.tick_params(length=0)
 
 
 @in_both_forms
@@ -99,7 +121,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
                 "classes",
                 "F1 of each class on test",
                 "Colour is the network; a hatched bar is its variant with dropout. F1 joins precision and recall: it "
-                "is high only where a class is both found and not said too often. Where bars of one class are low "
+                "is high only where a class is both found and not predicted too often. Where bars of one class are low "
                 "throughout, the class is hard or rare, whatever the network. The upright line is the 95 % interval.",
             )
         ]
@@ -123,7 +145,9 @@ def draw_recalls(
             look = item.look
             face = look.colour if look.solid else "none"
             axes.vlines(x, low, high, color=look.colour, linewidth=1.2)
-            axes.plot(x, value, look.marker, ms=4.5, mec=look.colour, mfc=face, mew=1.1, ls="", label=item.name)
+            axes.plot(
+                x, value, look.marker, ms=4.5, mec=look.colour, mfc=face, mew=1.1, ls="", label=item.name, clip_on=False
+            )
         for edge in np.arange(len(labels) - 1) + 0.5:
             axes.axvline(edge, color=INK, alpha=0.1, linewidth=0.6)
         axes.set_xlim(-0.5, len(labels) - 0.5)

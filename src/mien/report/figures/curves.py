@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...words import plus
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, in_both_forms, percent_axis, pt
+from .sheet import INK, Drawing, Sheet, in_both_forms, percent_axis, pt, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +42,8 @@ def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
 
 def _draw(shown: Sequence[Shown], name: str, caption: str) -> Drawing:
     network = shown[0].row.network
-    width = 3.55 if len(shown) <= 2 else (3.55 * 2 + 0.62 - 0.4 * (len(shown) - 1)) / len(shown)
-    with Sheet(2, len(shown), (width, 1.75), gap=(0.62 if len(shown) <= 2 else 0.4, 0.25), top=0.3) as sheet:
+    width = 1.8 if len(shown) <= 2 else 1.6
+    with Sheet(2, len(shown), (width, 1.3), gap=(0.3, 0.22), top=0.48, bottom=0.42) as sheet:
         tables = [_table(item) for item in shown]
         lowest = min(float(table[:, :, 1::2].min()) for table in tables)
         highest = max(float(table[:, :, 0::2].max()) for table in tables)
@@ -54,11 +55,15 @@ def _draw(shown: Sequence[Shown], name: str, caption: str) -> Drawing:
             below.set_ylim(0, highest * 1.05)
             above.tick_params(labelbottom=False)
             below.set_xlabel("epoch")
-            above.set_title(item.name.removeprefix(f"{network}, "))
+            above.set_title(item.name, pad=pt(17), fontsize=pt(8.5))
+            _name_lines(above, item)
+            below.xaxis.set_major_locator(whole_numbers())
+            above.xaxis.set_major_locator(whole_numbers())
+            for axes in (above, below):
+                axes.tick_params(labelleft=column == 0)
             _gap(above, item, table)
         sheet.axes[0].set_ylabel("accuracy, %")
         sheet.axes[len(shown)].set_ylabel("loss, nats")
-        _name_lines(sheet.axes[0], shown[0])
         return sheet.finish(name, f"Learning curves of {network}", caption)
 
 
@@ -92,13 +97,15 @@ def _lines(axes: "Axes", item: Shown, train: NDArray[np.float64], valid: NDArray
 def _gap(axes: "Axes", item: Shown, table: NDArray[np.float64]) -> None:
     train, valid = table[:, :, 1].mean(axis=0), table[:, :, 3].mean(axis=0)
     axes.fill_between(np.arange(1, len(train) + 1), train, valid, color=item.look.colour, alpha=0.1, lw=0)
-    gap = 100 * float(train[-1] - valid[-1])
-    words = f"gap at the end {gap:+.1f} points".replace("-", "−")
-    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=pt(8))
+    gap = float(train[-1] - valid[-1])
+    words = f"gap at the end {plus(gap)} points"
+    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=pt(7.5))
 
 
 def _name_lines(axes: "Axes", item: Shown) -> None:
-    """Name both lines once, above the first panel, where no line can run through the words."""
-    axes.plot([], [], color=item.look.colour, linewidth=1.8, label="valid")
+    """Name both lines as they are drawn here, above the panel, where no line can run through the words."""
+    axes.plot([], [], color=item.look.colour, linestyle=item.look.dash, linewidth=1.8, label="valid")
     axes.plot([], [], color=INK, alpha=0.6, linewidth=0.9, label="train")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handlelength=1.6)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2, borderaxespad=0.1, handlelength=2.2, fontsize=pt(7.5)
+    )

@@ -17,7 +17,7 @@ __all__ = ["draw_reliability", "draw_risk_coverage"]
 COLUMNS = 4
 LARGEST = 5.5
 FEWEST = 10
-"""Faces in a bin from which on the line runs through it."""
+"""Faces in a bin from which on the line runs through it and its interval is drawn: that of one face is all heights."""
 
 
 @in_both_forms
@@ -25,9 +25,9 @@ def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> l
     """One panel a row: accuracy against confidence, before and after the temperature."""
     if not rows:
         return []
-    columns = min(COLUMNS - is_narrow(), len(rows))
+    columns = min(3 if is_narrow() else COLUMNS, len(rows))
     lines = -(-len(rows) // columns)
-    with Sheet(lines, columns, (1.72, 1.72), gap=(0.3, 0.52), top=0.52, bottom=0.48, right=0.2) as sheet:
+    with Sheet(lines, columns, (1.6, 1.6), gap=(0.3, 0.52), top=0.6, bottom=0.48, right=0.2) as sheet:
         for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
             _panel(axes, row, looks[row.row.name])
             axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(rows))
@@ -42,8 +42,8 @@ def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> l
                 "reliability",
                 "Reliability on test, before and after temperature scaling",
                 "Faces are sorted into 15 bins by the probability of the answer (across); up is the share of right "
-                "answers among them. On the diagonal a probability means what it says; below it the network is surer "
-                "than it may be. Hollow and grey is as trained, filled and coloured after division of the logits by "
+                "answers among them. On the diagonal a probability means what it says; below it the network is "
+                "overconfident. Hollow and grey is as trained, filled and coloured after division of the logits by "
                 "one temperature T that was fitted on valid; lines are Wilson's 95 % intervals, large marks hold many "
                 "faces. T above 1 makes a network less sure; it never changes which class is named."
                 + " Seeds are pooled, and every face counts once in an interval."
@@ -57,9 +57,10 @@ def _panel(axes: "Axes", row: Calibrated, look: Look) -> None:
     for form, colour, face, alpha in ((row.before, INK, "none", 0.5), (row.after, look.colour, None, 1.0)):
         curve, filled = form.curve, form.curve.count > 0
         x, y = curve.confidence[filled], curve.accuracy[filled]
-        axes.vlines(x, curve.low[filled], curve.high[filled], color=colour, alpha=alpha * 0.7, linewidth=0.9)
         size = 1.6 + (LARGEST - 1.6) * np.sqrt(curve.count[filled] / curve.count.sum())
-        joined = curve.count[filled] >= FEWEST
+        joined = curve.count[filled] >= FEWEST * len(row.row.tests)
+        ends = (curve.low[filled][joined], curve.high[filled][joined])
+        axes.vlines(x[joined], *ends, color=colour, alpha=alpha * 0.7, linewidth=0.9)
         axes.plot(x[joined], y[joined], color=colour, alpha=alpha * 0.8, linewidth=0.8)
         for mark in zip(x, y, size, strict=True):
             axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha, clip_on=False)
@@ -78,7 +79,7 @@ def _legend(axes: "Axes", colour: str) -> None:
     axes.plot([], [], "o-", color=INK, mfc="none", alpha=0.5, ms=4, linewidth=0.8, label="as trained")
     axes.plot([], [], "o-", color=colour, ms=4, linewidth=0.8, label="after scaling")
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.1), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=pt(7.5)
+        loc="lower left", bbox_to_anchor=(-0.02, 1.16), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=pt(7.5)
     )
 
 
@@ -92,7 +93,7 @@ def draw_risk_coverage(
     x = np.asarray(coverages)
     mark = f"The mark is where a threshold chosen on valid for a risk of {100 * risk:.0f} % (dashed) is on test. "
     kept = x >= fewest
-    with Sheet(1, 1, (4.6, 2.5), top=0.12, right=2.6) as sheet:
+    with Sheet(1, 1, (3.9, 2.1), top=0.15 + 0.19 * -(-len(rows) // 2)) as sheet:
         axes = sheet.axes[0]
         axes.grid(color=INK, alpha=0.1, linewidth=0.6)
         marked = any(np.isfinite(row.risk.value) for row in rows)
@@ -108,7 +109,14 @@ def draw_risk_coverage(
         percent_axis(axes, 0.0, min(1.0, max(0.05, 1.08 * max(float(row.after.risk.max()) for row in rows))))
         axes.set_xlabel("coverage: share of faces that get an answer, %")
         axes.set_ylabel("risk: wrong answers among them, %")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, handlelength=2.4)
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(-0.05, 1.0),
+            ncols=2,
+            borderaxespad=0.2,
+            handlelength=2.4,
+            fontsize=pt(7.5),
+        )
         return [
             sheet.finish(
                 "risk-coverage",

@@ -22,11 +22,25 @@ from ...shown import tagless
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
 
-__all__ = ["INK", "TEXT_WIDTH", "Drawing", "Look", "Sheet", "in_both_forms", "is_narrow", "legend_columns", "looks"]
-__all__ += ["percent_axis", "pt", "tint"]
+__all__ = [
+    "HALF",
+    "INK",
+    "TEXT_WIDTH",
+    "Drawing",
+    "Look",
+    "Sheet",
+    "in_both_forms",
+    "is_narrow",
+    "legend_columns",
+    "looks",
+]
+__all__ += ["percent_axis", "pt", "tint", "whole_numbers"]
 
 P = ParamSpec("P")
+HALF = 545
+"""CSS pixels: the widest drawing that a phone shows as it is, and that leaves room for another one on the page."""
 TEXT_WIDTH = 345 / 72.27
 """Inches: the width of the text of LaTeX's `article`, and the most that a PDF is wide."""
 SMALLER = 0.8
@@ -121,6 +135,8 @@ class Drawing:
     caption: str
     """How to read it, in sentences."""
     svg: str
+    narrow: str
+    """The SVG of the form of the PDF, for phones; empty where the page's own is narrow enough."""
     pdf: bytes
     width: int
     """Width in CSS pixels at which its letters are as large as the page's small print."""
@@ -176,10 +192,12 @@ class Sheet:
     def finish(self, name: str, title: str, caption: str) -> Drawing:
         """The drawing, as SVG for the page or as PDF, whichever form is drawn; see `in_both_forms`."""
         narrow = is_narrow()
+        small = _clean(self._saved("svg", {"Date": None}).decode(), f"{name}-narrow", title) if narrow else ""
         return Drawing(
             name=name,
             title=title,
             caption=caption,
+            narrow=small,
             svg="" if narrow else _clean(self._saved("svg", {"Date": None}).decode(), name, title),
             pdf=self._saved("pdf", {"CreationDate": None}) if narrow else b"",
             width=round(self.width * 115),
@@ -191,6 +209,13 @@ class Sheet:
             warnings.filterwarnings("ignore", "Glyph", UserWarning)
             self.figure.savefig(content, format=form, metadata=metadata)
         return content.getvalue()
+
+
+def whole_numbers() -> "Locator":
+    """Ticks at whole numbers only: there is no epoch 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5, integer=True)
 
 
 def tint(axes: "Axes", x: float, y: float, colour: str, alpha: float) -> None:
@@ -211,7 +236,10 @@ def in_both_forms(draw: Callable[P, list[Drawing]]) -> Callable[P, list[Drawing]
             paper = draw(*args, **kwargs)
         finally:
             _narrow.reset(token)
-        return [replace(one, pdf=other.pdf) for one, other in zip(page, paper, strict=True)]
+        return [
+            replace(one, pdf=other.pdf, narrow=other.narrow if one.width > HALF else "")
+            for one, other in zip(page, paper, strict=True)
+        ]
 
     return both
 

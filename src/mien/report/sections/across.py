@@ -27,11 +27,8 @@ def across_section(examined: Examined, looks: Mapping[str, Look], folder: str) -
     """The section; without measurements the sentence that says how to get them."""
     matrix, notes = examined.matrix, examined.notes.get("matrix", ())
     if matrix is None:
-        how = (
-            f"Not measured yet: “mien across {folder} --data STORE” tests finished runs on another corpus, for this "
-            "section."
-        )
-        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how)
+        how = f"“mien across {folder} --data STORE” tests finished runs on another corpus."
+        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how, measured=False)
     drawing = draw_across(matrix, looks)[0]
     panels = [
         Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_table(matrix)),

@@ -25,11 +25,18 @@ def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -
     title = "Whether their probabilities can be believed"
     if not rows:
         return Section(id="calibration", title=title)
-    found = [*panels(draw_reliability(rows, looks)), _scores(rows), *panels(_curve(rows, looks))]
+    drawn, scores = draw_reliability(rows, looks)[0], _scores(rows)
+    found = [_joined(drawn, scores), *panels(_curve(rows, looks))]
     if any(math.isfinite(row.coverage.value) for row in rows):
         found.append(_uncertain(rows))
     files = {"calibration.csv": as_csv(("row", "logits", "score", "value", "low", "high"), _digits(rows))}
     return Section(id="calibration", title=title, panels=tuple(found), lead=_lead(rows), files=files)
+
+
+def _joined(drawing: Drawing, scores: Panel) -> Panel:
+    """The diagrams with all scores folded away under them."""
+    caption = f"{drawing.caption} {scores.caption}"
+    return Panel(title=drawing.title, caption=caption, drawing=drawing, table=scores.table, small_print=True)
 
 
 def _digits(rows: Sequence[Calibrated]) -> Iterator[tuple[object, ...]]:
@@ -46,7 +53,7 @@ def _lead(rows: Sequence[Calibrated]) -> str:
     gaps = [(row.before.scores["ece"].value, row.after.scores["ece"].value) for row in rows]
     before, after = (sum(gap[i] for gap in gaps) / len(gaps) for i in (0, 1))
     return (
-        f"As trained, {sure} of {len(rows)} rows are surer than they may be in every run (T above 1). One temperature "
+        f"As trained, {sure} of {len(rows)} rows are overconfident in every run (T above 1). One temperature "
         "a run, fitted on valid, takes the calibration error (ECE), on average over rows, from "
         f"{100 * before:.1f} to {100 * after:.1f} %."
     )
@@ -94,7 +101,7 @@ def _uncertain(rows: Sequence[Calibrated]) -> Panel:
         )
         for row in rows
     )
-    heads = ("Row", "Least confidence", "Coverage, %", "Risk, %", "Risk of answering all, %")
+    heads = ("Row", "Least confidence", "Coverage, %", "Risk, %", "Risk of all, %")
     return Panel(
         title=f"Answering at a risk of {100 * RISK:.0f} %",
         caption=f"The least confidence at which at most {100 * RISK:.0f} % of the answers on valid are wrong (mean "

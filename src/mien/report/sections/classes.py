@@ -1,6 +1,7 @@
 """The section of expressions: confusion, F1, recall with its intervals, ROC."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,12 +21,9 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Section:
     """Which expressions are told apart."""
-    drawings = [
-        *draw_confusions(shown, labels),
-        *draw_bars(shown, labels, certainty.f1),
-        *draw_recalls(shown, labels, certainty.recalls),
-    ]
-    found = [*panels(drawings), *_recalls(shown, labels, certainty), *panels(draw_roc(shown, labels))]
+    first = panels([*draw_confusions(shown, labels), *draw_recalls(shown, labels, certainty.recalls)])
+    more = panels([*draw_bars(shown, labels, certainty.f1), *draw_roc(shown, labels)])
+    found = [*first, *_recalls(shown, labels, certainty), *(replace(one, folded=True) for one in more)]
     return Section(id="classes", title="Which expressions they tell apart", panels=tuple(found))
 
 

@@ -34,8 +34,8 @@ def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store |
     """The section; without measurements the sentence that says how to get them, or why they cannot be joined."""
     damages, notes = examined.damages, examined.notes.get("damages", ())
     if not damages:
-        how = f"Not measured yet: “mien robustness {folder}” tests finished runs on damaged faces, for this section."
-        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how)
+        how = f"“mien robustness {folder}” tests finished runs on damaged faces."
+        return Section(id=ID, title=TITLE, lead=" ".join(notes) or how, measured=False)
     drawing = draw_damage(damages, looks)[0]
     panels = [
         Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_summary(damages)),

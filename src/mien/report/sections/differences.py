@@ -107,13 +107,11 @@ def _what_carries(pair: Pair) -> str:
 
 def _panels(pairs: Sequence[Pair], looks: Mapping[str, Look]) -> Iterator[Panel]:
     for drawing in draw_forest(pairs, metric(pairs[0].metric).name if pairs else "", looks):
-        table = _table(pairs)
-        if pairs[0].metric == "accuracy":
-            yield Panel(title=drawing.title, caption=drawing.caption, drawing=drawing)
-            yield table
-        else:
-            caption = f"{drawing.caption} {table.caption}"
-            yield Panel(title=drawing.title, caption=caption, drawing=drawing, table=table.table, folded=True)
+        table, folded = _table(pairs), pairs[0].metric != "accuracy"
+        caption = f"{drawing.caption} {table.caption}"
+        yield Panel(
+            title=drawing.title, caption=caption, drawing=drawing, table=table.table, small_print=True, folded=folded
+        )
 
 
 def _table(pairs: Sequence[Pair]) -> Panel:
@@ -211,7 +209,7 @@ def _notes(pair: Pair) -> Iterator[str]:
 def _needs(pair: Pair) -> str:
     """`about 5,200 test faces or 14 seeds each`, in few words."""
     if pair.effect == 0:
-        return "no amount: the figures are equal"
+        return "tied"
     if pair.folds:
         count = pair.folds.repeats_needed
         return f"{count} repetitions" if count else "a larger corpus"

@@ -32,13 +32,13 @@ def explanations_section(
     if not drawn:
         return Section(id=ID, title=TITLE)
     if isinstance(truths, str):
-        return Section(id=ID, title=TITLE, lead=truths)
+        return Section(id=ID, title=TITLE, lead=truths, measured=False)
     if not truths:
         how = (
-            f"Not measured yet: `mien explain {folder} --truth` holds explanations of finished runs against the pixels "
-            "that action units moved, which drawn faces know, for this section."
+            f"“mien explain {folder} --truth” holds explanations of finished runs against the pixels that action units "
+            "moved, which drawn faces know."
         )
-        return Section(id=ID, title=TITLE, lead=how)
+        return Section(id=ID, title=TITLE, lead=how, measured=False)
     return Section(
         id=ID,
         title=TITLE,

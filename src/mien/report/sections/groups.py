@@ -36,7 +36,7 @@ def groups_sections(examined: Examined, looks: Mapping[str, Look]) -> Iterator[S
         if place.groups:
             yield _section(place, examined.matrix, looks)
         elif place.notes:
-            yield Section(id=f"{ID}{place.suffix}", title=_title(place), lead=" ".join(place.notes))
+            yield Section(id=f"{ID}{place.suffix}", title=_title(place), lead=" ".join(place.notes), measured=False)
 
 
 def _title(place: Place) -> str:

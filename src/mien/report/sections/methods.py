@@ -246,7 +246,7 @@ def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
             f"metrics by their bootstrap standard error over {unit}; they hold for these trained weights."
         )
     if count > 1:
-        yield f"All {count} were corrected together, within each metric (Holm 1979), at 5 %."
+        yield f"All {count} pairs were corrected together, within each metric (Holm 1979), at 5 %."
     yield (
         "Where a difference could not be told, the data it would take were computed for a true difference as large "
         "as the one seen, at 80 % power"

@@ -19,9 +19,8 @@ from ..parts import Panel, Section, SmallTable
 __all__ = ["peeking_section", "sections"]
 
 ABSENT = (
-    "Many published figures are those of the best epoch on the test set. Nobody peeked in these runs, so what that "
-    "would have claimed here is not known. To see it on your own runs: mien compare … --show-peeking --runs "
-    "NEW_FOLDER judges every epoch on the test as well, into a file of its own that no other figure is taken from."
+    "Many published figures are those of the best epoch on the test set. “mien compare … --show-peeking --runs "
+    "NEW_FOLDER” shows what that would have claimed: it judges every epoch on the test as well, into a file of its own."
 )
 
 
@@ -34,7 +33,7 @@ def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Sectio
     """Honest beside claimed, where runs were peeked at; else how to get it."""
     title = "The price of peeking"
     if not rows:
-        return Section(id="peeking", title=title, lead=ABSENT)
+        return Section(id="peeking", title=title, lead=ABSENT, measured=False)
     drawings = draw_peeking([_dumbbell(row, looks[row.row.name]) for row in rows])
     found = [Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings]
     files = {"peeking.csv": as_csv(("row", "metric", "run", "honest", "claimed"), _digits(rows))}
