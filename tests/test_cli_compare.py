@@ -140,6 +140,7 @@ def test_a_report_while_runs_are_to_come(here: Path, inline: Inline, capsys: Cap
     assert "2 runs not finished yet" in (here / "report/table.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("light")
 def test_a_report_names_the_commands_that_made_its_runs(here: Path, inline: Inline) -> None:
     for seed in (0, 1, 1):

@@ -380,6 +380,7 @@ def test_soft_labels_are_what_is_learnt(tmp_path: Path, bars: Bars) -> None:
     assert (said[True] == (fold.train.labels + 1) % 3).mean() > 0.8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "width"), [("vgg16", 0.125), ("densenet121", 0.25), ("resnet34", 0.125)])
 def test_the_recipe_fast_trains_the_networks_of_the_paper_made_small(
     tmp_path: Path, store: Store, network: str, width: float
