@@ -357,7 +357,8 @@ def test_the_smallest_size_prints_whole_tables(name: str) -> None:
     assert re.search(r"\nn: \d", text)
 
 
-@pytest.mark.parametrize("name", [*SMALLEST, "ablation.py", "faces.py"])
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*SMALLEST, "ablation.py", "contention.py", "faces.py"])
 def test_every_script_says_what_it_does(name: str) -> None:
     told = run_script(name, "--help")
     assert "Markdown" in told or "--into" in told

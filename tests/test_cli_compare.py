@@ -197,6 +197,7 @@ def test_a_folder_of_pictures_is_imported_on_the_way(here: Path, inline: Inline,
     assert f"its store runs/store/{store.name} is used" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("light")
 def test_rafdb_stands_beside_the_paper(here: Path, inline: Inline, capsys: Captured) -> None:
     made.rafdb(here / "RAF-DB", each=4)

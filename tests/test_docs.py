@@ -275,6 +275,7 @@ def test_python_is_python_and_imports_what_exists(page: str) -> None:
                 assert set(wrong) <= {"toy", "Tiny"}, f"{page} imports {wrong} from {node.module}"
 
 
+@pytest.mark.long
 def test_the_papers_tables_are_what_the_script_prints() -> None:
     spec = importlib.util.spec_from_file_location("paper_table", ROOT / "scripts" / "paper_table.py")
     assert spec is not None

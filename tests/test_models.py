@@ -22,6 +22,8 @@ from torchvision_weights import CLASSES, MEAN, NAMES, SIZES, STD, faces, fill
 FIXTURE = json.loads((Path(__file__).parent / "fixtures" / "models" / "torchvision.json").read_text())
 HEADS = ("published", "fc", "flat", "gap")
 STEMS = ("imagenet", "small")
+LARGE = {"densenet121", "vgg16", "compact-l"}
+"""Networks whose every option is tried in the long tests alone."""
 NORMALISATION = {"pixel_mean", "pixel_std"}
 
 
@@ -112,7 +114,9 @@ def test_torchvision_weights_load_but_for_the_normalisation() -> None:
     assert not unexpected
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LARGE else []) for name in NETWORKS]
+)
 @pytest.mark.parametrize("stem", STEMS)
 @pytest.mark.parametrize("head", HEADS)
 def test_every_option_gives_logits(name: str, stem: str, head: str) -> None:
