@@ -12,7 +12,7 @@ from mien.data.drawn import draw_scene
 from tiny_bundle import write_bundle
 
 EXTRAS = ("torch", "scipy", "sklearn", "statsmodels", "matplotlib", "safetensors", "jinja2", "onnx", "onnxscript",
-          "tomli_w", "cleanlab", "pandas", "PIL", "yuface", "ray")  # fmt: skip
+          "tomli_w", "cleanlab", "pandas", "yuface", "ray")  # fmt: skip
 BASE = f"""
 import sys
 for name in {EXTRAS}:
