@@ -184,7 +184,7 @@ def test_what_rows_differ_in_is_said_by_row_and_by_network(place: Path) -> None:
     assert "Dropout before the classifier (Srivastava et al. 2014): 0 or 0.2, by row." in text
     assert "published hidden layers for vgg16; global average pooling and one linear layer for densenet121" in text
     assert "2 seeds (0 and 1), the same for all rows." in text
-    assert "All 15 comparisons were corrected together, within each metric (Holm 1979)" in text
+    assert "All 15 pairs were corrected together, within each metric (Holm 1979)" in text
     assert "Validation was the corpus's own validation split." in text
     assert "test faces and seeds" in text
 
