@@ -122,6 +122,18 @@ def test_operations_that_are_not_onnxs_own_are_refused(tmp_path: Path, domain: s
     refused(tmp_path, model(SUM, node, domains=[domain]), "needs operations that are not ONNX's own")
 
 
+@pytest.mark.parametrize("operation", ["Loop", "Scan", "SequenceMap"])
+def test_a_file_that_might_never_end_is_refused(tmp_path: Path, operation: str) -> None:
+    inner = helper.make_graph([GIVEN], "inner", [], [LOGITS])
+    refused(tmp_path, model(SUM, helper.make_node(operation, ["sum"], ["logits"], body=inner)), "might never end")
+
+
+@pytest.mark.parametrize("operation", ["ConstantOfShape", "Expand", "Tile", "Pad", "Resize", "Range", "OneHot"])
+def test_a_file_that_says_how_large_its_tensors_are_is_refused(tmp_path: Path, operation: str) -> None:
+    made = model(SUM, helper.make_node(operation, ["sum"], ["logits"]))
+    refused(tmp_path, made, rf"makes tensors as large as the file says \({operation}\)")
+
+
 def test_a_file_nested_ten_thousand_deep_is_looked_through() -> None:
     inner = b""
     for _ in range(10_000):  # graph 6 of attribute 5 of node 1
@@ -169,7 +181,7 @@ def hostile() -> Iterator[tuple[str, Any, str]]:
     filled = helper.make_node("ConstantOfShape", ["far"], ["filled"])
     total = helper.make_node("ReduceSum", ["filled"], ["total"], keepdims=0)
     added = helper.make_node("Add", ["sum", "total"], ["logits"])
-    yield "400 terabytes", model(SUM, filled, total, added, far=far), "cannot (load|run) the network"
+    yield "400 terabytes", model(SUM, filled, total, added, far=far), "makes tensors as large as the file says"
     beyond = helper.make_node("Gather", ["sum", "place"], ["one"], axis=0)
     wide = helper.make_node("Add", ["sum", "one"], ["logits"])
     yield "beyond the end", model(SUM, beyond, wide, place=np.array([99])), "cannot (load|run) the network"

@@ -35,6 +35,13 @@ EXTERNAL_DATA = 13
 DOMAINS = {"NodeProto": 7, "OperatorSetIdProto": 1}
 """The fields that name whose operations these are."""
 STANDARD = (b"", b"ai.onnx")
+OPERATION = 4
+"""Number of `NodeProto.op_type`."""
+REPEATING = ("Loop", "Scan", "SequenceMap")
+MAKING = ("ConstantOfShape", "Expand", "Range", "Tile", "Pad", "Resize", "Upsample", "OneHot", "EyeLike")
+REFUSED = {name.encode(): f"repeats operations ({name}), so that a prediction might never end" for name in REPEATING}
+REFUSED |= {name.encode(): f"makes tensors as large as the file says ({name}), without bounds" for name in MAKING}
+"""Operations that take as much time or memory as a number in the file says. No network of mien's has one."""
 
 
 def metadata(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -65,6 +72,8 @@ def foreign(content: bytes) -> str:
             if number == DOMAINS.get(kind) and bytes(value) not in STANDARD:
                 name = bytes(value[:40]).decode("utf-8", "replace")
                 return f"needs operations that are not ONNX's own ({name!r})"
+            if kind == "NodeProto" and number == OPERATION and bytes(value) in REFUSED:
+                return REFUSED[bytes(value)]
             if number in INSIDE[kind]:
                 waiting.append((INSIDE[kind][number], value))
     return ""
