@@ -118,6 +118,7 @@ def test_what_poor_networks_say_is_not_the_true_share() -> None:
     assert said == pytest.approx([0.10, 0.16, 0.38], abs=0.005)  # they agree with 89, 75 and 56 % of the labels
 
 
+@pytest.mark.long
 def test_below_the_trusted_agreement_doubts_are_the_networks_own() -> None:
     """No label is wrong here. The weaker the network, the more labels confident learning would call wrong."""
     rng, n = np.random.default_rng(0), 2000

@@ -180,7 +180,9 @@ def test_every_weight_learns(name: str) -> None:
     assert not idle
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LARGE else []) for name in NETWORKS]
+)
 def test_parameters_grow_with_width(name: str) -> None:
     counts = [parameters(name, 7, width=width) for width in (0.25, 0.5, 1.0, 1.5)]
     assert counts == sorted(set(counts))

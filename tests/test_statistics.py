@@ -110,6 +110,7 @@ def test_interval_over_faces_is_that_of_scipy(method):
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.007)
 
 
+@pytest.mark.long
 def test_bca_of_a_skewed_metric_is_that_of_scipy():
     logits, labels = drawn(seeds=1, faces=120)
     predicted = logits[0].argmax(1)
@@ -505,7 +506,7 @@ def size(seeds, seed_sd, replicates, level=0.95):
     return told / replicates
 
 
-@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.3), (5, 0.3)])
+@pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.3), pytest.param(5, 0.3, marks=pytest.mark.long)])
 def test_size_of_the_verdict(seeds, seed_sd):
     assert size(seeds, seed_sd, 200) < stats.binom.ppf(0.999, 200, 0.06) / 200
 
