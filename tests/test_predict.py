@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -487,3 +488,10 @@ def test_the_default_model_gives_the_same_alone_and_in_a_batch() -> None:
         alone = predictor.predict(faces[place])[0]
         assert alone.label == together[place].label
         assert list(alone.probs.values()) == pytest.approx(list(together[place].probs.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("video", [None, 0, b"film.mp4", [], np.zeros((4, 4, 3), np.uint8), "a\0b.mp4"])
+def test_what_is_no_video_is_one_sentence(model: Path, video: Any) -> None:
+    with pytest.raises(DataError, match=r"A video is a path, or camera:0|cannot be read") as refusal:
+        list(Predictor(model, detector="none", threads=1).stream(video))
+    assert len(str(refusal.value)) < 300

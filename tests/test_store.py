@@ -211,6 +211,15 @@ def test_what_cannot_be_read_is_not_said_to_be_unwritable(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_planted_log_of_openings_is_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "s" / "test_openings.csv").symlink_to(victim)
+    Store.open(tmp_path / "s").log_opening("2026-01-01", "run")
+    assert victim.read_text() == "mine"
+
+
 def test_a_store_that_was_replaced_while_in_use_is_not_read(tmp_path: Path) -> None:
     write(tmp_path / "s")
     store = Store.open(tmp_path / "s")

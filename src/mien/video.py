@@ -21,6 +21,7 @@ from .atomic import move
 from .container import missing_bytes
 from .errors import DataError
 from .media import HEAD_BYTES, VIDEO, kind_of, open_file, size_fault
+from .shown import brief
 from .temporary import folder_beside
 
 __all__ = [
@@ -167,6 +168,8 @@ def open_video(source: Path | str, capture: Callable[[int], Capture] | None = No
     Raises:
         DataError: the file is absent, empty or no video, its codec is unknown, or the camera is absent.
     """
+    if not isinstance(source, str | os.PathLike) or not isinstance(os.fspath(source), str):
+        raise DataError(f"A video is a path, or {CAMERA}0, {CAMERA}1 and so on; got {brief(source)}.")
     name = str(source)
     live = name.startswith(CAMERA)
     opened = _camera(name, capture or _cv2_camera) if live else _file(Path(source))
@@ -180,8 +183,8 @@ def _file(path: Path) -> Capture:
     try:
         with open_file(path) as file:
             head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', error)}).") from None
     if not head:
         raise DataError(f"{path} is an empty file.")
     if kind_of(head) != VIDEO:
