@@ -211,6 +211,16 @@ def test_what_cannot_be_read_is_not_said_to_be_unwritable(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["samples.csv", "planes/face.npy"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "s")
+    (tmp_path / "s" / name).unlink()
+    os.mkfifo(tmp_path / "s" / name)
+    with pytest.raises(DataError, match=r"is damaged \(it is no regular file"):
+        Store.open(tmp_path / "s")
+
+
 def test_a_planted_log_of_openings_is_not_followed(tmp_path: Path) -> None:
     write(tmp_path / "s")
     victim = tmp_path / "victim"

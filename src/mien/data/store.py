@@ -168,6 +168,7 @@ class Store:
     def _map(self, plane: Plane) -> NDArray[Any]:
         path = self.file(plane.name)
         with _reading(path):
+            _require_file(path)
             return map_npy(path, plane.dtype, (self.meta.count, *plane.shape), HEADER_BYTES)
 
     def _require(self, name: str) -> None:
@@ -405,10 +406,17 @@ def _state(path: Path) -> tuple[int, ...]:
 def _hashed(files: tuple[Path, ...], _state: object) -> str:
     digest = hashlib.sha256()
     for path in files:
+        _require_file(path)
         with path.open("rb") as file:
             while block := file.read(CHUNK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _require_file(path: Path) -> None:
+    """Raise `ValueError` for what is there and is no file: a pipe would be waited for, and a device has no end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")
 
 
 def _reading(part: Path) -> AbstractContextManager[None]:
