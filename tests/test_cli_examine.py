@@ -153,6 +153,7 @@ def test_noise_writes_its_gallery(tmp_path: Path, runs: list[Run], capsys: pytes
     assert (tmp_path / "runs-doubts.html").is_file()
 
 
+@pytest.mark.long
 def test_compare_examines_what_it_trained(
     tmp_path: Path, home: Store, runs: list[Run], other: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

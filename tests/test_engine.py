@@ -159,6 +159,7 @@ def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path
     assert weights(runs[0]) == weights(undisturbed)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick_processes")
 def test_a_run_that_crashes_once_is_finished_in_the_same_command(tmp_path: Path, store: Store) -> None:
     (run,) = runs_of(tmp_path, store, seeds=1)

@@ -127,6 +127,7 @@ def test_the_page_is_made_where_no_row_is_whole(tmp_path: Path, store: Store, la
     assert "each once" not in words_of(comparison, store)
 
 
+@pytest.mark.long
 def test_whole_seeds_of_a_row_are_shown_and_the_others_named(tmp_path: Path, store: Store) -> None:
     runs = made(tmp_path / "runs", store, "kfold", seeds=2)
     deleted(runs[2])

@@ -166,6 +166,7 @@ def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, 
     assert re.search(rf"resnet34 {SHARE}", section.lead)
 
 
+@pytest.mark.long
 def test_another_baseline_is_stated_and_changes_the_figures(compared: Comparison) -> None:
     section = sections(compared, Beside(baseline="vgg16"))["robustness"]
     assert "against those of vgg16" in section.lead
