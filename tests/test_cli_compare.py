@@ -107,6 +107,7 @@ def ordered(runs: Any) -> list[Any]:
     return sorted(runs, key=lambda r: r.settings.model.dropout)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("light")
 def test_a_wider_grid_trains_what_is_new(here: Path, inline: Inline) -> None:
     assert run("compare", "tiny.toml", "--data", "store", "--no-faces") == 0

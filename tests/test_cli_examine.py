@@ -133,6 +133,7 @@ def test_across_speaks_json_and_names_both_sides(
     assert "is not a store" in refused(capsys, "across", tmp_path / "runs", "--data", tmp_path / "runs")
 
 
+@pytest.mark.long
 def test_noise_writes_its_gallery(tmp_path: Path, runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "doubts.html"
     assert run("noise", tmp_path / "runs", "--page", page, "--json") == 0
