@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from .config import NetworkSettings, OptimizerSettings
 
-__all__ = ["average", "build_optimizer", "fuses", "learning_rate"]
+__all__ = ["MOMENTS", "average", "build_optimizer", "fuses", "learning_rate"]
+
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+"""Numbers that each optimizer keeps for a weight, in memory and in a checkpoint."""
 
 
 def build_optimizer(network: nn.Module, settings: NetworkSettings) -> torch.optim.Optimizer:

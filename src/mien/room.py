@@ -7,11 +7,9 @@ from .errors import ConfigError
 from .machine import memory_bytes
 from .models import sketch
 from .models.cost import count
+from .optimise import MOMENTS
 
 __all__ = ["check_room"]
-
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
-"""Numbers that an optimizer keeps for each weight."""
 
 
 def check_room(settings: NetworkSettings, *, classes: int, size: int) -> None:

@@ -11,12 +11,10 @@ import torch
 
 from .config import ModelSettings, NetworkSettings
 from .models import build
+from .optimise import MOMENTS
 from .runs import Run
 
 __all__ = ["bytes_needed", "weight_bytes"]
-
-MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
-"""Tensors of a weight's size that each optimizer keeps in a checkpoint."""
 
 
 def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:

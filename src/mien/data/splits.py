@@ -5,7 +5,7 @@ samples, whatever their split, and each fold is the test once. Where there is no
 part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
 that no part repeats what was trained on. (Two exceptions: a corpus's own splits are kept as they are, which
 `mien data audit` looks through; and under `loso` copies of a test image are left out of train.) The test
-part comes sealed: only `mien.evaluate` opens it.
+part comes sealed: only `mien.stages` opens it.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ class SealedPart:
         return len(self.__part)
 
     def open(self) -> Part:
-        """The samples. For `mien.evaluate` alone, after the weights are chosen."""
+        """The samples. For `mien.stages` alone, after the weights are chosen."""
         return self.__part
 
 

@@ -65,11 +65,12 @@ class LocalEngine:
         """Finish all `runs` in processes of this machine, one process at a time."""
         results = tuple(stage for stage in stages if stage in RESULTS)
         _fit_again(runs, hooks)
+        measured = {row_key(run.settings) for run in runs if run.has("costs")}
         for pack in _packs(runs):
             if own := [run for run in pack if _has_to_do(run, results)]:
                 _attempt(results, tuple(hooks), own, report)
             if "costs" in stages:
-                _measure_first(runs, report)
+                _measure_rows(pack, measured, report)
             for run in pack:
                 report(run, None)
 
@@ -94,14 +95,11 @@ def _packs(runs: Sequence[Run]) -> Iterator[list[Run]]:
         yield from (own[start : start + size] for start in range(0, len(own), size))
 
 
-def _measure_first(runs: Sequence[Run], report: Report) -> None:
-    """Measure the costs of each row that has a finished run and no costs yet."""
-    first: dict[object, Run] = {}
+def _measure_rows(runs: Sequence[Run], measured: set[object], report: Report) -> None:
+    """Measure the costs of each row that has a finished run among `runs`, and is not among the `measured` yet."""
     for run in runs:
-        if run.finished:
-            first.setdefault(row_key(run.settings), run)
-    for run in first.values():
-        if not run.has("costs"):
+        if run.finished and (row := row_key(run.settings)) not in measured:
+            measured.add(row)
             _in_fresh_process(_measure, [run], report)  # should it crash, the figures stay undefined
 
 

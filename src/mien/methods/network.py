@@ -5,6 +5,7 @@ In: a run with `NetworkSettings`. Out: weights, history, the environment and the
 
 import time
 from dataclasses import replace
+from functools import lru_cache, partial
 from statistics import fmean
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS, load_weights
-from ..config import NetworkSettings, Settings
+from ..config import ModelSettings, NetworkSettings, Settings
 from ..data.splits import Part
 from ..data.store import Store
 from ..device import pick_device
@@ -110,9 +111,9 @@ class NetworkMethod:
     def work(self, run: Run) -> float:
         """Operations of the whole training, with the judging of its epochs."""
         settings, counts, size = run.of(NetworkSettings), run.data.counts, run.data.crop.size
-        network = sketch(settings.model, classes=len(run.data.labels), size=size)
-        trained = fmean(count(network, side).flops for side in settings.train.sizes or (size,))
-        faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * count(network, size).flops
+        flops = partial(_flops, settings.model, len(run.data.labels), size)
+        trained = fmean(flops(side) for side in settings.train.sizes or (size,))
+        faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * flops(size)
         return settings.train.epochs * faces
 
 
@@ -123,6 +124,12 @@ def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
     network = build(run.of(NetworkSettings).model, classes=len(run.data.labels), size=run.data.crop.size)
     load_weights(run, network)
     return placed(network, device).eval()
+
+
+@lru_cache(maxsize=256)  # a grid asks for every run, the engine and the time left each
+def _flops(settings: ModelSettings, classes: int, size: int, side: int) -> int:
+    """Operations of one forward pass of a face of `side` px, in a network that was made for `size` px."""
+    return count(sketch(settings, classes=classes, size=size), side).flops
 
 
 def _shapes(settings: NetworkSettings) -> object:
