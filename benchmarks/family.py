@@ -24,10 +24,10 @@ from torch import Tensor
 
 from mien.calibration import wilson
 from mien.config import ModelSettings
+from mien.inference import placed, predict_logits
 from mien.models import Network, build
 from mien.models.cost import count
 from mien.runs import find_runs
-from mien.train import placed, predict_logits
 
 NETWORKS = (
     ModelSettings(name="compact-s"),

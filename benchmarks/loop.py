@@ -33,9 +33,9 @@ from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, 
 
 from mien import optimise, train
 from mien.config import NetworkSettings, override, read_recipe
+from mien.inference import placed, predict_logits
 from mien.machine import keeping_pages
 from mien.models import Network, build
-from mien.train import placed, predict_logits
 
 AS_IT_IS, COMPILED = "as it is", "compiled"
 NETWORKS = (*TARGETS, "compact-m")

@@ -24,12 +24,12 @@ from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
 from mien.export import calibration_faces, judged, measured_int8
+from mien.initial import build_network
 from mien.models import Network
 from mien.planes import FACE
 from mien.runs import Logits
 from mien.stages import open_for
 from mien.to_onnx import onnx_bytes, quantise
-from mien.train import build_network
 from mien.version import __version__
 
 SOURCE = " Made from the 8-bit weights of an earlier file of the same run."

@@ -14,10 +14,11 @@ from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError, DataError, LabelError
 from mien.examine.across import _change, _redraw, across
+from mien.inference import predict_logits
+from mien.initial import build_network
 from mien.labels import LabelSet
 from mien.methods.network import load_network
 from mien.runs import Logits, Run
-from mien.train import build_network, predict_logits
 
 
 @pytest.fixture(autouse=True)

@@ -22,11 +22,11 @@ from mien.examine.across import across
 from mien.examine.away import as_tested, keep_tests, kept_tests
 from mien.examine.examined import Beside, Examined, Place, gather
 from mien.examine.labelnoise import agreement
+from mien.initial import build_network
 from mien.labels import LabelSet
 from mien.report.findings import find
 from mien.report.page import compose
 from mien.runs import Run
-from mien.train import build_network
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

@@ -14,10 +14,11 @@ from mien.classifier import CHUNK, Classifier, fitted, logits_of
 from mien.crop import CropSpec, crop
 from mien.data.splits import divide
 from mien.errors import DataError
+from mien.inference import predict_logits
+from mien.initial import build_network
 from mien.methods import find_method
 from mien.methods.network import load_network
 from mien.planes import Batch, Plane
-from mien.train import build_network, predict_logits
 from tiny_bundle import write_bundle
 
 SOURCE = Path(__file__).parents[1] / "src" / "mien"

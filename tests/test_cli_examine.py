@@ -15,8 +15,8 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.examine import damaging as damaging_module
 from mien.examine.damaging import STEPS
+from mien.initial import build_network
 from mien.runs import Run
-from mien.train import build_network
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 

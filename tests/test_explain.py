@@ -36,10 +36,11 @@ from mien.explain.picture import SIDE, overlay, sheet
 from mien.explain.pointing import energy, fixed_maps, moved, others, peaks, pointing, positive, says_nothing
 from mien.explain.truth import CHANCES, FILE, STEPS, Grounding, load, measure, measured_rows
 from mien.faces import find_detector
+from mien.inference import predict_logits
+from mien.initial import build_network
 from mien.models import NETWORKS, Network, build
 from mien.planes import Batch
 from mien.runs import Run
-from mien.train import build_network, predict_logits
 from tiny_bundle import CARD, write_bundle
 
 SIDE_PX = 24

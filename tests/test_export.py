@@ -18,12 +18,12 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import DataError, RunError
 from mien.export import export
+from mien.inference import predict_logits
 from mien.labels import SEVEN
 from mien.models import NETWORKS, build
 from mien.runs import Run
 from mien.stages import finish_run
 from mien.to_onnx import onnx_bytes
-from mien.train import predict_logits
 from tiny_bundle import CARD
 
 FACES = np.random.default_rng(3).integers(0, 256, (64, 48, 48, 3), dtype=np.uint8)

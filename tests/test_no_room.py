@@ -23,8 +23,8 @@ from mien.cli import VERBS, app, main
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
 from mien.data.store import Store
+from mien.initial import build_network
 from mien.runs import Run
-from mien.train import build_network
 from tiny_bundle import write_bundle
 
 WRITES = {

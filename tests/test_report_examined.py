@@ -26,13 +26,13 @@ from mien.examine.corruptions import CORRUPTIONS
 from mien.examine.damaging import Robustness
 from mien.examine.examined import MOST_JUDGED, Beside, gather
 from mien.examine.robustness import save
+from mien.initial import build_network
 from mien.labels import SEVEN, LabelSet
 from mien.report import as_json, write_report
 from mien.report.findings import find
 from mien.report.page import compose
 from mien.report.parts import Section, SmallTable
 from mien.runs import Run, find_runs
-from mien.train import build_network
 from test_report import Page
 
 pytestmark = pytest.mark.usefixtures("plain_figures")

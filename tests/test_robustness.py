@@ -16,9 +16,10 @@ from mien.errors import CompareError, RunError
 from mien.examine.corruptions import CORRUPTIONS, corrupt
 from mien.examine.damaging import STEPS, Robustness, stratified_faces
 from mien.examine.robustness import FILE, load, measure, measured_rows, summarise
+from mien.inference import predict_logits
+from mien.initial import build_network
 from mien.methods.network import load_network
 from mien.runs import Run
-from mien.train import build_network, predict_logits
 
 
 @pytest.fixture(autouse=True)

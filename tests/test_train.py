@@ -24,12 +24,14 @@ from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
 from mien.errors import ConfigError, NonFinite
 from mien.hooks import Hooks, Progress
+from mien.inference import predict_logits
+from mien.initial import build_network, rehearse
 from mien.losses import Objective
 from mien.models import Network
 from mien.optimise import build_optimizer, learning_rate
 from mien.runs import Epoch, Run
 from mien.stages import finish_run
-from mien.train import predict_logits, rehearse, selected_epoch, train
+from mien.train import selected_epoch, train
 
 CPU = torch.device("cpu")
 
@@ -78,7 +80,7 @@ def test_a_seed_changes_weights_and_order(tmp_path: Path, store: Store) -> None:
     (first, _), (second, _) = (trained(plan_run(tmp_path, store, seed=seed)) for seed in (0, 1))
     assert not same(first, second)
     part = divide(store, NetworkSettings().data).train
-    weights = [module.build_network(override(NetworkSettings(), {"seed": s, **SMALL}), part, CPU) for s in (0, 1)]
+    weights = [build_network(override(NetworkSettings(), {"seed": s, **SMALL}), part, CPU) for s in (0, 1)]
     assert not same(weights[0].state_dict(), weights[1].state_dict())
 
 
@@ -149,7 +151,7 @@ def test_normalisation_is_of_the_training_pixels_alone(tmp_path: Path) -> None:
     for noise in ("", "valid", "test", "train"):
         store = write_bars(tmp_path / f"store-{noise}", noise_split=noise)
         part = divide(store, NetworkSettings().data).train
-        network = module.build_network(override(NetworkSettings(), SMALL), part, CPU)
+        network = build_network(override(NetworkSettings(), SMALL), part, CPU)
         means.append(network.pixel_mean.tolist())
         pixels = part.read()["face"] / 255.0
         assert network.pixel_mean.tolist() == pytest.approx(pixels.mean((0, 1, 2)))
@@ -205,7 +207,7 @@ def test_the_average_is_its_definition(tmp_path: Path, store: Store, monkeypatch
     monkeypatch.setattr(module, "average", noted)
     run = plan_run(tmp_path, store, optimizer__ema=0.7, train__select="last")
     fold = divide(store, run.settings.data)
-    expected = copy.deepcopy(module.build_network(run.settings, fold.train, CPU).state_dict())
+    expected = copy.deepcopy(build_network(run.settings, fold.train, CPU).state_dict())
     kept, _ = trained(run)
     assert len(states) == 15
     for now in states:
@@ -260,7 +262,7 @@ def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store:
     files = sorted((run.path / "epochs").iterdir())
     assert [same(load_file(path), kept) for path in files] == [number == chosen for number in range(1, 7)]
     fold = divide(store, run.settings.data)
-    network = module.build_network(run.settings, fold.train, CPU)
+    network = build_network(run.settings, fold.train, CPU)
     network.load_state_dict(kept)
     accuracy = (predict_logits(network, fold.valid.read()["face"]).argmax(1) == fold.valid.labels).mean()
     assert accuracy == state.history[chosen - 1].valid_accuracy
@@ -281,7 +283,7 @@ class Linear(Network):
 
 @pytest.fixture
 def linear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "build", lambda settings, *, classes, size: Linear(size))
+    monkeypatch.setattr("mien.initial.build", lambda settings, *, classes, size: Linear(size))
 
 
 @pytest.mark.usefixtures("linear")
@@ -313,7 +315,7 @@ def test_one_step_is_gradient_descent_on_the_mean_loss(tmp_path: Path, store: St
         optimizer__weight_decay=0.01,
     )
     fold = divide(store, run.settings.data)
-    network = module.build_network(run.settings, fold.train, CPU)
+    network = build_network(run.settings, fold.train, CPU)
     loss = functional.cross_entropy(
         network(torch.from_numpy(fold.train.read()["face"])), torch.from_numpy(fold.train.labels), label_smoothing=0.2
     )
@@ -408,7 +410,7 @@ def test_float16_feels_gradients_that_it_cannot_hold(
     loss = module.functional.cross_entropy
     monkeypatch.setattr(module.functional, "cross_entropy", lambda *a, **k: loss(*a, **k) * 1e-7)
     run = plan_run(tmp_path, store, train__precision="float16", train__epochs=1)
-    start = module.build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
+    start = build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
     end, state = trained(run)
     first = next(name for name, tensor in start.items() if tensor.ndim == 4)
     assert not torch.equal(start[first], end[first])
@@ -418,7 +420,7 @@ def test_float16_feels_gradients_that_it_cannot_hold(
 def test_float16_clips_gradients_as_they_are_unscaled(tmp_path: Path, store: Store) -> None:
     changes = {"optimizer__name": "sgd", "optimizer__momentum": 0.0, "optimizer__clip_norm": 0.01, "optimizer__lr": 1.0}
     run = plan_run(tmp_path, store, train__precision="float16", train__epochs=1, **changes)
-    start = module.build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
+    start = build_network(run.settings, divide(store, run.settings.data).train, CPU).state_dict()
     end, state = trained(run)
     names = [name for name, _ in state.network.named_parameters()]
     moved = math.sqrt(sum(float((end[name] - start[name]).square().sum()) for name in names))
@@ -451,7 +453,7 @@ def test_a_checkpoint_keeps_the_scale_of_float16(tmp_path: Path, store: Store) -
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_weight_decay_spares_biases_and_norms(store: Store, optimizer: Any) -> None:
     settings = override(NetworkSettings(), SMALL | {"optimizer.name": optimizer, "optimizer.weight_decay": 0.1})
-    network = module.build_network(settings, divide(store, settings.data).train, CPU)
+    network = build_network(settings, divide(store, settings.data).train, CPU)
     decayed, spared = build_optimizer(network, settings).param_groups
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0.0

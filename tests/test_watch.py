@@ -15,10 +15,10 @@ from mien.data.store import Store
 from mien.engines import forecast
 from mien.engines.forecast import Forecast, operations
 from mien.hooks import Progress
+from mien.initial import build_network
 from mien.models.cost import count
 from mien.progress import about
 from mien.runs import RESULTS, Run
-from mien.train import build_network
 
 
 class Clock:

@@ -6,42 +6,34 @@ and every random draw depends on (seed, epoch, step) alone.
 """
 
 import math
-import multiprocessing
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .checkpoint import CHECKPOINT, NEXT, State, load, load_weights, save, save_tensors
-from .config import NetworkSettings, TrainSettings
+from .config import NetworkSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
-from .errors import ConfigError, NonFinite, Pruned
+from .errors import NonFinite, Pruned
 from .hooks import Progress, Report
+from .inference import PREDICT_BATCH, predict_logits
+from .initial import build_network
 from .losses import Objective
-from .models import Network, build
+from .models import Network
 from .optimise import average, build_optimizer, fuses, learning_rate
 from .planes import FACE
 from .runs import EPOCHS, Epoch, Run
+from .signals import stop_signal
 from .threads import with_current
 
-__all__ = ["build_network", "means", "placed", "practise", "predict_logits", "rehearse", "selected_epoch", "train"]
+__all__ = ["describe_loop", "practise", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
-PREDICT_BATCH = 32
-NORMALISATION_SAMPLES = 4096
-ONE_SIGNAL_SECONDS = 1.0
-"""Signals closer together are one: a service manager and the parent process may both send it."""
 
 
 def train(
@@ -82,7 +74,7 @@ def train(
     if keep_epochs:
         with run.writing():
             (run.path / EPOCHS).mkdir(exist_ok=True)
-    with _stop_signal() as stopped:
+    with stop_signal() as stopped:
         while state.epoch < settings.train.epochs:
             material.start(state.epoch)
             for step, rows in enumerate(batches.epoch(state.epoch)):
@@ -143,8 +135,8 @@ class _Material:
         return augment.apply(self.batches.images[rows], options, changes, self._flips[rows], self._side)
 
 
-def means(settings: NetworkSettings) -> dict[str, str]:
-    """How the loop computes, in words: what figures of speed and memory depend on beside the settings' numbers."""
+def describe_loop(settings: NetworkSettings) -> dict[str, str]:
+    """How the loop computes, in words for `env.json`: what speed and memory depend on besides the settings."""
     options = settings.train
     chunk = min(options.micro_batch or options.batch_size, options.batch_size)
     whole = chunk == options.batch_size
@@ -158,84 +150,6 @@ def means(settings: NetworkSettings) -> dict[str, str]:
         + (", averaged weights in place" if settings.optimizer.ema else ""),
         "best weights": "on disk",
     }
-
-
-def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
-    """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels."""
-    store = training.store
-    torch.manual_seed(stream(settings.seed, "weights"))
-    network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])[FACE]
-    shares = _levels(sample) / sample[..., 0].size
-    levels = np.arange(256) / 255
-    mean = shares @ levels
-    std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
-    network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
-    return placed(network, device)
-
-
-def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each channel of images `(n, H, W, C)` has each level: `(C, 256)`, without a larger copy of them."""
-    counts = np.zeros((images.shape[-1], 256), np.int64)
-    for image in images:
-        counts += [np.bincount(channel, minlength=256) for channel in image.reshape(-1, len(counts)).T]
-    return counts
-
-
-@torch.no_grad()
-def rehearse(settings: NetworkSettings, *, classes: int, size: int) -> None:
-    """Pass as few blank faces of `size` px through a new network as training ever will, at every size that it will.
-
-    Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
-    """
-    model, options = settings.model, settings.train
-    network = build(model, classes=classes, size=size).train()
-    for side in options.sizes or (size,):
-        try:
-            network(torch.zeros(_fewest(options), side, side, model.in_chans, dtype=torch.uint8))
-        except ValueError:
-            raise ConfigError(
-                f"{model.name} at {side} px cannot be trained on one face at a time: its batch norm needs two. Set "
-                "train.batch_size to 2 or more and train.micro_batch to 3 or more."
-            ) from None
-        except RuntimeError as error:
-            reason = str(error).partition("\n")[0]
-            raise ConfigError(
-                f"{model.name} with head {model.head}, made for faces of {size} px, cannot be trained at {side} px "
-                f"({reason}). Change train.sizes, or set model.head to gap."
-            ) from None
-
-
-def _fewest(options: TrainSettings) -> int:
-    """Samples in the smallest chunk that can come up."""
-    return 1 if options.batch_size == 1 or options.micro_batch in (1, 2) else 2
-
-
-def placed(network: Network, device: torch.device | str) -> Network:
-    """The network on the device, its weights channels-last: the order in which images come."""
-    network.to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-@torch.inference_mode()
-def predict_logits(
-    network: Network,
-    images: NDArray[np.uint8],
-    batch_size: int = PREDICT_BATCH,
-    weights: Mapping[str, Tensor] | None = None,
-) -> NDArray[np.float32]:
-    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode.
-
-    `weights`, by name, are used in place of the network's own, which stay as they are.
-    """
-    network.eval()
-    device = network.pixel_mean.device
-    chunks = [
-        torch.func.functional_call(network, dict(weights or {}), torch.from_numpy(chunk).to(device))
-        for chunk in np.split(images, range(batch_size, len(images), batch_size))
-    ]
-    return torch.cat(chunks).float().cpu().numpy()
 
 
 def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
@@ -357,28 +271,3 @@ def _note(threads: tuple[int, ...]) -> str:
         f"It goes on with {threads[-1]} thread(s) after {before}: its last digits differ from those of a run that kept "
         "its number."
     )
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a question: has SIGINT or SIGTERM come, or has the engine that started this process died?
-
-    A later signal does not wait for an answer.
-    """
-    parent = multiprocessing.parent_process()
-    caught: list[float] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def catch(_number: int, _frame: object) -> None:
-        if caught and time.monotonic() - caught[0] > ONE_SIGNAL_SECONDS:
-            raise KeyboardInterrupt
-        caught.append(time.monotonic())
-
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(caught) or (parent is not None and not parent.is_alive())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -133,7 +133,7 @@ def open_explainer(model: Path | str) -> Explainer:
 
 def methods_of(network: "Network") -> dict[str, Method]:
     """All methods, of a network in torch."""
-    from ..train import predict_logits
+    from ..inference import predict_logits
     from .gradients import grad_cam, grad_cam_pp, integrated_gradients
 
     gradients = (grad_cam, grad_cam_pp, integrated_gradients)

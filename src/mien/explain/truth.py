@@ -190,8 +190,8 @@ def _any(by_unit: Bools) -> Bools:
 def _networks(run: Run, fold: Fold) -> tuple["Network", "Network"]:
     """The network as trained, and with the weights that the run began with."""
     from ..device import pick_device
+    from ..initial import build_network
     from ..methods.network import load_network
-    from ..train import build_network
 
     device = pick_device()
     return load_network(run, device), build_network(run.of(NetworkSettings), fold.train, device)

@@ -19,6 +19,8 @@ from ..data.store import Store
 from ..device import pick_device
 from ..errors import NonFinite, RunError
 from ..hooks import Hooks
+from ..inference import placed, predict_logits
+from ..initial import rehearse
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models import Network, build, sketch
 from ..models.cost import count
@@ -26,7 +28,7 @@ from ..planes import FACE, Batch, Plane
 from ..room import check_room
 from ..runs import Costs, Run
 from ..threads import restore_threads, waiting_words
-from ..train import means, placed, practise, predict_logits, rehearse, selected_epoch, train
+from ..train import describe_loop, practise, selected_epoch, train
 
 __all__ = ["NetworkMethod", "TrainedNetwork", "load_network"]
 
@@ -169,5 +171,5 @@ def _environment(device: torch.device, settings: NetworkSettings, threads: tuple
         "threads": threads[-1],
         "waiting": waiting_words(),
         "allocator": allocator(),
-        "training": means(settings),
+        "training": describe_loop(settings),
     }

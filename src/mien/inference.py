@@ -1,0 +1,44 @@
+"""How a network is used: placed on a device, and asked for logits, batch by batch.
+
+In: images `(n, H, W, C)` uint8. Out: logits `(n, K)` float32.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .models import Network
+
+__all__ = ["PREDICT_BATCH", "placed", "predict_logits"]
+
+PREDICT_BATCH = 32
+
+
+def placed(network: Network, device: torch.device | str) -> Network:
+    """The network on the device, its weights channels-last: the order in which images come."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: Network,
+    images: NDArray[np.uint8],
+    batch_size: int = PREDICT_BATCH,
+    weights: Mapping[str, Tensor] | None = None,
+) -> NDArray[np.float32]:
+    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode.
+
+    `weights`, by name, are used in place of the network's own, which stay as they are.
+    """
+    network.eval()
+    device = network.pixel_mean.device
+    chunks = [
+        torch.func.functional_call(network, dict(weights or {}), torch.from_numpy(chunk).to(device))
+        for chunk in np.split(images, range(batch_size, len(images), batch_size))
+    ]
+    return torch.cat(chunks).float().cpu().numpy()
