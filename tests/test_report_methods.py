@@ -36,6 +36,7 @@ OTHER: dict[str, Any] = {
     "model.stem": "small",
     "model.head": "flat",
     "model.in_chans": 1,
+    "model.attention": "cbam",
     "model.init": "dirac",
     "model.mirror": True,
     "train.epochs": 9,

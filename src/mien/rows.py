@@ -188,6 +188,6 @@ def _pooled(runs: Sequence[Run], part: str) -> Logits:
 
 
 def level_words(key: str, value: Any) -> str:
-    """A level of a factor in words: `dropout 0.2`, `no dropout`."""
+    """A level of a factor in words: `dropout 0.2`, `no dropout`, `no attention`."""
     word = key.rpartition(".")[2].replace("_", " ")
-    return f"no {word}" if value in (0, False) and word == "dropout" else f"{word} {value}"
+    return f"no {word}" if value in (0, "none") and word in ("dropout", "attention") else f"{word} {value}"

@@ -82,6 +82,8 @@ class ModelSettings(Table):
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
     in_chans: Annotated[int, Within(0, 16)] = 0
     """Colour channels of the input. 0 takes the store's."""
+    attention: Literal["none", "se", "eca", "cbam", "coordinate"] = "none"
+    """A module that weighs channels or cells of a map, at the same place of every network (`mien.models.attention`)."""
     init: Literal["published", "dirac"] = "published"
     """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
     mirror: bool = False

@@ -50,7 +50,7 @@ class Compact(Network):
     """A stem, three stages of basic blocks and a head; the published head is `gap`.
 
     Its `imagenet` stem is already made for 48 px. `stem="small"` keeps the second stem convolution at stride 1:
-    every map has twice the resolution and costs four times as much. `block_dropout` is that of ResNet.
+    every map has twice the resolution and costs four times as much. `block_dropout` and attention are those of ResNet.
     """
 
     def __init__(self, settings: ModelSettings, plan: Plan, *, classes: int, size: int) -> None:
@@ -61,7 +61,7 @@ class Compact(Network):
         before = second
         for index, (planned, depth) in enumerate(zip(plan.channels, plan.depths, strict=True)):
             channels = scaled(planned, settings.width)
-            blocks = stage(before, channels, depth, 2 if index else 1, settings.block_dropout)
+            blocks = stage(before, channels, depth, 2 if index else 1, settings)
             layers.add_module(f"stage{index + 1}", blocks)
             before = channels
         self.features = layers

@@ -39,7 +39,7 @@ def count(network: Network, size: int) -> Cost:
 
     def see(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal flops
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear):
             cells = output.numel() // layer.weight.shape[0]
             flops += 2 * cells * layer.weight.numel()
         kept.append(output)  # alive, so that no later output is given the same address

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
+from mien.models.attention import attention
 from mien.models.layers import Network, head_layers, scaled
 
 __all__ = ["DenseNet", "densenet121"]
@@ -47,18 +48,21 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Dense layers `denselayer1`, `denselayer2`, …: (B, C, h, w) -> (B, C + depth x growth, h, w)."""
+    """Dense layers `denselayer1`, `denselayer2`, …, then attention: (B, C, h, w) -> (B, C + depth x growth, h, w)."""
 
-    def __init__(self, before: int, depth: int, growth: int, dropout: float) -> None:
+    def __init__(self, before: int, depth: int, growth: int, settings: ModelSettings) -> None:
         super().__init__()
         for index in range(depth):
-            layer = DenseLayer(before + index * growth, growth, dropout)
+            layer = DenseLayer(before + index * growth, growth, settings.block_dropout)
             self.add_module(f"denselayer{index + 1}", layer)
+        self.attention = attention(settings.attention, before + depth * growth)
 
     def forward(self, maps: Tensor) -> Tensor:
         for layer in self.children():
-            maps = torch.cat([maps, layer(maps)], 1)
-        return maps
+            if layer is not self.attention:
+                maps = torch.cat([maps, layer(maps)], 1)
+        weighed: Tensor = self.attention(maps)
+        return weighed
 
 
 class DenseNet(Network):
@@ -77,7 +81,7 @@ def blocks(settings: ModelSettings) -> nn.Sequential:
     growth = scaled(GROWTH, settings.width, multiple=4)
     layers = stem(settings, channels)
     for number, depth in enumerate(DEPTHS, start=1):
-        block = DenseBlock(channels, depth, growth, settings.block_dropout)
+        block = DenseBlock(channels, depth, growth, settings)
         layers.add_module(f"denseblock{number}", block)
         channels += depth * growth
         if number < len(DEPTHS):

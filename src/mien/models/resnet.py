@@ -12,6 +12,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
+from mien.models.attention import attention
 from mien.models.layers import Network, Pointwise, head_layers, scaled
 
 __all__ = ["BasicBlock", "ResNet", "resnet34"]
@@ -24,24 +25,25 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions, the shortcut added before the last ReLU (He 2016, figure 2).
 
     `dropout` falls after the first convolution's ReLU, as in Wide ResNets (Zagoruyko 2016, arXiv:1605.07146);
-    the published ResNet has none.
+    the published ResNet has none. Attention comes before the addition.
     """
 
-    def __init__(self, before: int, channels: int, stride: int, dropout: float) -> None:
+    def __init__(self, before: int, channels: int, stride: int, settings: ModelSettings) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(settings.block_dropout)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+        self.attention = attention(settings.attention, channels)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or before != channels:
             self.downsample = nn.Sequential(Pointwise(before, channels, stride), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         inner: Tensor = self.drop(self.relu(self.bn1(self.conv1(x))))
-        inner = self.bn2(self.conv2(inner))
+        inner = self.attention(self.bn2(self.conv2(inner)))
         out: Tensor = self.relu(inner.add_(self.downsample(x)))
         return out
 
@@ -58,10 +60,10 @@ class ResNet(Network):
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = stage(first, first, DEPTHS[0], 1, settings.block_dropout)
-        self.layer2 = stage(first, second, DEPTHS[1], 2, settings.block_dropout)
-        self.layer3 = stage(second, third, DEPTHS[2], 2, settings.block_dropout)
-        self.layer4 = stage(third, fourth, DEPTHS[3], 2, settings.block_dropout)
+        self.layer1 = stage(first, first, DEPTHS[0], 1, settings)
+        self.layer2 = stage(first, second, DEPTHS[1], 2, settings)
+        self.layer3 = stage(second, third, DEPTHS[2], 2, settings)
+        self.layer4 = stage(third, fourth, DEPTHS[3], 2, settings)
         self.reduce, self.fc = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
@@ -77,10 +79,10 @@ class ResNet(Network):
         return logits
 
 
-def stage(before: int, channels: int, depth: int, stride: int, dropout: float) -> nn.Sequential:
+def stage(before: int, channels: int, depth: int, stride: int, settings: ModelSettings) -> nn.Sequential:
     """`depth` basic blocks, of which the first changes channels and resolution."""
-    first = BasicBlock(before, channels, stride, dropout)
-    return nn.Sequential(first, *(BasicBlock(channels, channels, 1, dropout) for _ in range(depth - 1)))
+    first = BasicBlock(before, channels, stride, settings)
+    return nn.Sequential(first, *(BasicBlock(channels, channels, 1, settings) for _ in range(depth - 1)))
 
 
 def initialise(network: Network) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from mien.config import ModelSettings
+from mien.models.attention import attention
 from mien.models.layers import Network, head_layers, scaled
 
 __all__ = ["VGG", "vgg16"]
@@ -27,6 +28,7 @@ class VGG(Network):
 
     `stem="small"`: VGG has no stem that halves, so here it leaves out the last block's pool: the map has
     twice the resolution (3x3 cells at 48 px) and the weights stay the same. `block_dropout` follows a block.
+    Attention comes before a block's pool.
     """
 
     def __init__(self, settings: ModelSettings, plan: Sequence[Sequence[int]], *, classes: int, size: int) -> None:
@@ -37,7 +39,7 @@ class VGG(Network):
 
 
 def blocks(settings: ModelSettings, plan: Sequence[Sequence[int]]) -> nn.Sequential:
-    """The convolutional part. Dropout layers carry names, not numbers, so that torchvision's numbers stay."""
+    """The convolutional part. Dropout and attention carry names, not numbers, so that torchvision's numbers stay."""
     layers = nn.Sequential()
     index = 0
     before = settings.in_chans
@@ -49,6 +51,8 @@ def blocks(settings: ModelSettings, plan: Sequence[Sequence[int]]) -> nn.Sequent
                 layers.add_module(str(index), layer)
                 index += 1
             before = channels
+        if settings.attention != "none":
+            layers.add_module(f"attention{number}", attention(settings.attention, before))
         if settings.stem == "imagenet" or number < len(plan):
             layers.add_module(str(index), nn.MaxPool2d(2))
             index += 1

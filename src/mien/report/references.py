@@ -32,6 +32,9 @@ REFERENCES = {
     "analysis. Statistics in Medicine 26 (2007), 596–619.",
     "Holm 1979": "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
     "Statistics 6 (1979), 65–70.",
+    "Hou et al. 2021": "Hou Q., Zhou D., Feng J. Coordinate attention for efficient mobile network design. CVPR 2021. "
+    "arXiv:2103.02907.",
+    "Hu et al. 2018": "Hu J., Shen L., Sun G. Squeeze-and-excitation networks. CVPR 2018. arXiv:1709.01507.",
     "Huang et al. 2017": "Huang G., Liu Z., van der Maaten L., Weinberger K. Q. Densely connected convolutional "
     "networks. CVPR 2017. arXiv:1608.06993.",
     "Ioffe & Szegedy 2015": "Ioffe S., Szegedy C. Batch normalization: accelerating deep network training by reducing "
@@ -62,10 +65,14 @@ REFERENCES = {
     "1929–1958.",
     "Szegedy et al. 2016": "Szegedy C., Vanhoucke V., Ioffe S., Shlens J., Wojna Z. Rethinking the Inception "
     "architecture for computer vision. CVPR 2016. arXiv:1512.00567.",
+    "Wang et al. 2020": "Wang Q., Wu B., Zhu P., Li P., Zuo W., Hu Q. ECA-Net: efficient channel attention for deep "
+    "convolutional neural networks. CVPR 2020. arXiv:1910.03151.",
     "Weerahandi 1993": "Weerahandi S. Generalized confidence intervals. Journal of the American Statistical "
     "Association 88 (1993), 899–905.",
     "Wilson 1927": "Wilson E. B. Probable inference, the law of succession, and statistical inference. Journal of the "
     "American Statistical Association 22 (1927), 209–212.",
+    "Woo et al. 2018": "Woo S., Park J., Lee J.-Y., Kweon I. S. CBAM: convolutional block attention module. ECCV 2018. "
+    "arXiv:1807.06521.",
     "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "
     "skip-connections. arXiv:1706.00388 (2017).",
 }

@@ -25,6 +25,13 @@ HEADS = {
     "fc": "7 × 7 average pooling and the published hidden layers",
     "published": "as published",
 }
+ATTENTION = {
+    "none": "none",
+    "se": "squeeze and excitation (Hu et al. 2018)",
+    "eca": "efficient channel attention (Wang et al. 2020)",
+    "cbam": "the convolutional block attention module (Woo et al. 2018)",
+    "coordinate": "coordinate attention (Hou et al. 2021)",
+}
 
 
 def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
@@ -43,6 +50,8 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
         yield "No dropout before the classifier."
     if settings.anywhere("model.block_dropout"):
         yield f"Dropout inside the blocks: {settings.words('model.block_dropout')}."
+    if settings.values("model.attention") != ["none"]:
+        yield f"Attention: {settings.words('model.attention', lambda value: ATTENTION.get(value, value))}."
     if settings.values("model.init") != ["published"]:
         words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
         yield f"Initial weights: {settings.words('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
