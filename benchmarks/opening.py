@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.crop import CropSpec
-from mien.data import store as stores
 from mien.data.store import Sample, Store, create_store
+from mien.data.store import files as stores
 from mien.labels import SEVEN
 
 COUNT, SIDE, TIMES = 35_887, 48, 5

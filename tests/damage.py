@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.data.store import _fingerprint
+from mien.data.store.files import fingerprint
 
 __all__ = ["damage_folder", "damaged", "damaged_bytes", "reseal"]
 
@@ -69,7 +69,7 @@ def reseal(store: Path) -> None:
     path = store / "meta.json"
     fields = json.loads(path.read_text(encoding="utf-8"))
     planes = [file.stem for file in (store / "planes").iterdir()]
-    path.write_text(json.dumps(fields | {"sha256": _fingerprint(store, planes)}), encoding="utf-8")
+    path.write_text(json.dumps(fields | {"sha256": fingerprint(store, planes)}), encoding="utf-8")
 
 
 def damaged_bytes(content: bytes, rng: Rng) -> Damage:

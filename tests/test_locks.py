@@ -68,7 +68,7 @@ def test_a_record_is_changed_under_the_lock_alone(
     run = plan_run(tmp_path, store)
     with run.lock():
         run.update(selected_epoch=3)
-    monkeypatch.setattr("mien.runs.UPDATE_SECONDS", 0.1)
+    monkeypatch.setattr("mien.runs.run.UPDATE_SECONDS", 0.1)
     process = SERVER.Process(target=_keep, args=(run.path, gate := SERVER.Event(), done := SERVER.Event()))
     process.start()
     assert gate.wait(60)

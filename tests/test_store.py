@@ -13,9 +13,9 @@ from conftest import plan_run, write_bars
 from damage import reseal
 from mien.cli import main
 from mien.crop import CropSpec
-from mien.data import store as module
 from mien.data.drawn import moved_plane
 from mien.data.store import Meta, Sample, Store, create_store
+from mien.data.store import files as module
 from mien.errors import DataError
 from mien.labels import SEVEN
 from mien.stages import finish_run

@@ -1,229 +1,37 @@
-"""The run folder: all that a trained network leaves behind, written whole or not at all.
-
-    config.toml          every setting, nothing implicit
-    env.json             versions, machine, device, threads, allocator, and how the loop computed
-    data.json            corpus, fingerprint, label set, licence, crop, counts
-    history.csv          one line an epoch; equal bytes for equal settings, so it holds no times
-    checkpoint.safetensors   weights, optimizer and history at a step; removed when the run has ended
-    model.safetensors    the weights of the chosen epoch (of the best so far, while it trains)
-    logits.npz           ids, labels, logits (and subjects, groups) of valid and test
-    peeking.csv          every epoch on the test, only after `--show-peeking`
-    record.json          status, stages that are done, chosen epoch, costs, when the test was opened
-
-A run is finished when `record.json` says so: fit, valid and test are done (`mien.stages`). One process at a time works
-in the folder: it holds the lock, which the system frees when the process dies, however it dies. `record.json` is only
-changed under that lock.
-"""
+"""One run folder: made, opened, locked, read and written."""
 
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from .arrays import Array, read_npz
-from .atomic import new_file, write_json, write_text
-from .config import Settings, read_settings
-from .crop import CropSpec
-from .data.splits import Fold, Part, divide, fold_count
-from .data.store import SPLITS, Store
-from .errors import DataError, RunBusy, RunError
-from .labels import LabelSet
-from .locks import NO_LOCKS, hold, is_held_here
-from .reading import (
-    Count,
-    Fingerprint,
-    Measure,
-    Number,
-    Positive,
-    Share,
-    Text,
-    from_json,
-    read_bytes,
-    read_rows,
-    reading,
-)
-from .temporary import sweep
+from ..arrays import read_npz
+from ..atomic import new_file, write_json, write_text
+from ..config import Settings, read_settings
+from ..data.splits import Fold, divide, fold_count
+from ..data.store import Store
+from ..errors import DataError, RunBusy, RunError
+from ..locks import NO_LOCKS, hold, is_held_here
+from ..reading import from_json, read_bytes, read_rows, reading
+from ..temporary import sweep
+from .files import GROUP, LOGITS, RESULTS, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 
-__all__ = [
-    "EPOCHS",
-    "GROUP",
-    "LOGITS",
-    "RESULTS",
-    "Costs",
-    "DataFacts",
-    "Environment",
-    "Epoch",
-    "Logits",
-    "Peek",
-    "Record",
-    "Run",
-    "find_runs",
-    "keep_order",
-]
+__all__ = ["EPOCHS", "Run"]
 
-Stage = Literal["fit", "valid", "test", "costs"]
-RESULTS: tuple[Stage, ...] = ("fit", "valid", "test")
-"""The stages of a run that is finished, in their order."""
 LOCK = "lock"
 EPOCHS = "epochs"
 """Folder of the weights of every epoch, where they are kept."""
-ORDER = "order.txt"
-"""Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
 S = TypeVar("S", bound=Settings)
 UPDATE_SECONDS = 10.0
 """How long a change of `record.json` waits for another process that works in the folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """What a run was trained on."""
-
-    corpus: Text
-    fingerprint: Fingerprint
-    labels: tuple[Text, ...]
-    licence: str
-    crop: CropSpec
-    counts: Mapping[str, Count]
-    """Samples in train, valid and test."""
-    store: str
-    """Where the store was, for pictures in the report; not part of the run's identity."""
-    folds: int = 0
-    """Runs that one replicate has, known when it was planned: 1 for a holdout, every fold of a cross-validation. 0 in
-    folders of earlier versions, which did not write it."""
-
-    def __post_init__(self) -> None:
-        LabelSet(self.labels)
-        if sorted(self.counts) != sorted(SPLITS):
-            raise ValueError(f"it counts {', '.join(self.counts)}, expected {', '.join(SPLITS)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One line of `history.csv`; training figures are running means over the epoch, with augmentation and dropout."""
-
-    epoch: Positive
-    lr: Number
-    train_loss: Number
-    train_accuracy: Share
-    valid_loss: Number
-    valid_accuracy: Share
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peek:
-    """One line of `peeking.csv`: what an epoch would have scored on the test; nan where a score is undefined."""
-
-    epoch: Positive
-    accuracy: float
-    uar: float
-    macro_f1: float
-
-
-class Environment(TypedDict, total=False):
-    """`env.json`: where and how a run was trained. Another version may write more, or less."""
-
-    versions: Mapping[str, Text]
-    machine: Mapping[str, Text]
-    device: Text
-    threads: Count
-    allocator: Text
-    training: Mapping[str, Text]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """What a run took; each figure's conditions stand in its line. 0 where it was not measured."""
-
-    parameters: Count = 0
-    flops: Count = 0
-    """Of one forward pass of one image: two for each multiply-add of convolutions and linear layers."""
-    activation_bytes: Count = 0
-    """Of one image in one forward pass of training: outputs of all layers."""
-    train_seconds: Measure = 0.0
-    """Wall time of all training steps, over all processes that worked on the run; validation is left out."""
-    images_per_second: Measure = 0.0
-    """Training images by that time."""
-    train_peak_mb: Measure = 0.0
-    """Peak memory of the training process: resident set, or allocated on the GPU (10^6 bytes)."""
-    predict_peak_mb: Measure = 0.0
-    """The same of a fresh process that predicts at `predict_batch`."""
-    predict_images_per_second: Measure = 0.0
-    predict_batch: Count = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """`record.json`: how the run stands."""
-
-    status: Literal["running", "finished", "failed", "crashed", "pruned"] = "running"
-    """running (or still to come); finished; failed: its loss is not finite, which the same settings would only repeat;
-    crashed: its process was ended, and the same command tries it again; pruned: who watched it stopped it early."""
-    reason: str = ""
-    """Why it has no result, in a sentence."""
-    stages: tuple[Stage, ...] = ()
-    """What is done; a finished run has all of `RESULTS`."""
-    selected_epoch: Count = 0
-    test_opened_at: tuple[Text, ...] = ()
-    """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
-    costs: Costs = field(default_factory=Costs)
-
-    def __post_init__(self) -> None:
-        if self.status == "finished" and not set(RESULTS) <= set(self.stages):
-            raise ValueError(f"it is finished and has done {', '.join(self.stages) or 'nothing'}")
-
-
-GROUP = "group:"
-LOGITS = {
-    "ids": Array("i8", "n"),
-    "labels": Array("i8", "n"),
-    "logits": Array("f4", "n K"),
-    "subjects": Array("U", "n"),
-    f"{GROUP}*": Array("U", "n"),
-}
-"""What is kept of each part of the data, by name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Logits:
-    """What the chosen weights said of one part."""
-
-    ids: NDArray[np.int64]
-    """`(n,)` rows of the store."""
-    labels: NDArray[np.int64]
-    """`(n,)`."""
-    logits: NDArray[np.float32]
-    """`(n, K)`."""
-    subjects: NDArray[np.str_]
-    """`(n,)`; empty texts where unknown."""
-    groups: Mapping[str, NDArray[np.str_]]
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Logits":
-        """From arrays under the names of `LOGITS`."""
-        groups = {name.removeprefix(GROUP): array for name, array in arrays.items() if name.startswith(GROUP)}
-        return cls(groups=groups, **{name: arrays[name] for name in ("ids", "labels", "logits", "subjects")})
-
-    def check(self, classes: int) -> None:
-        """Raise `ValueError` for what no network and no store can have said."""
-        if (self.ids < 0).any() or len(np.unique(self.ids)) != len(self.ids):
-            raise ValueError("ids are not different rows of a store")
-        if not ((self.labels >= 0) & (self.labels < classes)).all():
-            raise ValueError(f"a label is outside 0..{classes - 1}")
-        if not np.isfinite(self.logits).all():
-            raise ValueError("a logit is not a finite number")
-
-    @classmethod
-    def of(cls, part: Part, logits: NDArray[np.float32]) -> "Logits":
-        """Join a part with its logits."""
-        return cls(ids=part.rows, labels=part.labels, logits=logits, subjects=part.subjects, groups=part.groups)
 
 
 class Run:
@@ -469,46 +277,3 @@ class Run:
             f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
             "make room or allow it, then run the same command again."
         )
-
-
-def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run]:
-    """All run folders directly under `folder`, in the order of their recipes (`keep_order`); others by name, last.
-
-    With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
-    """
-    folder = Path(folder)
-    if folder.is_file() and folder.suffix == ".onnx":
-        raise RunError(
-            f"{folder} is a model file and no folder of runs. Measure it with: mien evaluate {folder} --data STORE, "
-            "with --examine for damage; on another corpus by its store."
-        )
-    if not folder.is_dir():
-        raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
-    found = []
-    place = {name: number for number, name in enumerate(_kept_order(folder))}
-    paths = {inner.parent for name in ("config.toml", "data.json") for inner in folder.glob(f"*/{name}")}
-    for path in sorted(paths, key=lambda path: (place.get(path.name, len(place)), path)):
-        try:
-            found.append(Run.open(path))
-        except RunError as error:
-            if left_out is None:
-                raise
-            left_out.append(str(error))
-    return found
-
-
-def keep_order(folder: Path, runs: Sequence[Run]) -> None:
-    """Remember in `folder` the order in which a command planned its `runs`; those of earlier commands come after."""
-    before, planned = _kept_order(folder), [run.id for run in runs]
-    order = list(dict.fromkeys([*planned, *before]))
-    if order == before:
-        return
-    try:
-        write_text(folder / ORDER, "\n".join(order) + "\n")
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written ({error.strerror}). Pass another --runs.") from None
-
-
-def _kept_order(folder: Path) -> list[str]:
-    path = folder / ORDER
-    return path.read_text(encoding="utf-8", errors="replace").split() if path.is_file() else []
