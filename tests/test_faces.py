@@ -125,6 +125,24 @@ def test_threads_share_a_detector(name: str) -> None:
     assert together == alone
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["haar", "yuface"])
+def test_threads_find_in_1000_pictures_what_one_thread_finds(name: str) -> None:
+    """No lock is held while a detector works; positions, scores and landmarks are equal to the last bit."""
+    detector = _detector(name)
+
+    def told(seed: int) -> list[tuple[object, ...]]:
+        faces = detector.detect(draw_scene(1 + seed % 4, seed=seed, height=240, width=320).image)
+        marks = (None if face.landmarks is None else face.landmarks.tolist() for face in faces)
+        return [(face.box, face.score, mark) for face, mark in zip(faces, marks, strict=True)]
+
+    alone = [told(seed) for seed in range(1000)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(told, range(1000)))
+    assert together == alone
+    assert sum(map(len, alone)) > 500
+
+
 def test_none_takes_the_whole_picture() -> None:
     (face,) = find_detector("none").detect(np.zeros((30, 50, 3), dtype=np.uint8))
     assert face.box == (0, 0, 50, 30)

@@ -26,7 +26,7 @@ from .session import Session
 from .shown import brief
 from .video import Frame, Video, open_video
 
-__all__ = ["UNCERTAIN", "Image", "Prediction", "Predictor", "Seen", "record"]
+__all__ = ["UNCERTAIN", "Found", "Image", "Prediction", "Predictor", "Seen", "record"]
 
 UNCERTAIN = "uncertain"
 CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
@@ -85,6 +85,16 @@ class Seen:
     """From left to right; none where no face was found."""
     failure: str = ""
     """Why it could not be read, in a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """The faces of one picture, cut out for a network."""
+
+    faces: Sequence[Face]
+    """From left to right."""
+    crops: NDArray[np.uint8]
+    """`(n, S, S, C)`, a crop a face."""
 
 
 class Predictor:
@@ -168,47 +178,65 @@ class Predictor:
         with open_video(video) as opened:
             yield from self._streamed(opened, session)
 
+    def find(self, picture: NDArray[np.uint8]) -> Found:
+        """The faces of an RGB picture `(H, W, 3)` uint8, cut out for the network: the first half of a prediction.
+
+        Threads may look for faces in several pictures at once, and hand what they found to one `classify`.
+        """
+        faces = clear(self.detector.detect(picture), self._min_score, self._min_face)
+        spec = self.bundle.card.crop
+        crops = np.zeros((len(faces), spec.size, spec.size, spec.channels), np.uint8)
+        for place, face in enumerate(faces):
+            crops[place] = crop(picture, spec, face.box, face.landmarks)
+        return Found(faces=faces, crops=crops)
+
+    def classify(self, found: Sequence[Found]) -> list[NDArray[np.float32]]:
+        """Logits `(n, K)` for the faces of each picture: the second half, all pictures in one pass of the network."""
+        if not found:
+            return []
+        logits = self.bundle.logits({FACE: np.concatenate([each.crops for each in found])})
+        return np.split(logits, np.cumsum([len(each.faces) for each in found])[:-1])
+
+    def answer(
+        self,
+        seen: Seen,
+        faces: Sequence[Face],
+        logits: NDArray[np.floating],
+        tracks: Sequence[int | None] | None = None,
+    ) -> Seen:
+        """`seen` with a prediction a face, from the logits `(n, K)` of its faces."""
+        probs = self.bundle.calibrated(logits) if len(faces) else logits
+        numbers = [None] * len(faces) if tracks is None else tracks
+        predictions = tuple(
+            self._prediction(seen, face, row, track) for face, row, track in zip(faces, probs, numbers, strict=True)
+        )
+        return replace(seen, predictions=predictions)
+
+    def follow(self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.floating], session: Session) -> Seen:
+        """As `answer`, for the next frame of a session: faces keep their numbers, labels are smoothed over time."""
+        followed = session.follow(faces, logits, seen.time_s or 0.0)
+        smooth = np.stack([f.logits for f in followed]) if followed else logits
+        return self.answer(seen, faces, smooth, [f.track for f in followed])
+
     def _streamed(self, video: Video, session: Session) -> Iterator[Seen]:
         for chunk in _chunks((_frame(video.name, frame) for frame in video.frames()), 1 if video.live else None):
             for seen, faces, logits in self._looked_at(chunk):
-                yield self._followed(seen, faces, logits, session)
-
-    def _followed(self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.float32], session: Session) -> Seen:
-        followed = session.follow(faces, logits, seen.time_s or 0.0)
-        smooth = np.stack([f.logits for f in followed]) if followed else logits
-        return self._answered(seen, faces, smooth, [f.track for f in followed])
+                yield self.follow(seen, faces, logits, session)
 
     def _classified(self, pictures: Iterable[Seen]) -> Iterator[Seen]:
         for chunk in _chunks(pictures):
             for seen, faces, logits in self._looked_at(chunk):
-                yield self._answered(seen, faces, logits, [None] * len(faces))
+                yield self.answer(seen, faces, logits)
 
     def _looked_at(self, chunk: Sequence[Seen]) -> Iterator[tuple[Seen, Sequence[Face], NDArray[np.float32]]]:
         """Find the faces of all pictures, classify them together, and deal the logits out again."""
-        faces = [[] if seen.picture is None else self._faces(seen.picture) for seen in chunk]
+        found = [self._none() if seen.picture is None else self.find(seen.picture) for seen in chunk]
+        for seen, each, logits in zip(chunk, found, self.classify(found), strict=True):
+            yield seen, each.faces, logits
+
+    def _none(self) -> Found:
         spec = self.bundle.card.crop
-        crops = [
-            crop(seen.picture, spec, face.box, face.landmarks)
-            for seen, found in zip(chunk, faces, strict=True)
-            for face in found
-            if seen.picture is not None
-        ]
-        shape = (len(crops), spec.size, spec.size, spec.channels)
-        logits = self.bundle.logits({FACE: np.stack(crops) if crops else np.zeros(shape, np.uint8)})
-        ends = np.cumsum([len(found) for found in faces])
-        yield from zip(chunk, faces, np.split(logits, ends[:-1]), strict=True)
-
-    def _faces(self, picture: NDArray[np.uint8]) -> list[Face]:
-        return clear(self.detector.detect(picture), self._min_score, self._min_face)
-
-    def _answered(
-        self, seen: Seen, faces: Sequence[Face], logits: NDArray[np.floating], tracks: Sequence[int | None]
-    ) -> Seen:
-        probs = self.bundle.calibrated(logits) if len(faces) else logits
-        predictions = tuple(
-            self._prediction(seen, face, row, track) for face, row, track in zip(faces, probs, tracks, strict=True)
-        )
-        return replace(seen, predictions=predictions)
+        return Found(faces=(), crops=np.zeros((0, spec.size, spec.size, spec.channels), np.uint8))
 
     def _prediction(self, seen: Seen, face: Face, probs: NDArray[np.floating], track: int | None) -> Prediction:
         names, confidence = self.bundle.card.labels, float(probs.max())

@@ -80,8 +80,9 @@ class Frame:
 class Video:
     """An opened video or camera."""
 
-    def __init__(self, name: str, capture: Capture, *, live: bool) -> None:
+    def __init__(self, name: str, capture: Capture, *, live: bool, path: Path | None = None) -> None:
         self.name = name
+        self._path = path or Path(name)
         self.live = live
         """A camera: frames are timed by the clock, and have no end."""
         self._capture = capture
@@ -106,7 +107,7 @@ class Video:
             last = time.monotonic() - started if self.live else self._shown_at(count, last)
             yield Frame(index=count, time_s=last, picture=picture)
             count += 1
-        if missing := "" if self.live else missing_bytes(Path(self.name)):
+        if missing := "" if self.live else missing_bytes(self._path):
             raise DataError(f"{self.name} is cut off after {last:.1f} s: {missing}.")
         if count == 0:
             what = "gives no picture" if self.live else "has no frame that can be decoded"
@@ -158,49 +159,52 @@ def _stretch(capture: Capture) -> tuple[float, float]:
 
 
 @contextmanager
-def open_video(source: Path | str, capture: Callable[[int], Capture] | None = None) -> Iterator[Video]:
+def open_video(
+    source: Path | str, capture: Callable[[int], Capture] | None = None, *, name: str = ""
+) -> Iterator[Video]:
     """Open a video file or a camera, closed when the body ends.
 
     Args:
         source: a path, or `camera:0`, `camera:1`, ….
         capture: makes the camera of a number; `cv2.VideoCapture` unless given.
+        name: what results and messages call it; the source unless given.
 
     Raises:
         DataError: the file is absent, empty or no video, its codec is unknown, or the camera is absent.
     """
     if not isinstance(source, str | os.PathLike) or not isinstance(os.fspath(source), str):
         raise DataError(f"A video is a path, or {CAMERA}0, {CAMERA}1 and so on; got {brief(source)}.")
-    name = str(source)
-    live = name.startswith(CAMERA)
-    opened = _camera(name, capture or _cv2_camera) if live else _file(Path(source))
+    live = str(source).startswith(CAMERA)
+    called = name or str(source)
+    opened = _camera(str(source), capture or _cv2_camera) if live else _file(Path(source), called)
     try:
-        yield Video(name, opened, live=live)
+        yield Video(called, opened, live=live, path=Path(source))
     finally:
         opened.release()
 
 
-def _file(path: Path) -> Capture:
+def _file(path: Path, called: str) -> Capture:
     try:
         with open_file(path) as file:
             head = file.read(HEAD_BYTES)
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
-        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', error)}).") from None
+        raise DataError(f"{called} cannot be read ({getattr(error, 'strerror', error)}).") from None
     if not head:
-        raise DataError(f"{path} is an empty file.")
+        raise DataError(f"{called} is an empty file.")
     if kind_of(head) != VIDEO:
-        raise DataError(f"{path} is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).")
-    name = _for_opencv(path.resolve())
+        raise DataError(f"{called} is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).")
+    name = _for_opencv(path.absolute())
     with _silent():
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, DECODING_THREADS])
     if not capture.isOpened():
         if missing := missing_bytes(path):
-            raise DataError(f"{path} is cut off: {missing}.")
+            raise DataError(f"{called} is cut off: {missing}.")
         raise DataError(
-            f"{path} has no pictures (sound alone?), is damaged, or has a codec unknown to OpenCV's FFmpeg."
+            f"{called} has no pictures (sound alone?), is damaged, or has a codec unknown to OpenCV's FFmpeg."
         )
     if fault := size_fault(capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)):
         capture.release()
-        raise DataError(f"{path} has frames of {fault}.")
+        raise DataError(f"{called} has frames of {fault}.")
     return capture
 
 

@@ -46,13 +46,9 @@ class HaarDetector:
 
         Raises `MissingExtra` where OpenCV has no cascades.
         """
-        path = Path(str(cv2.__file__)).parent / "data" / CASCADE
         self._side, self._sure, self._smallest = side, sure, smallest
-        # A cascade keeps its scratch memory in the object, and OpenCV lets other threads run meanwhile.
-        self._lock = threading.Lock()
-        self._cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
-        if self._cascade is None or self._cascade.empty():
-            raise MissingExtra("Finding faces with this OpenCV, which ships no Haar cascades,", "faces")
+        self._own = threading.local()  # a cascade keeps its scratch memory in the object
+        self._cascade()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process reads the cascade itself."""
@@ -62,14 +58,23 @@ class HaarDetector:
         """See `FaceDetector.detect`; landmarks are None."""
         small, scale = shrink(picture, self._side)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-        if min(grey.shape) < SMALLEST or self._cascade is None:
+        if min(grey.shape) < SMALLEST:
             return []
-        with self._lock:
-            boxes, counts = self._cascade.detectMultiScale2(
-                grey, scaleFactor=STEP, minNeighbors=NEIGHBOURS, minSize=(SMALLEST, SMALLEST)
-            )
+        boxes, counts = self._cascade().detectMultiScale2(
+            grey, scaleFactor=STEP, minNeighbors=NEIGHBOURS, minSize=(SMALLEST, SMALLEST)
+        )
         found = [_face(box / scale, float(n)) for box, n in zip(np.array(boxes), np.array(counts), strict=True)]
         return ordered(clear(found, self._sure, self._smallest))
+
+    def _cascade(self) -> Any:
+        """The cascade that this thread has read."""
+        if not hasattr(self._own, "cascade"):
+            path = Path(str(cv2.__file__)).parent / "data" / CASCADE
+            cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
+            if cascade is None or cascade.empty():
+                raise MissingExtra("Finding faces with this OpenCV, which ships no Haar cascades,", "faces")
+            self._own.cascade = cascade
+        return self._own.cascade
 
 
 def _face(box: NDArray[np.float64], windows: float) -> Face:

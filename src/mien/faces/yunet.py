@@ -39,7 +39,9 @@ name it."""
 RESULT_BYTES = 0x9000
 """The library's own size of a result: the number of faces, then a row of 16 shorts each."""
 ROW = 16
-_library_lock = threading.Lock()
+SMALLEST_PICTURE = 32
+"""Pixels a side of the picture that sets the library up."""
+_first_call = threading.Lock()
 _thread = threading.local()
 """`process` is the one in which this thread last called the library."""
 
@@ -60,6 +62,7 @@ class YufaceDetector:
         Raises `MissingExtra` where there is no `yuface`.
         """
         self._library, self._find = _load_library()
+        self._set_up()
         self._side, self._sure, self._smallest = side, sure, smallest
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -72,12 +75,21 @@ class YufaceDetector:
         bgr, result = np.ascontiguousarray(small[..., ::-1]), np.zeros(RESULT_BYTES, np.uint8)
         height, width = bgr.shape[:2]
         self._survive_a_fork()
-        with _library_lock:  # it sets its weights up at the first call
-            self._find(result.ctypes.data, bgr.ctypes.data, width, height, bgr.strides[0])
+        self._find(result.ctypes.data, bgr.ctypes.data, width, height, bgr.strides[0])
         count = int(result[:4].view(np.int32)[0])
         rows = result[4 : 4 + 2 * ROW * count].view(np.int16).reshape(count, ROW).astype(np.float64)
         found = [_face(row[1:5], row[5:15], row[0] / 100, scale) for row in rows]
         return ordered(clear(found, self._sure, self._smallest))
+
+    def _set_up(self) -> None:
+        """Let the library set its weights up, which it does at its first call; from then on threads may call at once.
+
+        What else a call writes to is its own: the result, and memory that it asks for and frees.
+        """
+        result, dot = np.zeros(RESULT_BYTES, np.uint8), np.zeros((SMALLEST_PICTURE, SMALLEST_PICTURE, 3), np.uint8)
+        self._survive_a_fork()
+        with _first_call:
+            self._find(result.ctypes.data, dot.ctypes.data, SMALLEST_PICTURE, SMALLEST_PICTURE, dot.strides[0])
 
     def _survive_a_fork(self) -> None:
         """In the child of a fork, go on with one thread.
@@ -110,31 +122,38 @@ class YunetDetector:
     def __init__(self, path: Path | str, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
         """See `YufaceDetector`; raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
         self.name = f"yunet={path}"
-        self._path, self._side, self._sure, self._smallest = Path(path), side, sure, smallest
-        self._lock = threading.Lock()
+        self._path, self._side, self._sure, self._smallest = Path(path).resolve(), side, sure, smallest
+        self._own = threading.local()  # an opened network has room for one picture
         if not Path(path).is_file():
             raise DataError(f"There is no YuNet file {path}. Give the path of a face_detection_yunet_*.onnx.")
-        try:
-            self._network = cv2.FaceDetectorYN.create(str(path), "", (side, side), score_threshold=sure)
-        except cv2.error as error:
-            raise DataError(f"{path} is no YuNet file that this OpenCV reads ({error.err}).") from None
+        self._network()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process reads the file itself."""
         limits = {"sure": self._sure, "smallest": self._smallest}
-        return partial(YunetDetector, self._path.resolve(), side=self._side, **limits), ()
+        return partial(YunetDetector, self._path, side=self._side, **limits), ()
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """See `FaceDetector.detect`; raises `DataError` where the file turns out to be another network."""
         small, scale = shrink(picture, self._side)
-        with self._lock:
-            self._network.setInputSize((small.shape[1], small.shape[0]))
-            try:
-                _, rows = self._network.detect(np.ascontiguousarray(small[..., ::-1]))
-            except cv2.error as error:
-                raise DataError(f"{self.name} does not work as a YuNet file ({error.err}).") from None
+        network = self._network()
+        network.setInputSize((small.shape[1], small.shape[0]))
+        try:
+            _, rows = network.detect(np.ascontiguousarray(small[..., ::-1]))
+        except cv2.error as error:
+            raise DataError(f"{self.name} does not work as a YuNet file ({error.err}).") from None
         found = [] if rows is None else np.asarray(rows, dtype=np.float64)
         return ordered(clear([_face(row[:4], row[4:14], row[14], scale) for row in found], 0.0, self._smallest))
+
+    def _network(self) -> Any:
+        """The network that this thread has opened."""
+        if not hasattr(self._own, "network"):
+            size = (self._side, self._side)
+            try:
+                self._own.network = cv2.FaceDetectorYN.create(str(self._path), "", size, score_threshold=self._sure)
+            except cv2.error as error:
+                raise DataError(f"{self._path} is no YuNet file that this OpenCV reads ({error.err}).") from None
+        return self._own.network
 
 
 def _face(box: NDArray[np.float64], points: NDArray[np.float64], score: float, scale: float) -> Face:

@@ -93,10 +93,11 @@ def load_picture(path: Path, where: str) -> NDArray[np.uint8]:
     return decode(data, where)
 
 
-def decode(data: bytes, where: str) -> NDArray[np.uint8]:
+def decode(data: bytes, where: str, most_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode the bytes of one picture into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`.
 
     Of 16 bits a sample the upper eight count. Floating-point samples are 0 for black to 1 for white. Alpha is dropped.
+    A picture of more than `most_pixels` is refused before it is decoded.
     """
     if len(data) > MAX_BYTES:
         raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
@@ -106,7 +107,7 @@ def decode(data: bytes, where: str) -> NDArray[np.uint8]:
     if kind not in READERS:
         raise BadSample(where, _unread(kind))
     try:
-        return _decoded(data, kind, where)
+        return _decoded(data, kind, where, most_pixels)
     except BadSample:
         raise
     except Exception as error:  # Pillow's readers raise whatever they stumble over
@@ -121,8 +122,9 @@ def _unread(kind: str) -> str:
     return f"a {kind} picture, {known}; convert it to one of these" if kind else f"not a picture, {known}"
 
 
-def _decoded(data: bytes, kind: str, where: str) -> NDArray[np.uint8]:
+def _decoded(data: bytes, kind: str, where: str, most_pixels: int) -> NDArray[np.uint8]:
     with _reader(kind)(BytesIO(data)) as picture:
+        _check_size(picture.size, kind, where, most_pixels)
         _check(picture, data, kind, where)
         with _one_large if picture.width * picture.height > LARGE else nullcontext():
             with _stderr_shut() if kind == "TIFF" else nullcontext():
@@ -152,9 +154,9 @@ def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
             raise BadSample(where, "a camera's raw file, of which only the preview can be read; convert it to JPEG")
 
 
-def _check_size(size: Any, kind: str, where: str) -> None:
+def _check_size(size: Any, kind: str, where: str, most: int = MAX_PIXELS) -> None:
     width, height = size
-    if fault := size_fault(width, height, FEWER_PIXELS.get(kind, MAX_PIXELS)):
+    if fault := size_fault(width, height, min(most, FEWER_PIXELS.get(kind, MAX_PIXELS))):
         raise BadSample(where, fault)
 
 
