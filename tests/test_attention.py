@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from torch import nn
 from mien.bundle import Bundle, seal
 from mien.config import ModelSettings
 from mien.crop import CropSpec
+from mien.errors import ConfigError
 from mien.models import NETWORKS, build
 from mien.models.attention import ATTENTION, attention
 from mien.models.cost import count
@@ -46,8 +46,9 @@ def test_added_parameters_are_those_of_the_papers(name: str, added: dict[str, in
     assert {kind: parameters(name, kind) - plain for kind in KINDS} == added
 
 
-def test_the_setting_names_every_kind() -> None:
-    assert set(get_args(get_type_hints(ModelSettings)["attention"])) == ATTENTION.keys()
+def test_a_kind_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"model\.attention is 'self'; it must be one of none, se, eca"):
+        small("compact-s", "self")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

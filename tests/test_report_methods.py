@@ -50,7 +50,14 @@ OTHER: dict[str, Any] = {
     "optimizer.warmup_epochs": 2.0,
     "loss.label_smoothing": 0.1,
     "loss.soft_labels": True,
-    "loss.class_weights": "balanced",
+    "loss.name": "focal",
+    "loss.gamma": 1.5,
+    "loss.tau": 0.7,
+    "loss.class_weights": "effective",
+    "loss.beta": 0.99,
+    "loss.weights_from": 0.8,
+    "train.sampling": "balanced",
+    "model.classifier": "cosine",
     "optimizer.ema": 0.999,
     "optimizer.clip_norm": 1.0,
     "train.sizes": (32, 48),
@@ -66,6 +73,10 @@ OTHER: dict[str, Any] = {
 NEEDS: dict[str, dict[str, Any]] = {
     "data.folds": {"data.protocol": "kfold"},
     "augment.alternate": {"augment.flip": True},
+    "loss.gamma": {"loss.name": "focal"},
+    "loss.tau": {"loss.name": "logit-adjusted"},
+    "loss.beta": {"loss.class_weights": "effective"},
+    "loss.weights_from": {"loss.class_weights": "balanced"},
 }
 """Settings that mean something only beside another one."""
 UNSAID = {"model.name", "data.fold", "data.repeat", "seed", "data.protocol"}

@@ -121,7 +121,8 @@ class _Material:
         self._settings = settings
 
     def start(self, epoch: int) -> None:
-        """Draw what holds for a whole epoch: which pictures are mirrored, and the side of all."""
+        """Set what holds for a whole epoch: which pictures are mirrored, the side of all, the weights of classes."""
+        self.objective.start(epoch / self._settings.train.epochs)
         options, sizes = self._settings.augment, self._settings.train.sizes
         coin = generator(self._settings.seed, "flip", 0 if options.alternate else epoch)
         flips = (torch.rand(len(self.batches), generator=coin) < 0.5) ^ bool(options.alternate and epoch % 2)

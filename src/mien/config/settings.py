@@ -84,6 +84,8 @@ class NetworkSettings(Settings):
             raise ConfigError(
                 "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."
             )
+        if self.loss.name == "ldam" and self.model.classifier != "cosine":
+            raise ConfigError("loss.name=ldam has margins of cosines. Set model.classifier=cosine.")
 
     def resolved(self, crop: CropSpec) -> Self:
         """With the crops' channels, and the published head by its name."""

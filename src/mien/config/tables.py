@@ -82,8 +82,10 @@ class ModelSettings(Table):
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
     in_chans: Annotated[int, Within(0, 16)] = 0
     """Colour channels of the input. 0 takes the store's."""
-    attention: Literal["none", "se", "eca", "cbam", "coordinate"] = "none"
-    """A module that weighs channels or cells of a map, at the same place of every network (`mien.models.attention`)."""
+    attention: str = "none"
+    """A module that weighs channels or cells of a map: `none`, or a key of `mien.models.attention.ATTENTION`."""
+    classifier: Literal["linear", "cosine"] = "linear"
+    """The last layer. `cosine` compares directions alone, times 30, as `loss.name = "ldam"` needs it."""
     init: Literal["published", "dirac"] = "published"
     """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
     mirror: bool = False
@@ -101,12 +103,24 @@ class LossSettings(Table):
 
     TABLE = "loss"
 
+    name: str = "cross-entropy"
+    """A key of `mien.losses.LOSSES`: `cross-entropy`, `focal`, `logit-adjusted` or `ldam`."""
+    gamma: Annotated[float, Within(0, 10)] = 2.0
+    """Of `focal`: how fast the weight of a sample falls as it is learned. 0 is cross-entropy."""
+    tau: Annotated[float, Within(0, 10)] = 1.0
+    """Of `logit-adjusted`: how many times the log of a class's share is taken out. 1 is the balanced softmax."""
+
     label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
     """Share of the target spread evenly over all classes."""
     soft_labels: bool = False
     """Train on the store's distributions (FER+ votes, outputs of teachers) instead of labels, where it has them."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs a class by the inverse of its frequency in the training part."""
+    class_weights: Literal["none", "balanced", "effective"] = "none"
+    """`balanced` weighs a class by the inverse of its frequency in training, `effective` by that of its effective
+    number of samples (Cui 2019)."""
+    beta: Annotated[float, Within(0, 0.999999)] = 0.999
+    """Of `effective`: 0 weighs all alike, towards 1 it becomes `balanced`."""
+    weights_from: Annotated[float, Within(0, 1)] = 0.0
+    """Class weights act after this share of the epochs (deferred re-weighting, Cao 2019). 0 from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +159,8 @@ class TrainSettings(Table):
     """Samples in an optimizer step."""
     micro_batch: Annotated[int, Within(0, 1_000_000)] = 64
     """Samples in a forward pass; gradients add up over a batch, and batch norm sees one chunk. 0: the whole batch."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """`balanced` draws every class equally often, with replacement; an epoch has as many samples as before."""
     sizes: Annotated[tuple[int, ...], Within(8, 1024)] = ()
     """Side of the training images in pixels, over equal parts of the epochs (progressive resizing). () as stored."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"

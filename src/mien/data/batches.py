@@ -37,6 +37,7 @@ class Batches:
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
         self._seed = settings.seed
+        self._balanced = settings.train.sampling == "balanced"
         self._size = settings.train.batch_size
 
     def __len__(self) -> int:
@@ -50,7 +51,16 @@ class Batches:
         return max(1, whole + (left > 1))
 
     def epoch(self, number: int) -> Iterator[Tensor]:
-        """`steps` index tensors that together are one permutation of the part, made for this epoch."""
-        order = torch.randperm(len(self), generator=generator(self._seed, "order", number))
+        """`steps` index tensors: together a permutation of the part, or as many draws of equally frequent classes."""
+        draws = generator(self._seed, "order", number)
+        if self._balanced:
+            order = torch.multinomial(self._shares(), len(self), replacement=True, generator=draws)
+        else:
+            order = torch.randperm(len(self), generator=draws)
         ends = range(self._size, self._size * self.steps, self._size)
         yield from torch.tensor_split(order.to(self.labels.device), tuple(ends))
+
+    def _shares(self) -> Tensor:
+        """Probability of each sample `(n,)` where every class is drawn equally often."""
+        labels = self.labels.cpu()
+        return 1.0 / labels.bincount()[labels]

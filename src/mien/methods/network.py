@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import losses
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS, load_weights
 from ..config import ModelSettings, NetworkSettings, Settings
 from ..data.splits import Part
@@ -61,6 +62,7 @@ class NetworkMethod:
         """Build the network once, and see that it fits the faces and the memory."""
         assert isinstance(settings, NetworkSettings)
         if (shape := _shapes(settings)) not in self._checked:
+            losses.check(settings.loss)
             check_room(settings, classes=len(store.labels), size=store.meta.crop.size)
             rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
             self._checked.add(shape)

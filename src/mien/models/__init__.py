@@ -14,6 +14,7 @@ import torch
 from mien.config import ModelSettings
 from mien.errors import ConfigError
 from mien.machine import memory_bytes
+from mien.models.attention import ATTENTION
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
 from mien.models.layers import Network, pass_on
@@ -69,6 +70,7 @@ def check(settings: ModelSettings, *, classes: int, size: int) -> None:
     """Raise `ConfigError`, one sentence, for what no network can be built with; settings are in their ranges."""
     options: list[tuple[str, object, bool, str]] = [
         ("model.name", settings.name, settings.name in NETWORKS, f"one of {', '.join(sorted(NETWORKS))}"),
+        ("model.attention", settings.attention, settings.attention in ATTENTION, f"one of {', '.join(ATTENTION)}"),
         ("model.in_chans", settings.in_chans, settings.in_chans >= 1, "at least 1"),
         ("the number of classes", classes, classes >= 2, "at least 2"),
         ("the face size", size, size >= 1, "at least 1 pixel"),

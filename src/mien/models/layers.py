@@ -28,10 +28,12 @@ from torch.nn import functional
 from mien.config import ModelSettings
 from mien.errors import ConfigError, DataError
 
-__all__ = ["Network", "Pointwise", "head_layers", "map_shape", "pass_on", "scaled"]
+__all__ = ["COSINE_SCALE", "Network", "Pointwise", "head_layers", "map_shape", "pass_on", "scaled"]
 
 FC_CELLS = 7
 HIDDEN = 4096
+COSINE_SCALE = 30.0
+"""Of the logits of a cosine classifier (Cao 2019, arXiv:1906.07413, the authors' code)."""
 
 
 class Network(nn.Module):
@@ -121,6 +123,20 @@ class Pointwise(nn.Conv2d):
         return functional.conv2d(maps, self.weight, stride=self.step)
 
 
+class Cosine(nn.Linear):
+    """(B, D) -> (B, K): the cosine of the angle between a vector and that of each class, times `COSINE_SCALE`."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__(features, classes, bias=False)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return COSINE_SCALE * functional.linear(functional.normalize(vectors), functional.normalize(self.weight))
+
+
+CLASSIFIERS: dict[str, Callable[[int, int], nn.Module]] = {"linear": nn.Linear, "cosine": Cosine}
+"""The last layer by the values of `model.classifier`: (B, D) -> (B, K)."""
+
+
 class MapAverage(nn.Module):
     """(B, C, h, w) -> (B, C): the mean over all cells, as `nn.AdaptiveAvgPool2d(1)` and `nn.Flatten` have it.
 
@@ -197,7 +213,7 @@ def head_layers(network: Network, settings: ModelSettings, *, classes: int, size
     head, dropout = settings.named_head, settings.dropout
     if head == "gap":
         reduce = nn.Sequential(MapAverage(), nn.Dropout(dropout))
-        return reduce, nn.Linear(channels, classes)
+        return reduce, CLASSIFIERS[settings.classifier](channels, classes)
     cells = FC_CELLS * FC_CELLS if head == "fc" else height * wide
     pool = CellAverage() if head == "fc" else nn.Identity()
     hidden = scaled(HIDDEN, settings.width)
@@ -208,6 +224,6 @@ def head_layers(network: Network, settings: ModelSettings, *, classes: int, size
         nn.Linear(hidden, hidden),
         nn.ReLU(inplace=True),
         nn.Dropout(dropout),
-        nn.Linear(hidden, classes),
+        CLASSIFIERS[settings.classifier](hidden, classes),
     )
     return nn.Sequential(pool, nn.Flatten()), classifier

@@ -7,8 +7,12 @@ REFERENCES = {
     "comparing learning algorithms. PAKDD 2004.",
     "Brier 1950": "Brier G. W. Verification of forecasts expressed in terms of probability. Monthly Weather Review 78 "
     "(1950), 1–3.",
+    "Cao et al. 2019": "Cao K., Wei C., Gaidon A., Arechiga N., Ma T. Learning imbalanced datasets with "
+    "label-distribution-aware margin loss. NeurIPS 2019. arXiv:1906.07413.",
     "Connor 1987": "Connor R. J. Sample size for testing differences in proportions for the paired-sample design. "
     "Biometrics 43 (1987), 207–211.",
+    "Cui et al. 2019": "Cui Y., Jia M., Lin T.-Y., Song Y., Belongie S. Class-balanced loss based on effective number "
+    "of samples. CVPR 2019. arXiv:1901.05555.",
     "DeVries & Taylor 2017": "DeVries T., Taylor G. W. Improved regularization of convolutional neural networks with "
     "cutout. arXiv:1708.04552 (2017).",
     "DeLong et al. 1988": "DeLong E. R., DeLong D. M., Clarke-Pearson D. L. Comparing the areas under two or more "
@@ -42,12 +46,16 @@ REFERENCES = {
     "Kingma & Ba 2015": "Kingma D. P., Ba J. Adam: a method for stochastic optimization. ICLR 2015. arXiv:1412.6980.",
     "Korn & Graubard 1998": "Korn E. L., Graubard B. I. Confidence intervals for proportions with small expected "
     "number of positive counts estimated from survey data. Survey Methodology 24 (1998), 193–201.",
+    "Lin et al. 2017": "Lin T.-Y., Goyal P., Girshick R., He K., Dollár P. Focal loss for dense object detection. ICCV "
+    "2017. arXiv:1708.02002.",
     "Loshchilov & Hutter 2017": "Loshchilov I., Hutter F. SGDR: stochastic gradient descent with warm restarts. ICLR "
     "2017. arXiv:1608.03983.",
     "Loshchilov & Hutter 2019": "Loshchilov I., Hutter F. Decoupled weight decay regularization. ICLR 2019. "
     "arXiv:1711.05101.",
     "McNemar 1947": "McNemar Q. Note on the sampling error of the difference between correlated proportions or "
     "percentages. Psychometrika 12 (1947), 153–157.",
+    "Menon et al. 2021": "Menon A. K., Jayasumana S., Rawat A. S., Jain H., Veit A., Kumar S. Long-tail learning via "
+    "logit adjustment. ICLR 2021. arXiv:2007.07314.",
     "Nadeau & Bengio 2003": "Nadeau C., Bengio Y. Inference for the generalization error. Machine Learning 52 (2003), "
     "239–281.",
     "Northcutt et al. 2021": "Northcutt C. G., Jiang L., Chuang I. L. Confident learning: estimating uncertainty in "

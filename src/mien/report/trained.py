@@ -52,6 +52,8 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
         yield f"Dropout inside the blocks: {settings.words('model.block_dropout')}."
     if settings.values("model.attention") != ["none"]:
         yield f"Attention: {settings.words('model.attention', lambda value: ATTENTION.get(value, value))}."
+    if settings.values("model.classifier") != ["linear"]:
+        yield f"The last layer compares vectors by: {settings.words('model.classifier')}."
     if settings.values("model.init") != ["published"]:
         words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
         yield f"Initial weights: {settings.words('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
@@ -75,11 +77,25 @@ SCHEDULES = {
     "onecycle": "falling linearly to 0, in one cycle (Smith & Topin 2019)",
 }
 
+LOSSES = {
+    "cross-entropy": "cross-entropy",
+    "focal": "the focal loss (Lin et al. 2017)",
+    "logit-adjusted": "the logit-adjusted loss (Menon et al. 2021)",
+    "ldam": "the LDAM loss (Cao et al. 2019)",
+}
+WEIGHTS = {
+    "none": "nothing",
+    "balanced": "the inverse of their frequency",
+    "effective": "the inverse of their effective number of samples (Cui et al. 2019)",
+}
+SAMPLING = {"natural": "once an epoch each", "balanced": "equally often from every class, with replacement"}
+
 
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
     """How the weights were fitted; `store` is that of the runs, where it is still there."""
     yield (
-        f"{settings.words('train.epochs', _epochs)} of cross-entropy against {_targets(settings, store)}, by "
+        f"{settings.words('train.epochs', _epochs)} of {settings.words('loss.name', LOSSES.__getitem__)} against "
+        f"{_targets(settings, store)}, by "
         f"{settings.words('optimizer.name', OPTIMIZERS.__getitem__)} at batches of "
         f"{settings.words('train.batch_size')}."
     )
@@ -96,8 +112,20 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
     ):
         if settings.anywhere(key):
             yield words.format(settings.words(key))
+    for key, loss, words in (
+        ("loss.gamma", "focal", "The focal loss had gamma {}."),
+        ("loss.tau", "logit-adjusted", "Logits were adjusted with tau {}."),
+    ):
+        if loss in settings.values("loss.name"):
+            yield words.format(settings.words(key))
     if settings.anywhere("loss.class_weights"):
-        yield f"Classes were weighed by the inverse of their frequency: {settings.words('loss.class_weights')}."
+        yield f"Classes were weighed by {settings.words('loss.class_weights', WEIGHTS.__getitem__)}."
+        if "effective" in settings.values("loss.class_weights"):
+            yield f"The effective number of samples was that of beta {settings.words('loss.beta')}."
+        if settings.anywhere("loss.weights_from"):
+            yield f"Weights acted after a share of the epochs: {settings.words('loss.weights_from')}."
+    if settings.values("train.sampling") != ["natural"]:
+        yield f"Training samples were drawn {settings.words('train.sampling', SAMPLING.__getitem__)}."
     yield f"Arithmetic: {settings.words('train.precision')}."
     yield _augmentation(settings)
 

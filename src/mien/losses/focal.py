@@ -1,0 +1,20 @@
+"""Focal loss (Lin 2017, arXiv:1708.02002, eq. 4): what is already right counts less, by (1 - p) to the power gamma."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..config import LossSettings
+
+__all__ = ["focal"]
+
+
+def focal(settings: LossSettings, _counts: Tensor) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    """The loss with `loss.gamma`; 0 is cross-entropy."""
+
+    def loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        logs = logits.log_softmax(dim=1)
+        losses = -targets * (1 - logs.exp()).clamp(min=0) ** settings.gamma * logs
+        return (losses if weights is None else losses * weights).sum()
+
+    return loss
