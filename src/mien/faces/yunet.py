@@ -142,7 +142,7 @@ class YunetDetector:
             _, rows = network.detect(np.ascontiguousarray(small[..., ::-1]))
         except cv2.error as error:
             raise DataError(f"{self.name} does not work as a YuNet file ({error.err}).") from None
-        found = [] if rows is None else np.asarray(rows, dtype=np.float64)
+        found: NDArray[np.float64] = np.empty((0, 15)) if rows is None else np.asarray(rows, dtype=np.float64)
         return ordered(clear([_face(row[:4], row[4:14], row[14], scale) for row in found], 0.0, self._smallest))
 
     def _network(self) -> Any:
