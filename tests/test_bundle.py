@@ -18,7 +18,7 @@ from mien.card import write_card
 from mien.cli import main
 from mien.config import override, read_recipe
 from mien.crop import CropSpec
-from mien.errors import BundleError, DataError
+from mien.errors import BundleError, ConfigError, DataError
 from mien.modelfile import entry
 from tiny_bundle import CARD, model_bytes, write_bundle
 
@@ -197,7 +197,7 @@ def test_crops_of_another_shape_or_type(path: Path, images: np.ndarray) -> None:
 
 
 def test_negative_threads(path: Path) -> None:
-    with pytest.raises(BundleError, match="threads"):
+    with pytest.raises(ConfigError, match="threads"):
         Bundle.open(path, threads=-1)
 
 

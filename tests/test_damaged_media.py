@@ -53,6 +53,9 @@ PICTURES: dict[str, tuple[str, str, dict[str, object]]] = {
     "ppm": ("PPM", "RGB", {}),
     "jp2": ("JPEG2000", "RGB", {}),
     "avif": ("AVIF", "RGB", {}),
+    "pcx": ("PCX", "RGB", {}),
+    "sgi": ("SGI", "RGB", {}),
+    "tga": ("TGA", "RGB", {"compression": "tga_rle"}),
 }
 VIDEOS = ("avi", "mkv", "mp4", "ts", "y4m", "mpg")
 
@@ -63,7 +66,7 @@ def picture(kind: str) -> bytes:
     grey = np.linspace(0, 255, 40 * 30).astype(np.uint8).reshape(30, 40)
     image = Image.fromarray(np.dstack([grey, grey[::-1], grey[:, ::-1]])).convert(mode)
     buffer = io.BytesIO()
-    image.save(buffer, format, **(options if format == "TIFF" else options | {"exif": exif()}))
+    image.save(buffer, format, **(options if format in ("TIFF", "PCX", "SGI", "TGA") else options | {"exif": exif()}))
     return buffer.getvalue()
 
 

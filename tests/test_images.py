@@ -2,7 +2,9 @@
 
 import base64
 import io
+import os
 import pickle
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,18 @@ import pytest
 import torch
 from PIL import Image as Pil
 
+from mien.bundle import Bundle
 from mien.data.drawn import draw_scene
-from mien.errors import BadSample, DataError, MienError, MissingExtra
+from mien.data.prepare import draw_store, prepare
+from mien.data.store import Store
+from mien.errors import BadSample, ConfigError, DataError, MienError, MissingExtra
+from mien.explain.explainer import open_explainer
+from mien.faces.yunet import YunetDetector
 from mien.images import read_image
 from mien.predict import Predictor
+from mien.runs import Run, find_runs
+from mien.session import Session
+from mien.video import open_video
 from tiny_bundle import write_bundle
 
 RGB = draw_scene(3, seed=3, height=120, width=160).image
@@ -47,16 +57,44 @@ class FsPath:
         return str(self.path)
 
 
+class BytesPath(FsPath):
+    """Path-like, and gives bytes."""
+
+    def __fspath__(self) -> Any:
+        return bytes(self.path)
+
+
+def entry(path: Path) -> os.DirEntry[str]:
+    with os.scandir(path.parent) as found:
+        return next(each for each in found if each.name == path.name)
+
+
+class OurImage(Pil.Image):
+    """A class of another library, such as that of pillow-heif."""
+
+
+def ours() -> Pil.Image:
+    image, plain = OurImage(), Pil.fromarray(RGB)
+    vars(image).update(vars(plain))
+    return image
+
+
 TAKEN: dict[str, Callable[[Path], Any]] = {
     "Path": saved,
     "str": lambda tmp: str(saved(tmp)),
     "path-like": lambda tmp: FsPath(saved(tmp)),
+    "path-like of bytes": lambda tmp: BytesPath(saved(tmp)),
+    "entry of a folder": lambda tmp: entry(saved(tmp)),
     "bytes": lambda tmp: PNG,
     "bytearray": lambda tmp: bytearray(PNG),
     "memoryview": lambda tmp: memoryview(PNG),
     "BytesIO": lambda tmp: io.BytesIO(PNG),
     "open file": lambda tmp: io.BufferedReader(io.BytesIO(PNG)),
     "data URL": lambda tmp: DATA_URL,
+    "data URL in lines": lambda tmp: "\r\n".join(textwrap.wrap(DATA_URL, 76)),
+    "data URL of a form": lambda tmp: " " + DATA_URL[:22] + DATA_URL[22:].replace("+", "%2B").replace("/", "%2F"),
+    "data URL with parameters": lambda tmp: DATA_URL.replace("png;", "png;name=a+b.png;charset=utf-8;"),
+    "PIL of a class of another library": lambda tmp: ours(),
     "PIL": lambda tmp: Pil.fromarray(RGB),
     "PIL, not loaded yet": lambda tmp: Pil.open(saved(tmp)),
     "array": lambda tmp: RGB,
@@ -111,6 +149,31 @@ def closed() -> io.BytesIO:
     return file
 
 
+def closed_picture() -> Pil.Image:
+    picture = Pil.open(io.BytesIO(PNG))
+    picture.close()
+    return picture
+
+
+class NoPath:
+    """Path-like by name alone."""
+
+    def __init__(self, gives: Any) -> None:
+        self.gives = gives
+
+    def __fspath__(self) -> Any:
+        if isinstance(self.gives, Exception):
+            raise self.gives
+        return self.gives
+
+
+class Shaped:
+    """What has a shape and no pixels."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
 class Upload:
     """What a web framework hands over."""
 
@@ -140,6 +203,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a path of a megabyte": (lambda: Path("x" * MEBIBYTE), "letters): cannot be read"),
     "URL": (lambda: "https://example.org/a.jpg", "mien reads no URLs; download the picture first"),
     "s3": (lambda: "s3://bucket/a.jpg", "mien reads no URLs"),
+    "path-like of nothing": (lambda: NoPath(None), "whose __fspath__ gives no path"),
+    "path-like that fails": (lambda: NoPath(RuntimeError("x" * MEBIBYTE)), "whose __fspath__ gives no path"),
+    "shape of four": (lambda: Shaped((1, 2, 3, 4)), "expected a path"),
+    "shape of one": (lambda: Shaped((3,)), "expected a path"),
+    "shape of a text": (lambda: Shaped("wide"), "expected a path"),
+    "shape of nothing": (lambda: Shaped(()), "expected a path"),
+    "data URL without base64": (lambda: "data:image/svg+xml,%3Csvg/%3E", "a data URL without base64, expected one"),
+    "data URL of letters": (lambda: "data:image/png;base64,éééé", "a data URL whose base64 is damaged"),
     "camera": (lambda: "camera:0", "a camera; predictor.stream reads cameras"),
     "damaged data URL": (lambda: DATA_URL[:-3] + "@", "a data URL whose base64 is damaged"),
     "data URL of no picture": (lambda: "data:image/png;base64,AAAA", "not a picture, expected PNG"),
@@ -152,8 +223,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "text file": (lambda: io.StringIO("x"), "gives 'str', expected bytes; open it with 'rb'"),
     "closed file": (closed, "an open file that cannot be read (I/O operation on closed file.)"),
     "upload": (Upload, "gives 'coroutine', expected bytes"),
-    "PIL of floats": (lambda: Pil.fromarray(FLOATS[..., 0]), "a PIL image of mode 'F', expected 8 bits a channel"),
-    "PIL of 16 bits": (lambda: Pil.fromarray(RGB[..., 0].astype(np.uint16)), "a PIL image of mode 'I;16'"),
+    "PIL of floats to 255": (lambda: Pil.fromarray(FLOATS[..., 0] * 255), "expected 0 (black) to 1 (white)"),
+    "PIL of 32 bits": (lambda: Pil.fromarray(RGB[..., 0].astype(np.int32)), "32 bits a pixel, expected 8 or 16"),
+    "PIL, closed": (closed_picture, "a PIL image that cannot be decoded"),
     "PIL, cut off": (lambda: Pil.open(io.BytesIO(PNG[: len(PNG) // 2])), "a PIL image that cannot be decoded"),
     "PIL without pixels": (lambda: Pil.new("RGB", (0, 5)), "0×5 pixels: a picture without pixels"),
     "PIL, too long": (lambda: Pil.new("RGB", (20_000, 2)), "20000×2 pixels, expected at most 16,384"),
@@ -227,7 +299,14 @@ WRONG: list[dict[str, Any]] = [
     {"detector": "x" * MEBIBYTE},
     {"detector": object()},
     {"detector": "yunet=a\0b"},
+    {"detector": 5, "min_score": 0.5},
+    {"min_score": ""},
+    {"min_score": 0.5j},
+    {"min_face": ""},
+    {"min_face": np.complex64(1)},
+    {"min_confidence": 10**400},
     {"threads": "2"},
+    {"threads": 10**400},
     {"threads": None},
     {"threads": 1.5},
     {"threads": -1},
@@ -244,6 +323,95 @@ def test_a_setting_of_another_type_is_one_short_sentence(whole: Predictor, wrong
     with pytest.raises(MienError) as error:
         Predictor(**({"model": whole.bundle.path} | wrong))
     assert 20 < len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("k", ["a", 1.5, 0, -1, True, [1], 10**400, float("nan")])
+def test_a_number_of_classes_is_one_or_more(whole: Predictor, k: Any) -> None:
+    (found,) = whole.predict(RGB)
+    for ask in (found.top_k, found.to_dict):
+        with pytest.raises(ConfigError, match=r"^The number of classes, top_k, is a whole number, 1 to"):
+            ask(k)
+
+
+def test_more_classes_than_there_are_is_all(whole: Predictor) -> None:
+    (found,) = whole.predict(RGB)
+    assert found.top_k(99) == dict(found.probs)
+    assert len(found.top_k(np.int64(1))) == 1
+    with pytest.raises(ConfigError):
+        found.top_k(None)  # type: ignore[arg-type]
+
+
+def test_the_source_is_the_path(whole: Predictor, tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    for given in (path, str(path), FsPath(path), BytesPath(path), entry(path)):
+        assert [p.source for p in whole.predict(given)] == [str(path)]
+
+
+def test_of_16_bits_the_upper_eight_count() -> None:
+    for factor in (256, 257):
+        deep = Pil.fromarray(RGB[..., 0].astype(np.uint16) * factor)
+        assert (read_image(deep, "it") == RGB[..., :1]).all()
+
+
+def test_a_pil_image_stays_as_it_was(tmp_path: Path) -> None:
+    exif = Pil.Exif()
+    exif[274] = 6
+    Pil.fromarray(RGB).convert("P").save(tmp_path / "a.png", exif=exif, transparency=3)
+    image = Pil.open(tmp_path / "a.png")
+    read_image(image, "it")
+    assert (image.size, image.info["transparency"], image.getexif()[274]) == ((160, 120), 3, 6)
+    assert (read_image(image, "it") == read_image(tmp_path / "a.png", "it")).all()
+
+
+OPENED: dict[str, Callable[[Any, Path], Any]] = {
+    "Store.open": lambda path, _: Store.open(path),
+    "Run.open": lambda path, _: Run.open(path),
+    "find_runs": lambda path, _: find_runs(path),
+    "Bundle.open": lambda path, _: Bundle.open(path),
+    "open_explainer": lambda path, _: open_explainer(path),
+    "open_video": lambda path, _: open_video(path).__enter__(),
+    "YunetDetector": lambda path, _: YunetDetector(path),
+    "prepare": lambda path, tmp: prepare(path, "folder", tmp / "out"),
+    "prepare to": lambda path, tmp: prepare(tmp, "folder", path),
+    "draw_store": lambda path, _: draw_store(path, count=1),
+}
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 5, 1.5, ["a"], {}, "a\0b", b"a\0b", "\ud800", NoPath(3), NoPath(OSError())], ids=repr
+)
+@pytest.mark.parametrize("opened", OPENED)
+def test_what_is_no_path_is_one_short_sentence(opened: str, wrong: Any, tmp_path: Path) -> None:
+    with pytest.raises(MienError, match="is given by its path, a text or a Path; got") as error:
+        OPENED[opened](wrong, tmp_path)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("opened", [name for name in OPENED if name not in ("prepare to", "draw_store")])
+def test_a_path_may_be_bytes(opened: str, tmp_path: Path) -> None:
+    said = set()
+    for path in (tmp_path / "gone", str(tmp_path / "gone"), bytes(tmp_path / "gone"), BytesPath(tmp_path / "gone")):
+        with pytest.raises(MienError) as error:
+            OPENED[opened](path, tmp_path)
+        said.add(str(error.value))
+    assert len(said) == 1
+    assert str(tmp_path / "gone") in said.pop()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"smoothing_s": "1"}, {"forget_s": None}, {"forget_s": -1}, {"smoothing_s": float("nan")}]
+)
+def test_seconds_are_numbers(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"_s, in seconds, is a number, 0 to 1e\+09; got"):
+        Session(**wrong)
+
+
+def test_what_follows_and_names_is_checked(whole: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"followed by a mien\.Session; got 5"):
+        next(whole.stream("film.mp4", 5))  # type: ignore[arg-type]
+    for names in (5, "names", None):
+        with pytest.raises(ConfigError, match="names of pictures are a list of texts"):
+            list(whole.each([RGB], names))  # type: ignore[arg-type]
 
 
 def test_an_error_can_travel_between_processes() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.data.corpora.pictures import decode
+from mien.errors import BadSample
 from mien.media import (
     READ,
     VIDEO,
@@ -17,12 +20,16 @@ from mien.media import (
     is_picture,
     kind_by_content,
     kind_of,
+    other_kind,
     size_fault,
 )
 
 WRITTEN = {"PNG": "PNG", "JPEG": "JPEG", "BMP": "BMP", "GIF": "GIF", "WebP": "WEBP", "TIFF": "TIFF", "PNM": "PPM"} | {
     "JPEG 2000": "JPEG2000",
     "AVIF": "AVIF",
+    "PCX": "PCX",
+    "SGI": "SGI",
+    "TGA": "TGA",
 }
 
 
@@ -120,3 +127,32 @@ def test_what_was_passed_over_is_counted_and_named() -> None:
 def test_opencv_writes_what_is_known() -> None:
     for suffix in (".png", ".jpg", ".bmp", ".tif", ".pgm", ".webp"):
         assert is_picture(kind_of(cv2.imencode(suffix, np.zeros((9, 9), np.uint8))[1].tobytes())), suffix
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"P7\nWIDTH 4\n", "a PAM picture"),
+        (b"\0\0\1\0\1\0\x10\x10", "an icon (ICO, CUR)"),
+        (b"8BPS\0\1", "a Photoshop picture (PSD)"),
+        (b"qoif\0\0\0\x08", "a QOI picture"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript file"),
+        (bytes(128) + b"DICM", "a DICOM picture"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<svg xmlns=''>", "an SVG drawing"),
+        (b"\n<!DOCTYPE HTML><html><title>404", "a web page"),
+        (b"PK\3\4\x14\0", "an archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"\xff\xd8\xff\xe0", ""),
+        (b"path,label\n", ""),
+        (b"", ""),
+    ],
+)
+def test_what_stands_in_a_pictures_place_is_named(head: bytes, name: str) -> None:
+    said = other_kind(head)
+    assert said.startswith(name)
+    assert bool(said) == bool(name)
+    if name:
+        assert kind_of(head + bytes(300)) == ""  # a folder passes over it
+        with pytest.raises(BadSample, match=f"^x: {re.escape(said)}, expected PNG, JPEG"):
+            decode(head, "x")

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.data.corpora.pictures import MAX_BYTES, decode, load_picture
+from mien.data.corpora.pictures import MAX_BYTES, decode, decode_opened, load_picture
 from mien.errors import BadSample
 
 RGB = cv2.resize(np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8), (64, 48))
@@ -167,7 +167,9 @@ def test_of_an_animation_the_first_picture_counts(format: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a TIFF that ends early
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize(
+    "format", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "PCX", "SGI", "TGA"]
+)
 def test_half_a_picture_is_none(format: str) -> None:
     data = written(RGB, format)
     assert "truncated, damaged or unusual" in refusal(data[: len(data) // 2])
@@ -177,7 +179,7 @@ def test_half_a_picture_is_none(format: str) -> None:
     ("data", "sentence"),
     [
         (b"", "an empty file"),
-        (b"hello", "not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000 or AVIF"),
+        (b"hello", "not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000, AVIF, PCX, SGI or TGA"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture, expected PNG"),
         (b"\0\0\0\x20ftypisom", "a video, expected PNG"),
         (b"P5 99999 99999 255 ", "99999×99999 pixels, expected at most 16,384 a side and 65 megapixels"),
@@ -232,7 +234,20 @@ def test_a_jpeg_of_many_scans_is_refused_at_once() -> None:
     bomb = data[:-2] + data[last:-2] * 500 + b"\xff\xd9"
     started = time.process_time()
     assert "scans, expected at most 64" in refusal(bomb)
+    with pytest.raises(BadSample, match=r"a JPEG of 50\d scans, expected at most 64"):
+        decode_opened(Image.open(io.BytesIO(bomb)), "x")
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("limit", [(256, 8000), (257, 8000), (322, 60_000), (254, 1)])
+def test_a_picture_that_pillow_opened_passes_the_same_checks(limit: tuple[int, int]) -> None:
+    """Whoever opens it: scans, tiles, previews and sizes are looked at before it is decoded."""
+    tags = {256: 8, 257: 8, 322: 16, 323: 16, 324: 250, 325: 64} | dict([limit])
+    tags |= {257: 9000} if limit[0] == 256 else {256: 9000} if limit[0] == 257 else {}
+    data = tiff(*sorted([(tag, 4, value) for tag, value in tags.items()] + list(GREY_TIFF[:3])))
+    with pytest.raises(BadSample) as error:
+        decode_opened(Image.open(io.BytesIO(data)), "x")
+    assert error.value.reason == refusal(data)
 
 
 @pytest.mark.parametrize("format", ["WEBP", "JPEG2000"])

@@ -107,5 +107,5 @@ def test_what_is_forgotten_is_freed() -> None:
 
 @pytest.mark.parametrize("wrong", [{"smoothing_s": -1.0}, {"forget_s": math.nan}, {"smoothing_s": math.inf}])
 def test_settings_out_of_range(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="seconds, 0 or more"):
+    with pytest.raises(ConfigError, match="_s, in seconds, is a number, 0 to"):
         Session(**wrong)

@@ -35,6 +35,11 @@ SAME: dict[str, Change] = {
     "CR LF": lambda content: content.replace(b"\n", b"\r\n"),
     "mixed": mixed,
     "a byte-order mark": lambda content: b"\xef\xbb\xbf" + content,
+    "semicolons": lambda content: content.replace(b",", b";"),
+    "semicolons after a byte-order mark": lambda content: b"\xef\xbb\xbf" + content.replace(b",", b";"),
+    "tabs and CR": lambda content: content.replace(b",", b"\t").replace(b"\n", b"\r"),
+    "tabs after a blank line": lambda content: b"\n" + content.replace(b",", b"\t"),
+    "semicolons and quoted cells": lambda content: content.replace(b"Training", b'"Training"').replace(b",", b";"),
     "blank lines": lambda content: content.replace(b"\n", b"\n\n"),
     "no last line end": lambda content: content.rstrip(b"\n"),
     "quoted cells": lambda content: b"\n".join(

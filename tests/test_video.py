@@ -269,6 +269,12 @@ def test_a_camera_has_a_number(name: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["https://example.org/a.mp4", "rtsp://10.0.0.1/live", "s3://bucket/a.mkv"])
+def test_a_url_is_a_sentence(name: str) -> None:
+    with pytest.raises(DataError, match=r"^\S+: mien reads no URLs; download the video first\.$"), open_video(name):
+        pass
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_what_is_written_comes_back(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
@@ -284,6 +290,19 @@ def test_frames_are_repeated_and_left_out_to_keep_the_time(tmp_path: Path) -> No
         for frame, time_s in zip(numbered(6), (0.0, 0.1, 0.4, 0.41, 0.42, 0.6), strict=True):
             append(frame, time_s)
     assert [number_of(f.picture) for f in frames(tmp_path / "out.avi")] == [0, 1, 1, 1, 4, 4, 5]
+
+
+@pytest.mark.parametrize("times", [(0.0, 2000.0, 4000.0), (0.0, 0.1, 3e5), tuple(60.0 * n for n in range(9))])
+def test_hours_without_a_frame_are_cut_short(tmp_path: Path, times: tuple[float, ...]) -> None:
+    """Times far apart are believed, since a camera may wait for motion; the film repeats no frame for hours."""
+    path = tmp_path / "out.avi"
+    with video_writer(path, 10.0) as film:
+        for frame, time_s in zip(numbered(len(times)), times, strict=True):
+            film(frame, time_s)
+    shown = [number_of(f.picture) for f in frames(path)]
+    assert sorted(set(shown)) == list(range(len(times)))
+    assert len(shown) <= 100 + 21 * len(times)
+    assert film.cut_s == pytest.approx(times[-1] - (len(shown) - 1) / 10, abs=0.2)
 
 
 def test_no_frame_no_file(tmp_path: Path) -> None:

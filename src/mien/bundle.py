@@ -23,7 +23,7 @@ from .crop import CropSpec
 from .errors import BundleError, DataError
 from .modelfile import entry, foreign, metadata
 from .planes import FACE, Batch, Plane
-from .shown import brief
+from .reading import GivenPath, given_count, given_path
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -56,7 +56,7 @@ class Bundle:
         self._opened: onnxruntime.InferenceSession | None = None
 
     @classmethod
-    def open(cls, path: Path | str = "default", *, threads: int = 0) -> "Bundle":
+    def open(cls, path: GivenPath = "default", *, threads: int = 0) -> "Bundle":
         """Open a model file, or one that comes with mien, by its name: "default", "small" or "ferplus".
 
         Args:
@@ -64,12 +64,11 @@ class Bundle:
             threads: threads of one prediction; 0 takes the machine's cores.
 
         Raises:
+            ConfigError: `threads` is out of its range.
             BundleError: it is absent, no mien bundle, cut off, changed, or of a later format.
         """
         path = find_model(path)
-        if not 0 <= threads <= MOST_THREADS:
-            most = f"1 to {MOST_THREADS:,} threads, or 0 for all cores"
-            raise BundleError(f"A prediction takes {most}; got {brief(threads)}.")
+        threads = given_count(threads, "threads, 0 for all cores,", 0, MOST_THREADS)
         content = _read(path)
         try:
             card = _unseal(content)
@@ -178,14 +177,15 @@ def runtime() -> ModuleType:
     return onnxruntime
 
 
-def find_model(path: Path | str) -> Path:
+def find_model(path: GivenPath) -> Path:
     """The file of a model: `path` itself, or the one in the package that it names ("default", "small", "ferplus")."""
-    inside = resources.files("mien") / "weights" / f"{path}.onnx"
-    if Path(path).name == str(path) and os.path.isfile(str(inside)):
+    found, name = given_path(path, "A model", BundleError), os.fsdecode(path)
+    inside = resources.files("mien") / "weights" / f"{name}.onnx"
+    if found.name == name and os.path.isfile(str(inside)):  # ./NAME is a file
         return Path(str(inside))
-    if str(path) == "default":
+    if name == "default":
         raise BundleError("This copy of mien comes without a default model. Train one and pass it with --model.")
-    return Path(path)
+    return found
 
 
 def seal(model: bytes, card: Card) -> bytes:

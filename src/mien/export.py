@@ -5,7 +5,6 @@ card: figures with intervals from the logits that the run saved, of an int8 netw
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from .errors import RunError
 from .methods.network import load_network
 from .metrics import confusion_matrix, scores
 from .planes import FACE
+from .reading import GivenPath, given_path
 from .runs import Logits, Run
 from .stages import open_for
 from .statistics.intervals import bootstrap
@@ -40,7 +40,7 @@ WEAK_RECALL = 0.6
 """Classes found less often than this are named on the card."""
 
 
-def export(run: Run, out: Path | str, *, int8: bool = False) -> Card:
+def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
     """Write the network of a finished run to `out` as a bundle.
 
     The same run gives the same bytes. Test figures and temperature come from the run's saved logits. An int8 network
@@ -54,7 +54,7 @@ def export(run: Run, out: Path | str, *, int8: bool = False) -> Card:
     """
     if not run.finished:
         raise RunError(f"{run.id} is {run.record.status}, not finished. Finish it with the command that started it.")
-    out = Path(out)
+    out = given_path(out, "The model to be written", RunError)
     if out.suffix != ".onnx" or not out.resolve().parent.is_dir():
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
     fold = run.fold() if int8 else None

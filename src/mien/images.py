@@ -6,23 +6,24 @@ to turn it.
 """
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image as PilImage
 
-from .data.corpora.pictures import MAX_BYTES, decode, load_picture
+from .data.corpora.pictures import MAX_BYTES, decode, decode_opened, load_picture
 from .errors import BadSample
-from .media import HEAD_BYTES, VIDEO, kind_by_content, kind_of, size_fault
+from .media import HEAD_BYTES, VIDEO, is_url, kind_by_content, kind_of, size_fault
 from .shown import brief, sentence
 from .video import CAMERA
 
-__all__ = ["NO_URLS", "Image", "is_url", "name_of", "one_by_one", "read_image"]
+__all__ = ["NO_URLS", "Image", "name_of", "one_by_one", "read_image"]
 
 
 class ReadsBytes(Protocol):
@@ -48,22 +49,18 @@ EXPECTED = (
 )
 NO_URLS = "mien reads no URLs; download the picture first, or: curl -sL URL | mien predict -"
 CHANNELS = ((), (1,), (3,), (4,))
-URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
-
-
-def is_url(text: str) -> bool:
-    """Whether `text` is the address of something elsewhere: https://, s3:// and the like."""
-    return URL.match(text) is not None and not os.path.lexists(text)
+DATA_URL = re.compile(r"\s*data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*,", re.IGNORECASE)
+BASE64 = ";base64,"
 
 
 def one_by_one(images: Any) -> Iterable[Any]:
     """One picture or many, as pictures; what is neither comes back alone, and `read_image` refuses it."""
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Mapping) or hasattr(images, "read"):
         return [images]
-    if isinstance(getattr(images, "shape", None), tuple):
-        of_objects = len(images.shape) == 1 and np.asarray(images).dtype.kind in "OSU"  # of paths
-        return images if len(images.shape) == 4 or of_objects else [images]
+    shape = getattr(images, "shape", None)
+    if hasattr(images, "__array__") and isinstance(shape, tuple):
+        many = len(shape) == 4 or (len(shape) == 1 and images.dtype.kind in "OSU")  # pictures, or paths
+        return images if many and isinstance(images, Iterable) else [images]
     return images if isinstance(images, Iterable) else [images]
 
 
@@ -71,21 +68,26 @@ def name_of(image: Any) -> str:
     """What a result calls the picture: its path; for a data URL its beginning; else nothing."""
     if not isinstance(image, str | os.PathLike):
         return ""
-    return brief(image) if isinstance(image, str) and DATA_URL.match(image) else sentence(str(image))
+    if isinstance(image, str) and DATA_URL.match(image):
+        return brief(image)
+    try:
+        return sentence(os.fsdecode(image))
+    except Exception:  # of a foreign class, whose path is refused where it is read
+        return brief(image)
 
 
 def read_image(image: Any, where: str) -> NDArray[np.uint8]:
     """`(H, W, 3)` RGB uint8, upright; raises `BadSample`, which names the picture as `where`."""
     if isinstance(image, str) and (head := DATA_URL.match(image)):
-        return _of_data_url(image[head.end() :], where)
+        return _of_data_url(head[0], image[head.end() :], where)
     if isinstance(image, str | os.PathLike):
         return _of_path(image, where)
     if isinstance(image, bytes | bytearray | memoryview):
         return _of_bytes(image, where)
     if hasattr(image, "read"):
         return _of_file(image, where)
-    if _is_pil(image):
-        return _of_pil(image, where)
+    if isinstance(image, PilImage):
+        return decode_opened(image, where)
     if image is None:
         raise BadSample(where, f"None, as cv2.imread returns for a file that it cannot read; expected {EXPECTED}")
     if not hasattr(image, "__array__"):
@@ -94,10 +96,14 @@ def read_image(image: Any, where: str) -> NDArray[np.uint8]:
     return _of_array(image, where)
 
 
-def _of_path(path: "str | os.PathLike[str]", where: str) -> NDArray[np.uint8]:
-    if is_url(str(path)):
+def _of_path(given: "str | os.PathLike[Any]", where: str) -> NDArray[np.uint8]:
+    try:
+        path = os.fsdecode(given)
+    except Exception as error:  # of a foreign class
+        raise BadSample(where, f"{brief(given)}, whose __fspath__ gives no path ({_first_line(error)})") from None
+    if is_url(path):
         raise BadSample(where, NO_URLS)
-    if str(path).startswith(CAMERA):
+    if path.startswith(CAMERA):
         raise BadSample(where, "a camera; predictor.stream reads cameras")
     try:
         return load_picture(Path(path), where)
@@ -107,7 +113,7 @@ def _of_path(path: "str | os.PathLike[str]", where: str) -> NDArray[np.uint8]:
         raise _video_or(error, path, where) from None
 
 
-def _video_or(error: BadSample, path: "str | os.PathLike[str]", where: str) -> BadSample:
+def _video_or(error: BadSample, path: str, where: str) -> BadSample:
     """The error of a file that is no picture, and what to do where it is a video."""
     if kind_by_content(Path(path)) != VIDEO:
         return error
@@ -124,12 +130,15 @@ def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.
     return decode(whole, where)
 
 
-def _of_data_url(text: str, where: str) -> NDArray[np.uint8]:
+def _of_data_url(head: str, text: str, where: str) -> NDArray[np.uint8]:
+    """White space in it, such as the line breaks of MIME, says nothing; `%2B` is a letter that a form escaped."""
     if len(text) > 2 * MAX_BYTES:
         raise BadSample(where, f"a data URL of {len(text) >> 20} MB, expected at most {2 * MAX_BYTES >> 20}")
+    if not head.lower().endswith(BASE64):
+        raise BadSample(where, "a data URL without base64, expected one as data:image/png;base64,…")
     try:
-        return decode(base64.b64decode(text, validate=True), where)
-    except binascii.Error as error:
+        return decode(base64.b64decode("".join(unquote(text).split()), validate=True), where)
+    except ValueError as error:  # letters beyond ASCII too
         raise BadSample(where, f"a data URL whose base64 is damaged ({error})") from None
 
 
@@ -143,41 +152,6 @@ def _of_file(file: Any, where: str) -> NDArray[np.uint8]:
     if hasattr(data, "close"):
         data.close()  # of an asynchronous file: it is not waited for
     raise BadSample(where, f"a file whose read() gives {brief(type(data).__name__)}, expected bytes; open it with 'rb'")
-
-
-def _is_pil(image: Any) -> bool:
-    return type(image).__module__.partition(".")[0] == "PIL" and hasattr(image, "getbands")
-
-
-def _of_pil(image: Any, where: str) -> NDArray[np.uint8]:
-    """As the same file would be read: turned as its EXIF says, without its alpha."""
-    width, height = image.size
-    _check_size(width, height, where)
-    if image.mode not in (
-        "1",
-        "L",
-        "LA",
-        "La",
-        "P",
-        "PA",
-        "RGB",
-        "RGBA",
-        "RGBa",
-        "RGBX",
-        "CMYK",
-        "YCbCr",
-        "HSV",
-        "LAB",
-    ):
-        raise BadSample(
-            where, f"a PIL image of mode {brief(image.mode)}, expected 8 bits a channel; scale it to 0 to 255 first"
-        )
-    try:
-        from PIL import ImageOps
-
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
-    except Exception as error:  # Pillow's readers raise whatever their kind of file raises
-        raise BadSample(where, f"a PIL image that cannot be decoded ({_first_line(error)})") from None
 
 
 def _of_array(image: Any, where: str) -> NDArray[np.uint8]:

@@ -23,9 +23,11 @@ __all__ = [
     "PassedOver",
     "file_kind",
     "is_picture",
+    "is_url",
     "kind_by_content",
     "kind_of",
     "open_file",
+    "other_kind",
     "size_fault",
 ]
 
@@ -35,12 +37,27 @@ MAX_PIXELS = 65_000_000
 HEAD_BYTES = 197
 """As many as the slowest sign needs: the second packet of an AVCHD stream."""
 VIDEO = "video"
-READ = ("PNG", "JPEG", "BMP", "GIF", "WebP", "TIFF", "PNM", "JPEG 2000", "AVIF")
+READ = ("PNG", "JPEG", "BMP", "GIF", "WebP", "TIFF", "PNM", "JPEG 2000", "AVIF", "PCX", "SGI", "TGA")
 """The kinds of pictures that mien reads."""
 PICTURE_SUFFIXES = frozenset(
     (
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
-        *(".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".jxl"),
+        *(
+            ".pgm",
+            ".ppm",
+            ".pbm",
+            ".pnm",
+            ".pfm",
+            ".jp2",
+            ".j2k",
+            ".avif",
+            ".heic",
+            ".heif",
+            ".jxl",
+            ".pcx",
+            ".sgi",
+            ".tga",
+        ),
     )
 )
 VIDEO_SUFFIXES = frozenset(
@@ -70,12 +87,41 @@ STARTS = {
     b"\x30\x26\xb2\x75": VIDEO,  # WMV
 }
 RIFF = {b"WEBP": "WebP", b"AVI ": VIDEO}
+URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 BRANDS = {b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
 )
 """Pictures in the same boxes as an MP4."""
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-PNM = re.compile(rb"P(?:[1-6]\s+[#\d]|[fF]\s+\d)")
+PATTERNS = {
+    "PNM": re.compile(rb"P(?:[1-6]\s+[#\d]|[fF]\s+\d)"),
+    "PCX": re.compile(rb"\x0a[\0\2\3\5]\x01[\x01\2\4\x08]"),
+    "SGI": re.compile(rb"\x01\xda[\0\x01][\x01\2]\0[\x01-\3]"),
+    "TGA": re.compile(rb".\0[\2\3\x0a\x0b]\0{5}.{8}[\x08\x10\x18\x20][\0-\x3f]", re.DOTALL),
+}
+OTHERS = {
+    "a PAM picture": rb"P7\n",
+    "an icon (ICO, CUR)": rb"\0\0[\x01\2]\0[^\0]",
+    "an icon (ICNS)": rb"icns",
+    "a Photoshop picture (PSD)": rb"8BPS",
+    "a QOI picture": rb"qoif",
+    "a DDS texture": rb"DDS ",
+    "an OpenEXR picture": rb"\x76\x2f\x31\x01",
+    "a Radiance picture (HDR)": rb"#\?(?:RADIANCE|RGBE)",
+    "a Sun raster picture": rb"\x59\xa6\x6a\x95",
+    "a FITS picture": rb"SIMPLE  =",
+    "a GIMP picture (XCF)": rb"gimp xcf ",
+    "a JPEG XR picture": rb"II\xbc",
+    "a DICOM picture": rb".{128}DICM",
+    "a camera's raw file (RAF)": rb"FUJIFILMCCD-RAW",
+    "a PostScript file": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "a PDF": rb"%PDF-",
+    "an SVG drawing": rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:svg|!DOCTYPE svg)",
+    "a web page": rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html)",
+    "a pointer of Git LFS, and not the file itself (git lfs pull brings it)": rb"version https://git-lfs",
+    "an archive": rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ",
+}
+"""What else is met in a picture's place, by how it begins: named, and not read."""
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 NAMED = 3
 """Files that `PassedOver` names; of more, their number."""
@@ -93,9 +139,14 @@ def kind_of(head: bytes) -> str:
         return "BMP"
     if head[:1] == head[188:189] == b"\x47" or head[4:5] == head[196:197] == b"\x47":
         return VIDEO  # MPEG-TS, packets of 188 bytes, with four of time before them in AVCHD
-    if PNM.match(head):
-        return "PNM"
-    return next((kind for start, kind in STARTS.items() if head.startswith(start)), "")
+    known = next((kind for start, kind in STARTS.items() if head.startswith(start)), "")
+    return known or next((kind for kind, sign in PATTERNS.items() if sign.match(head)), "")
+
+
+def other_kind(head: bytes) -> str:
+    """What a file is that `kind_of` does not know, with its article: "a PDF"; empty where that is not known."""
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    return next((name for name, sign in OTHERS.items() if re.match(sign, text, re.DOTALL | re.IGNORECASE)), "")
 
 
 def _boxed(head: bytes) -> str:
@@ -104,6 +155,11 @@ def _boxed(head: bytes) -> str:
     length = min(int.from_bytes(head[:4], "big"), len(head))
     others = {head[at : at + 4] for at in range(16, length - 3, 4)}
     return "AVIF" if main == "HEIC" and b"avif" in others else main
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is the address of something elsewhere: https://, s3:// and the like."""
+    return URL.match(text) is not None and not os.path.lexists(text)
 
 
 def is_picture(kind: str) -> bool:

@@ -22,6 +22,7 @@ from .faces.face import clear
 from .images import Image, name_of, one_by_one, read_image
 from .media import MAX_SIDE
 from .planes import FACE
+from .reading import given_count, given_number
 from .session import Session
 from .shown import brief
 from .video import Frame, Video, open_video
@@ -29,6 +30,8 @@ from .video import Frame, Video, open_video
 __all__ = ["UNCERTAIN", "Found", "Image", "Prediction", "Predictor", "Seen", "record"]
 
 UNCERTAIN = "uncertain"
+MOST_CLASSES = 1_000_000
+"""That may be asked for; whoever asks for more than there are gets all."""
 CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
 """Pictures whose faces are classified together: at most so many, of so many bytes."""
 
@@ -59,14 +62,18 @@ class Prediction:
     """Number of the face through a video; None for pictures."""
 
     def top_k(self, k: int) -> dict[str, float]:
-        """The `k` likeliest classes with their probabilities, the likeliest first."""
+        """The `k` likeliest classes with their probabilities, the likeliest first; all where there are fewer.
+
+        Raises `ConfigError` unless `k` is a whole number, 1 or more.
+        """
+        k = given_count(k, "The number of classes, top_k,", 1, MOST_CLASSES)
         return dict(sorted(self.probs.items(), key=lambda item: -item[1])[:k])
 
     def to_dict(self, top_k: int | None = None) -> dict[str, Any]:
         """The prediction as JSON values, rounded: the fields of a face in docs/predict.md, then source, frame and time.
 
         Args:
-            top_k: give only so many of the likeliest classes; None gives all, in the model's order.
+            top_k: give only so many of the likeliest classes, 1 or more; None gives all, in the model's order.
         """
         place = {"source": self.source, "frame": self.frame, "time_s": self.time_s}
         return _face_record(self, top_k) | place
@@ -128,13 +135,11 @@ class Predictor:
             DataError: the detector's file cannot be used.
             MissingExtra: the detector is not installed.
         """
-        _check_number("min_confidence", min_confidence, 1)
-        _check_number("min_score", min_score or 0, 1)
-        _check_number("min_face", min_face or 0, MAX_SIDE)
+        self.min_confidence = given_number(min_confidence, "min_confidence", 1)
+        self._min_score = 0.0 if min_score is None else given_number(min_score, "min_score", 1)
+        self._min_face = 0.0 if min_face is None else given_number(min_face, "min_face", MAX_SIDE)
         self.bundle = model if isinstance(model, Bundle) else _open(model, threads)
         self.detector = _detector(detector, min_score, min_face)
-        self.min_confidence = min_confidence
-        self._min_score, self._min_face = min_score or 0.0, min_face or 0.0
 
     def predict(self, images: Image | Iterable[Image]) -> list[Prediction]:
         """The expressions in one picture or many, always as a flat list; `Prediction.frame` says which picture.
@@ -158,6 +163,8 @@ class Predictor:
             images: as for `predict`.
             names: what to call them in place of their paths, as many as images or none.
         """
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise ConfigError(f"The names of pictures are a list of texts; got {brief(names)}.")
         named = zip(one_by_one(images), chain(names, repeat("")), strict=False)
         return self._classified(_read(image, place, name) for place, (image, name) in enumerate(named))
 
@@ -171,7 +178,9 @@ class Predictor:
             video: a file, `camera:0`, or what `open_video` gives.
             session: how faces are followed; a new one unless given.
         """
-        session = session or Session()
+        session = Session() if session is None else session
+        if not isinstance(session, Session):
+            raise ConfigError(f"Faces are followed by a mien.Session; got {brief(session)}.")
         if isinstance(video, Video):
             yield from self._streamed(video, session)
             return
@@ -266,7 +275,7 @@ def record(seen: Seen, top_k: int | None = None) -> dict[str, Any]:
 
 
 def _face_record(prediction: Prediction, top_k: int | None) -> dict[str, Any]:
-    probs = prediction.top_k(top_k) if top_k else prediction.probs
+    probs = prediction.probs if top_k is None else prediction.top_k(top_k)
     return {
         "label": prediction.label,
         "confidence": round(prediction.confidence, 6),
@@ -283,8 +292,6 @@ def _open(model: Path | str, threads: int) -> Bundle:
         raise BundleError(
             f"A model is a file of `mien export`, a name such as 'default', or a Bundle; got {brief(model)}."
         )
-    if isinstance(threads, bool) or not isinstance(threads, int):
-        raise ConfigError(f"threads is a whole number, 0 for all cores; got {brief(threads)}.")
     return Bundle.open(model, threads=threads)
 
 
@@ -298,13 +305,8 @@ def _detector(detector: FaceDetector | str, min_score: float | None, min_face: f
     return detector
 
 
-def _check_number(name: str, value: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= most:
-        raise ConfigError(f"{name} is a number, 0 to {most}; got {brief(value)}.")
-
-
 def _read(image: Image, place: int, name: str) -> Seen:
-    source = name or name_of(image)
+    source = str(name) or name_of(image)
     try:
         picture = read_image(image, source or f"Picture {place}")
     except BadSample as error:

@@ -7,11 +7,13 @@ seen, what was expected, what to do. `reading` makes that error; all other funct
     with reading(path, RunError, "Remove it, and run the same command again."):
         record = from_json(read_bytes(path), Record)
 
-Nothing is unpickled and nothing is evaluated. Arrays are read by `mien.arrays`.
+Nothing is unpickled and nothing is evaluated. Arrays are read by `mien.arrays`. What a caller in Python gives as a
+path or a number goes through `given_path`, `given_number` and `given_count`, so that another type is a sentence too.
 """
 
 import csv
 import io
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +22,17 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
-from .errors import MienError
-from .shown import first_line
+from .errors import ConfigError, MienError
+from .shown import brief, first_line
 
 __all__ = [
     "LONGEST_TEXT",
     "Count",
     "Fingerprint",
+    "GivenPath",
     "Measure",
     "Number",
     "Positive",
@@ -36,6 +40,9 @@ __all__ = [
     "Text",
     "from_json",
     "from_toml",
+    "given_count",
+    "given_number",
+    "given_path",
     "read_bytes",
     "read_rows",
     "read_text",
@@ -60,8 +67,41 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """A sha256. Names of files are made of it, so it must be nothing else."""
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+GivenPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+"""What a caller may give as a path."""
 
 T = TypeVar("T")
+
+
+def given_number(value: Any, name: str, most: float) -> float:
+    """What a caller gave as a number of 0 to `most`; raises `ConfigError` that names it as `name`."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.integer | np.floating)
+        or not 0 <= value <= most
+    ):
+        raise ConfigError(f"{name} is a number, 0 to {most:g}; got {brief(value)}.")
+    return float(value)
+
+
+def given_count(value: Any, name: str, least: int, most: int) -> int:
+    """What a caller gave as a whole number of `least` to `most`; raises `ConfigError` that names it as `name`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise ConfigError(f"{name} is a whole number, {least} to {most:,}; got {brief(value)}.")
+    return int(value)
+
+
+def given_path(value: object, what: str, error: type[MienError]) -> Path:
+    """What a caller gave as a path, bytes too, as a `Path`; raises `error` where it is none. `what` is "A store"."""
+    try:
+        path = Path(os.fsdecode(value))  # type: ignore[arg-type]
+        if "\0" in os.fspath(path):
+            raise ValueError("a NUL")
+        os.fsencode(path)
+    except Exception as failure:  # a foreign class's own __fspath__ may raise whatever it likes
+        reason = f" ({first_line(failure)})" if isinstance(failure, ValueError) else ""
+        raise error(f"{what} is given by its path, a text or a Path; got {brief(value)}{reason}.") from None
+    return path
 
 
 @contextmanager

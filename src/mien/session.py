@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ConfigError
 from .faces import Box, Face, overlap
+from .reading import given_number
 
 __all__ = ["Followed", "Session"]
 
+LONGEST_S = 1e9
 SAME_TRACK = 0.3
 """Intersection over union with a track's last box from which a face may belong to it."""
 
@@ -52,12 +53,10 @@ class Session:
             smoothing_s: time constant of the average of logits, seconds; 0 leaves each frame as it is.
             forget_s: a face unseen for longer than this, and in the frame before, starts a new track.
 
-        Raises `ConfigError` where one is negative or not finite.
+        Raises `ConfigError` where one is negative, more than a billion, or no number.
         """
-        if not (0 <= smoothing_s < math.inf and 0 <= forget_s < math.inf):
-            raise ConfigError(f"Smoothing and forgetting take seconds, 0 or more; got {smoothing_s} and {forget_s}.")
-        self._smoothing_s = smoothing_s
-        self._forget_s = forget_s
+        self._smoothing_s = given_number(smoothing_s, "smoothing_s, in seconds,", LONGEST_S)
+        self._forget_s = given_number(forget_s, "forget_s, in seconds,", LONGEST_S)
         self._tracks: list[_Track] = []
         self._count = 0
         self._before_s = -math.inf

@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from .atomic import move
 from .container import missing_bytes
 from .errors import DataError
-from .media import HEAD_BYTES, VIDEO, kind_of, open_file, size_fault
-from .shown import brief
+from .media import HEAD_BYTES, VIDEO, is_url, kind_of, open_file, size_fault
+from .reading import GivenPath, given_path
 from .temporary import folder_beside
 
 __all__ = [
     "CAMERA",
     "CODECS",
     "Capture",
+    "Film",
     "Frame",
     "Video",
     "open_video",
@@ -49,6 +50,9 @@ MOST_STRETCH = 4.0
 USUAL_FPS = 25.0
 MOST_FPS = 60.0
 """Of a video that is written; what comes faster loses frames, not time."""
+MOST_SHOWN_S, MOST_REPEATS = 10.0, 20
+"""Of a video that is written: frames are repeated for so many seconds, and so many more for each frame there is. On
+average a frame is shown once; only times that are damaged, or of a camera that waits for motion, ask for more."""
 CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
@@ -160,7 +164,7 @@ def _stretch(capture: Capture) -> tuple[float, float]:
 
 @contextmanager
 def open_video(
-    source: Path | str, capture: Callable[[int], Capture] | None = None, *, name: str = ""
+    source: GivenPath, capture: Callable[[int], Capture] | None = None, *, name: str = ""
 ) -> Iterator[Video]:
     """Open a video file or a camera, closed when the body ends.
 
@@ -172,13 +176,14 @@ def open_video(
     Raises:
         DataError: the file is absent, empty or no video, its codec is unknown, or the camera is absent.
     """
-    if not isinstance(source, str | os.PathLike) or not isinstance(os.fspath(source), str):
-        raise DataError(f"A video is a path, or {CAMERA}0, {CAMERA}1 and so on; got {brief(source)}.")
-    live = str(source).startswith(CAMERA)
-    called = name or str(source)
-    opened = _camera(str(source), capture or _cv2_camera) if live else _file(Path(source), called)
+    path = given_path(source, f"A video or camera ({CAMERA}0, {CAMERA}1 and so on)", DataError)
+    if isinstance(source, str) and is_url(source):
+        raise DataError(f"{name or source}: mien reads no URLs; download the video first.")
+    called = name or str(path)
+    live = str(path).startswith(CAMERA)
+    opened = _camera(str(path), capture or _cv2_camera) if live else _file(path, called)
     try:
-        yield Video(called, opened, live=live, path=Path(source))
+        yield Video(called, opened, live=live, path=path)
     finally:
         opened.release()
 
@@ -246,11 +251,12 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8], float], None]]:
-    """Yield a function that appends an RGB frame `(H, W, 3)` and its time in seconds to a new video at `path`.
+def video_writer(path: Path, fps: float) -> Iterator["Film"]:
+    """Yield what is called to append an RGB frame `(H, W, 3)` and its time in seconds to a new video at `path`.
 
     Frames have one size and times that do not fall. The video has a constant rate, `fps` or 60: a frame that lasts
-    longer is repeated, so that the video keeps the time of what it shows. Without a frame there is no file.
+    longer is repeated, so that the video keeps the time of what it shows; hours without a frame are cut short. Without
+    a frame there is no file.
 
     Raises `DataError` where it cannot be written whole: `path` ends in .mp4 or .avi.
     """
@@ -258,30 +264,37 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]
         raise DataError(f"Cannot write {path}: an annotated video ends in .mp4 or .avi.")
     try:
         with folder_beside(path) as room:
-            film = _Film(path, room / path.name, min(fps, MOST_FPS))
-            yield film.append
+            film = Film(path, room / path.name, min(fps, MOST_FPS))
+            yield film
             if film.close():
                 move(film.temporary, path)
     except OSError as error:
         raise DataError(f"Cannot write {path}: no such folder, or no leave to write ({error.strerror}).") from None
 
 
-class _Film:
-    """A video under way."""
+class Film:
+    """A video that is being written: `film(picture, time_s)` appends a frame."""
 
     def __init__(self, path: Path, temporary: Path, fps: float) -> None:
         self._path, self.temporary, self._fps = path, temporary, fps
         self._writer: cv2.VideoWriter | None = None
         self._last: Any = None
-        self._written = 0
+        self._written = self._cut = 0
+        self._spare = round(MOST_SHOWN_S * fps)
+        """Repetitions that are left."""
 
-    def append(self, picture: NDArray[np.uint8], time_s: float) -> None:
+    def __call__(self, picture: NDArray[np.uint8], time_s: float) -> None:
         """Show `picture` from `time_s` on."""
         if self._writer is None:
             self._writer = self._open((picture.shape[1], picture.shape[0]))
         else:
-            self._fill(round(time_s * self._fps))
+            self._fill(round(time_s * self._fps) - self._cut)
         self._last = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+
+    @property
+    def cut_s(self) -> float:
+        """By how much it is shorter than what it shows, seconds."""
+        return self._cut / self._fps
 
     def close(self) -> bool:
         """Finish the file; False where there was no frame, `DataError` where it is not whole."""
@@ -306,8 +319,13 @@ class _Film:
         return writer
 
     def _fill(self, end: int) -> None:
-        """Repeat the last frame up to frame number `end`."""
+        """Repeat the last frame up to frame number `end`, or as often as it may be."""
         assert self._writer is not None
+        wanted = max(0, end - self._written)
+        granted = min(wanted, self._spare + MOST_REPEATS)
+        self._spare += MOST_REPEATS - granted
+        self._cut += wanted - granted
+        end = self._written + granted
         while self._written < end:
             self._writer.write(self._last)
             self._written += 1

@@ -19,6 +19,7 @@ from mien.atomic import write_bytes, write_text
 from mien.cli.inputs import Input
 from mien.cli.places import is_one_file, keep_inputs
 from mien.cli.results import track_rows
+from mien.cli.screen import say
 from mien.errors import ConfigError, DataError
 from mien.predict import UNCERTAIN, Seen
 from mien.shown import csv_cell
@@ -60,8 +61,10 @@ class Drawings:
     def video(self, given: Input, fps: float, timeline: Timeline) -> Iterator[Draw]:
         """Yield a function that draws a frame; timeline and tracks are written when the body ends well."""
         path = self._name(given, ".mp4")
-        with _written(path), video_writer(path, fps) as append:
-            yield lambda seen: append(annotate(seen), seen.time_s or 0.0)
+        with _written(path), video_writer(path, fps) as film:
+            yield lambda seen: film(annotate(seen), seen.time_s or 0.0)
+        if film.cut_s > 1:
+            say(f"{path} is {film.cut_s:,.0f} s shorter than the video: long times without a frame are cut.")
         stem = path.stem.removesuffix("-mien")
         _write_picture(path.with_name(f"{stem}-timeline.png"), draw_timeline(timeline, self._labels[:-1]))
         text = io.StringIO()

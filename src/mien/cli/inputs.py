@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mien.images import NO_URLS, is_url
-from mien.media import VIDEO, PassedOver, file_kind, is_picture, kind_by_content
+from mien.images import NO_URLS
+from mien.media import VIDEO, PassedOver, file_kind, is_picture, is_url, kind_by_content
 from mien.video import CAMERA
 
 __all__ = ["STDIN", "Input", "find_inputs", "in_turns"]

@@ -82,7 +82,7 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
     if kind.choices:
         if value not in kind.choices:
             words = ", ".join(map(str, kind.choices))
-            raise ConfigError(f"{key} is one of {words}; got {shown(value)}.{_how_written(key, value)}")
+            raise ConfigError(f"{key} is one of {words}; got {shown(value)}.{_how_written(key, value, kind)}")
         return value
     if kind.many:
         return _numbers(key, value, kind)
@@ -91,9 +91,9 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
     if kind.type is float and type(value) is int:
         value = float(value)
     if type(value) is not kind.type:
-        raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.{_how_written(key, value)}")
+        raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.{_how_written(key, value, kind)}")
     if kind.type is str and "," in value:
-        raise ConfigError(f"{key} is one name; got {shown(value)}.{_how_written(key, value)}")
+        raise ConfigError(f"{key} is one name; got {shown(value)}.{_how_written(key, value, kind)}")
     if kind.type is str and len(value) > LONGEST:
         raise ConfigError(f"{key} has at most {LONGEST} letters; got {len(value):,}.")
     if kind.within is not None and (math.isnan(value) or value not in kind.within):
@@ -103,18 +103,18 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
 
 def _numbers(key: str, value: Any, kind: Kind) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.{_how_written(key, value)}")
+        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.{_how_written(key, value, kind)}")
     for item in value:
         if kind.within is not None and item not in kind.within:
             raise ConfigError(f"{key} holds numbers of {kind.within}; got {shown(item)}.")
     return tuple(value)
 
 
-def _how_written(key: str, value: Any) -> str:
+def _how_written(key: str, value: Any, kind: Kind) -> str:
     """What was probably meant by a text where another type belongs; empty where that is not known."""
     if not isinstance(value, str):
         return ""
-    if value.lower() in ("true", "false"):
+    if kind.type is bool and value.lower() in ("true", "false"):
         return f" Write it in small letters: {key}={value.lower()}."
     if "," in value:
         items = [item.strip(" '\"") for item in value.strip("[]() ").split(",")[:4]]

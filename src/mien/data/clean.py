@@ -13,11 +13,11 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from pathlib import Path
 
 from ..errors import ConfigError, DataError
 from ..planes import one_by_one
 from ..progress import track
+from ..reading import GivenPath, given_path
 from ..shown import csv_cell
 from .audit import Audit, Group
 from .store import Meta, Store, create_store
@@ -28,12 +28,13 @@ DROPS = ("leaks", "near-leaks", "conflicts", "blanks")
 KEPT_FIRST = ("test", "valid", "train")
 
 
-def clean(store: Store, found: Audit, drop: Sequence[str], out: Path, *, force: bool = False) -> Meta:
+def clean(store: Store, found: Audit, drop: Sequence[str], out: GivenPath, *, force: bool = False) -> Meta:
     """Write `store` without what `drop` names (of `DROPS`) as a new store at `out`, whole or not at all.
 
     Raises `ConfigError` for an unknown word in `drop`, `DataError` where `out` cannot be written.
     """
     reasons = rows_to_drop(found, drop)
+    out = given_path(out, "A store", DataError)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being cleaned. Choose another --out.")
     with create_store(out, store.labels, store.meta.crop, planes=store.others, replace=force) as writer:

@@ -24,6 +24,7 @@ from ..labels import LABEL_SETS, LabelSet, Translation
 from ..media import MAX_SIDE
 from ..planes import FACE, Batch
 from ..progress import track
+from ..reading import GivenPath, given_path
 from ..shown import csv_cell
 from .corpora import Corpus, Derived, Entry, Load, ReadOptions, check_options, find_reader
 from .drawn import AUS, draw_faces, moved_plane
@@ -67,7 +68,7 @@ class PrepareOptions:
             raise ConfigError(f"--original-votes is 0 to 1000; got {self.read.original_votes}.")
 
 
-def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None = None) -> Meta:
+def prepare(root: GivenPath, corpus: str, out: GivenPath, options: PrepareOptions | None = None) -> Meta:
     """Write the corpus at `root` as a store at `out`, whole or not at all.
 
     Args:
@@ -82,6 +83,7 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
         DataError: where the corpus or `out` cannot be used, or the disk is full.
         LabelError: where the classes cannot be mapped; names them.
     """
+    root, out = given_path(root, "A corpus", DataError), given_path(out, "A store", DataError)
     options = options or PrepareOptions()
     reader = find_reader(corpus)
     check_options(corpus, options.read)
@@ -99,11 +101,12 @@ def prepare(root: Path, corpus: str, out: Path, options: PrepareOptions | None =
         return run.finish(found)
 
 
-def draw_store(out: Path, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
+def draw_store(out: GivenPath, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
     """Draw `count` faces, with their action units and masks, as a store at `out`, whole or not at all.
 
     Raises `ConfigError` where a number is out of range, `DataError` where `out` cannot be written.
     """
+    out = given_path(out, "A store", DataError)
     faces = draw_faces(count, seed=seed, size=size)
     labels = LABEL_SETS["seven"]
     with create_store(out, labels, CropSpec(size=size), planes=[moved_plane(size)], replace=force) as writer:

@@ -15,7 +15,6 @@ one, whose teachers saw every fold; and what models said counts nowhere as annot
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -25,12 +24,13 @@ from ..crop import CropSpec
 from ..errors import ConfigError, DataError
 from ..planes import FACE, Batch, one_by_one
 from ..progress import track
+from ..reading import GivenPath, given_path
 from .store import Meta, Sample, Store, create_store
 
 __all__ = ["teach"]
 
 
-def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, force: bool = False) -> Meta:
+def teach(store: Store, teachers: Sequence[Bundle], share: float, out: GivenPath, *, force: bool = False) -> Meta:
     """Write `store` with the word of `teachers` in its training distributions as a new store at `out`, whole or not.
 
     Args:
@@ -45,6 +45,7 @@ def teach(store: Store, teachers: Sequence[Bundle], share: float, out: Path, *, 
         BundleError: ONNX Runtime cannot load a teacher.
     """
     _check(store, teachers, share)
+    out = given_path(out, "A store", DataError)
     if out.resolve() == store.path.resolve():
         raise DataError(f"{out} is the store that is being taught. Choose another --out.")
     with create_store(out, store.labels, store.meta.crop, planes=store.others, replace=force) as writer:

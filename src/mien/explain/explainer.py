@@ -17,11 +17,12 @@ from ..bundle import Bundle
 from ..calibration import fit_temperature, softmax
 from ..crop import CropSpec, crop
 from ..data.store import Store
-from ..errors import BadSample, ConfigError, DataError
+from ..errors import BadSample, BundleError, ConfigError, DataError
 from ..faces import Face, FaceDetector
 from ..images import read_image
 from ..labels import LabelSet
 from ..planes import FACE, MOVED, Batch
+from ..reading import GivenPath, given_path
 from . import METHODS
 from .occlusion import Answer, occlusion
 from .pointing import energy, moved, pointing
@@ -108,7 +109,7 @@ class Explanation:
         }
 
 
-def open_explainer(model: Path | str) -> Explainer:
+def open_explainer(model: GivenPath) -> Explainer:
     """The model of a run folder or of a bundle, or "default", the bundle that comes with mien.
 
     Raises:
@@ -116,7 +117,7 @@ def open_explainer(model: Path | str) -> Explainer:
         RunError: the folder is no run folder, or its run is not finished.
         ModuleNotFoundError: a run folder, where `mien[train]` is not installed.
     """
-    if Path(model).is_dir():
+    if given_path(model, "A model", BundleError).is_dir():
         from ..runs import Run
 
         return _of_run(Run.open(model))

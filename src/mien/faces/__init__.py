@@ -9,6 +9,8 @@ from functools import partial
 from typing import TypedDict
 
 from ..errors import ConfigError, MissingExtra
+from ..media import MAX_SIDE
+from ..reading import given_number
 from ..shown import brief
 from .face import Box, Face, FaceDetector, overlap
 from .haar import HaarDetector
@@ -38,16 +40,18 @@ def find_detector(
         min_face: faces whose box has fewer pixels a side are left out; None for its own limit.
 
     Raises:
-        ConfigError: the name is unknown.
+        ConfigError: the name is unknown, or a limit is out of its range.
         DataError: FILE is no YuNet file.
         MissingExtra: `yuface` is asked for and not installed.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"A face detector is named by one of {', '.join(DETECTORS)}; got {brief(name)}.")
     kind, _, path = name.partition("=")
     limits: _Limits = {}
     if min_score is not None:
-        limits["sure"] = min_score
+        limits["sure"] = given_number(min_score, "min_score", 1)
     if min_face is not None:
-        limits["smallest"] = min_face
+        limits["smallest"] = given_number(min_face, "min_face", MAX_SIDE)
     if kind == "yunet" and path:
         return YunetDetector(path, **limits)
     known: dict[str, Callable[[], FaceDetector]] = {

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, MissingExtra
+from ..reading import GivenPath, given_path
 from .face import Face, clear, ordered, shrink
 
 __all__ = ["YufaceDetector", "YunetDetector"]
@@ -119,12 +120,13 @@ def _load_library() -> tuple[ctypes.CDLL, Any]:
 class YunetDetector:
     """A YuNet file run by OpenCV."""
 
-    def __init__(self, path: Path | str, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
+    def __init__(self, path: GivenPath, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
         """See `YufaceDetector`; raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
+        path = given_path(path, "A YuNet file", DataError)
         self.name = f"yunet={path}"
-        self._path, self._side, self._sure, self._smallest = Path(path).resolve(), side, sure, smallest
+        self._path, self._side, self._sure, self._smallest = path.resolve(), side, sure, smallest
         self._own = threading.local()  # an opened network has room for one picture
-        if not Path(path).is_file():
+        if not path.is_file():
             raise DataError(f"There is no YuNet file {path}. Give the path of a face_detection_yunet_*.onnx.")
         self._network()
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import json_text, write_bytes, write_text
 from ..compare import Comparison
-from ..errors import MissingExtra
+from ..errors import ConfigError, MissingExtra
+from ..reading import GivenPath, given_path
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +40,7 @@ __all__ = [
 
 
 def write_report(
-    comparison: Comparison, out: Path, *, faces: bool = True, command: str = "", beside: "Beside | None" = None
+    comparison: Comparison, out: GivenPath, *, faces: bool = True, command: str = "", beside: "Beside | None" = None
 ) -> Path:
     """Write the report into the folder `out`, each file whole or not at all.
 
@@ -52,6 +53,7 @@ def write_report(
 
     Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[report]` is missing.
     """
+    out = given_path(out, "A report's folder", ConfigError)
     with _needs_report():
         from . import page, tables
         from .findings import find
@@ -85,7 +87,7 @@ def judge_evaluation(evaluation: "Evaluation") -> "Judged":
     return find_evaluation(evaluation)
 
 
-def write_evaluation(found: "Judged", out: Path, *, faces: bool = True, command: str = "") -> Path:
+def write_evaluation(found: "Judged", out: GivenPath, *, faces: bool = True, command: str = "") -> Path:
     """Write the report of model files on a labelled store into the folder `out`, each file whole or not at all.
 
     Args:
@@ -96,6 +98,7 @@ def write_evaluation(found: "Judged", out: Path, *, faces: bool = True, command:
 
     Returns the path of `evaluation.html`. Raises `MissingExtra` where a library of `mien[report]` is missing.
     """
+    out = given_path(out, "A report's folder", ConfigError)
     with _needs_report():
         from . import evaluated, evaluated_page
         from .html import fill

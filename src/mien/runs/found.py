@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..atomic import write_text
 from ..errors import RunError
+from ..reading import GivenPath, given_path
 from .run import Run
 
 __all__ = ["find_runs", "keep_order"]
@@ -13,12 +14,12 @@ ORDER = "order.txt"
 """Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
 
 
-def find_runs(folder: Path | str, left_out: list[str] | None = None) -> list[Run]:
+def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]:
     """All run folders directly under `folder`, in the order of their recipes (`keep_order`); others by name, last.
 
     With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
     """
-    folder = Path(folder)
+    folder = given_path(folder, "A folder of runs", RunError)
     if folder.is_file() and folder.suffix == ".onnx":
         raise RunError(
             f"{folder} is a model file and no folder of runs. Measure it with: mien evaluate {folder} --data STORE, "

@@ -20,7 +20,7 @@ from ..data.splits import Fold, divide, fold_count
 from ..data.store import Store
 from ..errors import DataError, RunBusy, RunError
 from ..locks import NO_LOCKS, hold, is_held_here
-from ..reading import from_json, read_bytes, read_rows, reading
+from ..reading import GivenPath, from_json, given_path, read_bytes, read_rows, reading
 from ..temporary import sweep
 from .files import GROUP, LOGITS, RESULTS, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 
@@ -89,9 +89,9 @@ class Run:
             write_json(self.path / "data.json", asdict(self.data))
 
     @classmethod
-    def open(cls, path: Path | str) -> "Run":
+    def open(cls, path: GivenPath) -> "Run":
         """Open a run folder; raises `RunError` where it is none or is damaged."""
-        path = Path(path)
+        path = given_path(path, "A run folder", RunError)
         for name in ("config.toml", "data.json"):
             if not (path / name).is_file():
                 raise RunError(f"{path} is not a run folder: it has no {name}.")

@@ -24,9 +24,9 @@ from PIL import ImageFile, ImageOps
 from PIL.Image import Image
 
 from ...errors import BadSample, DataError
-from ...media import MAX_PIXELS, READ, VIDEO, kind_of, open_file, size_fault
+from ...media import HEAD_BYTES, MAX_PIXELS, READ, VIDEO, kind_of, open_file, other_kind, size_fault
 
-__all__ = ["MAX_BYTES", "decode", "inside", "load_picture"]
+__all__ = ["MAX_BYTES", "decode", "decode_opened", "inside", "load_picture"]
 
 MAX_BYTES = 64 << 20
 MAX_SCANS = 64
@@ -41,8 +41,13 @@ READERS = {
     "PNM": "PpmImagePlugin.PpmImageFile",
     "JPEG 2000": "Jpeg2KImagePlugin.Jpeg2KImageFile",
     "AVIF": "AvifImagePlugin.AvifImageFile",
+    "PCX": "PcxImagePlugin.PcxImageFile",
+    "SGI": "SgiImagePlugin.SgiImageFile",
+    "TGA": "TgaImagePlugin.TgaImageFile",
 }
 """Pillow's readers, by name: `PIL.Image.open` would warn of large pictures before their size is seen here."""
+KINDS = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "PNM"}
+"""Pillow's names of kinds, where they are not those above."""
 FEWER_PIXELS = {"JPEG 2000": 16_000_000, "WebP": 40_000_000}
 """Their decoders hold each pixel several times over: with these limits as with the general one, up to 700 MB in all."""
 MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
@@ -105,7 +110,7 @@ def decode(data: bytes, where: str, most_pixels: int = MAX_PIXELS) -> NDArray[np
         raise BadSample(where, "an empty file")
     kind = kind_of(data)
     if kind not in READERS:
-        raise BadSample(where, _unread(kind))
+        raise BadSample(where, _unread(data[:HEAD_BYTES], kind))
     try:
         return _decoded(data, kind, where, most_pixels)
     except BadSample:
@@ -115,10 +120,12 @@ def decode(data: bytes, where: str, most_pixels: int = MAX_PIXELS) -> NDArray[np
         raise BadSample(where, f"a truncated, damaged or unusual {kind} ({reason[:100]})") from None
 
 
-def _unread(kind: str) -> str:
+def _unread(head: bytes, kind: str) -> str:
     known = f"expected {', '.join(READ[:-1])} or {READ[-1]}"
     if kind == VIDEO:
         return f"a video, {known}"
+    if other := other_kind(head):
+        return f"{other}, {known}"
     return f"a {kind} picture, {known}; convert it to one of these" if kind else f"not a picture, {known}"
 
 
@@ -126,13 +133,49 @@ def _decoded(data: bytes, kind: str, where: str, most_pixels: int) -> NDArray[np
     with _reader(kind)(BytesIO(data)) as picture:
         _check_size(picture.size, kind, where, most_pixels)
         _check(picture, data, kind, where)
-        with _one_large if picture.width * picture.height > LARGE else nullcontext():
-            with _stderr_shut() if kind == "TIFF" else nullcontext():
-                picture.load()
-            _check_size(picture.size, kind, where)
+        with _loaded(picture, kind, where):
             with suppress(Exception):  # EXIF that cannot be read turns nothing
                 ImageOps.exif_transpose(picture, in_place=True)
-            return _rgb(picture, where)
+            return _rgb(picture, picture.format, where)
+
+
+def decode_opened(picture: Image, where: str) -> NDArray[np.uint8]:
+    """As `decode`, of a picture that Pillow has opened and maybe read; it stays as it was. Raises `BadSample`."""
+    kind = KINDS.get(picture.format or "", picture.format or "")
+    try:
+        _check(picture, _file_of(picture) if kind == "JPEG" else b"", kind, where)
+        with _loaded(picture, kind, where):
+            turned = picture
+            with suppress(Exception):
+                turned = ImageOps.exif_transpose(picture)
+            return _rgb(turned, picture.format, where)
+    except BadSample:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever their kind of file raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadSample(where, f"a PIL image that cannot be decoded ({reason[:100]})") from None
+
+
+def _file_of(picture: Image) -> bytes:
+    """The bytes that Pillow has not decoded yet; none of a picture that is in memory."""
+    file = getattr(picture, "fp", None)
+    if file is None or not getattr(picture, "tile", None):
+        return b""
+    place = file.tell()
+    file.seek(0)
+    data: bytes = file.read(MAX_BYTES + 1)
+    file.seek(place)
+    return data
+
+
+@contextmanager
+def _loaded(picture: Image, kind: str, where: str) -> Iterator[None]:
+    """Decode the pixels; large pictures wait for each other until the body ends."""
+    with _one_large if picture.width * picture.height > LARGE else nullcontext():
+        with _stderr_shut() if kind == "TIFF" else nullcontext():
+            picture.load()
+        _check_size(picture.size, kind, where)
+        yield
 
 
 @cache
@@ -148,7 +191,7 @@ def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
     if kind == "JPEG" and (scans := _scans(data)) > MAX_SCANS:
         raise BadSample(where, f"a JPEG of {scans} scans, expected at most {MAX_SCANS}")
     if kind == "TIFF":
-        tags: Any = getattr(picture, "tag_v2")  # noqa: B009
+        tags: Any = getattr(picture, "tag_v2", {})  # a copy in memory has none
         _check_size([tags.get(tag, 1) for tag in TILE_SIZE], kind, where)
         if tags.get(SUBFILE_TYPE, 0) & 1:
             raise BadSample(where, "a camera's raw file, of which only the preview can be read; convert it to JPEG")
@@ -188,14 +231,14 @@ def _stderr_shut() -> Iterator[None]:
             os.close(kept)
 
 
-def _rgb(picture: Image, where: str) -> NDArray[np.uint8]:
+def _rgb(picture: Image, format: str | None, where: str) -> NDArray[np.uint8]:
     """A decoded picture as an array, a band of rows at a time: converted whole, it would be in memory three times."""
-    picture.info.pop("transparency", None)
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)
     rows = max(1, BAND // picture.width)
     for top in range(0, picture.height, rows):
         band = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        rgb[top : top + rows] = _band(band, picture.format, where)
+        band.info.pop("transparency", None)
+        rgb[top : top + rows] = _band(band, format, where)
     return rgb
 
 

@@ -1,7 +1,8 @@
 """CSV tables of corpora, as a stream of rows with their line numbers.
 
-Header cells are stripped (`icml_face_data.csv` says `emotion, Usage, pixels`) and matched without regard to
-case. A row that cannot be used is a `BadSample` in the stream; a table that cannot be used is a `DataError`.
+Cells are separated by commas; by semicolons or tabs where the first line has these and no comma, as spreadsheets write
+in many countries. Header cells are stripped (`icml_face_data.csv` says `emotion, Usage, pixels`) and matched without
+regard to case. A row that cannot be used is a `BadSample` in the stream; a table that cannot be used is a `DataError`.
 """
 
 import codecs
@@ -16,6 +17,7 @@ from ...shown import first_line
 __all__ = ["Row", "bounded", "count_lines", "header", "lines", "table"]
 
 CHUNK = 1 << 20
+SEPARATORS = (",", ";", "\t")
 LONGEST_LINE = 1 << 20
 """Letters. A row of FER2013 has up to 9,300; a cell has at most 131,072, the limit of Python's csv."""
 
@@ -69,7 +71,7 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]] | BadSample]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(bounded(path, file), strict=True)
+            reader = csv.reader(bounded(path, file), strict=True, delimiter=_separator(file))
             while True:
                 try:
                     cells = next(reader)
@@ -86,6 +88,15 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]] | BadSample]:
         raise DataError(f"{path} is not UTF-8 text{_utf16(path)}. Save the table as CSV in UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from None
+
+
+def _separator(file: TextIO) -> str:
+    """What stands between the cells of a table, by its first line that is not blank; the file stays at its start."""
+    first = ""
+    while not first.strip() and (line := file.readline(LONGEST_LINE)):
+        first = line
+    file.seek(0)
+    return next((letter for letter in SEPARATORS if letter in first), SEPARATORS[0])
 
 
 def count_lines(path: Path, *words: bytes) -> tuple[int, set[bytes]]:

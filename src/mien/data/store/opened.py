@@ -12,7 +12,7 @@ from ...arrays import map_npy
 from ...errors import DataError
 from ...labels import LabelSet
 from ...planes import FACE, Batch, Plane
-from ...reading import read_text, reading
+from ...reading import GivenPath, given_path, read_text, reading
 from ...temporary import sweep
 from ..samples import Sample, Samples, iter_rows, read_samples
 from .files import HEADER_BYTES, Meta, file_of, fingerprint, read_meta, reading_store, require_file, state_of
@@ -37,12 +37,12 @@ class Store:
         self._state = state_of(path / "meta.json")
 
     @classmethod
-    def open(cls, path: Path | str) -> "Store":
+    def open(cls, path: GivenPath) -> "Store":
         """Open a store folder; raises `DataError` where it is not one, not whole, or its parts disagree.
 
         Images and samples are read once and hashed: a store whose bytes are not those that were written is refused.
         """
-        path = Path(path)
+        path = given_path(path, "A store", DataError)
         if not path.exists():
             sweep(path.parent)  # killed while it was replaced, on a system that cannot exchange folders
         store = cls(path, read_meta(path))

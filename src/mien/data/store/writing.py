@@ -15,6 +15,7 @@ from ...crop import CropSpec
 from ...errors import DataError
 from ...labels import LabelSet
 from ...planes import Plane
+from ...reading import GivenPath, given_path
 from ...shown import first_line
 from ..samples import Sample, columns_of
 from .files import HEADER_BYTES, PLANES, Meta, file_of, fingerprint
@@ -121,7 +122,7 @@ class StoreWriter:
 
 @contextmanager
 def create_store(
-    path: Path | str, labels: LabelSet, crop: CropSpec, *, planes: Sequence[Plane] = (), replace: bool = False
+    path: GivenPath, labels: LabelSet, crop: CropSpec, *, planes: Sequence[Plane] = (), replace: bool = False
 ) -> Iterator[StoreWriter]:
     """Open a new store for writing; it appears at `path`, whole, when the body ends well.
 
@@ -130,7 +131,7 @@ def create_store(
     Raises `DataError` where `path` exists and `replace` is false, where `replace` would remove a folder that is no
     store, and for an `OSError` on the way, such as a full disk.
     """
-    path = Path(path)
+    path = given_path(path, "A store", DataError)
     try:
         _check_target(path, replace)
         with new_folder(path, replace=replace) as folder:
