@@ -116,7 +116,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engine without processes: what each would do is done here. Gives the list of what was done, by seed."""
     from mien.engines import local
     from mien.hooks import Hooks
-    from mien.methods import network
+    from mien.methods import speed
     from mien.stages import finish_run, measure_costs
 
     done: list[str] = []
@@ -132,7 +132,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 finish_run(run, stages, Hooks(report=lambda progress, run=run: report(run, progress), names=names))
         return 0
 
-    monkeypatch.setattr(network, "PREDICT_SECONDS", 0.01)
+    monkeypatch.setattr(speed, "PREDICT_SECONDS", 0.01)
     monkeypatch.setattr(local, "_in_fresh_process", here)
     monkeypatch.setattr(local, "waiting_now", lambda: "spinning")
     return done

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import DataSettings, Recipe, Settings, check_names, override
+from .config import KINDS, DataSettings, Recipe, Settings, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError
@@ -21,9 +21,8 @@ from .runs import DataFacts, Environment, Run, keep_order
 __all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "collect", "make", "outline", "plan"]
 __all__ += ["stated"]
 
-MODEL = "model."
 ALWAYS_VARIES = (*REPLICATES, FOLD)
-"""What may differ between runs of one table without being asked for, beside all of `MODEL`."""
+"""What may differ between runs of one table without being asked for, beside all of the table that names their rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +132,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
 
 def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
     first, known = runs[0], dict[str, tuple[Run, Any]]()
+    naming = tuple(kind.NAME.partition(".")[0] + "." for kind in KINDS.values())
     for run in runs:
         if run.data.fingerprint != first.data.fingerprint:
             raise CompareError(
@@ -142,7 +142,7 @@ def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
             )
         for key, value in run.settings.flat().items():
             other, seen = known.setdefault(key, (run, value))
-            if value != seen and not key.startswith(MODEL) and key not in (*ALWAYS_VARIES, *vary):
+            if value != seen and not key.startswith(naming) and key not in (*ALWAYS_VARIES, *vary):
                 raise CompareError(
                     f"Cannot compare {other.id} with {run.id}: {key} differs ({seen}, {value}). "
                     f"Pass --vary {key} to state it in the report."

@@ -23,6 +23,7 @@ class Progress:
 
     epoch: int
     epochs: int
+    """0 of a method that has none, as loss and accuracy are then no numbers."""
     done: float
     """Share of the whole fit that is done, 0 to 1."""
     loss: float

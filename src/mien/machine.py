@@ -20,6 +20,7 @@ PACKAGES = (
     "torch",
     "opencv-python-headless",
     "onnxruntime",
+    "scikit-image",
     "scikit-learn",
     "scipy",
     "statsmodels",

@@ -154,6 +154,8 @@ class _Lines(_Watch):
 
 
 def _figures(progress: Progress) -> str:
+    if not progress.epochs:
+        return f"{progress.images_per_second:.0f} images/s"
     return (
         f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f} "
         f"accuracy {progress.accuracy:.3f} {progress.images_per_second:.0f} images/s"

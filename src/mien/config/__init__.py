@@ -1,20 +1,22 @@
 """The settings of a run, and the recipe that spreads them into a grid.
 
 Settings are frozen and typed; each field says what it does, and its type says what it may be. There is a kind of
-settings for each way to make a classifier (`KINDS`); today that is `network`. A recipe is a TOML file with the same
+settings for each way to make a classifier (`KINDS`). A recipe is a TOML file with the same
 tables, a `[grid]` of factors, `[networks.NAME]` for what one network takes differently, and `[rows.NAME]` for single
 rows of any kind. `--set optimizer.lr=0.001` changes one setting, checked against its type.
 
     within     ranges that stand on types
     tables     the tables: one frozen dataclass for each question
+    features   the table of the classical methods
     settings   the kinds: which tables a run has, its name, its id
     parsing    TOML and KEY=VALUE to settings, and the sentences for what does not fit
     recipe     a comparison to be made
 """
 
+from .features import FeaturesTable
 from .parsing import check_names, override, parse_overrides, read_settings
 from .recipe import Recipe, read_recipe, recipe_from, recipe_names
-from .settings import KINDS, NetworkSettings, Settings
+from .settings import KINDS, FeaturesSettings, NetworkSettings, Settings
 from .tables import (
     AugmentSettings,
     DataSettings,
@@ -31,6 +33,8 @@ __all__ = [
     "KINDS",
     "AugmentSettings",
     "DataSettings",
+    "FeaturesSettings",
+    "FeaturesTable",
     "Head",
     "LossSettings",
     "ModelSettings",

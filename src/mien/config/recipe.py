@@ -18,6 +18,7 @@ __all__ = ["Recipe", "read_recipe", "recipe_from", "recipe_names"]
 
 SHARED = frozenset(kinds(Settings))
 """The settings that every kind has."""
+SEED = "seed"
 MOST_CELLS = 100_000
 """Runs of one recipe."""
 
@@ -32,7 +33,8 @@ class Recipe:
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: Mapping[str, Settings] = field(default_factory=dict)
-    """Single rows beside the grid; they take its seeds, its data and no other of its factors."""
+    """Single rows beside the grid; they take its seeds, its data and no other of its factors. A row without randomness
+    takes the first seed alone."""
 
     def cells(self) -> Iterator[Settings]:
         """The settings of every run: the cross product of the grid in its order, then the single rows."""
@@ -47,7 +49,8 @@ class Recipe:
     def _single(self) -> Iterator[Settings]:
         shared = {key: values for key, values in self.grid.items() if key in SHARED}
         for settings in self.rows.values():
-            for values in itertools.product(*shared.values()):
+            own = shared if settings.random else {key: v[:1] if key == SEED else v for key, v in shared.items()}
+            for values in itertools.product(*own.values()):
                 yield override(settings, dict(zip(shared, values, strict=True)))
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":

@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 from ..crop import CropSpec
 from ..errors import ConfigError
+from .features import FeaturesTable
 from .tables import AugmentSettings, DataSettings, LossSettings, ModelSettings, OptimizerSettings, TrainSettings
 from .within import LARGEST, Within, kinds_of, typed
 
-__all__ = ["KINDS", "NetworkSettings", "Settings"]
+__all__ = ["KINDS", "FeaturesSettings", "NetworkSettings", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,11 @@ class Settings:
     def resolved(self, crop: CropSpec) -> Self:
         """These settings with nothing implicit, for crops of this kind."""
         return self
+
+    @property
+    def random(self) -> bool:
+        """Whether another seed can give another result than this one: `RANDOM`, unless a setting decides it."""
+        return self.RANDOM
 
     @property
     def name(self) -> str:
@@ -93,5 +99,27 @@ class NetworkSettings(Settings):
         return replace(self, model=named)
 
 
-KINDS: dict[str, type[Settings]] = {"network": NetworkSettings}
+@dataclass(frozen=True, kw_only=True)
+class FeaturesSettings(Settings):
+    """A classical method: a descriptor of the face, and a classifier on it. The seed draws landmarks of a kernel."""
+
+    KIND = "features"
+    NAME = "features.descriptor"
+    RANDOM = False
+    SIMPLE = True
+
+    features: FeaturesTable = field(default_factory=FeaturesTable)
+
+    @property
+    def random(self) -> bool:
+        """Only an approximated kernel is drawn."""
+        return self.features.random
+
+    @property
+    def name(self) -> str:
+        """Descriptor and classifier."""
+        return self.features.name
+
+
+KINDS: dict[str, type[Settings]] = {"network": NetworkSettings, "features": FeaturesSettings}
 """Every kind by its name in TOML."""

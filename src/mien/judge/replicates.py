@@ -13,8 +13,8 @@ __all__ = ["is_random", "shared", "standing_for"]
 
 
 def is_random(row: Row) -> bool:
-    """Whether another seed could give another result; see `Settings.RANDOM`."""
-    return not row.runs or any(type(run.settings).RANDOM for run in row.runs)
+    """Whether another seed could give another result; see `Settings.random`."""
+    return not row.runs or any(run.settings.random for run in row.runs)
 
 
 def standing_for(row: Row, key: Replicate) -> Replicate | None:

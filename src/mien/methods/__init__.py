@@ -16,7 +16,7 @@ from ..runs import Costs, Run
 
 __all__ = ["METHODS", "Method", "find_method"]
 
-METHODS = {"network": "mien.methods.network:NetworkMethod"}
+METHODS = {"network": "mien.methods.network:NetworkMethod", "features": "mien.methods.features:FeaturesMethod"}
 """Methods by the kind of settings that they take (`mien.config.KINDS`), as `module:class`."""
 
 

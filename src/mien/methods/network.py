@@ -3,7 +3,6 @@
 In: a run with `NetworkSettings`. Out: weights, history, the environment and the costs, in the run's folder.
 """
 
-import time
 from dataclasses import replace
 from functools import lru_cache, partial
 from statistics import fmean
@@ -30,11 +29,10 @@ from ..room import check_room
 from ..runs import Costs, Run
 from ..threads import restore_threads, waiting_words
 from ..train import describe_loop, practise, selected_epoch, train
+from .speed import PREDICT_BATCH, predict_speed
 
 __all__ = ["NetworkMethod", "TrainedNetwork", "load_network"]
 
-PREDICT_BATCH = 64
-PREDICT_SECONDS = 2.0
 BACKWARD = 2
 """A backward pass is about as much arithmetic as two forward passes."""
 
@@ -145,16 +143,11 @@ def _shapes(settings: NetworkSettings) -> object:
 
 def _predicted(run: Run, network: Network, batch: Batch) -> Costs:
     images = batch[FACE]
-    predict_logits(network, images, PREDICT_BATCH)
-    started, rounds = time.monotonic(), 0
-    while time.monotonic() - started < PREDICT_SECONDS:
-        predict_logits(network, images, PREDICT_BATCH)
-        rounds += 1
-    speed = rounds * len(images) / (time.monotonic() - started)
+    speed = predict_speed(lambda: predict_logits(network, images, PREDICT_BATCH), len(images))
     return replace(
         run.record.costs,
         predict_peak_mb=round(_peak_mb(network.pixel_mean.device), 1),
-        predict_images_per_second=round(speed, 1),
+        predict_images_per_second=speed,
         predict_batch=PREDICT_BATCH,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compare import Comparison
+from ..config import FeaturesTable
 from ..judge.openings import AGAIN, count_openings
 from ..words import duration, listed
 
@@ -42,7 +43,8 @@ def differences(comparison: Comparison) -> list[str]:
     """What was not held equal, in sentences."""
     found = [f"By design, rows differ in {listed(comparison.factors)}."]
     for key, by_network in comparison.own.items():
-        found.append(f"{key} follows the network: {listed(f'{n} {v}' for n, v in by_network.items())}.")
+        if not key.startswith(f"{FeaturesTable.TABLE}."):  # the methods name each of these
+            found.append(f"{key} follows the network: {listed(f'{n} {v}' for n, v in by_network.items())}.")
     counts = {len(row.scores) for row in comparison.rows}
     if len(counts) > 1:
         found.append(f"Rows have from {min(counts)} to {max(counts)} finished seeds.")

@@ -3,6 +3,9 @@
 __all__ = ["REFERENCES", "cited"]
 
 REFERENCES = {
+    "Ahonen et al. 2006": "Ahonen T., Hadid A., Pietikäinen M. Face description with local binary patterns: "
+    "application to face recognition. IEEE Transactions on Pattern Analysis and Machine Intelligence 28 (2006), "
+    "2037–2041.",
     "Bouckaert & Frank 2004": "Bouckaert R. R., Frank E. Evaluating the replicability of significance tests for "
     "comparing learning algorithms. PAKDD 2004.",
     "Brier 1950": "Brier G. W. Verification of forecasts expressed in terms of probability. Monthly Weather Review 78 "
@@ -11,8 +14,10 @@ REFERENCES = {
     "label-distribution-aware margin loss. NeurIPS 2019. arXiv:1906.07413.",
     "Connor 1987": "Connor R. J. Sample size for testing differences in proportions for the paired-sample design. "
     "Biometrics 43 (1987), 207–211.",
+    "Cortes & Vapnik 1995": "Cortes C., Vapnik V. Support-vector networks. Machine Learning 20 (1995), 273–297.",
     "Cui et al. 2019": "Cui Y., Jia M., Lin T.-Y., Song Y., Belongie S. Class-balanced loss based on effective number "
     "of samples. CVPR 2019. arXiv:1901.05555.",
+    "Dalal & Triggs 2005": "Dalal N., Triggs B. Histograms of oriented gradients for human detection. CVPR 2005.",
     "DeVries & Taylor 2017": "DeVries T., Taylor G. W. Improved regularization of convolutional neural networks with "
     "cutout. arXiv:1708.04552 (2017).",
     "DeLong et al. 1988": "DeLong E. R., DeLong D. M., Clarke-Pearson D. L. Comparing the areas under two or more "
@@ -73,10 +78,14 @@ REFERENCES = {
     "1929–1958.",
     "Szegedy et al. 2016": "Szegedy C., Vanhoucke V., Ioffe S., Shlens J., Wojna Z. Rethinking the Inception "
     "architecture for computer vision. CVPR 2016. arXiv:1512.00567.",
+    "Turk & Pentland 1991": "Turk M., Pentland A. Eigenfaces for recognition. Journal of Cognitive Neuroscience 3 "
+    "(1991), 71–86.",
     "Wang et al. 2020": "Wang Q., Wu B., Zhu P., Li P., Zuo W., Hu Q. ECA-Net: efficient channel attention for deep "
     "convolutional neural networks. CVPR 2020. arXiv:1910.03151.",
     "Weerahandi 1993": "Weerahandi S. Generalized confidence intervals. Journal of the American Statistical "
     "Association 88 (1993), 899–905.",
+    "Williams & Seeger 2001": "Williams C. K. I., Seeger M. Using the Nyström method to speed up kernel machines. "
+    "NIPS 2000 (2001).",
     "Wilson 1927": "Wilson E. B. Probable inference, the law of succession, and statistical inference. Journal of the "
     "American Statistical Association 22 (1927), 209–212.",
     "Woo et al. 2018": "Woo S., Park J., Lee J.-Y., Kweon I. S. CBAM: convolutional block attention module. ECCV 2018. "

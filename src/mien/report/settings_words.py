@@ -18,7 +18,7 @@ class SettingsWords:
         networks = [run for run in comparison.runs if isinstance(run.settings, NetworkSettings)]
         self.trains = bool(networks)
         """Whether some runs are networks that were trained; then all sentences are of these."""
-        self.flat = [run.settings.flat() for run in networks or comparison.runs]
+        self.flat = [{NAME: run.settings.name} | run.settings.flat() for run in networks or comparison.runs]
         self.asked = {NAME, FOLD, *REPLICATES}
 
     def values(self, key: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ..compare import Comparison
+from ..config import NetworkSettings
 from ..data.store import Store
 from ..words import listed, many, yes
 from .settings_words import SettingsWords
@@ -37,6 +38,8 @@ ATTENTION = {
 def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
     sizes: dict[str, set[int]] = {}
     for run in comparison.runs:
+        if not isinstance(run.settings, NetworkSettings):
+            continue
         sizes.setdefault(run.settings.name, set()).add(run.record.costs.parameters)
     words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
     yield f"Compared were {'; '.join(words)}. Initial weights were random; nothing was pretrained."

@@ -16,9 +16,11 @@ from ...data.store import Store
 from ...judge import Judgement
 from ...judge.calibration import BINS, RISK
 from ...judge.certainty import DRAWS, TESTED, Certainty
+from ...judge.replicates import is_random
 from ...machine import versions as installed
 from ...metrics import METRICS, absent_words, metric
 from ...words import ended, listed, many, percent
+from ..classical import classical_words
 from ..examined_methods import examined_words
 from ..findings import Findings
 from ..markdown import markdown
@@ -89,9 +91,10 @@ def describe_methods(judgement: Judgement, examined: Iterable[str] = ()) -> Meth
     found = (
         ("Data", _data(comparison, settings, store)),
         ("Protocol", _protocol(judgement, settings)),
-        ("Networks", networks_words(comparison, settings)),
+        ("Networks", networks_words(comparison, settings) if settings.trains else iter(())),
         ("Training", training_words(settings, store) if settings.trains else iter(())),
-        ("Seeds", _seeds(comparison)),
+        ("Classical methods", classical_words(comparison, settings)),
+        ("Seeds", _seeds(comparison, settings)),
         ("Figures of merit", _figures(comparison)),
         ("Statistics", _statistics(comparison, certainty)),
         ("Calibration", _calibration()),
@@ -109,7 +112,7 @@ def _data(comparison: Comparison, settings: SettingsWords, store: Store | None) 
     data, crop = comparison.data, comparison.data.crop
     colour = "RGB" if crop.channels == 3 else "grey"
     yield (
-        f"All networks saw the same labelled faces of {data.corpus}: {crop.size} × {crop.size} pixels, {colour}, "
+        f"All rows saw the same labelled faces of {data.corpus}: {crop.size} × {crop.size} pixels, {colour}, "
         f"{len(data.labels)} classes ({listed(data.labels)})."
     )
     if crop.margin:
@@ -147,13 +150,15 @@ def _protocol(judgement: Judgement, settings: SettingsWords) -> Iterator[str]:
         settings.values("data.split_seed")
         yield carved
     settings.values("train.select")
-    yield epoch_words(comparison)
+    if settings.trains:
+        yield epoch_words(comparison)
     yield SEALED
     yield judgement.openings.sentence
 
 
-def _seeds(comparison: Comparison) -> Iterator[str]:
-    by_row = [tuple(row.tests) for row in comparison.rows if row.tests]
+def _seeds(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
+    drawn = [row for row in comparison.rows if row.tests and is_random(row)]
+    by_row = [tuple(row.tests) for row in drawn]
     seeds = sorted({seed for own in by_row for seed, _ in own})
     repeats = len({repeat for own in by_row for _, repeat in own})
     again = f", in {repeats} repetitions of the cross-validation" * (repeats > 1)
@@ -164,6 +169,10 @@ def _seeds(comparison: Comparison) -> Iterator[str]:
         yield f"{len(seeds)} seeds ({listed(seeds)}), the same for all rows{again}."
     elif seeds:
         yield f"{len(seeds)} seeds ({listed(seeds)}) over all rows{again}; not every row has all of them."
+    if len(drawn) < sum(bool(row.tests) for row in comparison.rows):
+        yield "A method without randomness has one result, which stands for every seed."
+    if not settings.trains:
+        return
     yield (
         "A seed fixes the initial weights, the order of the images and the augmentation in three separate streams, and "
         "the order is the same for all networks, so that rows are paired."

@@ -14,7 +14,7 @@ from ..parts import Panel, Section, SmallTable
 
 __all__ = ["SEALED", "carved_words", "epoch_words", "parts_words", "protocol_section", "protocol_words", "sections"]
 
-SEALED = "The test part was sealed during training: the training loop is given no access to it."
+SEALED = "The test part was sealed during training: whatever fits a classifier is given no access to it."
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
@@ -31,7 +31,7 @@ def protocol_section(judgement: Judgement) -> Section:
         protocol_words(comparison),
         parts_words(comparison),
         carved_words(comparison, judgement.store),
-        epoch_words(comparison),
+        epoch_words(comparison) if _trained(comparison) else "",
         f"{SEALED} {openings.sentence}",
     )
     return Section(
@@ -73,8 +73,14 @@ def _chosen(comparison: Comparison) -> str:
     """What the validation part decided: always the temperature, and the epoch only where it was chosen at all."""
     found = {run.settings.train.select for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     if found == {"best"}:
-        return "the epoch and the temperature"
-    return "the temperature alone" if found == {"last"} else "the temperature, and the epoch of some rows"
+        others = ", of networks," if not _trained(comparison, every=True) else ""
+        return f"the epoch{others} and the temperature"
+    return "the temperature alone" if found <= {"last"} else "the temperature, and the epoch of some rows"
+
+
+def _trained(comparison: Comparison, *, every: bool = False) -> bool:
+    """Whether some runs (or every one) are networks that were trained, epoch by epoch."""
+    return (all if every else any)(isinstance(run.settings, NetworkSettings) for run in comparison.runs)
 
 
 def protocol_words(comparison: Comparison) -> str:

@@ -1,0 +1,53 @@
+"""The table of the classical methods: which descriptor of a face, which classifier on it.
+
+A parameter of a part that is not used changes nothing; `hog.*` of a row of LBP, say, is left at its default.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from .tables import Table
+from .within import Within
+
+__all__ = ["FeaturesTable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesTable(Table):
+    """How a face becomes numbers, and how these are told apart."""
+
+    TABLE = "features"
+
+    descriptor: Literal["hog", "lbp", "hog+lbp", "pixels"] = "hog"
+    """Histograms of oriented gradients, of local binary patterns, both joined, or the grey levels themselves."""
+    classifier: Literal["linear-svm", "rbf-svm", "logistic", "centroid"] = "linear-svm"
+    """`rbf-svm` is a linear one on a Nyström approximation of the kernel."""
+    components: Annotated[int, Within(0, 10_000, log=True)] = 0
+    """Principal components that the descriptor is brought to, at most as many as it has numbers. 0 keeps it."""
+    c: Annotated[float, Within(1e-6, 1e6, log=True)] = 1.0
+    """How much an error on a training face weighs against small weights: `C` of scikit-learn. Not for `centroid`."""
+    gamma: Annotated[float, Within(1e-3, 1e3, log=True)] = 1.0
+    """Of `rbf-svm`: gamma of the kernel, in units of one over the number of features ("scale" of scikit-learn)."""
+    landmarks: Annotated[int, Within(1, 20_000, log=True)] = 2000
+    """Of `rbf-svm`: training faces, drawn by the seed, that the kernel is approximated by; at most all of them."""
+    hog_cell: Annotated[int, Within(2, 256, log=True)] = 8
+    """Side of a cell of HOG in pixels; a block is 2 × 2 cells."""
+    hog_orientations: Annotated[int, Within(2, 32)] = 9
+    """Directions that HOG tells apart, over 180 degrees."""
+    lbp_radius: Annotated[int, Within(1, 16)] = 1
+    """Distance of a pixel's neighbours in LBP, in pixels."""
+    lbp_points: Annotated[int, Within(4, 16)] = 8
+    """Neighbours in LBP. The uniform patterns of 8 are 58, and one bin holds all others."""
+    lbp_grid: Annotated[int, Within(1, 32)] = 6
+    """LBP has a histogram for each of `lbp_grid` × `lbp_grid` parts of the face."""
+
+    @property
+    def name(self) -> str:
+        """`hog-linear-svm`, `pixels-pca-logistic`: how the row is called."""
+        reduced = "-pca" if self.components else ""
+        return f"{self.descriptor.replace('+', '-')}{reduced}-{self.classifier}"
+
+    @property
+    def random(self) -> bool:
+        """Whether a part of it is drawn by the seed."""
+        return self.classifier == "rbf-svm"

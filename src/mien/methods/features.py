@@ -1,0 +1,169 @@
+"""Classical methods: a descriptor of the face that nobody trained, and a simple classifier on it. No torch.
+
+In: a run with `FeaturesSettings`. Out: the classifier as plain arrays, `features.npz`, in the run's folder, and the
+costs. Valid chooses nothing here but the temperature, as of every run.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classifier import Classifier
+from ..config import FeaturesSettings, FeaturesTable, Settings
+from ..data.splits import Part
+from ..data.store import Store
+from ..errors import MissingExtra, Pruned, RunError
+from ..hooks import Hooks, Progress
+from ..machine import allocator, describe, peak_memory_mb, versions
+from ..planes import FACE, Batch, Plane
+from ..reading import reading
+from ..runs import Costs, Run
+from .speed import PREDICT_BATCH, predict_speed
+
+__all__ = ["Described", "FeaturesMethod"]
+
+FITTED = "features.npz"
+LIBRARIES = ("skimage", "sklearn")
+CHUNK = 256
+"""Faces that are described between two reports of progress."""
+DESCRIBING = 0.5
+"""About the share of a fit that goes into descriptors."""
+OPERATIONS_A_FACE = 5e7
+"""About as long as the description of a face takes, in operations of a network."""
+
+
+class Described:
+    """A descriptor and a decision: a `mien.classifier.Classifier`."""
+
+    def __init__(self, run: Run) -> None:
+        from .decision import Decision
+
+        self.labels: tuple[str, ...] = run.data.labels
+        self.takes: tuple[Plane, ...] = (run.data.crop.plane,)
+        self._settings = run.of(FeaturesSettings).features
+        path = run.path / FITTED
+        if not path.exists():
+            raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
+        with reading(path, RunError, f"Remove the folder {run.path} and run the same command again."):
+            self.decision = Decision.read(path, len(self.labels))
+
+    def logits(self, batch: Batch) -> NDArray[np.float32]:
+        """Logits `(n, K)` of the run's own crops, `{"face": (n, H, W, C)}`."""
+        from .descriptors import describe
+
+        return self.decision.logits(describe(batch[FACE], self._settings))
+
+
+class FeaturesMethod:
+    """How a classical method is made; see `mien.methods.Method`."""
+
+    def check(self, settings: Settings, store: Store) -> None:
+        """Describe one blank face, so that faces too small for the descriptor are refused."""
+        assert isinstance(settings, FeaturesSettings)
+        if any(find_spec(name) is None for name in LIBRARIES):
+            raise MissingExtra(f"The row {settings.name}", "classical")
+        from .descriptors import describe
+
+        describe(np.zeros((1, *store.meta.crop.plane.shape), np.uint8), settings.features)
+
+    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
+        """Describe the training part, fit, and keep the arrays."""
+        from .decision import fit_decision
+
+        settings, started = run.of(FeaturesSettings), time.monotonic()
+        run.write_environment(_environment(settings.features))
+        vectors = _described(training, settings.features, hooks)
+        decision = fit_decision(vectors, training.labels, len(run.data.labels), settings.features, settings.seed)
+        with run.writing():
+            decision.save(run.path / FITTED)
+        seconds = time.monotonic() - started
+        costs = replace(
+            run.record.costs,
+            parameters=decision.numbers,
+            train_seconds=round(seconds, 3),
+            images_per_second=round(len(training) / seconds, 1),
+            train_peak_mb=round(peak_memory_mb(), 1) if hooks.alone else run.record.costs.train_peak_mb,
+        )
+        run.update(costs=costs)
+        return self.load(run)
+
+    def tidy(self, run: Run) -> None:
+        """Nothing: a fit that is stopped begins again."""
+
+    def load(self, run: Run) -> Described:
+        """What was fitted."""
+        return Described(run)
+
+    def costs(self, run: Run) -> Costs:
+        """Speed and peak memory of prediction."""
+        classifier, store = self.load(run), Store.open(run.data.store)
+        batch = store.read(np.arange(min(PREDICT_BATCH, len(store))))
+        speed = predict_speed(lambda: classifier.logits(batch), len(batch[FACE]))
+        return replace(
+            run.record.costs,
+            predict_peak_mb=round(peak_memory_mb(), 1),
+            predict_images_per_second=speed,
+            predict_batch=PREDICT_BATCH,
+        )
+
+    def work(self, run: Run) -> float:
+        """By the number of faces: describing them takes longest."""
+        return run.data.counts["train"] * OPERATIONS_A_FACE
+
+
+def _described(part: Part, settings: FeaturesTable, hooks: Hooks) -> NDArray[np.float32]:
+    """Vectors `(n, D)` of a part; raises `Pruned` where who looks on asks to stop."""
+    from .descriptors import describe
+
+    images, started = part.read()[FACE], time.monotonic()
+    found: list[NDArray[np.float32]] = []
+    for start in range(0, len(images), CHUNK):
+        found.append(describe(images[start : start + CHUNK], settings))
+        seen = min(start + CHUNK, len(images))
+        if hooks.report and hooks.report(_progress(seen, len(images), time.monotonic() - started)) is False:
+            raise Pruned(f"It was stopped early, at {seen:,} of {len(images):,} faces.")
+    return np.concatenate(found)
+
+
+def _progress(seen: int, count: int, seconds: float) -> Progress:
+    return Progress(
+        epoch=0,
+        epochs=0,
+        done=DESCRIBING * seen / count,
+        loss=math.nan,
+        accuracy=math.nan,
+        images_per_second=seen / max(seconds, 1e-9),
+    )
+
+
+def _environment(settings: FeaturesTable) -> dict[str, object]:
+    """What `env.json` says."""
+    return {
+        "versions": versions(),
+        "machine": describe(),
+        "device": "cpu",
+        "threads": _threads(),
+        "allocator": allocator(),
+        "training": {"descriptor": settings.descriptor, "solver": SOLVERS[settings.classifier]},
+    }
+
+
+SOLVERS = {
+    "linear-svm": "L-BFGS, squared hinge, one class against the others",
+    "rbf-svm": "Nyström approximation, then L-BFGS, squared hinge, one class against the others",
+    "logistic": "L-BFGS, multinomial",
+    "centroid": "means of the classes",
+}
+
+
+def _threads() -> int:
+    """Threads of the linear algebra; what describes faces takes one."""
+    from threadpoolctl import threadpool_info
+
+    pools: Sequence[dict[str, int]] = [pool for pool in threadpool_info() if pool.get("user_api") == "blas"]
+    return max((pool["num_threads"] for pool in pools), default=1)
