@@ -133,7 +133,7 @@ def test_one_seed_claims_nothing_about_the_luck_of_training(place: Path, store: 
     (found,) = of(collect(make_runs(place / "one", store)))
     sentence = answer_sentence(found)
     assert "paired by face, one seed" in sentence
-    assert "one seed says nothing about the luck of training" in sentence
+    assert "one seed does not show the variance of training" in sentence
     assert found.pair.settled is None
 
 

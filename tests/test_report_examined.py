@@ -153,7 +153,7 @@ def test_what_was_not_measured_is_one_sentence_with_the_command(plain: Compariso
 
 def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, Section]) -> None:
     section = found["robustness"]
-    assert "against those of densenet121, which has 100" in section.lead
+    assert "relative to that of densenet121, which has 100" in section.lead
     summary = table(section, "robustness")
     assert [row[0] for row in summary.rows] == ["vgg16", "densenet121", "resnet34"]
     assert summary.rows[1][3:5] == ("100, the baseline", "100, the baseline")
@@ -162,7 +162,7 @@ def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, 
     by_kind = table(section, "robustness-by-corruption")
     assert [row[0] for row in by_kind.rows] == ["none", *(name.replace("_", " ") for name in CORRUPTIONS)]
     assert all(re.fullmatch(SHARE, cell) for row in by_kind.rows for cell in row[1:])
-    assert "not corrected for the number of rows" in section.lead
+    assert "without correction for the number of rows" in section.lead
     assert re.search(rf"resnet34 {SHARE}", section.lead)
 
 
@@ -236,8 +236,8 @@ def test_groups_too_small_are_named_and_not_judged(found: dict[str, Section]) ->
 def test_no_gap_is_no_equality(place: Path, people: Store) -> None:
     alike = collect(make_runs(place / "alike", people, networks=("vgg16",), dropouts=(0.0,), seeds=2, epochs=2))
     section = sections(alike)["groups"]
-    assert "none can be told from luck" in section.lead
-    assert re.search(r"gaps of up to \d+ points may still be there", section.lead)
+    assert "none is significant" in section.lead
+    assert re.search(r"the intervals allow gaps of up to \d+ points", section.lead)
     assert table(section, "gaps").strong == frozenset()
 
 
@@ -247,7 +247,7 @@ def test_subjects_have_a_range_and_claim_nothing(found: dict[str, Section]) -> N
     for row in subjects.rows:
         assert row[1] == "40"
         assert all(re.fullmatch(rf"{SHARE}, 7 faces", cell) for cell in row[2:])
-    assert "claim no gap" in subjects.notes[0]
+    assert "do not prove a gap" in subjects.notes[0]
     assert len(rows_of(section, "subjects.csv")) == 3 * 40
 
 
@@ -372,8 +372,8 @@ def test_the_matrix_is_shown_without_the_stores(place: Path, travelled: Comparis
         home = row[1] == "made"
         assert row[5:7] == ("it is", "–") if home else re.fullmatch(FEW, row[5]) and re.fullmatch(POINTS, row[6])
     points = " ".join(section.points)
-    assert "made → few: Left out, as the networks do not know them: contempt." in points
-    assert "5 of the 60 pictures are copies of training pictures." in points
+    assert "made → few: Left out, because the networks were not trained on these classes: contempt." in points
+    assert "5 of the 60 pictures are exact copies of training pictures." in points
     assert {panel.drawing.name for panel in section.panels if panel.drawing} == {"across", "ranks"}
     assert "networks trained on made alone" in section.panels[1].caption
     assert len(rows_of(section, "across.csv")) == 9 * 5

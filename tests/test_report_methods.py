@@ -141,7 +141,7 @@ def text_of(comparison: Comparison, store: Store | None) -> str:
 
 def test_test_time_flip_is_said_to_its_end(place: Path, store: Store) -> None:
     text = text_of(collect([run_of(place / "mirror", store, {"model.mirror": True})]), store)
-    assert "the logits of each face and its mirror image were averaged: yes." in text
+    assert "the logits of each face and of its mirror image were averaged: yes." in text
 
 
 def test_every_setting_is_said(place: Path, store: Store) -> None:
@@ -197,7 +197,7 @@ def test_what_rows_differ_in_is_said_by_row_and_by_network(place: Path) -> None:
     assert "published hidden layers for vgg16; global average pooling and one linear layer for densenet121" in text
     assert "2 seeds (0 and 1), the same for all rows." in text
     assert "All 15 pairs were corrected together, within each metric (Holm 1979)" in text
-    assert "Validation was the corpus's own validation split." in text
+    assert "The validation part is the corpus's own validation split." in text
     assert "test faces and seeds" in text
 
 
@@ -234,8 +234,8 @@ def test_without_the_store_nothing_is_made_up(place: Path, store: Store) -> None
     comparison = collect([run_of(place / "runs", store, {})])
     text = text_of(comparison, None)
     assert "351" not in text
-    assert "Validation was" not in text
-    assert "openings by other runs are not known" in text
+    assert "The validation part" not in text
+    assert "openings by other runs are unknown" in text
 
 
 def test_nothing_finished_has_no_methods(place: Path, store: Store) -> None:
@@ -264,16 +264,24 @@ NOTHING = Certainty(intervals={}, recalls={}, f1={}, pairs=(), by_subject=False,
 SAYS: list[tuple[dict[str, Any], list[str], list[str]]] = [
     (
         {"train.select": "best"},
-        ["chose the epoch and the temperature", "most accurate on validation"],
-        ["no epoch was"],
+        ["chose the epoch and the temperature", "highest validation accuracy"],
+        ["no part was used"],
     ),
-    ({"train.select": "last"}, ["chose the temperature alone", "no epoch was chosen"], ["chose the epoch"]),
-    ({"data.protocol": "holdout"}, ["Holdout: the corpus's own test split"], ["each once", "in each fold"]),
+    (
+        {"train.select": "last"},
+        ["chose the temperature alone", "no part was used to choose an epoch"],
+        ["chose the epoch"],
+    ),
+    (
+        {"data.protocol": "holdout"},
+        ["Holdout: the test part is the corpus's own test split"],
+        ["each once", "in each fold"],
+    ),
     ({"data.protocol": "kfold"}, ["5 folds (stratified by class, exact copies", "each once"], ["Holdout"]),
     ({"data.protocol": "group-kfold"}, ["5 folds (stratified by class, whole subjects"], ["Holdout"]),
     ({"data.protocol": "loso"}, ["Leave one subject out"], ["Holdout", "Cross-validation in"]),
-    ({"optimizer.ema": 0.99}, ["running averages of the weights, decay 0.99 a step"], []),
-    ({"optimizer.ema": 0.0}, [], ["running averages"]),
+    ({"optimizer.ema": 0.99}, ["Running averages of the weights (decay 0.99 at each step)"], []),
+    ({"optimizer.ema": 0.0}, [], ["Running averages"]),
     ({"model.mirror": True}, ["its mirror image were averaged: yes"], []),
     ({"model.mirror": False}, [], ["mirror image were averaged"]),
     ({"loss.soft_labels": False}, ["against the labels,"], ["distributions"]),

@@ -56,7 +56,7 @@ def test_the_papers_own_settings_need_no_word(tmp_path: Path, store: Store) -> N
 def test_every_other_setting_is_named(tmp_path: Path, store: Store, key: str, value: Any, words: str) -> None:
     comparison = compared(tmp_path, store, {"model.dropout": [0.0]} | {key: value})
     notes = build_table(comparison).notes
-    assert f"These runs do not repeat the paper's. All differ in: {words}." in notes
+    assert f"These runs are no repetition of the paper's. All differ in: {words}." in notes
 
 
 def test_other_faces_are_named(tmp_path: Path) -> None:
@@ -75,6 +75,6 @@ def test_rows_that_differ_apart_are_named_apart(tmp_path: Path, store: Store) ->
 def test_what_all_differ_in_is_said_once(tmp_path: Path, store: Store) -> None:
     comparison = compared(tmp_path, store, {"model.dropout": [0.2, 0.3], "model.name": ["vgg16"], "train.epochs": 9})
     notes = build_table(comparison).notes
-    assert "These runs do not repeat the paper's. All differ in: train.epochs 9 (paper 75)." in notes
+    assert "These runs are no repetition of the paper's. All differ in: train.epochs 9 (paper 75)." in notes
     assert "vgg16, dropout 0.3 also differs from the paper's runs in: model.dropout 0.3 (paper 0.0 or 0.2)." in notes
     assert set(PAPER) == {"vgg16", "vgg_paper", "densenet121", "resnet34"}

@@ -153,6 +153,6 @@ def test_openings_are_counted_by_run_settings_and_reason(tmp_path: Path, store: 
 
 def test_openings_without_a_store_or_strangers(tmp_path: Path, store: Store) -> None:
     comparison = collect(make_runs(tmp_path / "runs", store, networks=("vgg16",), dropouts=(0.0,)))
-    assert count_openings(comparison, store).sentence.endswith("by nobody else, as the store's log has it.")
+    assert count_openings(comparison, store).sentence.endswith("The store's log shows no other opening.")
     assert "1 time by the 1 run of this page (one setting)" in count_openings(comparison, None).sentence
-    assert "are not known" in count_openings(comparison, None).sentence
+    assert "are unknown" in count_openings(comparison, None).sentence

@@ -234,7 +234,7 @@ def _matrix_table(matrix: "Matrix") -> Table:
     for cell in matrix.cells:
         remarks = list(cell.notes)
         remarks += [f"Left out: {', '.join(cell.left_out)}."] if cell.left_out else []
-        remarks += [f"{cell.copies} are copies of training pictures."] if cell.copies else []
+        remarks += [f"{cell.copies} are exact copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
         home = "" if cell.own else in_percent(cell.home_uar)
         table.add_row(*map(told, words), in_percent(cell.uar), home, told(" ".join(remarks)))

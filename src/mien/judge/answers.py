@@ -17,7 +17,7 @@ def answer_sentence(contrast: Contrast) -> str:
     proof = f"{_repeated(pair)}, p {p_words(pair.p_corrected)}"
     rest = "" if pair.better else f" {pair.to_tell}"
     caution = pair.caution.replace("two trained networks", "trained networks")
-    agreed = " The networks do not all point the same way." if _disagree(contrast) else ""
+    agreed = " The sign of the effect differs between networks." if _disagree(contrast) else ""
     return f"{contrast.question} Over {contrast.networks}, {what} ({proof}): {contrast.answer}.{agreed}{rest}{caution}"
 
 

@@ -1,4 +1,4 @@
-r"""Do a row's probabilities mean what they say, as trained and after one temperature; what "uncertain" buys.
+r"""Calibration of a row, as trained and after one temperature; risk and coverage with the answer "uncertain".
 
 The temperature (Guo 2017) of every run is fitted on its validation part and applied to its test part, fold by fold
 in a cross-validation. Calibration error on redrawn faces keeps the bins of the faces as they are, and since few faces

@@ -143,7 +143,7 @@ def _in_order(rows: Sequence[Row], drawn: Sequence[Redrawn]) -> dict[str, Redraw
 
 def _why_nothing(rows: Sequence[Row], asked: Sequence[Question]) -> str:
     if len(rows) < 2:
-        return "There is one row, so there is no difference to test."
+        return "There is only one row, so nothing was compared."
     if not asked:
         return "No two rows differ in one factor alone, so no difference was tested."
     return "None of the differences could be tested."

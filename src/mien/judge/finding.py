@@ -18,13 +18,13 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
     n = size_of_test(comparison)
     if not ranked:
         return (
-            "No cross-validation is complete yet, so there are no figures; this page can be made again at any time."
+            "No cross-validation is complete yet, so there are no figures. Make this page again when one is."
             if comparison.runs
-            else "No run is finished yet; this page can be made again at any time."
+            else "No run is finished yet. Make this page again when some are."
         )
     best = ranked[0]
     if len(ranked) == 1:
-        return f"{best.name} names {percent(accuracy(best), 1)} of {n:,} test faces rightly{_over(best)}."
+        return f"{best.name} names {percent(accuracy(best), 1)} of {n:,} test faces correctly{_over(best)}."
     second = ranked[1]
     lead = 100 * (accuracy(best) - accuracy(second))
     others = f"Of {len(ranked)} rows" if len(ranked) > 2 else "Of the two"
@@ -34,7 +34,7 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
         return f"{others}, {tied} are tied at {percent(accuracy(best), 1)} of {n:,} test faces{_over(best)}."
     first = (
         f"{others}, {best.name} is the most accurate: it names {percent(accuracy(best), 1)}{interval} of {n:,} test "
-        f"faces rightly{_over(best)}, {lead:.1f} points more than {second.name}."
+        f"faces correctly{_over(best)}, {lead:.1f} points more than {second.name}."
     )
     answers = (answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy")
     return " ".join([first, _judgement(best, second, certainty), *answers])
@@ -42,13 +42,13 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
 
 def _judgement(best: Row, second: Row, certainty: Certainty) -> str:
     if any(len(row.scores) == 1 and is_random(row) for row in (best, second)) and not resampled(best):
-        return "With one seed a row this lead cannot be told apart from luck in training; run more seeds."
+        return "With one seed for each row, this lead may be chance in training; run more seeds."
     pair = certainty.between(best.name, second.name)
     if pair is None:
-        return certainty.why_untested or f"This lead was not tested: what was asked for is {certainty.asked}."
+        return certainty.why_untested or f"This lead was not tested. Tested was {certainty.asked}."
     if pair.better:
         return f"The lead holds under {_test_words(pair, certainty)} (corrected p {p_words(pair.p_corrected)})."
-    return f"This data cannot tell the two apart (corrected p {p_words(pair.p_corrected)}). {pair.to_tell}"
+    return f"The two do not differ significantly (corrected p {p_words(pair.p_corrected)}). {pair.to_tell}"
 
 
 def _test_words(pair: Pair, certainty: Certainty) -> str:

@@ -51,16 +51,16 @@ class Openings:
         again = sum(opening.why == AGAIN for opening in self.own)
         parts = [f"{many(len(self.own), 'time')} by the {many(runs, 'run')} of this page"]
         notes = [f"{peeks} of them by --show-peeking, when the run's own figures were saved"] if peeks else []
-        notes += [f"{again} of them a second time, as an evaluation was begun anew"] if again else []
+        notes += [f"{again} of them a second time, when an evaluation was restarted"] if again else []
         words = f"The test part was opened {parts[0]} ({'; '.join([*notes, _tries(self.settings)])})"
         if not self.logged:
-            return f"{words}. The store is not there any more, so openings by other runs are not known."
+            return f"{words}. The store no longer exists, so openings by other runs are unknown."
         if not self.others:
-            return f"{words}, and by nobody else, as the store's log has it."
+            return f"{words}. The store's log shows no other opening."
         return (
             f"{words}, and {many(self.others, 'time')} by {many(self.other_runs, 'run')} that "
-            f"{'is' if self.other_runs == 1 else 'are'} not on this page. "
-            "Whoever picks the best of all these has chosen on the test."
+            f"{'is' if self.other_runs == 1 else 'are'} not on this page. Picking the best of all these means "
+            "choosing on the test."
         )
 
 
@@ -69,7 +69,7 @@ def find_store(data: DataFacts) -> Store | str:
     try:
         store = Store.open(data.store)
     except DataError:
-        return f"Pictures are left out: the store {data.store} is not there any more."
+        return f"Pictures are left out: the store {data.store} no longer exists."
     if store.meta.sha256 != data.fingerprint:
         return f"Pictures are left out: the store {data.store} has changed since the runs were made."
     return store

@@ -99,10 +99,10 @@ class Pair:
             return "The two are tied."
         if self.folds.repeats_needed:
             return (
-                "To tell so small a difference at 80 % power takes about "
-                f"{self.folds.repeats_needed} repetitions of the cross-validation."
+                f"Showing so small a difference at 80 % power takes about {self.folds.repeats_needed} repetitions of "
+                "the cross-validation."
             )
-        return "No number of repetitions would tell, as folds share their faces: it takes a larger corpus."
+        return "No number of repetitions would show it, because folds share their faces: it takes a larger corpus."
 
 
 def together(

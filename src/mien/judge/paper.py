@@ -55,8 +55,8 @@ def paper_notes(comparison: Comparison) -> Iterator[str]:
     if comparison.data.corpus != PAPER_CORPUS or not rows:
         return
     yield (
-        "The paper's lines are its Table 2 as printed (one run a network, two digits); it does not say whether "
-        "they are with or without dropout. Its “Memory” stands under train peak."
+        "The paper's lines are its Table 2 as printed (one run a network, two digits); it does not say whether they "
+        "are with or without dropout. Its “Memory” is listed as train peak."
     )
     yield from _differences([(row.name, departures(row)) for row in rows])
 
@@ -71,7 +71,7 @@ def _differences(found: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
         if own := "; ".join(word for word in words if word not in common):
             besides.setdefault(own, []).append(name)
     if common:
-        yield f"These runs do not repeat the paper's. All differ in: {'; '.join(common)}."
+        yield f"These runs are no repetition of the paper's. All differ in: {'; '.join(common)}."
     for own, names in besides.items():
         verb = "differs" if len(names) == 1 else "differ"
         yield f"{' and '.join(names)} {'also ' * bool(common)}{verb} from the paper's runs in: {own}."

@@ -225,15 +225,15 @@ def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
     if most > 1:
         parts.append(f"Mean ± standard deviation over {replicates(comparison)}.")
     elif crossed:
-        parts.append("One training a fold: the figures of one fold are not a spread, and none is given.")
+        parts.append("Each fold was trained once, so there is no standard deviation over trainings.")
     else:
-        parts.append("One seed a row: no spread is known, and nothing is set in bold.")
+        parts.append("Each row has one seed, so there is no standard deviation, and nothing is set in bold.")
     if certainty and certainty.intervals:
         over = "test subjects" if certainty.by_subject else "test faces"
         over += f" and {replicates(comparison)}" if most > 1 else ""
         parts.append(f"Below the scores: 95 % intervals over {over} (bootstrap).")
         if folds > 1 and most == 1:
-            parts.append("They take the folds' networks as they are: training anew would vary more.")
+            parts.append("They hold for these trained networks; new trainings would vary more.")
         if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
             parts.append("Intervals are given for the rows that have figures.")
     if certainty and (most > 1 or crossed):
@@ -256,7 +256,7 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     if tested is not None and (words := absent_words(labels, np.bincount(tested.labels, minlength=len(labels)))):
         yield words
     if any(not math.isfinite(score.macro_auc) for row in comparison.rows for score in row.scores):
-        yield f"{DASH} undefined: the test part holds a single class."
+        yield f"{DASH} undefined: the test part has a single class."
     costs = [run.record.costs for run in comparison.runs]
     if any(_unmeasured(row) for row in comparison.rows):
         yield f"{DASH} under a cost: it was not measured for any run of the row."
@@ -282,7 +282,7 @@ def _never_predicted(rows: Sequence[Row], labels: Sequence[str]) -> Iterable[str
             by_classes.setdefault(listed(labels[k] for k in never), []).append(row.name)
     if by_classes:
         words = (f"{listed(names)} never predict{'s' * (len(names) == 1)} {own}" for own, names in by_classes.items())
-        yield f"{'; '.join(words)}: such a precision is undefined and counts 0 in the averages."
+        yield f"{'; '.join(words)}: the precision of such a class is undefined and counts as 0 in the averages."
 
 
 def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:
@@ -291,8 +291,8 @@ def _wide_notes(lines: Sequence[Line]) -> Iterable[str]:
         cell = line.cells["accuracy"]
         if not cell.useful:
             yield (
-                f"{line.name}: no useful interval of accuracy, as it would reach from {100 * cell.low:.0f} to "
-                f"{100 * cell.high:.0f} %. Intervals wider than 50 points are left out here and stand in table.csv. "
+                f"{line.name}: no useful interval of accuracy: it would reach from {100 * cell.low:.0f} to "
+                f"{100 * cell.high:.0f} %. Intervals wider than 50 points are left out here; table.csv has them. "
                 f"{'Run more seeds' if line.seeds > 1 else 'Test on more faces'}."
             )
 

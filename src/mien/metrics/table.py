@@ -129,7 +129,7 @@ def _precision(each: ClassScores, weights: Ints) -> Floats:
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("accuracy", "Accuracy", "%", "share of test faces that are named rightly", _accuracy, tested=True),
+    Metric("accuracy", "Accuracy", "%", "share of test faces that are named correctly", _accuracy, tested=True),
     Metric(
         "uar",
         "UAR",

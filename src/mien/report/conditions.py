@@ -53,7 +53,10 @@ def differences(comparison: Comparison) -> list[str]:
         seen = Counter(str(_look(env, key)) for env in environments)
         if len(seen) > 1:
             words = listed(f"{value} ({count} runs)" for value, count in seen.items())
-            found.append(f"The {name} was not the same for all runs: {words}. Mind this in time and memory.")
+            found.append(
+                f"The {name} was not the same for all runs: {words}. Times and memory are therefore not fully "
+                "comparable."
+            )
     again = list(dict.fromkeys(one.run for one in count_openings(comparison, None).own if one.why == AGAIN))
     if again:
         found.append(f"The test part was opened more than once for {len(again)} runs: {listed(again[:5])}.")

@@ -55,12 +55,16 @@ def _finding(found: Judged) -> str:
     best = max(found.evaluation.rows, key=lambda row: row.scores[0].accuracy)
     n, interval = len(best.answers.labels), found.judgement.certainty.intervals.get((best.name, "accuracy"))
     words = figure(best.scores[0].accuracy, interval)
-    first = f"{best.name} names {words} % of {n:,} faces as they are labelled"
+    first = f"{best.name} has an accuracy of {words} % on {n:,} faces"
     others = [row.name for row in found.evaluation.rows if row is not best]
     pairs = [found.judgement.certainty.between(best.name, other) for other in others]
     tied = [other for other, pair in zip(others, pairs, strict=True) if pair is None or pair.better is None]
     if others:
-        first += f", and cannot be told from {', '.join(tied)}" if tied else ", more than every other model here"
+        first += (
+            f", which does not differ significantly from {', '.join(tied)}"
+            if tied
+            else ", higher than that of every other model here"
+        )
     return f"{first}. {_worst(best, found)}".strip()
 
 
@@ -71,7 +75,7 @@ def _worst(best: ModelRow, found: Judged) -> str:
     if not known:
         return ""
     _, name, figure = min(known, key=lambda one: one[0])
-    return f"It finds {in_percent(figure)} % of the faces labelled {name}, its worst class."
+    return f"Its worst class is {name}, with a recall of {in_percent(figure)} %."
 
 
 def _facts(found: Judged) -> list[tuple[str, str]]:
@@ -122,8 +126,8 @@ def _sections(found: Judged, store: Store | None) -> Iterator[Section]:
 
 def _nothing_of_groups() -> Section:
     how = (
-        "Nothing is known of the people in this store, so it cannot be said whom the models fail. Columns subject and "
-        "group:NAME of a CSV corpus say who is shown."
+        "This store has no information about the people in it, so groups cannot be compared. A CSV corpus gives it "
+        "in the columns subject and group:NAME."
     )
     return Section(id="groups", title="Whom they fail", lead=how)
 
@@ -131,15 +135,15 @@ def _nothing_of_groups() -> Section:
 def _damage(found: Judged, looks: Mapping[str, Look], store: Store | None) -> Section:
     if found.examined.damages:
         return damage_section(found.examined, looks, store, "")
-    how = "Not measured: add --examine to the command, which takes minutes for each model."
+    how = "Not measured. Add --examine to the command; it takes minutes for each model."
     return Section(id="robustness", title="What damage they withstand", lead=how)
 
 
 def _calibration_lead(rows: Sequence[Calibrated]) -> str:
     words = "; ".join(f"{row.row.name} {in_percent(row.after.scores['ece'])} %" for row in rows)
     return (
-        "Each model's probabilities are its logits divided by the temperature T of its card, which was fitted when it "
-        f"was made and not here. The gap between confidence and accuracy (ECE) on these faces: {words}."
+        "Each model's logits were divided by the temperature T of its card, which was fitted when the model was "
+        f"made. The gap between confidence and accuracy (ECE) on these faces: {words}."
     )
 
 
@@ -149,9 +153,9 @@ def _mistakes(found: Judged, store: Store) -> Section:
         return Section(id="mistakes", title="")
     panel = Panel(
         title="The most confident mistakes",
-        caption="As: label → answer, its probability before the temperature. Look for labels that are themselves "
-        "doubtful, and for what the mistaken faces share.",
+        caption="Each caption reads: label → prediction, with its probability before temperature scaling. Look for "
+        "labels that are doubtful themselves, and for what these faces have in common.",
         pictures=tuple(rows),
         folded=True,
     )
-    return Section(id="mistakes", title="Where they were sure and wrong", panels=(panel,))
+    return Section(id="mistakes", title="The most confident mistakes", panels=(panel,))

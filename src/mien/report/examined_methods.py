@@ -24,9 +24,9 @@ def examined_words(found: Findings) -> Iterator[str]:
     if not isinstance(found.explained, str) and found.explained:
         first = found.explained[0]
         yield (
-            f"Explanations ({listed(one.method for one in first.methods)}) of {many(first.n, 'test face')} a network "
-            "were held against the pixels that each drawn action unit moved, beside those of the network before "
-            "training, of faces of other expressions and of fixed maps."
+            f"Explanations ({listed(one.method for one in first.methods)}) of {many(first.n, 'test face')} for each "
+            "network were compared with the pixels that each drawn action unit moved. The same was done for the "
+            "network before training, for faces of other expressions and for fixed maps."
         )
 
 
@@ -35,8 +35,8 @@ def _peeking(found: Findings) -> Iterator[str]:
         runs = sum(len(row.runs) for row in found.judgement.peeking)
         yield (
             f"To show what peeking would have claimed, every epoch of {many(runs, 'run')} was judged on the test as "
-            "well, into files that no other figure is taken from. The interval of a mean gap takes a run to gain "
-            "nothing or an exponential amount, all runs alike (Weerahandi 1993)."
+            "well, into files that no other figure is taken from. The model behind the interval of a mean gap is "
+            "that a run gains nothing or an exponentially distributed amount (Weerahandi 1993)."
         )
 
 
@@ -66,8 +66,8 @@ def _place(place: Place) -> Iterator[str]:
         )
     if place.votes:
         yield (
-            f"Agreement with annotators{where} is that with the votes of {many(place.votes[0].n, 'test face')}: an "
-            "answer agrees where no other class has more votes."
+            f"Agreement with annotators{where} is that with the votes of {many(place.votes[0].n, 'test face')}: a "
+            "prediction agrees if no other class has more votes."
         )
 
 
@@ -76,13 +76,13 @@ def _labels(found: Findings) -> Iterator[str]:
     if issues:
         yield (
             "Wrong labels were estimated by confident learning (Northcutt et al. 2021; cleanlab) from what "
-            f"{many(len(issues.runs), 'network')} said of {many(issues.n, 'face')} of validation and test, which they "
-            "were not trained on; the interval is over faces."
+            f"{many(len(issues.runs), 'network')} predicted for {many(issues.n, 'face')} of validation and test, "
+            "which they were not trained on; the interval is over faces."
         )
     if noise:
         shares = listed(percent(one) for one in sorted({point.noise for point in noise}))
         yield (
-            f"What wrong labels cost was measured on networks of their own "
+            "The cost of wrong labels was measured on separate networks "
             f"({listed(dict.fromkeys(point.curve for point in noise))}), trained with {shares} of the training labels "
             "replaced at random, and tested on the labels as they are."
         )
@@ -92,6 +92,6 @@ def _corpora(found: Findings) -> Iterator[str]:
     matrix = found.examined.matrix
     if matrix:
         yield (
-            f"Corpora of the matrix: {listed(matrix.corpora)}; a network is tested elsewhere among the classes that "
-            "both corpora have, and its figure at home stands beside it over the same classes."
+            f"Corpora of the matrix: {listed(matrix.corpora)}; on another corpus a network is tested on the classes "
+            "that both corpora have, and compared with its figure on its own corpus over the same classes."
         )

@@ -58,11 +58,11 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
     if settings.values("model.classifier") != ["linear"]:
         yield f"The last layer compares vectors by: {settings.words('model.classifier')}."
     if settings.values("model.init") != ["published"]:
-        words_of = {"published": "as published", "dirac": "3 × 3 convolutions that begin by passing their input on"}
+        words_of = {"published": "as published", "dirac": "3 × 3 convolutions that start as the identity"}
         yield f"Initial weights: {settings.words('model.init', words_of.__getitem__)} (Zagoruyko & Komodakis 2017)."
     if settings.anywhere("model.mirror"):
         flipped = settings.words("model.mirror", yes)
-        yield f"In use, the logits of each face and its mirror image were averaged: {flipped}."
+        yield f"In prediction, the logits of each face and of its mirror image were averaged: {flipped}."
     yield (
         f"A network takes bytes ({settings.words('model.in_chans')} colour channels) and normalises them inside by "
         "mean and deviation of the training part."
@@ -109,7 +109,7 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
     )
     for key, words in (
         ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
-        ("optimizer.ema", "Evaluated and kept were running averages of the weights, decay {} a step."),
+        ("optimizer.ema", "Running averages of the weights (decay {} at each step) were evaluated and kept."),
         ("optimizer.clip_norm", "Gradients were clipped to a norm of {}."),
         ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
     ):
@@ -122,7 +122,7 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
         if loss in settings.values("loss.name"):
             yield words.format(settings.words(key))
     if settings.anywhere("loss.class_weights"):
-        yield f"Classes were weighed by {settings.words('loss.class_weights', WEIGHTS.__getitem__)}."
+        yield f"Classes were weighted by {settings.words('loss.class_weights', WEIGHTS.__getitem__)}."
         if "effective" in settings.values("loss.class_weights"):
             yield f"The effective number of samples was that of beta {settings.words('loss.beta')}."
         if settings.anywhere("loss.weights_from"):

@@ -116,15 +116,15 @@ class Verdict:
         ways = [f"about {self.faces_needed:,} {thing}"] if self.faces_needed else []
         ways += [f"about {self.seeds_needed:,} seeds each"] if self.seeds_needed else []
         if not ways:
-            return f"Neither more seeds nor more {thing} alone would tell."
-        return f"To tell so small a difference at 80 % power takes {' or '.join(ways)}."
+            return f"Neither more seeds nor more {thing} alone would show the difference."
+        return f"Showing so small a difference at 80 % power takes {' or '.join(ways)}."
 
     @property
     def caution(self) -> str:
         """What a verdict on one seed leaves out."""
         if self.seeds > 1:
             return ""
-        return " It holds for these two trained networks; one seed says nothing about the luck of training."
+        return " It holds for these two trained networks; one seed does not show the variance of training."
 
 
 def show(value: float, metric: str) -> str:

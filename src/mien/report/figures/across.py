@@ -47,10 +47,10 @@ def draw_across(matrix: Matrix, looks: Mapping[str, Look]) -> list[Drawing]:
             sheet.finish(
                 "across",
                 "UAR from corpus to corpus",
-                "Each panel is a corpus of training → a corpus of test; a dot is a network's UAR there with its 95 % "
-                "interval, over the classes that both corpora have. The grey ring is what the same networks score at "
-                "home over the same classes: the way from ring to dot is what the change of corpus costs. Chance is "
-                "one in as many as there are classes.",
+                "Each panel is a training corpus → a test corpus. A dot is a network's UAR there with its 95 % "
+                "interval, over the classes that both corpora have. The grey ring is the UAR of the same networks on "
+                "their own corpus over the same classes, so the distance from ring to dot is the cost of changing "
+                "the corpus. Chance is 1 divided by the number of classes.",
             )
         ]
 

@@ -45,8 +45,8 @@ def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawi
             sheet.finish(
                 "confusion",
                 "Confusion matrices on test",
-                "Each line is a true class and adds up to 100 %; each column is a prediction. The diagonal "
-                "is the recall of the class. Strong cells off the diagonal are expressions taken for one another. "
+                "Each line is a true class and adds up to 100 %; each column is a prediction. The diagonal is the "
+                "recall of the class. Strong cells off the diagonal are expressions that the network confuses. "
                 "Counts of all seeds are pooled; empty cells are below 1 %.",
             )
         ]
@@ -121,8 +121,8 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
                 "classes",
                 "F1 of each class on test",
                 "Colour is the network; a hatched bar is its variant with dropout. F1 joins precision and recall: it "
-                "is high only where a class is both found and not predicted too often. Where bars of one class are low "
-                "throughout, the class is hard or rare, whatever the network. The upright line is the 95 % interval.",
+                "is high only where a class is both found and not predicted too often. Where all bars of a class are "
+                "low, the class is hard or rare for every network. The vertical line is the 95 % interval.",
             )
         ]
 
@@ -162,10 +162,10 @@ def draw_recalls(
             sheet.finish(
                 "recalls",
                 "Recall of each class on test, with its interval",
-                "Which share of a class's faces is found, with Wilson's 95 % interval"
+                "The share of a class's faces that is found, with Wilson's 95 % interval"
                 + ("." if len(able[0].tests) == 1 else ", means over seeds; the interval counts faces and seeds.")
-                + " Rare classes have long lines: what looks like a difference there may be none. Filled marks are "
-                "without dropout.",
+                + " Rare classes have long intervals, so apparent differences there may be chance. Filled marks are "
+                "rows without dropout.",
             )
         ]
 
@@ -195,10 +195,10 @@ def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
             sheet.finish(
                 "roc",
                 "ROC curves on test, each class against the rest",
-                "A curve shows which share of a class is found (upward) for which share of the other faces wrongly "
-                "called by it (to the right), as the threshold falls. The nearer to the upper left corner, the "
-                "better; the diagonal is chance; the area under the curve is the AUC. Dashes are variants with "
-                "dropout." + " Curves are of the lowest seed." * any(len(item.tests) > 1 for item in shown),
+                "A curve shows the share of a class that is found (vertical) against the share of other faces "
+                "wrongly given this class (horizontal) as the threshold falls. Closer to the upper left corner is "
+                "better, and the diagonal is chance. The area under the curve is the AUC. Dashed curves are rows "
+                "with dropout." + " Curves are of the lowest seed." * any(len(item.tests) > 1 for item in shown),
             )
         ]
 

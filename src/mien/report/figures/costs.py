@@ -45,9 +45,9 @@ def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
             sheet.finish(
                 "costs",
                 "Accuracy against time, memory and parameters",
-                "One point a row: upward is more accurate, to the left is cheaper; filled is without dropout. A "
-                "network is worth its cost only if none lies above it and to its left. Mind the vertical axis, "
-                "which does not start at 0. Time and memory hold for the machine named below." + spread,
+                "One point for each row: higher is more accurate, further left is cheaper; filled points are rows "
+                "without dropout. A network is worth its cost only if no other lies above it and to its left. The "
+                "vertical axis does not start at 0. Time and memory hold for the machine named below." + spread,
             )
         ]
 

@@ -17,12 +17,13 @@ __all__ = ["draw_curves"]
 
 MOST_COLUMNS = 4
 CAPTION = (
-    "Above, accuracy; below, cross-entropy loss. The thick line is validation, the thin grey line training, the dot "
-    "the epoch that was kept. The tint between the accuracy lines is the generalisation gap: what the network knows "
-    "of its training faces that does not carry over to new ones. Training figures are running means over the epoch, "
-    "taken with dropout and augmentation at work, so dropout makes the gap look smaller than it is, even negative."
+    "The upper panels show accuracy, the lower ones cross-entropy loss. The thick line is validation, the thin grey "
+    "line is training, and the dot is the epoch that was kept. The tint between the accuracy lines is the "
+    "generalisation gap: the accuracy on training faces that does not transfer to new faces. Training figures are "
+    "running means over the epoch with dropout and augmentation active, so dropout makes the gap look smaller than "
+    "it is, even negative."
 )
-BAND = " Lines are means over seeds; where there is more than one, a band runs from the lowest to the highest."
+BAND = " Lines are means over seeds. With more than one seed, a band spans the lowest and the highest."
 SAME = "Read as the first figure of learning curves above."
 
 

@@ -66,9 +66,9 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
                 "robustness",
                 "Accuracy as faces are damaged",
                 "Each panel is one kind of damage, from the face as it is (0) to the strongest of five severities. "
-                "All rows see the same faces with the same damage. A line that stays level does not mind that "
-                "damage; where lines cross, the better network on clean faces is not the better one in use. Behind "
-                "severity 5 stand the 95 % intervals there. Mind the vertical axis, which does not always start at 0.",
+                "All rows see the same faces with the same damage. A level line means that this damage does no harm. "
+                "Where lines cross, the best network on clean faces is not the best one on damaged faces. The 95 % "
+                "intervals at severity 5 are drawn to its right. The vertical axis does not always start at 0.",
             )
         ]
 

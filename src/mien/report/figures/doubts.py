@@ -47,9 +47,10 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
             sheet.finish(
                 "doubts",
                 "Which labels are probably wrong",
-                "Of all faces that were looked at, the estimated per cent that carry the label of the line and show "
-                "the expression of the column. Cells that face each other across the grey diagonal are one confusion "
-                f"in both directions. Empty cells are below {LEAST} %. The table below has the largest with intervals.",
+                "The estimated percentage of all examined faces that carry the label of the line and show the "
+                "expression of the column. Two cells that mirror each other across the grey diagonal are one "
+                f"confusion in both directions. Empty cells are below {LEAST} %. The table below has the largest with "
+                "intervals.",
             )
         ]
 
@@ -85,9 +86,9 @@ def _against_noise(points: Sequence[NoisePoint], curves: Sequence[str], looks: M
         return sheet.finish(
             "label-noise",
             "What wrong training labels cost",
-            "Before training, this share of the training labels was replaced by another class, drawn evenly; the test "
-            "labels are the corpus's own. Dots are means over seeds with 95 % intervals. The flatter the line, the "
-            "less a network minds wrong labels; the table below tests each drop.",
+            "Before training, this share of the training labels was replaced by another class, drawn evenly; the "
+            "test labels are the corpus's own. Dots are means over seeds with 95 % intervals. The flatter the line, "
+            "the more robust the network is to wrong labels. The table below tests each drop.",
         )
 
 
@@ -113,8 +114,8 @@ def _learning(points: Sequence[NoisePoint], looks: Mapping[str, Look]) -> Drawin
             "label-noise-curves",
             "Learning under wrong labels",
             "Coloured, accuracy on validation, whose labels are the corpus's own; thin and grey, on the training "
-            "labels with their noise; one dash a share of replaced labels. Where the grey lines of noisy labels go "
-            "on rising while the coloured ones fall, the network learns the wrong labels by heart.",
+            "labels with their noise; one dash a share of replaced labels. Where the grey lines of noisy labels keep "
+            "rising while the coloured lines fall, the network memorises wrong labels.",
         )
 
 

@@ -95,10 +95,10 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
             sheet.finish(
                 "action-units",
                 "Which action units are looked at",
-                f"By {TITLES[method]}: how many times more of what speaks for the class lies on the pixels of an "
-                "action unit than on as many pixels anywhere in the face, over the faces in which it acts; 1 is "
-                "chance. An action unit near or below 1 is one that the network does without. Pixels may belong to "
-                "several.",
+                f"By {TITLES[method]}: the positive energy of the map on the pixels of an action unit, divided by "
+                "that on the same number of average pixels of the face, over the faces in which the unit is active. "
+                "1 is chance. The network does not use an action unit that is near or below 1. A pixel may belong to "
+                "several units.",
             )
         ]
 
@@ -160,11 +160,12 @@ def _name_marks(axes: "Axes", height: float) -> None:
 def _caption(truths: Sequence[Truth]) -> str:
     first = truths[0]
     return (
-        "A dot is a network's explanations of the right class, with the 95 % interval. Above, how often the map's "
-        "largest pixel is one that an action unit of the shown expression moved; below, how much of all that speaks "
-        "for the class lies on such pixels. Read a dot against the marks on its line: an upright stroke is the same "
-        "network explaining faces of other expressions (no better: it always looks there), a cross the same network "
-        "untrained (no better: learning is not what the map shows). Dotted, a map that is even; dashed, one fixed map "
-        f"of where drawn faces usually move, which sees no face at all. {first.n:,} test faces"
+        "A dot is the mean over a network's explanations of the true class, with its 95 % interval. The upper panels "
+        "show how often the largest pixel of the map is one that an action unit of the expression moved. The lower "
+        "panels show the share of the map's positive energy on such pixels. Compare a dot with the marks on its "
+        "line. A vertical stroke is the same network on faces of other expressions: if the dot is no better, the "
+        "network always looks there. A cross is the same network before training: if the dot is no better, the map "
+        "does not show what was learned. The dotted line is a uniform map; the dashed line is one fixed map of where "
+        f"drawn faces usually move, which depends on no face. {first.n:,} test faces"
         + (", means over seeds." if first.seeds > 1 else ", one seed.")
     )

@@ -106,14 +106,13 @@ def _caption(pairs: Sequence[Pair], every: int) -> str:
         over = "subjects" if first.verdict.by_subject else "faces"
         over += " and seeds" if first.verdict.seeds > 1 else ""
     correction = (
-        f" The p is corrected by Holm for all {every} pairs, the interval is not, so that an interval may leave 0 "
-        "out where the verdict is “cannot tell”."
+        f" The p is corrected by Holm for all {every} pairs and the interval is not, so an interval may exclude 0 "
+        "although the verdict is “cannot tell”."
         if every > 1
         else ""
     )
     fewer = f" Drawn are the {len(pairs)} with the smallest p; differences.csv has all." * (every > len(pairs))
     return (
-        f"The mark is the difference, the line its 95 % interval over {over}. A filled dot in the better network's "
-        "colour stands where the difference holds at 5 %; an open diamond where this data cannot tell."
-        f"{correction}{fewer}"
+        f"The mark is the difference, the line its 95 % interval over {over}. A filled dot in the better row's colour "
+        f"marks a difference that is significant at 5 %; an open diamond marks one that is not.{correction}{fewer}"
     )

@@ -51,10 +51,10 @@ def draw_groups(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
                 "One line a group with the number of its test faces, one dot a row with its 95 % interval over "
                 + ("subjects" if judged[0].groups[0].subjects else "faces")
                 + (" and seeds" if judged[0].seeds > 1 else "")
-                + ". Groups of one attribute are to be compared with one another. Intervals that overlap do not yet "
-                "mean that groups are served alike, nor do dots that lie apart mean that they are not: the table below "
-                "tests each gap. UAR counts every expression once, so it does not mind if a group shows more of the "
-                "easy ones.",
+                + ". Compare groups of one attribute with each other. Overlapping intervals do not prove that groups "
+                "are equal, and distant dots do not prove that they differ: the table below tests each gap. UAR "
+                "weights every expression equally, so it does not favour a group that shows more of the easy "
+                "expressions.",
             )
         ]
 
@@ -120,9 +120,9 @@ def draw_subjects(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
                 f"Accuracy of each subject {place.where}".strip(),
                 "One dot a subject of the test"
                 + (", with Wilson's 95 % interval over that subject's faces" if lined else "")
-                + ". The grey line is what luck alone would give, were all subjects equally easy: where the dots "
-                "follow it, the range says nothing of people; where they fall below it on the left, some subjects are "
-                "served worse than others.",
+                + ". The grey line is the range that chance alone would give if all subjects were equally hard. "
+                "Where the dots follow it, the range does not show a difference between people. Where they fall "
+                "below it on the left, some subjects are recognised less well than others.",
             )
         ]
 

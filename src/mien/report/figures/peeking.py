@@ -59,9 +59,8 @@ def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
             sheet.finish(
                 "peeking",
                 "Honest accuracy, and what peeking would have claimed",
-                "A filled dot is the epoch that the protocol kept, without a look at the test; an open diamond the "
-                "best epoch on the test, which nobody can know beforehand; the thin lines below are the single runs. "
-                "The gap is no better network, only a luckier number. Mind the horizontal axis, which does not start "
-                "at 0.",
+                "A filled dot is the epoch that the protocol kept without using the test. An open diamond is the "
+                "best epoch on the test, which cannot be known beforehand. The thin lines below are single runs. The "
+                "gap is selection on the test, and not a better network. The horizontal axis does not start at 0.",
             )
         ]

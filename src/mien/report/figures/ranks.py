@@ -101,14 +101,15 @@ def _names(axes: "Axes", found: Friedman, order: NDArray[np.intp], networks: Seq
 
 def _caption(found: Friedman, corpora: int, networks: int, left_out: Sequence[str]) -> str:
     rule = (
-        "Networks under one thick bar cannot be told apart: their ranks differ by less than the critical difference."
+        "Networks under one thick bar do not differ significantly: their ranks differ by less than the critical "
+        "difference."
         if found.p < 1 - LEVEL
-        else "Friedman's test finds no difference, so no pair may be told apart, and one bar joins them all."
+        else "Friedman's test finds no difference, so no pair is compared, and one bar joins them all."
     )
-    without = f" Left out, as a score is undefined there: {', '.join(left_out)}." if left_out else ""
+    without = f" Left out, because a score is undefined there: {', '.join(left_out)}." if left_out else ""
     return (
         f"Each network's mean rank over {corpora} corpora; 1, on the left, is best (Friedman's test over {networks} "
         f"networks: χ² = {found.statistic:.2f}, p {p_words(found.p)}; Nemenyi's critical difference at 5 %; Demšar "
-        f"2006). {rule} "
-        f"Every corpus counts once, however large it is, and with few corpora only large differences can show.{without}"
+        f"2006). {rule} Every corpus counts once, whatever its size. With few corpora only large differences are "
+        f"significant.{without}"
     )

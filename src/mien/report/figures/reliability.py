@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability diagrams, and what answering only when sure is worth."""
+"""Calibration figures: reliability diagrams, and risk against coverage."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -41,13 +41,12 @@ def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> l
             sheet.finish(
                 "reliability",
                 "Reliability on test, before and after temperature scaling",
-                "Faces are sorted into 15 bins by the probability of the answer (across); up is the share of right "
-                "answers among them. On the diagonal a probability means what it says; below it the network is "
-                "overconfident. Hollow and grey is as trained, filled and coloured after division of the logits by "
-                "one temperature T that was fitted on valid; lines are Wilson's 95 % intervals, large marks hold many "
-                "faces. T above 1 makes a network less sure; it never changes which class is named."
-                + " Seeds are pooled, and every face counts once in an interval."
-                * several,
+                "Faces are sorted into 15 bins by the probability of the prediction (horizontal); the vertical axis "
+                "is the share of correct predictions in a bin. On the diagonal the probabilities are calibrated; "
+                "below it the network is overconfident. Hollow grey marks are as trained. Filled marks are after "
+                "division of the logits by one temperature T, fitted on valid. Lines are Wilson's 95 % intervals, "
+                "and a larger mark holds more faces. T above 1 lowers the probabilities; it never changes the "
+                "predicted class." + " Seeds are pooled, and every face counts once in an interval." * several,
             )
         ]
 
@@ -91,7 +90,10 @@ def draw_risk_coverage(
     if not rows:
         return []
     x = np.asarray(coverages)
-    mark = f"The mark is where a threshold chosen on valid for a risk of {100 * risk:.0f} % (dashed) is on test. "
+    mark = (
+        "The mark is the point on test that results from the threshold chosen on valid for a risk of "
+        f"{100 * risk:.0f} % (dashed). "
+    )
     kept = x >= fewest
     with Sheet(1, 1, (3.9, 2.1), top=0.15 + 0.19 * -(-len(rows) // 2)) as sheet:
         axes = sheet.axes[0]
@@ -120,12 +122,10 @@ def draw_risk_coverage(
         return [
             sheet.finish(
                 "risk-coverage",
-                "What the answer “uncertain” buys",
-                "A network answers the faces it is surest of and says “uncertain” to the others: to the right it "
-                "answers all, to the left only the surest. "
-                + mark
-                * marked
-                + "The area under a curve is its AURC; lower is better. "
-                "Dashes are variants with dropout.",
+                "Risk and coverage with the answer “uncertain”",
+                "A network answers for the faces with the highest probability and says “uncertain” for the others. "
+                "At the right it answers for all faces, further left only for the most confident ones. "
+                + mark * marked
+                + "The area under a curve is its AURC; lower is better. Dashed curves are rows with dropout.",
             )
         ]

@@ -48,10 +48,10 @@ def _lead(matrix: Matrix) -> str:
     away = [cell for cell in matrix.cells if not cell.own]
     lost = [cell for cell in away if cell.change_uar.interval.high < 0]
     return (
-        "A network that knows expressions, and not the pictures of one corpus, keeps its figures on faces that were "
-        "collected otherwise. Classes are matched by name, and a network answers among those that both corpora have. "
-        f"Of {len(away)} such journeys, {len(lost)} cost UAR by their own 95 % interval, not corrected for their "
-        "number."
+        "A network that has learned expressions, and not the look of one corpus, scores as well on faces from "
+        "another source. Classes are matched by name, and a network chooses among the classes that both corpora "
+        f"have. UAR fell in {len(lost)} of {len(away)} such tests. Each is judged by its own 95 % interval, without "
+        "correction for their number."
     )
 
 
@@ -74,8 +74,9 @@ def _table(matrix: Matrix) -> SmallTable:
         ),
         words=frozenset({1}),
         notes=(
-            "95 % intervals over faces (subjects, where all are known) and seeds. At home: the UAR of the same runs on "
-            "the test part of their own corpus, over the same classes. The change is between these two, seed by seed.",
+            "95 % intervals over faces (subjects, where all are known) and seeds. At home: the UAR of the same runs "
+            "on the test part of their own corpus, over the same classes. The change is the difference of the two, "
+            "paired by seed.",
         ),
     )
 
@@ -84,12 +85,20 @@ def _remarks(matrix: Matrix) -> Iterator[str]:
     """What was adapted or left out, once a pair of corpora."""
     for pair, cell in {(c.trained_on, c.tested_on): c for c in matrix.cells if not c.own}.items():
         remarks = [*cell.notes]
-        remarks += [f"Left out, as the networks do not know them: {', '.join(cell.left_out)}."] if cell.left_out else []
-        remarks += [f"Not among the answers: {', '.join(cell.unused)}."] if cell.unused else []
+        remarks += (
+            [f"Left out, because the networks were not trained on these classes: {', '.join(cell.left_out)}."]
+            if cell.left_out
+            else []
+        )
+        remarks += (
+            [f"Classes that the networks know and this corpus lacks: {', '.join(cell.unused)}."] if cell.unused else []
+        )
         if cell.copies:
-            remarks.append(f"{cell.copies:,} of the {cell.n:,} pictures are copies of training pictures.")
+            remarks.append(f"{cell.copies:,} of the {cell.n:,} pictures are exact copies of training pictures.")
         if cell.copies is None:
-            remarks.append("The store of training is gone, so copies of its pictures were not looked for.")
+            remarks.append(
+                "The training store no longer exists, so the test was not searched for copies of training pictures."
+            )
         if remarks:
             yield f"{pair[0]} → {pair[1]}: {' '.join(remarks)}"
 
@@ -106,7 +115,7 @@ def _ranks(matrix: Matrix) -> list[Panel]:
         "Ranks are by UAR, each corpus trained on and tested at home."
         if len(trained) > 1
         else f"Ranks are by UAR of networks trained on {trained[0]} alone, on its own test part and on the others: "
-        "they say how networks carry over, not which learns best on any corpus."
+        "they show how well networks transfer, and not which network learns best on an arbitrary corpus."
     )
     return [
         Panel(title=one.title, caption=f"{how} {one.caption}", drawing=one)

@@ -22,7 +22,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 def calibration_section(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> Section:
     """Calibration of the rows that get figures."""
-    title = "Whether their probabilities can be believed"
+    title = "Calibration of the probabilities"
     if not rows:
         return Section(id="calibration", title=title)
     drawn, scores = draw_reliability(rows, looks)[0], _scores(rows)
@@ -64,10 +64,10 @@ def _scores(rows: Sequence[Calibrated]) -> Panel:
     table = SmallTable(name="calibration", heads=heads, rows=tuple(_lines(rows)))
     return Panel(
         title="Calibration before and after temperature scaling",
-        caption="Lower is better throughout. In brackets 95 % intervals, as in Table 1. ECE is the mean gap between "
-        "confidence and accuracy over bins of equal width, or of equally many faces; it is never 0 on a finite test, "
-        "even for a perfect network. Brier's score and the negative log-likelihood (NLL) judge all probabilities of a "
-        "face. AURC is the area under the risk–coverage curve below.",
+        caption="Lower is better in every column. Brackets hold 95 % intervals, as in Table 1. ECE is the mean gap "
+        "between confidence and accuracy over bins of equal width, or of equally many faces; it is never 0 on a "
+        "finite test, even for a perfect network. Brier's score and the negative log-likelihood (NLL) judge all "
+        "probabilities of a face. AURC is the area under the risk–coverage curve below.",
         table=table,
     )
 
@@ -106,7 +106,8 @@ def _uncertain(rows: Sequence[Calibrated]) -> Panel:
         title=f"Answering at a risk of {100 * RISK:.0f} %",
         caption=f"The least confidence at which at most {100 * RISK:.0f} % of the answers on valid are wrong (mean "
         "over runs), and what it gives on test: the share of faces answered, and of wrong answers among them. "
-        "Wilson's 95 % intervals at the number of faces that the variance over faces and seeds amounts to.",
+        "Brackets hold Wilson's 95 % intervals at the effective number of faces, which follows from the variance "
+        "over faces and seeds.",
         table=SmallTable(name="uncertain", heads=heads, rows=lines),
     )
 

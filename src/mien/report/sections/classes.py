@@ -24,7 +24,7 @@ def classes_section(shown: Sequence[Shown], labels: Sequence[str], certainty: Ce
     first = panels([*draw_confusions(shown, labels), *draw_recalls(shown, labels, certainty.recalls)])
     more = panels([*draw_bars(shown, labels, certainty.f1), *draw_roc(shown, labels)])
     found = [*first, *_recalls(shown, labels, certainty), *(replace(one, folded=True) for one in more)]
-    return Section(id="classes", title="Which expressions they tell apart", panels=tuple(found))
+    return Section(id="classes", title="Which expressions are confused", panels=tuple(found))
 
 
 def _recalls(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty) -> Sequence[Panel]:
@@ -39,10 +39,10 @@ def _recalls(shown: Sequence[Shown], labels: Sequence[str], certainty: Certainty
     table = SmallTable(name="recalls", heads=("Recall, %", *labels), rows=tuple(rows))
     seeds = len(able[0].tests)
     method = (
-        "With several seeds, or subjects known, it is taken at the number of faces that would give a plain share the "
-        "variance seen."
+        "With several seeds, or with known subjects, it uses the effective number of faces: the number at which a "
+        "plain share would have the observed variance."
         if seeds > 1 or certainty.by_subject
-        else "One seed: it is over faces alone."
+        else "With one seed it covers faces alone."
     )
-    caption = f"In brackets Wilson's 95 % interval. {method}"
+    caption = f"Brackets hold Wilson's 95 % interval. {method}"
     return (Panel(title="Recall of each class", caption=caption, table=table, folded=True),)

@@ -46,10 +46,10 @@ def _caption(contrast: Contrast) -> str:
     over = "folds" if pair.folds else "subjects" if pair.verdict.by_subject else "faces"
     over += " and seeds" * (not pair.folds and pair.verdict.seeds > 1)
     return (
-        f"The difference is taken for each network on the same seeds and faces, and averaged over the networks; 95 % "
-        f"interval over {over}. Holm's correction is over all such means of one metric. The answer is about the mean "
-        "over these networks: it does not say that another network would behave like them. The lines of single "
-        "networks show what the mean is made of, and carry no verdict."
+        "The difference is taken for each network on the same seeds and faces, and averaged over the networks; 95 % "
+        f"interval over {over}. Holm's correction covers all such means of one metric. The answer holds for the mean "
+        "of these networks, and not for other networks. Lines of single networks are shown for information and have "
+        "no verdict."
     )
 
 

@@ -56,16 +56,18 @@ def _lead(damages: Sequence[Damage]) -> str:
     first, n = damages[0], f"{damages[0].n:,}"
     lead = (
         f"Trained networks were tested again on {n} test faces, damaged in {len(first.corruptions)} ways and "
-        f"{len(SEVERITIES)} severities, after Hendrycks & Dietterich (2019). The mean corruption error (mCE) sets a "
-        f"network's errors on damaged faces against those of {first.baseline}, which has 100; lower is better."
+        f"{len(SEVERITIES)} severities, after Hendrycks & Dietterich (2019). The mean corruption error (mCE) is a "
+        f"network's error on damaged faces relative to that of {first.baseline}, which has 100; lower is better."
     )
     others = [one for one in damages if one.name != one.baseline and math.isfinite(one.mce.value)]
     told = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
     if not told:
-        return f"{lead} No other row can be told from it." if others else lead
+        return f"{lead} No other row differs significantly from it." if others else lead
     words = "; ".join(f"{one.name} {in_percent(one.mce)}" for one in told[:MOST_SAID])
     more = f"; and {len(told) - MOST_SAID} more in the table" if len(told) > MOST_SAID else ""
-    return f"{lead} Told from 100 by their own 95 % intervals, not corrected for the number of rows: {words}{more}."
+    return (
+        f"{lead} Rows whose own 95 % interval excludes 100, without correction for the number of rows: {words}{more}."
+    )
 
 
 def _holds(figure: Estimate, value: float) -> bool:
@@ -91,15 +93,15 @@ def _summary(damages: Sequence[Damage]) -> SmallTable:
         ),
         notes=(
             f"Accuracy and errors with 95 % intervals over faces{_seeds(first)}. mCE and relative mCE are against "
-            f"{first.baseline} (--baseline names another); lower is better. Relative mCE is what is lost to damage, "
-            f"apart from how good a network is on clean faces; it counts only what {first.baseline} clearly loses to, "
-            f"as a ratio to a loss near 0 says nothing: {over}.",
+            f"{first.baseline} (--baseline names another); lower is better. Relative mCE measures the accuracy that "
+            "damage costs, whatever the accuracy on clean faces. It covers only corruptions that clearly cost "
+            f"{first.baseline} accuracy, because a ratio to a loss near 0 has no meaning: {over}.",
         ),
     )
 
 
 def _seeds(damage: Damage) -> str:
-    return " and seeds" if damage.seeds > 1 else "; one seed says nothing of the luck of training"
+    return " and seeds" if damage.seeds > 1 else "; one seed cannot show the variance of training"
 
 
 def _against(one: Damage, figure: Estimate) -> str:
@@ -113,7 +115,8 @@ def _by_corruption(damages: Sequence[Damage]) -> Panel:
     return Panel(
         title="Accuracy by kind of damage",
         caption="Mean accuracy in per cent over the five severities, with 95 % intervals; every severity is in "
-        "robustness.csv. Read a column down to find what a network cannot bear, and a line across to compare networks.",
+        "robustness.csv. Read a column down to find the corruptions that hurt a network most, and a line across "
+        "to compare networks.",
         table=SmallTable(
             name="robustness-by-corruption", heads=("Damage", *(one.name for one in damages)), rows=tuple(rows)
         ),
@@ -129,8 +132,8 @@ def _pictures(store: Store | None, examined: Examined) -> Iterator[Panel]:
     face = store.images[rows[:1] if len(rows) else slice(0, 1)]
     yield Panel(
         title="What the damage looks like",
-        caption="One face under each kind of damage, severity 1 to 5 from left to right. Where you cannot name the "
-        "expression any more, no network has to.",
+        caption="One face under each kind of damage, severity 1 to 5 from left to right. Where a person cannot name "
+        "the expression, a network need not either.",
         pictures=tuple(
             PictureRow(
                 title=spoken(kind),

@@ -68,8 +68,8 @@ def _lead(certainty: Certainty) -> str:
         if certainty.of(key)
     ]
     pairs = certainty.of(certainty.pairs[0].metric)
-    told = f"Of {many(len(pairs), 'pair')}, these can be told apart"
-    left = f" {many(len(certainty.untested), 'difference')} could not be tested; each is named below." * bool(
+    told = f"Of {many(len(pairs), 'pair')}, these differ significantly"
+    left = f" {many(len(certainty.untested), 'difference')} could not be tested; the reasons are below." * bool(
         certainty.untested
     )
     carries = " ".join(dict.fromkeys(map(_what_carries, pairs)))
@@ -80,28 +80,29 @@ def _what_carries(pair: Pair) -> str:
     verdict = pair.verdict
     if pair.folds:
         return (
-            "The verdict is that of the corrected resampled t-test over folds (Nadeau & Bengio 2003), which asks "
+            "The verdict comes from the corrected resampled t-test over folds (Nadeau & Bengio 2003), which asks "
             "whether networks trained anew on such data would differ."
         )
     thing = "subjects" if verdict.by_subject else "faces"
     if verdict.seeds > 1:
         few = verdict.sign_flip.smallest if verdict.sign_flip else 1.0
         reach = (
-            f" A sign-flip test over {verdict.seeds} seeds alone can never give a p below {few:.2g}, and could not "
-            "speak here."
+            f" A sign-flip test over {verdict.seeds} seeds alone cannot give a p below {few:.2g}, so it could not "
+            "reach significance here."
             if few > 0.05
             else ""
         )
         return (
-            f"The verdict asks whether a newly trained pair on new {thing} would show the difference: its standard "
-            f"error counts {thing} and seeds.{reach}"
+            f"The verdict asks whether a newly trained pair would show the difference on new {thing}: its standard "
+            f"error includes the variance over {thing} and over seeds.{reach}"
         )
     return (
-        "With one seed a verdict holds for these trained weights alone: by McNemar's exact test for accuracy, by the "
-        f"bootstrap over {thing} for the others. It says nothing about the luck of training, so nothing is set in bold."
+        "With one seed a verdict holds for these trained weights only. Accuracy is tested by McNemar's exact test, "
+        f"the other metrics by the bootstrap over {thing}. The variance of training is not covered, so nothing is set "
+        "in bold."
         if not verdict.by_subject
-        else "With one seed a verdict holds for these trained weights alone (bootstrap over subjects). It says nothing "
-        "about the luck of training, so nothing is set in bold."
+        else "With one seed a verdict holds for these trained weights only (bootstrap over subjects). The variance of "
+        "training is not covered, so nothing is set in bold."
     )
 
 
@@ -154,8 +155,8 @@ def _table(pairs: Sequence[Pair]) -> Panel:
         ways = "repetitions of the cross-validation"
     return Panel(
         title=f"Verdicts on {metric(first.metric).name}",
-        caption=f"“To tell” is how many {ways} it would take to find a true difference as large as the one seen, at "
-        "80 % power and the strictest level that Holm asks of a pair.",
+        caption=f"“To tell” is the number of {ways} needed to find a true difference of the observed size, at 80 % "
+        "power and at the strictest level of Holm's correction.",
         table=table,
     )
 
@@ -194,14 +195,17 @@ def _notes(pair: Pair) -> Iterator[str]:
     verdict = pair.verdict
     if pair.folds:
         yield (
-            f"t and degrees of freedom are those of {pair.folds.folds} folds, their variance corrected for the "
+            f"t and the degrees of freedom are those of {pair.folds.folds} folds. Their variance is corrected for the "
             "training faces that folds share."
         )
     elif verdict.mcnemar and verdict.metric == "accuracy" and verdict.by_subject:
-        yield "McNemar's test takes faces as independent; with many a subject it is too sure, and p is the bootstrap's."
+        yield (
+            "McNemar's test assumes independent faces. With several faces of one subject its p is too small, so p is "
+            "the bootstrap's."
+        )
     elif verdict.sign_flip:
         yield (
-            f"The sign-flip test holds the faces fixed and looks at {verdict.seeds} differences, one a seed: its p "
+            f"The sign-flip test keeps the faces fixed and uses {verdict.seeds} differences, one for each seed. Its p "
             f"cannot fall below {verdict.sign_flip.smallest:.3f}, whatever the difference."
         )
 

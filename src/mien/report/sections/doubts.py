@@ -55,8 +55,8 @@ def doubts_section(
         files["label-noise.csv"] = _noise_csv(examined.noise)
     elif folder:
         notes.append(
-            "What wrong training labels cost was not given: train “mien compare noise --data STORE --runs NOISE”, then "
-            f"make this page by “mien report {folder} --noise-runs NOISE”."
+            "The cost of wrong training labels was not measured: train “mien compare noise --data STORE --runs "
+            f"NOISE”, then make this page by “mien report {folder} --noise-runs NOISE”."
         )
     return Section(id=ID, title=TITLE, lead=lead, points=tuple(notes), panels=tuple(panels), files=files)
 
@@ -64,9 +64,9 @@ def doubts_section(
 def _lead(issues: LabelIssues, corpus: str) -> str:
     lead = f"{estimate(issues)} doubts.csv names every doubted face."
     if issues.single:
-        lead += f" Not doubted, with one face outside the training part: {', '.join(issues.single)}."
+        lead += f" Classes with a single face outside the training part are never doubted: {', '.join(issues.single)}."
     if is_drawn(corpus):
-        lead += " Drawn faces have no wrong labels, so here all of it is the method's own error, with such networks."
+        lead += " Drawn faces have no wrong labels, so all of this is the method's own error with these networks."
     return lead
 
 
@@ -95,9 +95,9 @@ def _pairs(issues: LabelIssues) -> SmallTable:
         ),
         words=frozenset({1}),
         notes=(
-            "The largest confusions with 95 % intervals over faces, the networks taken as they are. Confident learning "
-            "(Northcutt et al. 2021) counts a label as wrong where the networks are as sure of another class as they "
-            "usually are of faces of that class. The last column counts the single labels it doubts.",
+            "The largest confusions, with 95 % intervals over faces for these trained networks. Confident learning "
+            "(Northcutt et al. 2021) counts a label as wrong where the networks are as confident of another class as "
+            "they are, on average, for faces of that class. The last column counts the labels in doubt.",
         ),
     )
 
@@ -117,8 +117,9 @@ def _gallery(issues: LabelIssues, store: Store) -> Iterator[Panel]:
     if pictures:
         yield Panel(
             title="The most doubtful labels",
-            caption="As: label → what the networks find likelier, their mean probability. They were not trained on "
-            "these faces. Look before you believe them: what several networks share may be a blind spot of theirs.",
+            caption="Each caption reads: label → the class that the networks prefer, with their mean probability. They "
+            "were not trained on these faces. Look at the faces before you trust them: several networks can "
+            "share a blind spot.",
             pictures=(PictureRow(title=f"{len(pictures)} of {len(issues.ids):,}", pictures=tuple(pictures)),),
             folded=True,
         )
@@ -127,17 +128,17 @@ def _gallery(issues: LabelIssues, store: Store) -> Iterator[Panel]:
 def _votes(place: Place) -> Panel:
     first = place.votes[0]
     away = (
-        f" The faces are the test part of {faces_of(place.corpus)}, those whose class the networks know; votes are "
-        f"among these classes. The networks were trained on {faces_of(place.home)}."
+        f" The faces are those test faces of {faces_of(place.corpus)} whose class the networks know; votes are "
+        f"counted among these classes. The networks were trained on {faces_of(place.home)}."
         if place.away
         else ""
     )
     return Panel(
         title=f"Agreement with annotators' votes {place.where}".strip(),
-        caption=f"Where annotators disagree, one label is not the truth.{away} Majority: no answer has more votes. "
-        "Share of votes: how many annotators would have said the same. Cross-entropy and divergence "
-        "(nats) hold the probabilities against the votes; lower is better, and a divergence of 0 is to be as unsure "
-        "as people.",
+        caption=f"Where annotators disagree, a single label is not the truth.{away} Majority: the share of answers "
+        "that no other class has more votes than. Share of votes: the mean share of annotators who gave the same "
+        "answer. Cross-entropy and divergence (nats) compare the probabilities with the votes. Lower is better, "
+        "and a divergence of 0 means as uncertain as people are.",
         table=SmallTable(
             name=f"votes{place.suffix}",
             heads=("Network", "Majority, %", "Share of votes, %", "Cross-entropy", "Divergence"),
@@ -152,8 +153,8 @@ def _votes(place: Place) -> Panel:
                 for one in place.votes
             ),
             notes=(
-                f"{first.n:,} test faces; 95 % intervals. No answer could have more than "
-                f"{in_percent(first.ceiling)} % of the votes, nor a cross-entropy below {decimal(first.entropy)}.",
+                f"{first.n:,} test faces; 95 % intervals. The best possible answers would have "
+                f"{in_percent(first.ceiling)} % of the votes and a cross-entropy of {decimal(first.entropy)}.",
             ),
         ),
     )

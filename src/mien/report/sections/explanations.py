@@ -61,12 +61,15 @@ def _lead(truths: Sequence[Truth]) -> str:
     same = [pair for pair in every if pair[1].energy.above["untrained"].interval.low <= 0]
     own = sum(one.energy.above["others"].interval.low > 0 for _, one in every)
     words = "; ".join(f"{truth.name} by {TITLES[one.method]}" for truth, one in same)
-    rest = f" That was not told of {words}: such pictures need not show what was learned, however well they look."
+    rest = (
+        f" This could not be shown for {words}. Such maps need not show what the network learned, however convincing "
+        "they look."
+    )
     return (
-        "In drawn faces it is known which pixels an expression moved, so an explanation can be held against the truth. "
-        f"Of {len(every)} pairs of network and method, {len(every) - len(same)} put more of what speaks for the class "
-        "on these pixels than the same network did before training (energy, by their own 95 % intervals), and "
-        f"{own} more than they do for faces of other expressions.{rest if same else ''}"
+        "For drawn faces it is known which pixels an expression moved, so an explanation can be compared with the "
+        f"truth. In {len(every) - len(same)} of {len(every)} pairs of network and method, these pixels carry more of "
+        "the map's positive energy than they do for the same network before training (by their own 95 % intervals). "
+        f"In {own} pairs they carry more than they do on faces of other expressions.{rest if same else ''}"
     )
 
 
@@ -75,7 +78,7 @@ def _points(truths: Sequence[Truth]) -> list[str]:
     grads = any(one.method.startswith("grad-cam") for truth in truths for one in truth.methods)
     found = [f"Grad-CAM and Grad-CAM++ look at {'; '.join(layers)}."] if grads else []
     found += [
-        f"{truth.name}, {TITLES[one.method]}: {one.blank:.0%} of the maps say nothing; they count as even maps."
+        f"{truth.name}, {TITLES[one.method]}: {one.blank:.0%} of the maps are empty; they count as uniform maps."
         for truth in truths
         for one in truth.methods
         if one.blank >= 0.05
@@ -102,8 +105,9 @@ def _table(truths: Sequence[Truth]) -> SmallTable:
         ),
         words=frozenset({1}),
         notes=(
-            "95 % intervals over faces (subjects, where all are known) and seeds, not corrected for their number. What "
-            "is above is energy, face by face. Others: the same network's maps of faces of other expressions.",
+            "95 % intervals over faces (subjects, where all are known) and seeds, not corrected for their number. "
+            "The differences are of energy, paired by face. Other faces: the same network's maps of faces of other "
+            "expressions.",
         ),
     )
 

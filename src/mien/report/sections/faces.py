@@ -22,7 +22,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 def _examples(rows: Sequence[PictureRow]) -> Panel:
     return Panel(
         title="Examples of each class",
-        caption="The first training faces of each class, as the networks see them. If the labels do not convince "
-        "you here, no network can learn them from these pictures either.",
+        caption="The first training faces of each class, at the size that networks see. If you cannot see the labelled "
+        "expression here, no network can learn it from these pictures.",
         pictures=tuple(rows),
     )

@@ -75,10 +75,10 @@ def _away(place: Place, matrix: Matrix) -> str:
     faces, classes = faces_of(place.corpus), len(place.groups[0].classes)
     drawn = " Drawn faces are not photographs of people." if is_drawn(place.corpus) else ""
     return (
-        f"These rows were trained on {faces_of(place.home)} and tested here on {faces}: what follows is whom they fail "
-        f"there, and need not hold at home.{drawn} Their UAR over all of these {place.groups[0].n:,} faces is "
-        f"{min(uar):.1f} to {max(uar):.1f} % (chance: {100 / classes:.1f} %); where networks do little better than "
-        "chance, groups can hardly differ."
+        f"These rows were trained on {faces_of(place.home)} and tested here on {faces}. The groups below are those of "
+        f"{faces}; other faces may show other gaps.{drawn} Their UAR over all of these {place.groups[0].n:,} faces is "
+        f"{min(uar):.1f} to {max(uar):.1f} % (chance: {100 / classes:.1f} %); where accuracy is near chance, groups "
+        "cannot differ much."
     )
 
 
@@ -93,12 +93,12 @@ def _lead(judged: Sequence[Groups]) -> str:
     told = sum(gap.p_corrected < LEVEL for gap in gaps)
     count = f"Of {gaps[0].tests} gaps tested (accuracy and UAR of each group against all other faces, each row)"
     if told:
-        return f"{count}, those below hold after correction for all of them (Holm, 5 %)."
+        return f"{count}, those below are significant after Holm's correction for all of them (5 %)."
     reach = [100 * max(abs(gap.interval.low), abs(gap.interval.high)) for gap in gaps if np.isfinite(gap.value)]
     return (
-        f"{count}, none can be told from luck after correction for all of them (Holm, 5 %). That does not make the "
-        f"groups equal: by their intervals, gaps of up to {max(reach):.0f} points may still be there "
-        f"({np.median(reach):.0f} by the interval in the middle)."
+        f"{count}, none is significant after Holm's correction for all of them (5 %). That does not make the groups "
+        f"equal: the intervals allow gaps of up to {max(reach):.0f} points ({np.median(reach):.0f} for the median "
+        "interval)."
     )
 
 
@@ -141,11 +141,11 @@ def _gaps_table(judged: Sequence[Groups], tail: str) -> SmallTable:
             (i, j + 1) for i, line in enumerate(cells) for j, gap in enumerate(line) if gap and gap.p_corrected < LEVEL
         ),
         notes=(
-            "A gap is the group's UAR less that of all other faces whose attribute is known, over the expressions that "
-            "both have: below 0, the group is served worse. In brackets its 95 % interval, then p after Holm's "
-            "correction for all gaps tested; bold where p < .05. Of two groups that make up an attribute, the smaller "
-            "is shown. Gaps of accuracy, and recalls of each group, "
-            f"are in gaps{tail}.csv and groups{tail}.csv.",
+            "A gap is the group's UAR minus that of all other faces with a known attribute, over the expressions "
+            "that both have. Below 0, the network serves the group worse. Brackets hold the 95 % interval, followed "
+            "by p after Holm's correction for all gaps tested; bold marks p < .05. Where an attribute has two "
+            f"groups, the smaller one is shown. Gaps of accuracy, and recalls of each group, are in gaps{tail}.csv "
+            f"and groups{tail}.csv.",
         ),
     )
 
@@ -171,8 +171,8 @@ def _subjects_table(judged: Sequence[Groups], tail: str) -> SmallTable:
         heads=("Network", "Subjects", "Worst, %", "Middle, %", "Best, %"),
         rows=tuple(rows),
         notes=(
-            "Accuracy of the worst, the middle and the best subject with Wilson's interval over their faces. The worst "
-            "of many is low by luck too, so these intervals claim no gap.",
+            "Accuracy of the worst, the middle and the best subject with Wilson's interval over their faces. The "
+            "lowest of many accuracies is low partly by chance, so these intervals do not prove a gap.",
         ),
     )
 

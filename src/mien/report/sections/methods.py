@@ -32,7 +32,7 @@ from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_w
 
 __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section", "sections"]
 
-BOUNDED = "taken on the scale of the logit, so that no end leaves 0 to 100 %"
+BOUNDED = "computed on the logit scale, so that both ends stay between 0 and 100 %"
 STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
 """Packages that the tests and intervals come from; their versions are those that made the page."""
 
@@ -112,7 +112,7 @@ def _data(comparison: Comparison, settings: SettingsWords, store: Store | None) 
     data, crop = comparison.data, comparison.data.crop
     colour = "RGB" if crop.channels == 3 else "grey"
     yield (
-        f"All rows saw the same labelled faces of {data.corpus}: {crop.size} × {crop.size} pixels, {colour}, "
+        f"All rows use the same labelled faces of {data.corpus}: {crop.size} × {crop.size} pixels, {colour}, "
         f"{len(data.labels)} classes ({listed(data.labels)})."
     )
     if crop.margin:
@@ -163,7 +163,7 @@ def _seeds(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
     repeats = len({repeat for own in by_row for _, repeat in own})
     again = f", in {repeats} repetitions of the cross-validation" * (repeats > 1)
     if len(seeds) == 1:
-        luck = "" if repeats > 1 else ": the luck of training is not measured"
+        luck = "" if repeats > 1 else ": the variance of training is not measured"
         yield f"One seed ({seeds[0]}), the same for all rows{again}{luck}."
     elif seeds and len(set(by_row)) == 1:
         yield f"{len(seeds)} seeds ({listed(seeds)}), the same for all rows{again}."
@@ -187,9 +187,11 @@ def _figures(comparison: Comparison) -> Iterator[str]:
         names = comparison.data.labels
         if words := absent_words(names, np.bincount(test.labels, minlength=len(names))):
             yield words
-    yield "A class that is never named has undefined precision, which counts 0 in averages and is noted."
+    yield (
+        "The precision of a class that is never predicted is undefined; it counts as 0 in averages, and a note says so."
+    )
     if max(row.folds for row in comparison.rows) > 1:
-        yield "In the table they are of the pooled predictions of all folds."
+        yield "In the table they are computed from the pooled predictions of all folds."
 
 
 def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
@@ -200,23 +202,23 @@ def _statistics(comparison: Comparison, certainty: Certainty) -> Iterator[str]:
     if most > 1:
         fewest = "the seeds or the subjects have, whichever are fewer" if certainty.by_subject else "the seeds have"
         yield (
-            f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, {BOUNDED}. Its "
-            f"square joins the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) with that between seeds, "
-            "their interplay counted once (Obuchowski & Rockette 1995; Gallas 2006), with the degrees of freedom of "
-            f"Satterthwaite 1946, and never fewer than {fewest} (Hillis 2007)."
+            f"The 95 % intervals of {names} are over {unit} and seeds: mean ± t · standard error, {BOUNDED}. The "
+            f"squared standard error is the variance over {DRAWS:,} bootstrap draws of {unit} ({source}) plus the "
+            "variance between seeds, with their interaction counted once (Obuchowski & Rockette 1995; Gallas 2006). "
+            f"The degrees of freedom follow Satterthwaite 1946, and are never fewer than {fewest} (Hillis 2007)."
         )
     else:
         yield (
             f"The 95 % intervals of {names} are over {unit}: mean ± t · standard error of {DRAWS:,} bootstrap draws "
-            f"({source}), {BOUNDED}. They take the trained weights as they are."
+            f"({source}), {BOUNDED}. They hold for these trained weights."
         )
     plain = most <= 1 and not certainty.by_subject
     yield "Recalls of single classes have Wilson's intervals (Wilson 1927)" + (
-        "." if plain else " at the number of faces that the variance seen amounts to (Korn & Graubard 1998)."
+        "." if plain else " at the effective number of faces (Korn & Graubard 1998)."
     )
     yield (
-        "F1 of a class has Wilson's interval at the number of its faces that the variance seen amounts to. Draws of "
-        "AUC are the value moved by each face's influence, to first order (DeLong et al. 1988)."
+        "F1 of a class has Wilson's interval at the effective number of its faces. Bootstrap draws of AUC are "
+        "first-order approximations by the influence of each face (DeLong et al. 1988)."
     )
     yield from _tests(certainty, unit)
 
@@ -241,8 +243,8 @@ def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
     elif first.verdict.seeds > 1:
         yield (
             f"Differences between rows were judged on the same draws of {unit} and the same seeds, by a t-test with "
-            f"the standard error over {unit} and seeds together; beside it stands the sign-flip test over seeds "
-            "(Fisher 1935), which holds the faces fixed."
+            f"the standard error over {unit} and seeds together; the sign-flip test over seeds (Fisher 1935), which "
+            "keeps the faces fixed, is given as well."
         )
     elif certainty.by_subject:
         yield (
@@ -257,21 +259,24 @@ def _tests(certainty: Certainty, unit: str) -> Iterator[str]:
     if count > 1:
         yield f"All {count} pairs were corrected together, within each metric (Holm 1979), at 5 %."
     yield (
-        "Where a difference could not be told, the data it would take were computed for a true difference as large "
-        "as the one seen, at 80 % power"
+        "Where a difference was not significant, the data needed to show a true difference of the observed size at "
+        "80 % power were computed"
         + (" (Connor 1987 for McNemar's test)." if not first.folds and first.verdict.by_mcnemar else ".")
     )
-    yield "Bold type marks what a corrected test holds over the luck of training too, and nothing else."
+    yield (
+        "Bold type marks only what is significant after correction in a test that includes the variance of training."
+    )
 
 
 def _calibration() -> Iterator[str]:
     yield (
         "Each run's logits were divided by one temperature that minimises the negative log-likelihood on validation "
         f"(Guo et al. 2017). Calibration error is over {BINS} bins of equal width, and over as many of equal mass; "
-        "beside it stand the Brier score over all classes (Brier 1950), the negative log-likelihood and the area "
-        "under the risk–coverage curve (Geifman & El-Yaniv 2017), all on test with intervals as above; those of the "
-        "calibration error reach down by as much as few faces in a bin may raise it. The threshold "
-        f"of “uncertain” is the lowest confidence at which at most {percent(RISK)} of validation answers were wrong."
+        "further scores are the Brier score over all classes (Brier 1950), the negative log-likelihood and the area "
+        "under the risk–coverage curve (Geifman & El-Yaniv 2017), all on test with intervals as above; the lower "
+        "ends of those of the calibration error are moved down by the bias that few faces in a bin cause. The "
+        f"threshold of “uncertain” is the lowest confidence at which at most {percent(RISK)} of validation answers "
+        "were wrong."
     )
 
 

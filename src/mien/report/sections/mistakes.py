@@ -12,14 +12,14 @@ __all__ = ["sections"]
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
     if found.shown and found.store and faces:
         panels = _panels(mistakes(found.store, found.shown))
-        yield Section(id="mistakes", title="Where they were sure and wrong", panels=panels)
+        yield Section(id="mistakes", title="The most confident mistakes", panels=panels)
 
 
 def _panels(rows: Sequence[PictureRow]) -> tuple[Panel, ...]:
     if not any(row.pictures for row in rows):
         return ()
     caption = (
-        "Test faces named wrongly with the highest probability, as: label → prediction, its probability. "
-        "Look for labels that are themselves doubtful, and for what the mistaken faces share."
+        "The wrong predictions with the highest probability. Each caption reads: label → prediction, with its "
+        "probability. Look for labels that are doubtful themselves, and for what these faces have in common."
     )
     return (Panel(title="The most confident mistakes", caption=caption, pictures=tuple(rows), folded=True),)

@@ -57,9 +57,9 @@ def _lead(rows: Sequence[Peeked]) -> str:
         else ""
     )
     return (
-        "Choosing the epoch by the test, as much published work does, would have claimed "
-        f"{100 * gaps.mean():.1f} points of accuracy more than these networks have{words}. The claim is chosen on "
-        f"the very faces that judge it; on new faces it would not come back. {_leaders(rows)}"
+        f"Choosing the epoch by the test, as much published work does, would have claimed {100 * gaps.mean():.1f} "
+        f"points of accuracy more than these networks have{words}. That gain is chosen on the faces that it is "
+        f"measured on; new faces would not show it. {_leaders(rows)}"
     ).strip()
 
 
@@ -93,10 +93,11 @@ def _table(rows: Sequence[Peeked]) -> Panel:
     return Panel(
         title="What best-epoch-on-test would have claimed",
         caption="Means over runs (seeds, and folds where there are any). Honest is the epoch that was kept, as in "
-        "Table 1; peeking is the best epoch on the test, for each metric its own. The kept epoch was chosen by "
-        "accuracy on valid, so the gaps of UAR and macro F1 also hold what choosing by these would give. In brackets "
-        "the 95 % interval of the mean gap over runs, which are taken to gain nothing or an exponential amount, all "
-        "alike; few runs leave it wide, and where none gained it has no upper end.",
+        "Table 1. Peeking is the best epoch on the test, chosen for each metric separately. The kept epoch was "
+        "chosen by accuracy on valid, so the gaps of UAR and macro F1 also contain the effect of choosing by "
+        "another metric. Brackets hold the 95 % interval of the mean gap over runs. Its model is that a run "
+        "gains nothing or an exponentially distributed amount. With few runs it is wide, and where no run gained "
+        "it has no upper end.",
         table=SmallTable(name="peeking", heads=tuple(heads), rows=tuple(lines)),
     )
 

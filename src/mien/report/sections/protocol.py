@@ -43,8 +43,8 @@ def _openings_panel(openings: tuple[Opening, ...]) -> Panel:
     rows = tuple((one.run, one.row, one.when.replace("T", " ").removesuffix("+00:00"), one.why) for one in openings)
     return Panel(
         title="Openings of the test part",
-        caption="Written down by each run before it saw a test face. An evaluation is the one opening that a run may "
-        "have; a run opened again under other settings is another run, and is counted above.",
+        caption="Each run records an opening before it reads a test face. A run may open the test once, for its "
+        "evaluation. A run with other settings is another run, and is counted above.",
         table=SmallTable(
             name="openings", heads=("Run", "Row", "When (UTC)", "Why"), rows=rows, words=frozenset({1, 2, 3})
         ),
@@ -93,10 +93,10 @@ def _protocol_words(comparison: Comparison, data: DataSettings) -> str:
     repeats = len({run.settings.data.repeat for run in comparison.runs})
     again = f", {repeats} times over with other divisions" if repeats > 1 else ""
     if data.protocol == "holdout":
-        return "Holdout: the corpus's own test split was the test, the same for all rows."
+        return "Holdout: the test part is the corpus's own test split, the same for all rows."
     once = _once(comparison) + again
     if data.protocol == "loso":
-        return f"Leave one subject out: each fold's test was one subject. {once}; predictions were pooled."
+        return f"Leave one subject out: the test part of each fold is one subject. {once}; predictions were pooled."
     by = (
         "stratified by class, whole subjects together"
         if data.protocol == "group-kfold"
@@ -112,10 +112,7 @@ def _once(comparison: Comparison) -> str:
     """Every face is tested once where all folds are finished, and only there."""
     if not any(row.gaps for row in comparison.rows):
         return "Every face was the test once"
-    return (
-        "Every face was the test once for each seed whose folds are all finished, and a seed that lacks a fold has no "
-        "figures"
-    )
+    return "Every face was tested once for each seed with all folds finished; a seed that lacks a fold has no figures"
 
 
 def carved_words(comparison: Comparison, store: Store | None) -> str:
@@ -126,10 +123,10 @@ def carved_words(comparison: Comparison, store: Store | None) -> str:
 
 def _carved_words(data: DataSettings, store: Store | None) -> str:
     if data.protocol == "holdout" and (store is None or len(store.rows("valid"))):
-        return "" if store is None else "Validation was the corpus's own validation split."
+        return "" if store is None else "The validation part is the corpus's own validation split."
     return (
-        f"Validation was carved from the training faces: {percent(data.valid_fraction)} of each class, whole groups "
-        f"of one subject or of identical images together (division seed {data.split_seed})."
+        f"The validation part was split off from the training faces: {percent(data.valid_fraction)} of each class. "
+        f"Faces of one subject stayed together, and so did identical images (division seed {data.split_seed})."
     )
 
 
@@ -138,9 +135,9 @@ def epoch_words(comparison: Comparison) -> str:
     found = {run.settings.train.select for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     if len(found) > 1:
         return (
-            "The epoch kept was the last in some rows. In the others it was the most accurate on validation, of equals "
-            "the one of lowest loss."
+            "In some rows the last epoch was kept. In the others it was the epoch with the highest validation "
+            "accuracy; ties went to the lower validation loss."
         )
     if "last" in found:
-        return "The weights of the last epoch were kept: no epoch was chosen, on any part."
-    return "The epoch kept was the most accurate on validation, of equals the one of lowest loss."
+        return "The weights of the last epoch were kept, so no part was used to choose an epoch."
+    return "The epoch with the highest validation accuracy was kept; ties went to the lower validation loss."
