@@ -17,7 +17,7 @@ FLOORS: list[str] = [
     " bundle data.teach session container video images predict summary annotate explain.occlusion",
     "runs hooks checkpoint device optimise losses threads space signals inference initial train room methods"
     " stages to_onnx export",
-    "rows compare engines examine explain",
+    "rows compare engines tune examine explain",
     "judge",
     "report",
     "__init__ server cli __main__",

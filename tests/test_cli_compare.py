@@ -244,7 +244,7 @@ def test_a_stopped_drawing_leaves_nothing_half(
 
 
 def draw_only() -> int:
-    return len(verbs._store(None, None, Path("runs")))
+    return len(verbs.store_of(None, None, Path("runs")))
 
 
 def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, capsys: Captured) -> None:
@@ -263,7 +263,7 @@ def test_a_bad_picture_says_how_to_leave_it_out(here: Path, inline: Inline, caps
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["papper", "-d", "store"], "There is no recipe 'papper'. Those that come with mien: demo"),
+        (["papper", "-d", "store"], "There is no recipe 'papper'. Those that come with mien: classical, demo"),
         (["tiny.toml", "-d", "nowhere"], "nowhere is not a store"),
         (["tiny.toml", "-d", "photos"], "photos is not a store. If it is a corpus, say of which kind: --corpus"),
         (["tiny.toml", "-c", "folder"], "--corpus folder needs --data"),

@@ -287,7 +287,7 @@ def make_swift(patch: pytest.MonkeyPatch) -> None:
         as_json(comparison, given)
 
     patch.setattr(local.LocalEngine, "finish", planned)
-    patch.setattr("mien.cli.compare._present", present)
+    patch.setattr("mien.cli.compare.present", present)
     patch.setattr("gc.collect", lambda: 0)  # statsmodels calls it with each correction
     for module, name in ((labelnoise, "ISSUE_DRAWS"), (redrawn, "DRAWS"), (examined, "DRAWS"), (calibration, "DRAWS")):
         patch.setattr(module, name, 20)

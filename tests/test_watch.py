@@ -9,7 +9,7 @@ from rich.console import Console
 
 from conftest import plan_run
 from mien.cli import watch as module
-from mien.cli.compare import _shorter
+from mien.cli.compare import shorter
 from mien.cli.watch import watch
 from mien.data.store import Store
 from mien.engines import forecast
@@ -146,10 +146,10 @@ def test_a_grid_of_hours_is_announced_once_on_a_processor(
     assert lines == ["The 3 runs take about 3 h 19 min on this processor. Shorter is better."] * announced
 
 
-def test_what_is_shorter_is_a_command_that_can_be_typed() -> None:
-    assert _shorter("paper", Path("STORE")).startswith("mien compare reduced --data STORE (the paper's networks")
-    assert "compare reduced" not in _shorter("reduced", None)
-    assert "mien compare fast (one good" in _shorter("reduced", None)
+def test_what_isshorter_is_a_command_that_can_be_typed() -> None:
+    assert shorter("paper", Path("STORE")).startswith("mien compare reduced --data STORE (the paper's networks")
+    assert "compare reduced" not in shorter("reduced", None)
+    assert "mien compare fast (one good" in shorter("reduced", None)
 
 
 def test_bars_are_measured_in_work(three: list[Run], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ VERBS = {
     "export": "export:export",
     "data": "data:app",
     "compare": "compare:compare",
+    "tune": "tune:tune",
     "report": "compare:report",
     "robustness": "examine:robustness",
     "across": "examine:across",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mien.compare import Comparison
     from mien.examine.examined import Beside
 
-__all__ = ["compare", "report"]
+__all__ = ["NoFaces", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
 
 DRAWN_FACES = 10_000
 SHORTER = {
@@ -124,7 +124,7 @@ def compare(
     check_runs_folder(runs)
     given = beside(baseline, noise_runs, across_runs)
     others = [Store.open(path) for path in across or ()]
-    store = _store(data, corpus, runs)
+    store = store_of(data, corpus, runs)
     planned = outline(chosen, store, runs)
     check(collect(planned, vary=stated(chosen)), given)
     check_stores(planned[0].data, others)
@@ -133,14 +133,14 @@ def compare(
         _warn(sentence)
     command = shlex.join(["mien", *sys.argv[1:]])
     make(planned, runs)
-    _note(runs, command)
-    with watch(planned, _shorter(chosen.name, data)) as progress:
+    note(runs, command)
+    with watch(planned, shorter(chosen.name, data)) as progress:
         find_engine().finish(planned, progress, hooks=["peeking"] if peeking else [])
     examine_runs(planned, others, damage=examine)
     if examine:
         explain_drawn(planned)
     comparison = collect(planned, vary=stated(chosen))
-    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
+    present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
 def report(
@@ -180,10 +180,10 @@ def report(
     given = beside(baseline, noise_runs, across_runs)
     check(comparison, given)
     command = _noted(runs) or shlex.join(["mien", *sys.argv[1:]])
-    _present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
+    present(comparison, given, out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
-def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
+def store_of(data: Path | None, corpus: str | None, runs: Path) -> Store:
     """The store to train on: the one given, or one made beside the runs from a corpus or of drawn faces."""
     if data is not None and corpus is None:
         if data.exists() and not (data / "meta.json").exists():
@@ -207,7 +207,7 @@ def _store(data: Path | None, corpus: str | None, runs: Path) -> Store:
     return Store.open(path)
 
 
-def _shorter(recipe: str, data: Path | None) -> str:
+def shorter(recipe: str, data: Path | None) -> str:
     """What takes less time than a recipe of hours, a sentence."""
     told = "".join(
         f"mien compare {name}{f' --data {data}' if data else ''} ({what}) is shorter. "
@@ -234,7 +234,7 @@ def _import(data: Path, corpus: str, path: Path) -> None:
     _say(f"Imported {meta.count:,} faces into {path}. Look for copies and leaks: mien data audit {path}")
 
 
-def _note(runs: Path, command: str) -> None:
+def note(runs: Path, command: str) -> None:
     """Keep the command beside its runs, for the reports that `mien report` makes of them."""
     known = _noted(runs).splitlines()
     if command in known:
@@ -253,9 +253,10 @@ def _noted(runs: Path) -> str:
         return read_text(path).strip()
 
 
-def _present(
+def present(
     comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool, command: str
 ) -> None:
+    """Write the report, and print its table or JSON; exit code 1 where runs failed or were left out."""
     from mien.report import terminal_table, write_report
 
     try:

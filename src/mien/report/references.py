@@ -6,6 +6,10 @@ REFERENCES = {
     "Ahonen et al. 2006": "Ahonen T., Hadid A., Pietikäinen M. Face description with local binary patterns: "
     "application to face recognition. IEEE Transactions on Pattern Analysis and Machine Intelligence 28 (2006), "
     "2037–2041.",
+    "Akiba et al. 2019": "Akiba T., Sano S., Yanase T., Ohta T., Koyama M. Optuna: a next-generation hyperparameter "
+    "optimization framework. KDD 2019. arXiv:1907.10902.",
+    "Bergstra et al. 2011": "Bergstra J., Bardenet R., Bengio Y., Kégl B. Algorithms for hyper-parameter optimization. "
+    "NIPS 2011.",
     "Bouckaert & Frank 2004": "Bouckaert R. R., Frank E. Evaluating the replicability of significance tests for "
     "comparing learning algorithms. PAKDD 2004.",
     "Brier 1950": "Brier G. W. Verification of forecasts expressed in terms of probability. Monthly Weather Review 78 "
@@ -46,6 +50,8 @@ REFERENCES = {
     "Hu et al. 2018": "Hu J., Shen L., Sun G. Squeeze-and-excitation networks. CVPR 2018. arXiv:1709.01507.",
     "Huang et al. 2017": "Huang G., Liu Z., van der Maaten L., Weinberger K. Q. Densely connected convolutional "
     "networks. CVPR 2017. arXiv:1608.06993.",
+    "Hutter et al. 2014": "Hutter F., Hoos H., Leyton-Brown K. An efficient approach for assessing hyperparameter "
+    "importance. ICML 2014.",
     "Ioffe & Szegedy 2015": "Ioffe S., Szegedy C. Batch normalization: accelerating deep network training by reducing "
     "internal covariate shift. ICML 2015. arXiv:1502.03167.",
     "Kingma & Ba 2015": "Kingma D. P., Ba J. Adam: a method for stochastic optimization. ICLR 2015. arXiv:1412.6980.",

@@ -24,6 +24,8 @@ from . import (
     mistakes,
     peeking,
     protocol,
+    settings,
+    tuning,
 )
 
 __all__ = ["SECTIONS"]
@@ -31,6 +33,8 @@ __all__ = ["SECTIONS"]
 SECTIONS: tuple[Callable[[Findings, bool], Iterator[Section]], ...] = (
     faces.sections,
     differences.sections,
+    settings.sections,
+    tuning.sections,
     curves.sections,
     classes.sections,
     calibration.sections,

@@ -7,6 +7,7 @@ default, is named at the end, so that nothing is left out when mien learns a new
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from ..references import cited
 from ..settings_words import SettingsWords
 from ..trained import networks_words, training_words
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
+from .tuning import tuning_words
 
 __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section", "sections"]
 
@@ -38,7 +40,7 @@ STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
-    yield methods_section(found.judgement, examined_words(found))
+    yield methods_section(found.judgement, chain(tuning_words(found), examined_words(found)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,99 @@
+"""Curves of a setting: accuracy against its levels, a line a network, with the interval of each point."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, legend_columns, percent_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Line", "Point", "draw_setting"]
+
+FEWEST_DECADES = 30.0
+"""A setting whose largest level is so many times its least, which is not 0, is drawn in logarithms."""
+ASIDE = 0.006
+"""How far lines stand aside of each other, so that their intervals can be told apart; a share of the axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Accuracy at one level: the mean over seeds, and its 95 % interval."""
+
+    level: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Rows that differ in this setting alone, by level."""
+
+    name: str
+    look: Look
+    points: tuple[Point, ...]
+
+
+@in_both_forms
+def draw_setting(key: str, lines: Sequence[Line], over: str) -> list[Drawing]:
+    """One panel; `over` says what the intervals are over."""
+    word = key.rpartition(".")[2].replace("_", " ")
+    every = [point for line in lines for point in line.points]
+    top = 0.25 + 0.2 * -(-len(lines) // legend_columns())
+    with Sheet(1, 1, (3.6, 2.4), top=top) as sheet:
+        axes = sheet.axes[0]
+        axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+        for place, line in enumerate(lines):
+            _draw(axes, line, _aside(place, lines, every))
+        low, high = min(point.low for point in every), max(point.high for point in every)
+        pad = max(0.01, 0.1 * (high - low))
+        percent_axis(axes, max(0, low - pad), min(1, high + pad))
+        levels = sorted({point.level for point in every})
+        if _in_logarithms(levels):
+            axes.set_xscale("log")
+        axes.set_xticks(levels, [f"{level:g}" for level in levels])
+        axes.minorticks_off()
+        axes.set_xlabel(word)
+        axes.set_ylabel("accuracy on test, %")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(), borderaxespad=0.2)
+        caption = (
+            f"Each point is a row of the table: the mean over its seeds, and its 95 % interval over {over}. The same "
+            "settings but for this one hold along a line. Intervals of two points may overlap where their difference "
+            "holds: it is paired, and stands among the differences. Mind the vertical axis, which does not start at 0."
+        )
+        return [sheet.finish(f"setting-{key.replace('.', '-')}", f"Accuracy against {word}", caption)]
+
+
+def _draw(axes: "Axes", line: Line, aside: Mapping[float, float]) -> None:
+    x = [aside[point.level] for point in line.points]
+    below = [point.mean - point.low for point in line.points]
+    above = [point.high - point.mean for point in line.points]
+    look = line.look
+    axes.errorbar(
+        x,
+        [point.mean for point in line.points],
+        yerr=[below, above],
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markersize=4.5,
+        linewidth=1.5,
+        elinewidth=1,
+        label=line.name,
+    )
+
+
+def _in_logarithms(levels: Sequence[float]) -> bool:
+    return levels[0] > 0 and levels[-1] >= FEWEST_DECADES * levels[0]
+
+
+def _aside(place: int, lines: Sequence[Line], every: Sequence[Point]) -> dict[float, float]:
+    """Where the levels of a line are drawn."""
+    levels = sorted({point.level for point in every})
+    steps = place - (len(lines) - 1) / 2
+    if _in_logarithms(levels):
+        ratio = (levels[-1] / levels[0]) ** (ASIDE * steps)
+        return {level: level * ratio for level in levels}
+    return {level: level + ASIDE * steps * (levels[-1] - levels[0]) for level in levels}

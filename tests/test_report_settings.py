@@ -1,0 +1,74 @@
+"""Curves of a setting: a line a network with the table's own intervals, where a number has three levels or more."""
+
+from pathlib import Path
+
+import pytest
+
+from made_runs import make_runs, make_store
+from mien.compare import collect
+from mien.config import read_recipe
+from mien.report.figures import settings as figures
+from mien.report.figures.settings import Line
+from mien.report.findings import Findings, find
+from mien.report.sections import settings
+from mien.runs import Run
+
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
+
+def findings(runs: list[Run]) -> Findings:
+    return find(collect(runs))
+
+
+def drawn(found: Findings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Line]]]:
+    seen: list[tuple[str, list[Line]]] = []
+
+    def keep(key: str, lines: list[Line], over: str) -> list[object]:
+        seen.append((key, lines))
+        return figures.draw_setting(key, lines, over)
+
+    monkeypatch.setattr(settings, "draw_setting", keep)
+    list(settings.sections(found, False))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    folder = tmp_path_factory.mktemp("curves")
+    networks, rates = ("vgg16", "resnet34"), (0.4, 0.0, 0.2)
+    store = make_store(folder / "store", test=70)
+    return findings(make_runs(folder / "runs", store, networks=networks, dropouts=rates, seeds=2, epochs=2))
+
+
+def test_a_line_a_network_with_the_intervals_of_the_table(curves: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
+    [(key, lines)] = drawn(curves, monkeypatch)
+    assert key == "model.dropout"
+    assert [line.name for line in lines] == ["vgg16", "resnet34"]
+    assert len({line.look.colour for line in lines}) == 2
+    for line in lines:
+        assert [point.level for point in line.points] == [0.0, 0.2, 0.4]
+        for point in line.points:
+            name = f"{line.name}, {'no dropout' if not point.level else f'dropout {point.level}'}"
+            cell = next(one for one in curves.judgement.table.lines if one.name == name).cells["accuracy"]
+            assert point.mean == pytest.approx(cell.value)
+            assert (point.low, point.high) == (cell.low, cell.high)
+
+
+def test_the_section_has_one_figure_that_says_what_its_intervals_are_over(curves: Findings) -> None:
+    [section] = settings.sections(curves, False)
+    [panel] = section.panels
+    assert panel.drawing is not None
+    assert panel.drawing.name == "setting-model-dropout"
+    assert "over test faces and seeds" in panel.caption
+
+
+def test_two_levels_make_no_curve_and_seeds_are_no_setting(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", test=70)
+    runs = make_runs(tmp_path / "runs", store, networks=("vgg16",), dropouts=(0.0, 0.2), seeds=3, epochs=2)
+    assert not list(settings.sections(findings(runs), False))
+
+
+def test_the_recipe_has_the_papers_networks_at_eight_rates() -> None:
+    cells = list(read_recipe("dropout").cells())
+    assert len(cells) == 72
+    assert {cell.name for cell in cells} == {"vgg16", "densenet121", "resnet34"}
