@@ -20,6 +20,7 @@ __all__ = [
     "Binning",
     "Reliability",
     "RiskCoverage",
+    "adjusted",
     "binned_gaps",
     "brier",
     "brier_of_each",
@@ -72,6 +73,20 @@ def softmax(logits: ArrayLike) -> Floats:
     [[0.5, 0.5], [1.0, 0.0]]
     """
     return np.exp(log_softmax(logits))
+
+
+def adjusted(logits: ArrayLike, counts: ArrayLike, tau: float = 1.0) -> Floats:
+    r"""Logits `(N, K)` less \(\tau \log \pi_k\), the log share of each class in training (Menon 2021, eq. 9).
+
+    What is left is what the face says, and not how often a class was seen. `counts` `(K,)` are the training samples of
+    each class; a class without one counts as half of one.
+
+    >>> softmax(adjusted([[0.0, 0.0]], [3, 1])).round(2).tolist()
+    [[0.25, 0.75]]
+    """
+    seen = np.maximum(np.asarray(counts, np.float64), 0.5)
+    shift: Floats = tau * np.log(seen / seen.sum())
+    return np.asarray(np.asarray(logits, np.float64) - shift)
 
 
 def nll_of_each(logits: ArrayLike, labels: ArrayLike) -> Floats:

@@ -18,7 +18,7 @@ from .errors import RunError
 from .metrics import Scores, scores
 from .runs import Logits, Record, Run
 
-__all__ = ["FOLD", "NAME", "REPLICATES", "Replicate", "Row", "level_words", "row_key", "row_of"]
+__all__ = ["FOLD", "NAME", "REPLICATES", "Replicate", "Row", "level_words", "pooled", "row_key", "row_of"]
 
 NAME = "model.name"
 REPLICATES = ("seed", "data.repeat")
@@ -67,7 +67,7 @@ class Row:
     @cached_property
     def tests(self) -> dict[Replicate, Logits]:
         """Logits on test by whole replicate; folds are pooled, so that each sample counts once."""
-        return {key: _pooled(runs, "test") for key, runs in self.replicates.items()}
+        return {key: pooled([run.logits("test") for run in runs]) for key, runs in self.replicates.items()}
 
     @cached_property
     def valids(self) -> dict[Replicate, tuple[Logits, ...]]:
@@ -176,9 +176,8 @@ def _by_replicate(runs: Sequence[Run]) -> dict[Replicate, list[Run]]:
     return dict(grouped)
 
 
-def _pooled(runs: Sequence[Run], part: str) -> Logits:
+def pooled(parts: Sequence[Logits]) -> Logits:
     """The logits of several folds as one, by sample id."""
-    parts = [run.logits(part) for run in runs]
     order = np.argsort(np.concatenate([p.ids for p in parts]), kind="stable")
     groups = {name: np.concatenate([p.groups[name] for p in parts])[order] for name in parts[0].groups}
     ids, labels, logits, subjects = (

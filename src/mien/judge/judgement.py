@@ -18,11 +18,12 @@ from ..compare import Comparison, Row
 from ..data.store import Store
 from .answers import answer_sentence
 from .calibration import Calibrated, calibrate, calibrate_by
-from .certainty import Certainty, assess
+from .certainty import Certainty, assess, known_subjects
 from .finding import finding
+from .imbalance import Imbalance, imbalance
 from .openings import Openings, count_openings, find_store
 from .peeking import Peeked, peeked_rows
-from .select import select
+from .select import predictions, select
 from .table import Table, build_table
 
 __all__ = ["Judgement", "judge"]
@@ -53,6 +54,13 @@ class Judgement:
     def table(self) -> Table:
         """One line a row of the comparison, and of the paper where it has the same network."""
         return build_table(self.comparison, self.certainty)
+
+    @cached_property
+    def imbalance(self) -> tuple[Imbalance, ...]:
+        """Rows whose classes are uneven in training, as trained and adjusted; empty where classes are about even."""
+        if not self.rows:
+            return ()
+        return imbalance(self.rows, known_subjects(predictions(self.rows[0])[0]))
 
     @property
     def finding(self) -> str:

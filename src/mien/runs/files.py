@@ -44,6 +44,8 @@ class DataFacts:
     crop: CropSpec
     counts: Mapping[str, Count]
     """Samples in train, valid and test."""
+    train_labels: tuple[Count, ...] = ()
+    """Training samples of each class, in the order of `labels`; empty in folders that do not say it."""
     store: str
     """Where the store was, for pictures in the report; not part of the run's identity."""
     folds: int = 0

@@ -65,6 +65,7 @@ class Run:
             licence=store.meta.licence,
             crop=store.meta.crop,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
+            train_labels=tuple(np.bincount(fold.train.labels, minlength=len(store.meta.labels)).tolist()),
             store=store.path.resolve().as_posix(),
             folds=fold_count(store, settings.data),
         )
@@ -73,7 +74,9 @@ class Run:
         known = cls.open(path)
         if known.settings != settings:
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
-        return cls(path, settings, replace(known.data, store=facts.store, folds=facts.folds))
+        return cls(
+            path, settings, replace(known.data, store=facts.store, folds=facts.folds, train_labels=facts.train_labels)
+        )
 
     def make(self) -> None:
         """Write the folder where it is not there yet; where it is, only what has changed: its store may have moved."""

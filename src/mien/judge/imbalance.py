@@ -1,0 +1,95 @@
+"""What uneven classes cost: each row as it is, and with the class frequencies of training taken out of its logits.
+
+The second needs no training and no choice (`mien.calibration.adjusted` with tau 1, Menon 2021), so it is shown of every
+row. Both are judged on the same redrawn faces, so the difference is paired.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration import adjusted
+from ..metrics import Predicted, metric
+from ..rows import Replicate, Row, pooled
+from ..runs import Logits, Run
+from ..statistics import Interval, spread
+from ..statistics.intervals import GAP
+from ..statistics.resampling import units
+from .paired import LEVEL
+from .redrawn import redraw
+from .select import predictions
+
+__all__ = ["UNEVEN", "Change", "Imbalance", "imbalance", "unevenness"]
+
+UNEVEN = 1.5
+"""How many times as many samples the most frequent class has as the rarest one, for classes to be uneven."""
+REDRAWN = ("accuracy", "uar")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A metric of one row, before and after, as means over its replicates."""
+
+    before: float
+    after: float
+    interval: Interval | None
+    """Of the difference; None where the metric is not redrawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imbalance:
+    """One row: `changes` by metric, of `accuracy`, `uar` and `ece`."""
+
+    name: str
+    changes: Mapping[str, Change]
+
+
+class AdjustedRow(Row):
+    """A row whose logits are less the log shares of the classes in training."""
+
+    @cached_property
+    def tests(self) -> dict[Replicate, Logits]:
+        """As `Row.tests`."""
+        return {key: pooled([_adjusted(run) for run in runs]) for key, runs in self.replicates.items()}
+
+
+def unevenness(row: Row) -> float:
+    """How many times as many training samples the most frequent class has as the rarest; 1 where it is not known."""
+    counts = [run.data.train_labels for run in row.runs]
+    return max((max(seen) / max(min(seen), 1) for seen in counts if seen), default=1.0)
+
+
+def imbalance(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> tuple[Imbalance, ...]:
+    """The rows of uneven classes, tested on the same faces; empty where all classes are about equally frequent."""
+    uneven = [row for row in rows if unevenness(row) >= UNEVEN and all(run.data.train_labels for run in row.runs)]
+    return tuple(_changes(row, subjects) for row in uneven)
+
+
+def _changes(row: Row, subjects: NDArray[np.str_] | None) -> Imbalance:
+    after = AdjustedRow(**{field.name: getattr(row, field.name) for field in fields(row)})
+    first, second = redraw([row, after], subjects, REDRAWN)
+    total = units(len(predictions(row)[0].labels), subjects)
+    found: dict[str, Change] = {}
+    for key in REDRAWN:
+        difference = second.metrics[key] - first.metrics[key]
+        found[key] = Change(
+            before=float(first.metrics[key][0].mean()),
+            after=float(second.metrics[key][0].mean()),
+            interval=spread(difference[0], difference[1:], total).interval(LEVEL, GAP)
+            if np.isfinite(difference[0]).all()
+            else None,
+        )
+    found["ece"] = Change(before=_mean(row, "ece"), after=_mean(after, "ece"), interval=None)
+    return Imbalance(name=row.name, changes=found)
+
+
+def _mean(row: Row, key: str) -> float:
+    return float(np.mean([metric(key).on(Predicted(test.logits, test.labels)) for test in predictions(row)]))
+
+
+def _adjusted(run: Run) -> Logits:
+    test = run.logits("test")
+    return replace(test, logits=adjusted(test.logits, run.data.train_labels).astype(np.float32))
