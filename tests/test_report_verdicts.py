@@ -267,7 +267,7 @@ def test_ranks_are_friedmans_and_undefined_corpora_are_named() -> None:
     found = friedman_nemenyi([row for row in table if not any(map(math.isnan, row))])
     assert f"χ² = {found.statistic:.2f}" in text
     assert f"{found.mean_ranks[0]:.2f}" in text
-    assert "Left out, as a score is undefined there: c2" in text
+    assert "Left out, because a score is undefined there: c2" in text
 
 
 def test_bars_join_what_cannot_be_told_apart() -> None:

@@ -20,7 +20,7 @@ from .figures.evidence import Shown
 __all__ = ["Picture", "PictureRow", "examples", "mistakes", "picture_uri"]
 
 EXAMPLES = 8
-MISTAKES = 16
+MISTAKES = 10
 MOST_GALLERIES = 6
 LARGEST = 64
 """Pictures larger than this are shrunk to it, in pixels a side, so that the page stays small."""

@@ -53,7 +53,13 @@ def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> 
         files = {f"groups{tail}.csv": _groups_csv(judged), f"gaps{tail}.csv": _gaps_csv(judged)}
     for drawing in draw_subjects(place, looks):
         panels.append(
-            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_subjects_table(judged, tail))
+            Panel(
+                title=drawing.title,
+                caption=drawing.caption,
+                drawing=drawing,
+                table=_subjects_table(judged, tail),
+                small_print=True,
+            )
         )
         files[f"subjects{tail}.csv"] = _subjects_csv(judged)
     away = f"{_away(place, matrix)} " if place.away and matrix else ""

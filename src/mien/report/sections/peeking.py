@@ -92,6 +92,7 @@ def _table(rows: Sequence[Peeked]) -> Panel:
         lines.append(("all rows", f"{sum(len(row.gap('accuracy')) for row in rows)}", *_cells(rows)))
     return Panel(
         title="What best-epoch-on-test would have claimed",
+        folded=True,
         caption="Means over runs (seeds, and folds where there are any). Honest is the epoch that was kept, as in "
         "Table 1. Peeking is the best epoch on the test, chosen for each metric separately. The kept epoch was "
         "chosen by accuracy on valid, so the gaps of UAR and macro F1 also contain the effect of choosing by "
