@@ -3,10 +3,12 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 BIN := .venv/bin
 READY := .venv/.ready
 LOWEST := .venv-lowest
+LOWEST_TRAIN := .venv-lowest-train
 BASE_TESTS := package bundle modelfile cli_data predict drawn crop labels session audit
+TRAIN_TESTS := train export compare models config labelnoise calibration metrics statistics judge report report_latex report_methods
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-lowest check fix docs bench bench-train clean
+.PHONY: help demo test test-long test-lowest test-lowest-train check fix docs bench bench-train clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -22,6 +24,9 @@ test-long: $(READY)  ## those that take more than half a minute each
 
 test-lowest: $(LOWEST)/.ready  ## those of the base install, without torch, on the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -o filterwarnings=default $(BASE_TESTS:%=tests/test_%.py)
+
+test-lowest-train: $(LOWEST_TRAIN)/.ready  ## those of training and reports, on the lowest versions but for torch
+	$(LOWEST_TRAIN)/bin/python -m pytest -o filterwarnings=default $(TRAIN_TESTS:%=tests/test_%.py)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
@@ -51,7 +56,7 @@ bench-train: $(READY)  ## time to accuracy, in hours: make bench-train DATA=STOR
 	$(BIN)/python benchmarks/accuracy.py --data $(DATA) $(BENCH)
 
 clean:  ## remove what make has made; stores and runs elsewhere stay
-	rm -rf .venv $(LOWEST) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(LOWEST) $(LOWEST_TRAIN) build dist demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; mien needs Python 3.11 or newer" >&2; exit 1; }
@@ -65,3 +70,8 @@ $(LOWEST)/.ready: constraints-lowest.txt pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . hypothesis onnx pytest
 	@touch $(LOWEST)/.ready
+
+$(LOWEST_TRAIN)/.ready: constraints-lowest.txt pyproject.toml
+	$(PYTHON) -m venv $(LOWEST_TRAIN)
+	$(LOWEST_TRAIN)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[train]' hypothesis pytest
+	@touch $(LOWEST_TRAIN)/.ready

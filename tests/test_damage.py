@@ -1,12 +1,16 @@
 """Whatever is damaged, a command ends with 0, 1 or 2 and in sentences: never in a traceback.
 
-Cases are drawn from seeds (`damage.py`); the quick tests take some of each kind, the long ones thousands. A failure
-names the kind, the seed and the damage, so that it can be repeated: `python tests/test_damage.py KIND SEED`.
+Cases are drawn from seeds (`damage.py`); the quick tests take some of each kind, the long ones thousands, with those of
+`test_damaged_media.py` more than 10,000. A failure names the kind, the seed and the damage, so that it can be repeated:
+`python tests/test_damage.py KIND SEED 1 FOLDER`.
 """
 
+import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ import pytest
 import torch
 
 import corpora_made as made
+import test_damaged_media
+from apart import end, in_a_process, needs_proc, trying
 from conftest import TINY, plan_run, write_bars
 from damage import ODD_TEXTS, ODD_VALUES, damage_folder, damaged, damaged_bytes, damaged_json, pick, reseal
 from made_runs import make_runs, make_store
@@ -36,8 +42,10 @@ from mien.runs import Epoch, Run
 from tiny_bundle import CARD, model_bytes
 
 LABELS = LabelSet(("anger", "fear", "happiness"))
-QUICK, LONG = 5, 1000
-"""Cases of each kind."""
+QUICK, BATCH = 5, 200
+"""Cases of each kind in the quick tests; of a process in the long ones."""
+BATCHES = {"runs": 2, "begun runs": 3, "stores": 2, "recipes": 3, "overrides": 3, "cards": 4, "tables": 3, "arrays": 3}
+"""Of the long tests: fewer of those kinds that several slow commands read."""
 RECIPE = """
 description = "for tests"
 [grid]
@@ -253,13 +261,25 @@ def try_case(kind: str, seed: int, whole: Path, copy: Path) -> None:
     shutil.copytree(whole, copy)
     rng = np.random.default_rng([seed, *kind.encode()])
     what, commands = KINDS[kind](copy, rng)
-    for command in commands:
-        try:
-            code = attempt(command)
-        except Exception as error:
-            raise AssertionError(f"{kind} {seed} ({what}): {' '.join(command)[:200]} ended in {error!r}") from error
-        assert code in (0, 1, 2), f"{kind} {seed} ({what}): {command} ended with {code}"
+    with trying(kind, seed, what):
+        for command in commands:
+            try:
+                code = attempt(command)
+            except Exception as error:
+                raise AssertionError(f"{kind} {seed} ({what}): {' '.join(command)[:200]} ended in {error!r}") from error
+            assert code in (0, 1, 2), f"{kind} {seed} ({what}): {command} ended with {code}"
     shutil.rmtree(copy)
+
+
+def try_cases(kind: str, first: int, count: int, folder: Path) -> None:
+    """`count` cases of a kind; what the commands print goes nowhere, and warnings are errors, as in all tests."""
+    make_swift(pytest.MonkeyPatch())
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        whole = base(folder / "whole")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for seed in range(first, first + count):
+                try_case(kind, seed, whole, folder / "copy")
 
 
 @pytest.fixture(scope="module")
@@ -300,11 +320,16 @@ def test_damage_ends_in_sentences(kind: str, whole: Path, tmp_path: Path, swift:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("part", range(10))
-def test_damage_of_every_kind_ends_in_sentences(kind: str, part: int, whole: Path, tmp_path: Path, swift: None) -> None:
-    for seed in range(QUICK + part * LONG // 10, QUICK + (part + 1) * LONG // 10):
-        try_case(kind, seed, whole, tmp_path / str(seed))
+@needs_proc
+@pytest.mark.parametrize(("kind", "batch"), [(kind, batch) for kind in KINDS for batch in range(BATCHES[kind])])
+def test_damage_of_every_kind_ends_in_sentences(kind: str, batch: int, tmp_path: Path) -> None:
+    in_a_process(__file__, kind, QUICK + batch * BATCH, BATCH, tmp_path, tries=BATCH)
+
+
+def test_the_long_tests_try_ten_thousand() -> None:
+    damaged_media = len([*test_damaged_media.PICTURES, *test_damaged_media.VIDEOS]) * test_damaged_media.LONG
+    assert BATCHES.keys() == KINDS.keys()
+    assert sum(BATCHES.values()) * BATCH + damaged_media >= 10_000
 
 
 def test_what_is_whole_is_accepted(whole: Path, tmp_path: Path, swift: None) -> None:
@@ -405,8 +430,5 @@ def test_overrides_that_are_fine_stay_fine() -> None:
 
 
 if __name__ == "__main__":
-    import tempfile
-
-    make_swift(pytest.MonkeyPatch())
-    folder = Path(tempfile.mkdtemp())
-    try_case(sys.argv[1], int(sys.argv[2]), base(folder / "whole"), folder / "copy")
+    try_cases(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    end()

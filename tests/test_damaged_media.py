@@ -1,17 +1,15 @@
 """Damaged pictures and videos, drawn from seeds: each is pixels or one sentence, in bounded time and memory.
 
 The damage is done to files of every kind that is read: bits, cuts, blocks, and numbers in headers replaced by extreme
-ones. Each batch runs in its own process, so that a crash, a hang or a gigabyte is seen and its seed is named. Run one
-seed by hand: `python tests/test_damaged_media.py FOLDER KIND FIRST COUNT`.
+ones. Each batch runs in its own process, so that a crash, a hang or a gigabyte is seen and its seed is named. Run some
+by hand: `python tests/test_damaged_media.py KIND FIRST COUNT FOLDER`.
 """
 
 import io
 import logging
 import os
 import struct
-import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -22,15 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apart import end, in_a_process, needs_proc, trying
 from damage import damaged_bytes
 from made_videos import numbered, write_video, y4m
 from mien.data.corpora.pictures import decode
 from mien.errors import BadSample, DataError
 from mien.video import open_video
 
-MEMORY_KB = 1_000_000
-SECONDS = 20.0
-"""For one file, on a busy machine."""
 EXTREMES = (
     *(0, 1, 2, 7, 64, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 16_384, 20_000),
     *(1 << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF),
@@ -57,6 +53,8 @@ PICTURES: dict[str, tuple[str, str, dict[str, object]]] = {
     "sgi": ("SGI", "RGB", {}),
     "tga": ("TGA", "RGB", {"compression": "tga_rle"}),
 }
+LONG = 250
+"""Files of each kind in the long tests."""
 VIDEOS = ("avi", "mkv", "mp4", "ts", "y4m", "mpg")
 
 
@@ -110,49 +108,29 @@ def read_video(path: Path) -> None:
 
 
 def try_seeds(folder: Path, kind: str, first: int, count: int) -> None:
-    """Read `count` damaged files of a kind; print the seed before each, and how long it took where that was long."""
+    """Read `count` damaged files of a kind."""
     cv2.utils.logging.setLogLevel(0)
     warnings.simplefilter("ignore")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     whole = picture(kind) if kind in PICTURES else film(kind, folder)
     for seed in range(first, first + count):
         what, content = damaged_media(whole, np.random.default_rng([seed, len(kind), ord(kind[0])]))
-        print(f"\n{kind} {seed} {what}", end="", flush=True)
-        started, sentence = time.perf_counter(), ""
-        try:
-            if kind in PICTURES:
-                decode(content, "x")
-            else:
-                path = folder / f"damaged.{kind}"
-                path.write_bytes(content)
-                read_video(path)
-        except (BadSample, DataError) as error:
-            sentence = str(error)
+        sentence = ""
+        with trying(kind, seed, what):
+            try:
+                if kind in PICTURES:
+                    decode(content, "x")
+                else:
+                    path = folder / f"damaged.{kind}"
+                    path.write_bytes(content)
+                    read_video(path)
+            except (BadSample, DataError) as error:
+                sentence = str(error)
         assert len(sentence) < 400, sentence
         assert "\n" not in sentence, sentence
-        if (took := time.perf_counter() - started) > SECONDS:
-            print(f" SLOW: {took:.0f} s", end="")
-    print("\nend")
 
 
-def peak_kb() -> int:
-    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
-
-
-def in_a_process(folder: Path, kind: str, first: int, count: int) -> None:
-    """`try_seeds` in a process of its own, with what it must not do."""
-    if kind in VIDEOS:
-        film(kind, folder)  # here, since the writer says on stderr what it does
-    command = [sys.executable, __file__, str(folder), kind, str(first), str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60 + count * SECONDS)
-    lines = done.stdout.splitlines()
-    assert (done.returncode, done.stderr) == (0, ""), f"{lines[-1:]} {done.stderr[-800:]}"
-    assert lines[-2] == "end", lines[-1]
-    assert not (slow := [line for line in lines if "SLOW" in line]), slow
-    assert int(lines[-1]) < MEMORY_KB, f"{kind} {first}: {lines[-1]} kB"
-
-
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads VmHWM from /proc")
+pytestmark = needs_proc
 
 
 def test_damaged_pictures_are_pixels_or_a_sentence(tmp_path: Path) -> None:
@@ -162,16 +140,18 @@ def test_damaged_pictures_are_pixels_or_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", VIDEOS)
 def test_damaged_videos_are_frames_or_a_sentence(tmp_path: Path, kind: str) -> None:
-    in_a_process(tmp_path, kind, 0, 12)
+    film(kind, tmp_path)  # here, since the writer says on stderr what it does
+    in_a_process(__file__, kind, 0, 12, tmp_path, tries=12)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(100, 400, 100))
 @pytest.mark.parametrize("kind", [*PICTURES, *VIDEOS])
-def test_thousands_of_damaged_files(tmp_path: Path, kind: str, first: int) -> None:
-    in_a_process(tmp_path, kind, first, 100)
+def test_thousands_of_damaged_files(tmp_path: Path, kind: str) -> None:
+    if kind in VIDEOS:
+        film(kind, tmp_path)  # here, since the writer says on stderr what it does
+    in_a_process(__file__, kind, 100, LONG, tmp_path, tries=LONG)
 
 
 if __name__ == "__main__":
-    try_seeds(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    print(peak_kb())
+    try_seeds(Path(sys.argv[4]), sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    end()
