@@ -1,5 +1,6 @@
 """From a recipe to runs, and from runs to a comparison: what may stand in one table, and what is pooled."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,18 @@ def test_different_data_is_refused(tmp_path: Path, bars: Bars) -> None:
         f"Cannot compare {runs[0].id} with {runs[1].id}: they were trained on different data (bars {prints[0]}, "
         f"bars {prints[1]}). Keep the runs of each store in a folder of their own."
     )
+
+
+@pytest.mark.parametrize("name", ["labels", "crop"])
+def test_runs_of_one_store_that_say_different_things_of_it_are_refused(tmp_path: Path, store: Store, name: str) -> None:
+    """A label taken out of one run's `data.json` ended the report in a traceback."""
+    first, second = plan_run(tmp_path, store), plan_run(tmp_path, store, seed=7)
+    path = second.path / "data.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts[name] = facts[name][1:] if name == "labels" else facts[name] | {"margin": 0.5}
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(CompareError, match=rf"their data\.json differ in {name}, so one of the two is damaged"):
+        collect([first, Run.open(second.path)])
 
 
 def test_no_runs_are_no_comparison(tmp_path: Path) -> None:

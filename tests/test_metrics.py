@@ -183,9 +183,9 @@ def test_scores_are_fast_enough_for_500_runs():
     logits, labels = rng.normal(size=(3589, 7)).astype(np.float32), rng.integers(0, 7, 3589)
     taken = []
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.process_time()
         metrics.scores(logits, labels)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     assert min(taken) < 0.015
 
 

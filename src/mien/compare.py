@@ -140,6 +140,12 @@ def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
                 f"({first.data.corpus} {first.data.fingerprint[:8]}, {run.data.corpus} {run.data.fingerprint[:8]}). "
                 "Keep the runs of each store in a folder of their own."
             )
+        for name in ("labels", "crop"):
+            if getattr(run.data, name) != getattr(first.data, name):
+                raise CompareError(
+                    f"Cannot compare {first.id} with {run.id}: they name one store, but their data.json differ in "
+                    f"{name}, so one of the two is damaged. Remove that run, and run the same command again."
+                )
         for key, value in run.settings.flat().items():
             other, seen = known.setdefault(key, (run, value))
             if value != seen and not key.startswith(naming) and key not in (*ALWAYS_VARIES, *vary):
