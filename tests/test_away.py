@@ -20,7 +20,7 @@ from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.examine.across import across
 from mien.examine.away import as_tested, keep_tests, kept_tests
-from mien.examine.examined import Beside, Examined, Place, gather
+from mien.examine.examined import Context, Examined, Place, gather
 from mien.examine.labelnoise import agreement
 from mien.initial import build_network
 from mien.labels import LabelSet
@@ -197,7 +197,7 @@ def test_networks_trained_elsewhere_may_have_settings_of_their_own(place: Path, 
     store = make_store(place / "elsewhere", size=16, train=147, corpus="elsewhere")
     others = trained_elsewhere(place / "others", store, {"compact-s": 1e-3, "compact-m": 3e-4})
     comparison = collect(runs)
-    found = gather(comparison, comparison.rows, beside=Beside(elsewhere=tuple(others)))
+    found = gather(comparison, comparison.rows, context=Context(elsewhere=tuple(others)))
     assert found.matrix
     for name in ("compact-s", "compact-m"):
         assert found.matrix.cell(name, "elsewhere", "elsewhere").runs == 1

@@ -142,7 +142,7 @@ def test_noise_writes_its_gallery(tmp_path: Path, runs: list[Run], capsys: pytes
     assert issues["share"]["interval"]["low"] <= issues["share"]["value"] <= issues["share"]["interval"]["high"]
     assert "<img" in page.read_text(encoding="utf-8")
     assert run("noise", tmp_path / "runs", "--page", page, "--no-faces") == 0
-    assert "look before you believe it" in " ".join(capsys.readouterr().out.split())
+    assert "look at the faces before you trust it" in " ".join(capsys.readouterr().out.split())
     assert "<img" not in page.read_text(encoding="utf-8")
     assert "cannot be written" in refused(capsys, "noise", tmp_path / "runs", "--page", tmp_path / "no" / "page.html")
     (tmp_path / "thesis.html").write_text("<p>mine</p>")

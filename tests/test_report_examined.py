@@ -24,7 +24,7 @@ from mien.examine.across import across, stored
 from mien.examine.away import has_travelled
 from mien.examine.corruptions import CORRUPTIONS
 from mien.examine.damaging import Robustness
-from mien.examine.examined import MOST_JUDGED, Beside, gather
+from mien.examine.examined import MOST_JUDGED, Context, gather
 from mien.examine.robustness import save
 from mien.initial import build_network
 from mien.labels import SEVEN, LabelSet
@@ -91,8 +91,8 @@ def weigh(runs: Sequence[Run], store: Store) -> None:
         save_tensors(run, "model.safetensors", network.state_dict(), {})
 
 
-def sections(comparison: Comparison, beside: Beside | None = None, *, faces: bool = False) -> dict[str, Section]:
-    return {section.id: section for section in compose(find(comparison, beside), faces=faces)}
+def sections(comparison: Comparison, context: Context | None = None, *, faces: bool = False) -> dict[str, Section]:
+    return {section.id: section for section in compose(find(comparison, context), faces=faces)}
 
 
 def table(section: Section, name: str) -> SmallTable:
@@ -132,7 +132,7 @@ def compared(place: Path, people: Store) -> Comparison:
 
 @pytest.fixture(scope="module")
 def found(compared: Comparison) -> dict[str, Section]:
-    return sections(compared, Beside(baseline="densenet121"))
+    return sections(compared, Context(baseline="densenet121"))
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, 
 
 @pytest.mark.long
 def test_another_baseline_is_stated_and_changes_the_figures(compared: Comparison) -> None:
-    section = sections(compared, Beside(baseline="vgg16"))["robustness"]
+    section = sections(compared, Context(baseline="vgg16"))["robustness"]
     assert "against those of vgg16" in section.lead
     mce = {
         row["network"]: float(row["value"]) for row in rows_of(section, "robustness.csv") if row["quantity"] == "mce"
@@ -176,7 +176,7 @@ def test_another_baseline_is_stated_and_changes_the_figures(compared: Comparison
     assert mce["vgg16"] == 1
     assert mce["resnet34"] > mce["densenet121"] > 1
     with pytest.raises(CompareError, match="no network 'vgg99'"):
-        sections(compared, Beside(baseline="vgg99"))
+        sections(compared, Context(baseline="vgg99"))
 
 
 def test_damage_files_hold_what_was_measured(compared: Comparison, found: dict[str, Section]) -> None:
@@ -195,7 +195,7 @@ def test_rows_and_seeds_without_measurement_are_named(place: Path, people: Store
     section = sections(collect(runs))["robustness"]
     assert "Not measured: resnet34." in section.points
     assert any("1 of 2 seeds" in point for point in section.points)
-    wanted = sections(collect(runs), Beside(baseline="resnet34"))["robustness"]
+    wanted = sections(collect(runs), Context(baseline="resnet34"))["robustness"]
     assert "resnet34 is to be the baseline and was not measured" in wanted.lead
     assert wanted.panels == ()
 
@@ -262,7 +262,7 @@ def test_doubtful_labels_are_counted_with_intervals(compared: Comparison, found:
     section = found["labels"]
     interval = r"\d+\.\d % \(95 % interval \d+\.\d to \d+\.\d"
     assert re.search(rf"takes about \d+ of 350 labels to be wrong, {interval}", section.lead)
-    assert "look before you believe it" in section.lead
+    assert "look at the faces before you trust it" in section.lead
     doubts = table(section, "doubts")
     assert all(re.fullmatch(r"\d+\.\d\d \[\d+\.\d\d–\d+\.\d\d\]", row[2]) for row in doubts.rows)
     listed = rows_of(section, "doubts.csv")
@@ -320,7 +320,7 @@ def noisy_runs(folder: Path, store: Store, shares: Sequence[float]) -> list[Run]
 def test_noise_of_another_folder_gives_curves(place: Path, compared: Comparison) -> None:
     store = make_store(place / "noise-store", train=700)
     noisy = noisy_runs(place / "noise", store, (0.0, 0.2))
-    section = sections(compared, Beside(noise=tuple(noisy)))["labels"]
+    section = sections(compared, Context(noise=tuple(noisy)))["labels"]
     lines = table(section, "label-noise").rows
     assert [row[:2] for row in lines] == [("vgg16", "0"), ("vgg16", "20")]
     assert lines[0][3:] == ("–", "–")
@@ -329,7 +329,7 @@ def test_noise_of_another_folder_gives_curves(place: Path, compared: Comparison)
     assert not any("--noise-runs" in point for point in section.points)
     clean = [run for run in noisy if not run.settings.data.label_noise]
     with pytest.raises(CompareError, match=r"do not differ in data\.label_noise"):
-        sections(compared, Beside(noise=tuple(clean)))
+        sections(compared, Context(noise=tuple(clean)))
 
 
 @pytest.fixture(scope="module")
@@ -403,12 +403,12 @@ def test_a_row_not_tested_with_all_its_runs_is_named(place: Path, travelled: Com
 def test_runs_trained_elsewhere_make_the_matrix_square(place: Path, travelled: Comparison) -> None:
     other = make_store(place / "elsewhere", size=16, train=147, corpus="elsewhere")
     runs = make_runs(place / "elsewhere-runs", other, networks=("compact-s", "resnet34"), dropouts=(0.0,), epochs=2)
-    section = sections(travelled, Beside(elsewhere=tuple(runs)))["across"]
+    section = sections(travelled, Context(elsewhere=tuple(runs)))["across"]
     lines = table(section, "across").rows
     assert ("compact-s", "elsewhere → elsewhere") in {row[:2] for row in lines}
     assert "resnet34" not in {row[0] for row in lines}
     with pytest.raises(CompareError, match="runs of the same data"):
-        sections(travelled, Beside(elsewhere=travelled.runs))
+        sections(travelled, Context(elsewhere=travelled.runs))
 
 
 def test_json_holds_what_was_examined(place: Path, compared: Comparison, travelled: Comparison) -> None:

@@ -35,7 +35,7 @@ from mien.shown import visible
 
 if TYPE_CHECKING:
     from mien.compare import Comparison
-    from mien.examine.examined import Beside
+    from mien.examine.examined import Context
 
 __all__ = ["NoFaces", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
 
@@ -73,7 +73,8 @@ def compare(
         typer.Option("--set", "-s", help="KEY=VALUE changes a setting; a list, as in 'seed=[0,1]', trains each value."),
     ] = None,
     peeking: Annotated[
-        bool, typer.Option("--show-peeking", help="Also show what choosing the epoch on the test would have claimed.")
+        bool,
+        typer.Option("--show-peeking", help="Also show the accuracy that choosing the epoch on the test would claim."),
     ] = False,
     examine: Annotated[
         bool, typer.Option("--examine", help="Also test on damaged faces, and explain drawn ones, for the full report.")
@@ -90,9 +91,9 @@ def compare(
     """Train every cell of a recipe's grid and write the report.
 
     A grid crosses networks, dropout, seeds and any other setting. The same
-    command again goes on where it was stopped, and finishes at once when all
-    runs are there. A run whose loss is not finite is marked failed and is not
-    tried again: change its settings.
+    command resumes an interrupted grid, and finishes at once when all runs are
+    finished. A run whose loss is not finite is marked failed and is not tried
+    again: change its settings.
 
     Try it on drawn faces, in minutes:
       mien compare
@@ -105,9 +106,9 @@ def compare(
     Cross-validation by subject:
       mien compare fast -d STORE -s data.protocol=group-kfold
 
-    A recipe of your own is a TOML file: the table `grid` holds a list for each
-    factor, and `data`, `model`, `train`, `augment` hold what all runs share.
-    Every setting there is stands in the config.toml of each run.
+    A recipe of your own is a TOML file. Its table `grid` holds a list for each
+    factor. Tables such as `data`, `model`, `optimizer` and `train` hold what
+    all runs share. The config.toml of a run lists every setting.
     """
     with needs("train", "compare"):
         from mien.cli.explain import explain_drawn
@@ -155,12 +156,12 @@ def report(
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
-    """Write the report of the runs that are finished, at any time, with all that was examined of them.
+    """Write the report of all finished runs, with everything that was examined.
 
-    It may be asked for while `mien compare` trains: what is not finished is
-    counted, not shown. Runs stand in one table only where they are alike: the
-    same data, and the same settings but for the network's own and the seed.
-    Any other difference has to be named with --vary, and the report states it.
+    You can write it while `mien compare` trains: unfinished runs are counted
+    and not shown. Runs share a table only if they have the same data and the
+    same settings, except those of the network itself and the seed. Name any
+    other difference with --vary; the report states it.
 
     What is in runs/, as report/report.html, table.tex|md|csv and figures/:
       mien report
@@ -254,13 +255,13 @@ def _noted(runs: Path) -> str:
 
 
 def present(
-    comparison: "Comparison", given: "Beside", out: Path, *, faces: bool, json_wanted: bool, command: str
+    comparison: "Comparison", given: "Context", out: Path, *, faces: bool, json_wanted: bool, command: str
 ) -> None:
     """Write the report, and print its table or JSON; exit code 1 where runs failed or were left out."""
     from mien.report import terminal_table, write_report
 
     try:
-        page = write_report(comparison, out, faces=faces, command=command, beside=given)
+        page = write_report(comparison, out, faces=faces, command=command, context=given)
     except OSError as error:
         raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
     said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))

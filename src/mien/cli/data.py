@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="The store to write: a folder that is not there yet.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The store to write: a new folder.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the store if there is one.")]
 
 
@@ -50,7 +50,7 @@ def prepare(
     grey: Annotated[bool, typer.Option("--grey/--rgb", help="One channel or three.")] = False,
     margin: Annotated[float, typer.Option(help="Border around face boxes, as a share of their side.")] = 0.0,
     labels: Annotated[str, typer.Option(help="seven, eight (with contempt) or own.")] = "seven",
-    limit: Annotated[int | None, typer.Option(help="Take so many, spread evenly: for trials.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Import only this many samples, evenly spread; for trials.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad samples and list them.")] = False,
     public_test: Annotated[
         str | None, typer.Option(help="fer2013, ferplus: the split of PublicTest, valid or test.")
@@ -58,7 +58,7 @@ def prepare(
     original_votes: Annotated[
         int, typer.Option(help="ferplus: keep FER2013's label and count it as so many votes beside the ten.")
     ] = 0,
-    licence: Annotated[str | None, typer.Option(help="A sentence in place of the importer's.")] = None,
+    licence: Annotated[str | None, typer.Option(help="The licence, in place of the importer's.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -99,12 +99,10 @@ def audit(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", help="Folder of the findings, STORE-audit if not said; with --drop, the new store."
-        ),
+        typer.Option("--out", "-o", help="Folder of the findings (default: STORE-audit); with --drop, the new store."),
     ] = None,
     page: Annotated[
-        Path | None, typer.Option("--page", help="The HTML page; audit.html in the folder of the findings if not said.")
+        Path | None, typer.Option("--page", help="The HTML page. Default: audit.html in the folder of the findings.")
     ] = None,
     no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the page.")] = False,
     force: Force = False,
@@ -117,7 +115,7 @@ def audit(
 
     What is in a store, as STORE-audit/ beside it:
       mien data audit STORE
-    A new store without what spoils its test:
+    A new store without leaks between its splits:
       mien data audit STORE --drop leaks --drop near-leaks --out CLEAN
     """
     if drop and out is None:
@@ -143,7 +141,7 @@ def audit(
     if cleaned and out:
         console.print(f"Cleaned: {told(out)}. {told(cleaned.notes[-1])}", soft_wrap=True)
     elif command:
-        console.print(f"Leave out what spoils a test or a training: {told(command)}", soft_wrap=True)
+        console.print(f"To remove samples that spoil the test or the training: {told(command)}", soft_wrap=True)
     console.print(f"Findings: {told(folder)}/findings.csv, findings.json. Page: {told(page)}", soft_wrap=True)
 
 
@@ -177,15 +175,18 @@ def teach(
         typer.Option(
             "--model",
             "-m",
-            help="Who teaches: a file of `mien export`, or default, small, ferplus. May be repeated.",
+            help="A teacher: a file of `mien export`, or default, small, ferplus. May be repeated.",
         ),
     ],
     out: Out,
-    share: Annotated[float, typer.Option(help="The teachers' part of each training distribution, above 0 to 1.")] = 0.5,
+    share: Annotated[
+        float, typer.Option(help="Weight of the teachers in each training distribution, above 0 and up to 1.")
+    ] = 0.5,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a store whose training faces carry what models say of them: distillation, with loss.soft_labels."""
+    """Write a store with models' predictions as soft labels of its training faces, for distillation with
+    loss.soft_labels."""
     teachers = [Bundle.open(name) for name in model]
     meta = teach_store(Store.open(store), teachers, share, out, force=force)
     if as_json:
@@ -196,7 +197,7 @@ def teach(
 
 @app.command()
 def info(store: Annotated[Path, typer.Argument(help="A store.")], as_json: Json = False) -> None:
-    """Print what a store is and its class counts a split."""
+    """Describe a store, with its class counts by split."""
     opened = Store.open(store)
     counts = class_counts(opened)
     if as_json:

@@ -35,9 +35,12 @@ def evaluate(
         list[str], typer.Argument(help="NAME.onnx of `mien export`, or default, small, ferplus. One or several.")
     ],
     data: Annotated[Path, typer.Option("--data", "-d", help="A labelled store.")],
-    split: Annotated[str, typer.Option(help="The part to judge on: test, valid, train or all.")] = "test",
+    split: Annotated[str, typer.Option(help="The part to test on: test, valid, train or all.")] = "test",
     examine: Annotated[
-        bool, typer.Option("--examine", help="Also judge on damaged faces, for the full report; minutes a model.")
+        bool,
+        typer.Option(
+            "--examine", help="Also test on damaged faces, for the full report; takes minutes for each model."
+        ),
     ] = False,
     limit: Annotated[
         int, typer.Option(min=1, help="With --examine: damage at most so many faces, stratified by class.")
@@ -50,10 +53,10 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="Folder for the report. Default: evaluation; none with --json.")
     ] = None,
     no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave out every picture of the store.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of a model; 0 takes all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of a model; 0 uses all cores.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure model files on faces whose expressions are known, and write the report.
+    """Evaluate model files on labelled faces, and write the report.
 
     Accuracy, UAR and F1 with intervals, recalls, confusions, calibration, gaps
     between groups of people, doubtful labels, paired tests between models. Each

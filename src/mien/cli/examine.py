@@ -23,7 +23,7 @@ from mien.words import decimal, in_percent, p_words, points, span
 
 if TYPE_CHECKING:
     from mien.examine.across import Matrix
-    from mien.examine.examined import Beside
+    from mien.examine.examined import Context
     from mien.examine.labelnoise import Agreement, NoisePoint
     from mien.examine.robustness import Damage
     from mien.runs import Run
@@ -52,7 +52,8 @@ Baseline = Annotated[
     typer.Option("--baseline", help="The network of mCE 100 %, by its name in the table. Default: the first."),
 ]
 NoiseRuns = Annotated[
-    Path | None, typer.Option("--noise-runs", help="Runs of `mien compare noise`, for curves under wrong labels.")
+    Path | None,
+    typer.Option("--noise-runs", help="Runs of `mien compare noise`, for learning curves with wrong labels."),
 ]
 AcrossRuns = Annotated[
     list[Path] | None,
@@ -71,13 +72,14 @@ def robustness(
 ) -> None:
     """Accuracy on damaged test faces: noise, blur, jpeg, light, occlusion, pose, resolution; five severities each.
 
-    What was measured is kept in the run folders: `mien report` shows it, the same
-    command finishes at once, and after Ctrl-C it goes on where it was. mCE sets a
-    network's errors against those of the baseline, which has 100 %.
+    The results are kept in the run folders and shown by `mien report`. The
+    same command resumes after Ctrl-C and finishes at once when all is
+    measured. mCE is a network's error relative to that of the baseline, which
+    has 100 %.
 
     Of what is in runs/:
       mien robustness
-    Against a network by its name in the table, on all test faces:
+    Relative to another network, on all test faces:
       mien robustness RUNS --baseline "vgg16, no dropout" --limit 100000
     """
     with needs("train", "robustness"):
@@ -89,7 +91,7 @@ def robustness(
         pick_baseline([row.name for row in rows], baseline)
     finished = [run for row in rows for run in row.runs]
     if not finished:
-        raise CompareError(f"No run in {runs} is finished, so there is nothing to test on damaged faces.")
+        raise CompareError(f"No run in {runs} is finished, so no network can be tested on damaged faces.")
     damage_runs(finished, limit)
     damages = summarise(measured_rows(rows), np.random.default_rng(SEED), baseline)
     _print({"robustness": damages}, [_damage_table(damages)], as_json)
@@ -101,11 +103,12 @@ def across(
     vary: Vary = None,
     as_json: Json = False,
 ) -> None:
-    """Test finished runs on the test parts of other stores, among the classes that both have.
+    """Test finished runs on the test parts of other stores, over the classes that both have.
 
     Classes are matched by name and pictures brought to the size and colours of
-    training. Each test part is opened once a run, and its log says so. What was
-    tested is kept in the run folders, where `mien report` finds it.
+    training. Each run opens each test part once, and the store's log records
+    it. The results are kept in the run folders, where `mien report` finds
+    them.
 
     Runs on another corpus:
       mien across RUNS --data STORE
@@ -127,16 +130,16 @@ def across(
 def noise(
     runs: Runs = Path("runs"),
     page: Annotated[
-        Path | None, typer.Option("--page", help="The HTML gallery; RUNS-doubts.html beside the runs if not said.")
+        Path | None, typer.Option("--page", help="The HTML gallery. Default: RUNS-doubts.html beside the runs.")
     ] = None,
     no_faces: Annotated[bool, typer.Option("--no-faces", help="Leave the pictures out of the gallery.")] = False,
     vary: Vary = None,
     as_json: Json = False,
 ) -> None:
-    """Find doubtful labels, hold networks against annotators' votes, and show what injected noise costs.
+    """Find doubtful labels, compare networks with annotators' votes, and show the cost of injected noise.
 
-    Labels are doubted by networks that were not trained on them, those of
-    validation and test; of a cross-validation that is every face.
+    Labels of validation and test are checked by networks that were not trained
+    on them; with a cross-validation that covers every face.
 
     Doubtful labels of the store that runs/ was trained on, as runs-doubts.html:
       mien noise
@@ -163,12 +166,12 @@ def noise(
     _print({"issues": issues, "page": str(page), "votes": votes, "curves": curves}, [*lines, *tables], as_json)
 
 
-def beside(baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None) -> "Beside":
+def beside(baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None) -> "Context":
     """What a report is given beside its runs, read from their folders; raises at once where there is no such folder."""
-    from mien.examine.examined import Beside
+    from mien.examine.examined import Context
     from mien.runs import find_runs
 
-    return Beside(
+    return Context(
         baseline=baseline,
         noise=tuple(find_runs(noise_runs)) if noise_runs else (),
         elsewhere=tuple(run for folder in across_runs or () for run in find_runs(folder)),
@@ -219,7 +222,7 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
     table.caption = (
         f"mCE: errors relative to those of {told(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
-        f"over {', '.join(first.relative_over) or 'nothing'}: what the baseline clearly loses to."
+        f"over {', '.join(first.relative_over) or 'nothing'}: the corruptions that clearly cost the baseline accuracy."
     )
     return table
 
@@ -248,7 +251,7 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
         plain = [decimal(one.cross_entropy), decimal(one.divergence)]
         table.add_row(told(one.name), in_percent(one.majority), in_percent(one.mass), *plain)
     ceiling, floor = in_percent(votes[0].ceiling), decimal(votes[0].entropy)
-    table.caption = f"The most votes any answer could have: {ceiling} %. The least cross-entropy: {floor}."
+    table.caption = f"Highest possible share of votes: {ceiling} %. Lowest possible cross-entropy: {floor}."
     return table
 
 

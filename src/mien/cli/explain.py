@@ -29,7 +29,7 @@ from mien.progress import progress, track
 from mien.words import in_percent
 
 if TYPE_CHECKING:
-    from mien.explain.beside import Beside, Figure, Truth
+    from mien.explain.beside import Controlled, Figure, Truth
     from mien.runs import Run
 
 __all__ = ["explain", "explain_drawn"]
@@ -47,7 +47,8 @@ def explain(
         str, typer.Option("--model", "-m", help="A run folder (all methods), or a model (occlusion).")
     ] = "default",
     classes: Annotated[
-        list[str] | None, typer.Option("--class", "-c", help="Explain this class beside the winner. May be repeated.")
+        list[str] | None,
+        typer.Option("--class", "-c", help="Explain this class too, besides the predicted one. May be repeated."),
     ] = None,
     methods: Annotated[
         list[str] | None,
@@ -58,7 +59,7 @@ def explain(
         Path, typer.Option("--out", "-o", help="Folder for a picture an input, or one file, NAME.png, for all.")
     ] = Path("explained"),
     truth: Annotated[
-        bool, typer.Option("--truth", help="Hold the explanations of finished runs on drawn faces against the truth.")
+        bool, typer.Option("--truth", help="Compare the explanations of finished runs on drawn faces with the truth.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="With --truth: explain at most so many test faces a run.")] = LIMIT,
     vary: Annotated[
@@ -66,9 +67,10 @@ def explain(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw over faces what spoke for a class and what against it.
+    """Draw on faces which regions supported a class and which opposed it.
 
-    It shows what moved this model's answer, not that the answer is right, and nothing of what a person feels.
+    The map shows what influenced the prediction of this model. It does not
+    show that the prediction is right, or what a person feels.
     """
     if truth:
         _show_truth(inputs, methods or METHODS, limit, vary or (), as_json)
@@ -195,14 +197,15 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
     console = Console(highlight=False)
     first = truths[0]
     console.print(f"{first.n} drawn test faces, {first.seeds} seed(s); 95 % intervals. See docs/explain.md.")
-    console.print(_truth_table(truths, "pointing", "Largest pixel: how often it is one that moved"))
-    console.print(_truth_table(truths, "energy", "Energy: how much of what speaks for the class lies on what moved"))
+    console.print(_truth_table(truths, "pointing", "Largest pixel: how often it is a pixel that moved"))
+    console.print(_truth_table(truths, "energy", "Energy: the share of the positive energy on the pixels that moved"))
 
 
 def explain_drawn(runs: Sequence["Run"]) -> None:
     """Hold explanations of those runs against the truth that are finished and know it, for the full report.
 
-    Where none of the test faces moved, there is no truth to meet: that is said, and the report is made without it.
+    Where none of the test faces moved, there is no truth to meet: that is
+    said, and the report is made without it.
     """
     from mien.explain.truth import knows_truth
 
@@ -226,13 +229,13 @@ def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Tab
     table = Table("network", "method", "%", "others", "untrained", title=title, title_justify="left")
     for truth in truths:
         for place, one in enumerate(truth.methods):
-            beside: Beside = getattr(one, figure)
+            beside: Controlled = getattr(one, figure)
             controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
             name = truth.name if place == 0 else ""
             table.add_row(told(name), one.method, told(in_percent(beside.value)), *controls)
     fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
     table.caption = (
-        f"Maps that look at no face: even {fixed['area']}, centre {fixed['centre']}, where drawn faces usually move "
-        f"{fixed['usual']}. Others: maps of faces of other classes."
+        f"Maps that do not depend on a face: uniform {fixed['area']}, centre {fixed['centre']}, where drawn faces "
+        f"usually move {fixed['usual']}. Others: maps of faces of other classes."
     )
     return table

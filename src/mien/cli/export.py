@@ -21,7 +21,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, NAME.onnx.")],
     int8: Annotated[
-        bool, typer.Option("--int8", help="Quantise, and measure on the validation part what it costs.")
+        bool, typer.Option("--int8", help="Quantise, and measure the loss of accuracy on the validation part.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +37,7 @@ def info(
     path: Annotated[str, typer.Argument(help="NAME.onnx, `default`, `small`, `ferplus`, a store or a run folder.")],
     as_json: Json = False,
 ) -> None:
-    """Print the card of a model file; of a store or a run what it is."""
+    """Print the card of a model file, or describe a store or a run."""
     folder = Path(path)
     if (folder / "meta.json").is_file():
         from mien.cli.data import info as store_info

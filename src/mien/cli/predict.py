@@ -44,21 +44,28 @@ def predict(
     faces: Annotated[
         str, typer.Option(help="default, haar, yuface, yunet=FILE, or none: the pictures are faces cut out.")
     ] = "default",
-    top_k: Annotated[int | None, typer.Option(min=1, help="Give only the likeliest expressions of each face.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="List only this many expressions of each face, the likeliest first.")
+    ] = None,
     min_confidence: Annotated[float, typer.Option(help='Below this, 0 to 1, the answer is "uncertain".')] = 0.0,
     min_score: Annotated[
-        float | None, typer.Option(help="Leave out faces that the detector is less sure of, 0 to 1. Default: its own.")
+        float | None,
+        typer.Option(help="Leave out faces with a lower score of the detector, 0 to 1. Default: the detector's own."),
     ] = None,
     min_face: Annotated[
         float | None, typer.Option(help="Leave out faces of fewer pixels a side. Default: the detector's own.")
     ] = None,
-    smooth: Annotated[float, typer.Option(help="Videos: seconds that an answer is averaged over; 0 for none.")] = 0.4,
-    threads: Annotated[int, typer.Option(help="Of the network and of OpenCV; 0 takes the machine's cores.")] = 0,
+    smooth: Annotated[
+        float, typer.Option(help="Videos: seconds over which predictions are averaged; 0 for none.")
+    ] = 0.4,
+    threads: Annotated[int, typer.Option(help="Threads of the network and of OpenCV; 0 uses all cores.")] = 0,
     draw: Annotated[
         Path | None, typer.Option(help="Write annotated pictures and videos, timelines and tracks: a folder or a file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a JSON line a picture or frame, at once.")] = False,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON line for each picture or frame, as it is done.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV a face.")] = False,
 ) -> None:
     """Find faces in pictures and videos and name the expression that each shows."""

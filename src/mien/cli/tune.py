@@ -83,7 +83,7 @@ def tune(
         from mien.engines import find_engine
     with needs("tune", "tune"):
         from mien.cli.watch import watch
-        from mien.examine.examined import Beside
+        from mien.examine.examined import Context
         from mien.tune.record import Tuning
         from mien.tune.search import Plan, search
     chosen = read_recipe(recipe).changed(parse_overrides(changes or []))
@@ -119,7 +119,7 @@ def tune(
     with watch(finals) as progress:
         find_engine().finish(finals, progress)
     comparison = collect(finals, vary=[axis.key for axis in plan.space])
-    present(comparison, Beside(), out, faces=not no_faces, json_wanted=as_json, command=command)
+    present(comparison, Context(), out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
 def _outlined(plan: "Plan", cells: Sequence["NetworkSettings"]) -> list["Run"]:

@@ -37,9 +37,9 @@ def estimate(issues: LabelIssues) -> str:
     return (
         f"Confident learning takes about {round(issues.n * issues.share.value):,} of {issues.n:,} labels to be wrong, "
         f"{100 * issues.share.value:.1f} % ({100 * interval.level:.0f} % interval {100 * interval.low:.1f} to "
-        f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It rests on {many} that "
-        f"{verb} with {100 * issues.accuracy:.1f} % of the labels, and takes part of their mistakes for mistakes of "
-        "the corpus: look before you believe it."
+        f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It uses {many} that "
+        f"{verb} with {100 * issues.accuracy:.1f} % of the labels, and counts some of their mistakes as wrong labels: "
+        "look at the faces before you trust it."
     )
 
 

@@ -27,7 +27,7 @@ from .labelnoise import NOISE, Agreement, LabelIssues, NoisePoint, agreements, f
 from .robustness import Damage, measured_rows, pick_baseline, summarise
 from .tested import Tested, at_home
 
-__all__ = ["MOST_JUDGED", "Beside", "Examined", "Place", "check", "gather", "most_accurate", "place_of"]
+__all__ = ["MOST_JUDGED", "Context", "Examined", "Place", "check", "gather", "most_accurate", "place_of"]
 
 MOST_JUDGED = 6
 """Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class Context:
     """What a report is given beside the runs it compares."""
 
     baseline: str | None = None
@@ -96,12 +96,12 @@ class Examined:
     """What was left out and why, in sentences, by the name of the field above."""
 
 
-def check(comparison: Comparison, beside: Beside) -> None:
-    """Raise `CompareError`, before anything is trained or measured, where `beside` does not fit the comparison."""
-    if beside.baseline is not None:
-        pick_baseline([row.name for row in comparison.rows], beside.baseline)
-    _noisy(beside.noise)
-    for run in beside.elsewhere:
+def check(comparison: Comparison, context: Context) -> None:
+    """Raise `CompareError`, before anything is trained or measured, where `context` does not fit the comparison."""
+    if context.baseline is not None:
+        pick_baseline([row.name for row in comparison.rows], context.baseline)
+    _noisy(context.noise)
+    for run in context.elsewhere:
         if run.data.fingerprint == comparison.data.fingerprint:
             raise CompareError(f"{run.path.parent} holds runs of the same data; give those of other corpora.")
 
@@ -110,7 +110,7 @@ def gather(
     comparison: Comparison,
     rows: Sequence[Row],
     store: Store | None = None,
-    beside: Beside | None = None,
+    context: Context | None = None,
     damaged: list[str] | None = None,
 ) -> Examined:
     """What was examined of `rows`, those of the comparison that a report shows.
@@ -119,15 +119,15 @@ def gather(
         comparison: of one store; the baseline may be any of its rows.
         rows: some of its rows.
         store: theirs, where it is still there; annotators' votes are in it.
-        beside: the baseline, and runs of other folders.
+        context: the baseline, and runs of other folders.
         damaged: takes the sentences of damaged files, which then count as nothing measured.
 
     Raises:
         CompareError: as `check` does.
         RunError: a file in a run folder is damaged, and `damaged` is None.
     """
-    able, beside = [row for row in rows if row.tests], beside or Beside()
-    check(comparison, beside)
+    able, context = [row for row in rows if row.tests], context or Context()
+    check(comparison, context)
     if not able:
         return Examined()
     notes: dict[str, tuple[str, ...]] = {}
@@ -140,15 +140,15 @@ def gather(
             return nothing
 
     shown = {row.name for row in able}
-    baseline = [row for row in comparison.rows if row.name == beside.baseline and row.name not in shown]
+    baseline = [row for row in comparison.rows if row.name == context.baseline and row.name not in shown]
     measured = measured_rows([*able, *baseline], damaged)
-    others = _elsewhere(beside.elsewhere, {row.name for row in able})
+    others = _elsewhere(context.elsewhere, {row.name for row in able})
     matrix = tried("matrix", lambda: _matrix([able, *others], damaged), None)
     found = Examined(
-        damages=tried("damages", lambda: _damages(measured, beside.baseline), ()),
+        damages=tried("damages", lambda: _damages(measured, context.baseline), ()),
         places=tuple(_places(able, store, matrix, damaged)),
         issues=tried("issues", lambda: find_issues(out_of_sample(_runs(able)), _rng()), None),
-        noise=tried("noise", lambda: noise_curves(_noisy(beside.noise) or able, _rng()), ()),
+        noise=tried("noise", lambda: noise_curves(_noisy(context.noise) or able, _rng()), ()),
         matrix=matrix,
         notes=notes,
     )

@@ -21,7 +21,7 @@ from ..statistics.resampling import known
 from . import METHODS
 from .truth import CHANCES, CONTROLS, Grounding
 
-__all__ = ["FIGURES", "Beside", "Figure", "Grounded", "Truth", "summarise"]
+__all__ = ["FIGURES", "Controlled", "Figure", "Grounded", "Truth", "summarise"]
 
 Figure = Literal["pointing", "energy"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
@@ -31,8 +31,8 @@ COLUMNS = 1 + len(CONTROLS) + len(BESIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
-    """One figure of one method, 0 to 1, and what it stands beside."""
+class Controlled:
+    """One figure of one method, 0 to 1, with its controls."""
 
     value: Estimate
     controls: Mapping[str, Estimate]
@@ -46,9 +46,9 @@ class Grounded:
     """One method on one network."""
 
     method: str
-    pointing: Beside
+    pointing: Controlled
     """Whether the largest pixel of the map is one that moved."""
-    energy: Beside
+    energy: Controlled
     """How much of what speaks for the class lies on pixels that moved."""
     blank: float
     """Share of maps that say nothing."""
@@ -128,10 +128,10 @@ def _grounded(method: str, seeds: Sequence[Grounding], row: Sequence[Spread], le
     )
 
 
-def _beside(figures: Sequence[Spread], n: int, level: float, *, whole: bool) -> Beside:
+def _beside(figures: Sequence[Spread], n: int, level: float, *, whole: bool) -> Controlled:
     """Shares that are 0 or 1 for nearly every face, the largest pixel's, have Wilson's interval (`whole`)."""
     own, controls, above = figures[0], figures[1 : 1 + len(CONTROLS)], figures[1 + len(CONTROLS) :]
-    return Beside(
+    return Controlled(
         value=share(own, n, level) if whole else mean(own, level, SHARE),
         controls={name: mean(figure, level, SHARE) for name, figure in zip(CONTROLS, controls, strict=True)},
         above={name: mean(figure, level, GAP) for name, figure in zip(BESIDE, above, strict=True)},

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..examine.evaluation import Evaluation
-    from ..examine.examined import Beside
+    from ..examine.examined import Context
     from .evaluated import Judged
     from .parts import Section
 
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def write_report(
-    comparison: Comparison, out: GivenPath, *, faces: bool = True, command: str = "", beside: "Beside | None" = None
+    comparison: Comparison, out: GivenPath, *, faces: bool = True, command: str = "", context: "Context | None" = None
 ) -> Path:
     """Write the report into the folder `out`, each file whole or not at all.
 
@@ -49,7 +49,7 @@ def write_report(
         out: made where it is missing; files of an earlier report are replaced.
         faces: False leaves out every picture of the corpus.
         command: the one command that repeats the comparison, shown on the page; empty leaves it out.
-        beside: the baseline of robustness and runs of other folders, for the sections of what was examined.
+        context: the baseline of robustness and runs of other folders, for the sections of what was examined.
 
     Returns the path of `report.html`. Raises `MissingExtra` where a library of `mien[report]` is missing.
     """
@@ -60,7 +60,7 @@ def write_report(
         from .latex import as_latex, as_narrow_latex
         from .machine_readable import as_dict
         from .markdown import as_markdown
-    found = find(comparison, beside)
+    found = find(comparison, context)
     table = found.judgement.table
     sections = page.compose(found, faces=faces)
     (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -150,12 +150,12 @@ def terminal_table(comparison: Comparison) -> "Table":
     return as_rich(build_table(comparison))
 
 
-def as_json(comparison: Comparison, beside: "Beside | None" = None) -> dict[str, Any]:
+def as_json(comparison: Comparison, context: "Context | None" = None) -> dict[str, Any]:
     """What stands in `report.json`: all figures of the report as plain values, None where undefined."""
     with _needs_report():
         from .findings import find
         from .machine_readable import as_dict
-    return as_dict(find(comparison, beside))
+    return as_dict(find(comparison, context))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from ..compare import Comparison, Row
 from ..data.store import Store
 from ..errors import CompareError
-from ..examine.examined import Beside, Examined, gather
+from ..examine.examined import Context, Examined, gather
 from ..explain.beside import Truth, summarise
 from ..explain.truth import measured_rows
 from ..judge import Judgement, judge
@@ -66,14 +66,14 @@ class Findings:
         return self.judgement.store
 
 
-def find(comparison: Comparison, beside: Beside | None = None) -> Findings:
-    """Work it out; raises `CompareError` where `beside` does not fit. What is damaged is left out and said."""
+def find(comparison: Comparison, context: Context | None = None) -> Findings:
+    """Work it out; raises `CompareError` where `context` does not fit. What is damaged is left out and said."""
     damaged: list[str] = []
     judgement = judge(comparison)
     rows, store = judgement.rows, judgement.store
     return Findings(
         judgement=judgement,
-        examined=gather(comparison, rows, store, beside, damaged) if rows else Examined(),
+        examined=gather(comparison, rows, store, context, damaged) if rows else Examined(),
         explained=_explained(rows, damaged),
         left_out=(*judgement.left_out, *dict.fromkeys(damaged)),
     )

@@ -139,9 +139,10 @@ class Store:
         return np.flatnonzero(self.samples.split == split)
 
     def votes(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        """What annotators say of `rows`, `(n, K)`, rows sum to 1; None where the store does not know.
+        """The distributions of annotators' votes for `rows`, `(n, K)`; each sums to 1. None if the store has none.
 
-        It does not where it has no distributions, where each is but a label written as one, and where models said them.
+        A store has none if its samples have no distributions, if every distribution is a single label, or if models
+        made them.
         """
         samples = self.samples
         if samples.soft is None or (self.meta.taught and (samples.split[rows] == "train").any()):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from ...explain import TITLES
-from ...explain.beside import FIGURES, Beside, Grounded, Truth
+from ...explain.beside import FIGURES, Controlled, Grounded, Truth
 from ...explain.truth import CHANCES, CONTROLS
 from ...planes import MOVED
 from ...words import as_csv, in_percent, points, three
@@ -134,7 +134,7 @@ def _csv(truths: Sequence[Truth]) -> str:
         for one in truth.methods:
             start = (truth.name, one.method, truth.n, truth.seeds)
             for figure in FIGURES:
-                beside: Beside = getattr(one, figure)
+                beside: Controlled = getattr(one, figure)
                 rows.append((*start, figure, "", *three(beside.value)))
                 rows += [(*start, figure, name, *three(beside.controls[name])) for name in CONTROLS]
                 rows += [
