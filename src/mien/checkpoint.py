@@ -74,7 +74,9 @@ def save(run: Run, state: State) -> None:
     scalars = {name: getattr(state, name) for name in SCALARS}
     scaler, history = state.scaler.state_dict(), [asdict(line) for line in state.history]
     text = json.dumps(scalars | {"threads": state.threads, "scaler": scaler, "history": history})
-    save_tensors(run, CHECKPOINT, {name: _as_it_lies(tensor) for name, tensor in tensors.items()}, {"state": text})
+    save_tensors(
+        run, CHECKPOINT, {name: _to_channels_last(tensor) for name, tensor in tensors.items()}, {"state": text}
+    )
     _keep_best(run)
 
 
@@ -127,7 +129,7 @@ def load(run: Run, state: State) -> None:
     with reading(path, RunError, "Remove it: the run then starts from its first epoch."):
         tensors, text = _read(path, _expected(state), "state")
         saved = from_json(text, Saved)
-        _restore(state, saved, {name: _as_it_lay(tensor) for name, tensor in tensors.items()})
+        _restore(state, saved, {name: _from_channels_last(tensor) for name, tensor in tensors.items()})
     if _waiting(run, state) > state.epoch:
         (run.path / NEXT).unlink()
     _keep_best(run)
@@ -165,8 +167,8 @@ def _waiting(run: Run, state: State) -> int:
 def _expected(state: State) -> dict[str, Tensor]:
     """What the tensors of a checkpoint have to be like, as they lie in the file; the optimizer's may be absent."""
     weights = state.network.state_dict()
-    expected = {f"network.{name}": _as_it_lies(tensor) for name, tensor in weights.items()}
-    expected |= {f"average.{name}": _as_it_lies(weights[name]) for name in state.average}
+    expected = {f"network.{name}": _to_channels_last(tensor) for name, tensor in weights.items()}
+    expected |= {f"average.{name}": _to_channels_last(weights[name]) for name in state.average}
     return expected
 
 
@@ -226,13 +228,13 @@ def _moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) ->
     return moments
 
 
-def _as_it_lies(tensor: Tensor) -> Tensor:
-    """Weights of convolutions lie channels-last: turned like this, they are written without a copy."""
+def _to_channels_last(tensor: Tensor) -> Tensor:
+    """A contiguous view of the channels-last weights of a convolution, so that they are written without a copy."""
     return tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor
 
 
-def _as_it_lay(tensor: Tensor) -> Tensor:
-    """The inverse. Weights, averages and moments must lie alike: the fused optimizers pair them by address."""
+def _from_channels_last(tensor: Tensor) -> Tensor:
+    """The inverse. Weights, averages and moments need the same layout: fused optimizers pair them by address."""
     return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 

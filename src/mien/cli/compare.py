@@ -23,7 +23,7 @@ from mien.atomic import write_text
 from mien.cli.examine import AcrossRuns, Baseline, NoiseRuns, beside, examine_runs
 from mien.cli.extras import Json, needs
 from mien.cli.ready import check_libraries, check_out, check_runs_folder, check_space
-from mien.cli.screen import print_json, told
+from mien.cli.screen import literal, print_json
 from mien.config import parse_overrides, read_recipe, recipe_names
 from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
@@ -271,8 +271,8 @@ def present(
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
         for answer in said["answers"]:
-            console.print(told(answer), soft_wrap=True)
-        console.print(f"Report: {told(page)}", soft_wrap=True)
+            console.print(literal(answer), soft_wrap=True)
+        console.print(f"Report: {literal(page)}", soft_wrap=True)
     for sentence in said["left_out"]:
         _say(sentence)
     if said["left_out"] or any(row.failures for row in comparison.rows):

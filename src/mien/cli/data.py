@@ -13,7 +13,7 @@ from rich.table import Table
 from mien.atomic import json_text, write_text
 from mien.bundle import Bundle
 from mien.cli.extras import Json
-from mien.cli.screen import print_json, told
+from mien.cli.screen import literal, print_json
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
@@ -139,10 +139,10 @@ def audit(
     console.print(_findings(found))
     command = next_command(found, str(store))
     if cleaned and out:
-        console.print(f"Cleaned: {told(out)}. {told(cleaned.notes[-1])}", soft_wrap=True)
+        console.print(f"Cleaned: {literal(out)}. {literal(cleaned.notes[-1])}", soft_wrap=True)
     elif command:
-        console.print(f"To remove samples that spoil the test or the training: {told(command)}", soft_wrap=True)
-    console.print(f"Findings: {told(folder)}/findings.csv, findings.json. Page: {told(page)}", soft_wrap=True)
+        console.print(f"To remove samples that spoil the test or the training: {literal(command)}", soft_wrap=True)
+    console.print(f"Findings: {literal(folder)}/findings.csv, findings.json. Page: {literal(page)}", soft_wrap=True)
 
 
 def _audit_places(store: Store, out: Path | None, page: Path | None) -> tuple[Path, Path]:
@@ -221,15 +221,15 @@ def _show_new(store: Store, as_json: bool) -> None:
     _warn_untested(console, store)
     console.print(_findings(found))
     for example in store.meta.skipped_examples:
-        console.print(f"[yellow]left out[/] {told(example)}", soft_wrap=True)
+        console.print(f"[yellow]left out[/] {literal(example)}", soft_wrap=True)
     if store.meta.skipped > len(store.meta.skipped_examples):
-        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {told(store.path)}/skipped.csv")
+        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {literal(store.path)}/skipped.csv")
 
 
 def _warn_untested(console: Console, store: Store) -> None:
     """Say which classes the test leaves out, as averages over classes then are over fewer than the table shows."""
     if words := untested_words(store):
-        console.print(f"[yellow]{told(words)}[/]", soft_wrap=True)
+        console.print(f"[yellow]{literal(words)}[/]", soft_wrap=True)
 
 
 def _findings(found: Audit) -> Table:
@@ -254,13 +254,13 @@ def _facts(path: Path, meta: Meta) -> Table:
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        table.add_row(f"[bold]{name}[/]", told(value))
+        table.add_row(f"[bold]{name}[/]", literal(value))
     return table
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     table = Table("class", *counts)
     for name in next(iter(counts.values())):
-        table.add_row(told(name), *(str(split[name]) for split in counts.values()))
+        table.add_row(literal(name), *(str(split[name]) for split in counts.values()))
     table.add_row("all", *(str(sum(split.values())) for split in counts.values()), style="bold")
     return table

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.cli.extras import Json, needs
-from mien.cli.screen import print_json, told
+from mien.cli.screen import literal, print_json
 from mien.data.store import Store
 from mien.errors import ConfigError, DataError
 from mien.progress import progress
@@ -93,8 +93,8 @@ def evaluate(
     console = Console(highlight=False)
     console.print(_table(main_table(found)))
     for note in evaluation.notes:
-        console.print(f"[yellow]Note[/] {told(note)}", soft_wrap=True)
-    console.print(f"Report: {told(page)}", soft_wrap=True)
+        console.print(f"[yellow]Note[/] {literal(note)}", soft_wrap=True)
+    console.print(f"Report: {literal(page)}", soft_wrap=True)
 
 
 def _check_writable(folder: Path | None) -> None:
@@ -128,5 +128,5 @@ def _table(found: "SmallTable") -> Table:
     for head in others:
         table.add_column(head, justify="right")
     for row in found.rows:
-        table.add_row(*map(told, row))
+        table.add_row(*map(literal, row))
     return table

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mien.cli.extras import Json, needs
 from mien.cli.places import write_page
-from mien.cli.screen import print_json, told
+from mien.cli.screen import literal, print_json
 from mien.data.store import Store
 from mien.errors import CompareError
 from mien.progress import progress
@@ -207,13 +207,13 @@ def _print(result: dict[str, Any], shown: Sequence[str | Table], as_json: bool) 
         return
     console = Console(highlight=False)
     for item in shown:
-        console.print(told(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
+        console.print(literal(item) if isinstance(item, str) else item, soft_wrap=isinstance(item, str))
 
 
 def _damage_table(damages: Sequence["Damage"]) -> Table:
     first = damages[0]
     title = f"Accuracy (%) under damage, mean of five severities; {first.n} test faces, {first.seeds} seed(s)"
-    table = Table("", *(told(damage.name) for damage in damages), title=title, title_justify="left")
+    table = Table("", *(literal(damage.name) for damage in damages), title=title, title_justify="left")
     table.add_row("clean", *(in_percent(damage.clean) for damage in damages))
     for kind, name in enumerate(first.corruptions):
         table.add_row(name, *(in_percent(damage.by_corruption[kind]) for damage in damages))
@@ -221,7 +221,7 @@ def _damage_table(damages: Sequence["Damage"]) -> Table:
     table.add_row("mCE", *(_of_baseline(damage, damage.mce) for damage in damages))
     table.add_row("relative mCE", *(_of_baseline(damage, damage.relative_mce) for damage in damages))
     table.caption = (
-        f"mCE: errors relative to those of {told(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
+        f"mCE: errors relative to those of {literal(first.baseline)}, lower is better. 95 % intervals. Relative mCE is "
         f"over {', '.join(first.relative_over) or 'nothing'}: the corruptions that clearly cost the baseline accuracy."
     )
     return table
@@ -240,7 +240,7 @@ def _matrix_table(matrix: "Matrix") -> Table:
         remarks += [f"{cell.copies} are exact copies of training pictures."] if cell.copies else []
         words = [cell.network, cell.trained_on, cell.tested_on, str(len(cell.classes)), str(cell.n)]
         home = "" if cell.own else in_percent(cell.home_uar)
-        table.add_row(*map(told, words), in_percent(cell.uar), home, told(" ".join(remarks)))
+        table.add_row(*map(literal, words), in_percent(cell.uar), home, literal(" ".join(remarks)))
     return table
 
 
@@ -249,7 +249,7 @@ def _votes_table(votes: Sequence["Agreement"]) -> Table:
     table = Table("network", "majority (%)", "share of votes (%)", "cross-entropy", "divergence (nats)", title=title)
     for one in votes:
         plain = [decimal(one.cross_entropy), decimal(one.divergence)]
-        table.add_row(told(one.name), in_percent(one.majority), in_percent(one.mass), *plain)
+        table.add_row(literal(one.name), in_percent(one.majority), in_percent(one.mass), *plain)
     ceiling, floor = in_percent(votes[0].ceiling), decimal(votes[0].entropy)
     table.caption = f"Highest possible share of votes: {ceiling} %. Lowest possible cross-entropy: {floor}."
     return table
@@ -262,5 +262,5 @@ def _curves_table(curves: Sequence["NoisePoint"]) -> Table:
         drop, p = "", ""
         if point.drop and point.drop_interval:
             drop, p = points(point.drop.mean, point.drop_interval), p_words(point.p_corrected)
-        table.add_row(told(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
+        table.add_row(literal(point.curve), f"{100 * point.noise:.0f}", value, drop, p)
     return table

@@ -18,7 +18,7 @@ from rich.table import Table
 from mien.atomic import write_bytes
 from mien.cli.extras import Json, needs
 from mien.cli.places import is_one_file, keep_inputs
-from mien.cli.screen import print_json, say, told
+from mien.cli.screen import literal, print_json, say
 from mien.errors import ConfigError, DataError
 from mien.explain import LIMIT, METHODS
 from mien.explain.explainer import Explainer, Explanation, faces_of, open_explainer, pick_methods
@@ -108,7 +108,7 @@ def _present(
         for source, explanations in found.items():
             _say(console, source, explanations)
         for path in dict.fromkeys(written.values()):
-            console.print(f"Drawn: {told(path)}", soft_wrap=True)
+            console.print(f"Drawn: {literal(path)}", soft_wrap=True)
     if failures:
         total = len(found) + len(failures)
         say(f"{len(failures)} of {total} inputs could not be used:\n" + "\n".join(failures.values()))
@@ -171,12 +171,12 @@ def _as_json(
 
 def _say(console: Console, source: str, explanations: Sequence[Explanation]) -> None:
     if not explanations:
-        console.print(f"{told(source)}: no face found", soft_wrap=True)
+        console.print(f"{literal(source)}: no face found", soft_wrap=True)
     for one in explanations:
         best = sorted(one.probs.items(), key=lambda item: -item[1])[:3]
         words = ", ".join(f"{name} {share:.0%}" for name, share in best)
         labelled = f" (labelled {one.face.label})" if one.face.label else ""
-        console.print(f"{told(source)}: {told(words + labelled)}", soft_wrap=True)
+        console.print(f"{literal(source)}: {literal(words + labelled)}", soft_wrap=True)
 
 
 def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary: Sequence[str], as_json: bool) -> None:
@@ -232,7 +232,7 @@ def _truth_table(truths: Sequence["Truth"], figure: "Figure", title: str) -> Tab
             beside: Controlled = getattr(one, figure)
             controls = (f"{100 * control.value:.0f}" for control in beside.controls.values())
             name = truth.name if place == 0 else ""
-            table.add_row(told(name), one.method, told(in_percent(beside.value)), *controls)
+            table.add_row(literal(name), one.method, literal(in_percent(beside.value)), *controls)
     fixed = {name: f"{100 * own[figure]:.0f}" for name, own in first.chance.items()}
     table.caption = (
         f"Maps that do not depend on a face: uniform {fixed['area']}, centre {fixed['centre']}, where drawn faces "

@@ -12,7 +12,7 @@ from rich.table import Table
 from mien.bundle import Bundle, find_model
 from mien.card import Card, Figure
 from mien.cli.extras import Json, needs
-from mien.cli.screen import print_json, told
+from mien.cli.screen import literal, print_json
 
 __all__ = ["export", "info"]
 
@@ -119,5 +119,5 @@ def _show(facts: Mapping[str, Any]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         if str(value):
-            table.add_row(f"[bold]{name}[/]", told(value))
+            table.add_row(f"[bold]{name}[/]", literal(value))
     Console(highlight=False).print(table)

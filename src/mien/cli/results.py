@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.bundle import Bundle
-from mien.cli.screen import json_text, told
+from mien.cli.screen import json_text, literal
 from mien.predict import Prediction, Seen, record
 from mien.shown import csv_cell
 from mien.summary import Timeline, TrackSummary
@@ -125,16 +125,16 @@ class Tables:
         if seen.time_s is not None or seen.failure:
             return
         for number, prediction in enumerate(seen.predictions, start=1):
-            self._pictures.add_row(told(seen.source), str(number), *_cells(prediction, self._top_k))
+            self._pictures.add_row(literal(seen.source), str(number), *_cells(prediction, self._top_k))
         if not seen.predictions:
-            self._pictures.add_row(told(seen.source), "", "[dim]no face found[/]")
+            self._pictures.add_row(literal(seen.source), "", "[dim]no face found[/]")
 
     def video(self, name: str, timeline: Timeline) -> None:
         """See `Results`."""
-        title = f"{told(name)}: {timeline.frames} frames, {timeline.end_s:.1f} s"
+        title = f"{literal(name)}: {timeline.frames} frames, {timeline.end_s:.1f} s"
         table = _table("face", "from", "to", "frames", "expression", "shares of its frames", title=title)
         for track in timeline.tracks():
-            table.add_row(*(told(each) for each in _track_cells(track, self._top_k)))
+            table.add_row(*(literal(each) for each in _track_cells(track, self._top_k)))
         if not timeline.tracks():
             table.add_row("", "", "", "", "[dim]no face found[/]")
         self._videos.append(table)
@@ -178,7 +178,7 @@ def _cells(prediction: Prediction, top_k: int) -> tuple[str, ...]:
     x, y, width, height = (round(value) for value in prediction.box)
     then = ", ".join(f"{name} {share:.0%}" for name, share in others)
     at = f"{x},{y} {width}×{height}"
-    return told(prediction.label), f"{prediction.confidence:.0%}", told(then), at
+    return literal(prediction.label), f"{prediction.confidence:.0%}", literal(then), at
 
 
 def _track_cells(track: TrackSummary, top_k: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mien.shown import visible
 
-__all__ = ["json_text", "print_json", "say", "told"]
+__all__ = ["json_text", "literal", "print_json", "say"]
 
 
 def say(message: str) -> None:
@@ -24,8 +24,8 @@ def say(message: str) -> None:
         console.print(Text.assemble(("mien: ", "bold red"), visible(message)))
 
 
-def told(text: object) -> str:
-    """A text between rich's markup: shown letter by letter."""
+def literal(text: object) -> str:
+    """A text escaped for rich, so that its markup is shown and not obeyed."""
     return escape(visible(str(text)))
 
 

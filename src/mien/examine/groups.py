@@ -324,10 +324,13 @@ def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:
             p.setdefault(key, gap.p)
     corrected = dict(zip(p, holm(list(p.values())).tolist(), strict=True))
 
-    def told(row: int, gap: Gap) -> Gap:
+    def with_corrected_p(row: int, gap: Gap) -> Gap:
         return replace(gap, p_corrected=corrected.get(keys[row, gap], np.nan), tests=len(p))
 
-    return tuple(replace(groups, gaps=tuple(told(row, gap) for gap in groups.gaps)) for row, groups in enumerate(rows))
+    return tuple(
+        replace(groups, gaps=tuple(with_corrected_p(row, gap) for gap in groups.gaps))
+        for row, groups in enumerate(rows)
+    )
 
 
 def mirror(gap: Gap, groups: Groups) -> str:

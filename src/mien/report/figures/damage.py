@@ -12,7 +12,7 @@ from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["dot", "draw_damage", "name_rows", "spoken"]
+__all__ = ["corruption_name", "dot", "draw_damage", "name_rows"]
 
 COLUMNS = 4
 DODGE, WIDEST = 0.13, 1.2
@@ -21,7 +21,7 @@ CROWD = 8
 """Rows from which the legend is set in smaller letters."""
 
 
-def spoken(corruption: str) -> str:
+def corruption_name(corruption: str) -> str:
     """`occluded eyes`: a corruption's name for people."""
     return corruption.replace("_", " ")
 
@@ -49,7 +49,7 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
             percent_axis(axes, max(0.0, float(low)), min(1.0, float(high)))
             axes.set_xlim(0, SEVERITIES[-1] + dodge * (len(damages) + 1))
             axes.set_xticks([0, *SEVERITIES])
-            axes.set_title(spoken(kind))
+            axes.set_title(corruption_name(kind))
             axes.tick_params(labelleft=k % COLUMNS == 0, labelbottom=k + COLUMNS >= len(kinds))
         for axes in sheet.axes[len(kinds) + 1 :]:
             axes.remove()

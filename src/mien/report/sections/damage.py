@@ -9,7 +9,7 @@ from ...examine.examined import Examined
 from ...examine.robustness import Damage
 from ...statistics.estimates import Estimate
 from ...words import as_csv, in_percent, three
-from ..figures.damage import draw_damage, spoken
+from ..figures.damage import corruption_name, draw_damage
 from ..figures.sheet import Look
 from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
@@ -76,7 +76,7 @@ def _holds(figure: Estimate, value: float) -> bool:
 
 def _summary(damages: Sequence[Damage]) -> SmallTable:
     first = damages[0]
-    over = ", ".join(map(spoken, first.relative_over)) or "none of them"
+    over = ", ".join(map(corruption_name, first.relative_over)) or "none of them"
     return SmallTable(
         name="robustness",
         heads=("Network", "Clean, %", "All damage, %", "mCE, %", "Relative mCE, %", "Seeds"),
@@ -111,7 +111,7 @@ def _against(one: Damage, figure: Estimate) -> str:
 def _by_corruption(damages: Sequence[Damage]) -> Panel:
     rows = [("none", *(in_percent(one.clean) for one in damages))]
     for k, kind in enumerate(damages[0].corruptions):
-        rows.append((spoken(kind), *(in_percent(one.by_corruption[k]) for one in damages)))
+        rows.append((corruption_name(kind), *(in_percent(one.by_corruption[k]) for one in damages)))
     return Panel(
         title="Accuracy by kind of damage",
         caption="Mean accuracy in per cent over the five severities, with 95 % intervals; every severity is in "
@@ -136,10 +136,11 @@ def _pictures(store: Store | None, examined: Examined) -> Iterator[Panel]:
         "the expression, a network need not either.",
         pictures=tuple(
             PictureRow(
-                title=spoken(kind),
+                title=corruption_name(kind),
                 pictures=tuple(
                     Picture(
-                        uri=picture_uri(corrupt(kind, face, severity)[0]), text=f"{spoken(kind)}, severity {severity}"
+                        uri=picture_uri(corrupt(kind, face, severity)[0]),
+                        text=f"{corruption_name(kind)}, severity {severity}",
                     )
                     for severity in SEVERITIES
                 ),
