@@ -295,7 +295,7 @@ def test_scaled_rounds_to_a_multiple_and_never_to_nothing() -> None:
     ("options", "size", "words"),
     [
         ({"name": "vgg19"}, 48, "model.name is 'vgg19'; it must be one of compact-l"),
-        ({"stem": "tiny"}, 48, "model.stem is one of imagenet, small; got 'tiny'."),
+        ({"stem": "tiny"}, 48, "model.stem is one of imagenet, small, stride1; got 'tiny'."),
         ({"head": "mlp"}, 48, "model.head is one of published, .*; got 'mlp'."),
         ({"dropout": 1.0}, 48, "model.dropout is 0 to 0.95; got 1."),
         ({"block_dropout": -0.1}, 48, "model.block_dropout is 0 to 0.95; got -0.1."),

@@ -76,8 +76,9 @@ class ModelSettings(Table):
     """Probability of dropping an activation inside the blocks."""
     width: Annotated[float, Within(0.01, 8, log=True)] = 1.0
     """Multiplier of every channel count. 1 is the published network."""
-    stem: Literal["imagenet", "small"] = "imagenet"
-    """`imagenet` as published for 224 px; `small` keeps the resolution of a 48 px face."""
+    stem: Literal["imagenet", "small", "stride1"] = "imagenet"
+    """`imagenet` as published for 224 px; `small` keeps the resolution of a 48 px face; `stride1` keeps it too, and the
+    published kernels, so that published weights fit."""
     head: Literal["published", "fc", "flat", "gap"] = "published"
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
     in_chans: Annotated[int, Within(0, 16)] = 0

@@ -17,6 +17,7 @@ from mien.machine import memory_bytes
 from mien.models.attention import ATTENTION
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
+from mien.models.efficientnet_lite0 import efficientnet_lite0
 from mien.models.layers import Network, pass_on
 from mien.models.resnet import resnet34
 from mien.models.vgg import vgg16
@@ -29,6 +30,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "compact-m": compact_m,
     "compact-s": compact_s,
     "densenet121": densenet121,
+    "efficientnet-lite0": efficientnet_lite0,
     "resnet34": resnet34,
     "vgg16": vgg16,
     "vgg_paper": vgg_paper,

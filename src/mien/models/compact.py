@@ -18,12 +18,13 @@ compact-l      5.30 M          373
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from mien.config import ModelSettings
-from mien.models.layers import Network, head_layers, scaled
+from mien.models.layers import Network, head_layers, head_stages, scaled
 from mien.models.resnet import initialise, stage
 
 __all__ = ["Compact", "compact_l", "compact_m", "compact_s"]
@@ -49,14 +50,15 @@ L = Plan(stem=(32, 96), channels=(96, 192, 256), depths=(3, 4, 2))
 class Compact(Network):
     """A stem, three stages of basic blocks and a head; the published head is `gap`.
 
-    Its `imagenet` stem is already made for 48 px. `stem="small"` keeps the second stem convolution at stride 1:
-    every map has twice the resolution and costs four times as much. `block_dropout` and attention are those of ResNet.
+    Its `imagenet` stem is already made for 48 px. `stem="small"` keeps the second stem convolution at stride 1: every
+    map has twice the resolution and costs four times as much; `stride1` is the same here. `block_dropout` and attention
+    are those of ResNet.
     """
 
     def __init__(self, settings: ModelSettings, plan: Plan, *, classes: int, size: int) -> None:
         super().__init__(settings.in_chans)
         first, second = (scaled(channels, settings.width) for channels in plan.stem)
-        stride = 1 if settings.stem == "small" else 2
+        stride = 2 if settings.stem == "imagenet" else 1
         layers = nn.Sequential(*conv_norm_relu(settings.in_chans, first, 2), *conv_norm_relu(first, second, stride))
         before = second
         for index, (planned, depth) in enumerate(zip(plan.channels, plan.depths, strict=True)):
@@ -67,6 +69,13 @@ class Compact(Network):
         self.features = layers
         self.reduce, self.classifier = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
+
+    @property
+    def stages(self) -> Mapping[str, Sequence[str]]:
+        """The two stem convolutions, the stages of blocks, the head."""
+        stem = tuple(f"features.{number}." for number in range(6))
+        blocks = {f"stage{number}": (f"features.stage{number}.",) for number in range(1, 4)}
+        return {"stem": stem, **blocks, **head_stages("classifier", self.classifier)}
 
 
 def conv_norm_relu(before: int, channels: int, stride: int) -> tuple[nn.Module, nn.Module, nn.Module]:

@@ -5,19 +5,22 @@ maps before it in its block and adds 32 channels (growth rate k). Between blocks
 and resolution. Key names and numerics are those of torchvision's `densenet121`: its weights load as they are.
 
 Parameters: 7,978,856 for 1000 classes, 6,961,031 for 7. The published stem (7x7 stride 2, then a pool) leaves
-1x1 cells of a face of 48 px; `stem="small"` (3x3 stride 1, no pool) leaves 6x6.
+1x1 cells of a face of 48 px; `stem="small"` (3x3 stride 1, no pool) leaves 6x6, and so does `stem="stride1"`
+(7x7 stride 1, no pool), which takes published weights unchanged.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
 from mien.models.attention import attention
-from mien.models.layers import Network, head_layers, scaled
+from mien.models.layers import Network, head_layers, head_stages, scaled
+from mien.models.resnet import STEMS
 
 __all__ = ["DenseNet", "densenet121"]
 
@@ -74,6 +77,15 @@ class DenseNet(Network):
         self.reduce, self.classifier = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
+    @property
+    def stages(self) -> Mapping[str, Sequence[str]]:
+        """The stem; each dense block with the transition behind it, the fourth with the last norm; the head."""
+        names = {n: [f"features.denseblock{n}.", f"features.transition{n}."] for n in range(1, len(DEPTHS))}
+        names[len(DEPTHS)] = [f"features.denseblock{len(DEPTHS)}.", "features.norm5."]
+        layers = {f"stage{number}": own for number, own in names.items()}
+        stem = ("features.conv0.", "features.norm0.")
+        return {"stem": stem, **layers, **head_stages("classifier", self.classifier)}
+
 
 def blocks(settings: ModelSettings) -> nn.Sequential:
     """The convolutional part. The growth rate is scaled to a multiple of 4, the stem to one of 8."""
@@ -94,13 +106,12 @@ def blocks(settings: ModelSettings) -> nn.Sequential:
 
 def stem(settings: ModelSettings, channels: int) -> nn.Sequential:
     """The first convolution, and in the published stem its pool."""
-    small = settings.stem == "small"
-    kernel, stride = (3, 1) if small else (7, 2)
+    kernel, stride = STEMS[settings.stem]
     conv = nn.Conv2d(settings.in_chans, channels, kernel, stride, padding=kernel // 2, bias=False)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv0=conv, norm0=nn.BatchNorm2d(channels), relu0=nn.ReLU(inplace=True)
     )
-    if not small:
+    if stride > 1:
         layers["pool0"] = nn.MaxPool2d(3, stride=2, padding=1)
     return nn.Sequential(layers)
 

@@ -19,7 +19,7 @@ head    from map to vector       from vector to logits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from torch.nn import functional
 from mien.config import ModelSettings
 from mien.errors import ConfigError, DataError
 
-__all__ = ["COSINE_SCALE", "Network", "Pointwise", "head_layers", "map_shape", "pass_on", "scaled"]
+__all__ = ["COSINE_SCALE", "Network", "Pointwise", "head_layers", "head_stages", "map_shape", "pass_on", "scaled"]
 
 FC_CELLS = 7
 HIDDEN = 4096
@@ -42,7 +42,8 @@ class Network(nn.Module):
     With `mirror`, in evaluation mode, the logits are the mean over each face and its mirror image.
 
     A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
-    head from `head_layers`: `reduce` and `classifier`.
+    head from `head_layers`: `reduce` and `classifier`. It names its stages, by which it is frozen and by which the
+    rate falls towards the input (`mien.models.stages`).
     """
 
     features: Callable[[Tensor], Tensor]
@@ -51,6 +52,14 @@ class Network(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
     mirror: bool = False
+
+    @property
+    def stages(self) -> Mapping[str, Sequence[str]]:
+        """From the input to the classifier: the name of each stage, and what the names of its weights begin with.
+
+        The first begins with the first convolution, the last is the classifier alone.
+        """
+        return {"body": ("features.",), **head_stages("classifier", self.classifier)}
 
     def __init__(self, in_chans: int) -> None:
         super().__init__()
@@ -173,7 +182,19 @@ def pass_on(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
-            nn.init.dirac_(layer.weight.data[: layer.in_channels])
+            nn.init.dirac_(layer.weight.data[: layer.in_channels], layer.groups)
+
+
+def head_stages(name: str, head: Callable[[Tensor], Tensor]) -> dict[str, tuple[str, ...]]:
+    """The stages of the half of a head that has weights, which the network calls `name`: hidden layers, the last one.
+
+    In the heads with hidden layers these are a stage of their own, so that what stays after it is the classifier alone.
+    """
+    if not isinstance(head, nn.Sequential):
+        return {"classifier": (f"{name}.",)}
+    linear = [key for key, layer in head.named_children() if isinstance(layer, nn.Linear)]
+    *hidden, last = (f"{name}.{key}." for key in linear)
+    return {"hidden": tuple(hidden), "classifier": (last,)}
 
 
 def scaled(channels: int, width: float, multiple: int = 8) -> int:

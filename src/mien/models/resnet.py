@@ -4,21 +4,26 @@ Four stages of 3, 4, 6 and 3 basic blocks (two 3x3 convolutions around a shortcu
 those of torchvision's `resnet34`: its weights load as they are.
 
 Parameters: 21,797,672 for 1000 classes, 21,288,263 for 7. The published stem (7x7 stride 2, then a pool)
-leaves 2x2 cells of a face of 48 px; `stem="small"` (3x3 stride 1, no pool) leaves 6x6.
+leaves 2x2 cells of a face of 48 px; `stem="small"` (3x3 stride 1, no pool) leaves 6x6, and so does
+`stem="stride1"` (7x7 stride 1, no pool), which takes published weights unchanged.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
 from mien.models.attention import attention
-from mien.models.layers import Network, Pointwise, head_layers, scaled
+from mien.models.layers import Network, Pointwise, head_layers, head_stages, scaled
 
-__all__ = ["BasicBlock", "ResNet", "resnet34"]
+__all__ = ["STEMS", "BasicBlock", "ResNet", "resnet34"]
 
 DEPTHS = (3, 4, 6, 3)
 CHANNELS = (64, 128, 256, 512)
+STEMS = {"imagenet": (7, 2), "stride1": (7, 1), "small": (3, 1)}
+"""Side and stride of the first convolution; with stride 1 no pool follows. DenseNet has the same."""
 
 
 class BasicBlock(nn.Module):
@@ -54,18 +59,23 @@ class ResNet(Network):
     def __init__(self, settings: ModelSettings, *, classes: int, size: int) -> None:
         super().__init__(settings.in_chans)
         first, second, third, fourth = (scaled(channels, settings.width) for channels in CHANNELS)
-        small = settings.stem == "small"
-        kernel, stride = (3, 1) if small else (7, 2)
+        kernel, stride = STEMS[settings.stem]
         self.conv1 = nn.Conv2d(settings.in_chans, first, kernel, stride, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if stride == 1 else nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = stage(first, first, DEPTHS[0], 1, settings)
         self.layer2 = stage(first, second, DEPTHS[1], 2, settings)
         self.layer3 = stage(second, third, DEPTHS[2], 2, settings)
         self.layer4 = stage(third, fourth, DEPTHS[3], 2, settings)
         self.reduce, self.fc = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
+
+    @property
+    def stages(self) -> Mapping[str, Sequence[str]]:
+        """The stem, four stages of blocks, the head."""
+        layers = {f"stage{number}": (f"layer{number}.",) for number in range(1, 5)}
+        return {"stem": ("conv1.", "bn1."), **layers, **head_stages("fc", self.fc)}
 
     def features(self, x: Tensor) -> Tensor:
         """Normalised (B, C, H, W) -> map (B, 512 x width, h, w)."""

@@ -59,6 +59,7 @@ REFERENCES = {
     "number of positive counts estimated from survey data. Survey Methodology 24 (1998), 193–201.",
     "Lin et al. 2017": "Lin T.-Y., Goyal P., Girshick R., He K., Dollár P. Focal loss for dense object detection. ICCV "
     "2017. arXiv:1708.02002.",
+    "Liu 2020": "Liu R. Higher accuracy on vision models with EfficientNet-Lite. TensorFlow Blog, 2020.",
     "Loshchilov & Hutter 2017": "Loshchilov I., Hutter F. SGDR: stochastic gradient descent with warm restarts. ICLR "
     "2017. arXiv:1608.03983.",
     "Loshchilov & Hutter 2019": "Loshchilov I., Hutter F. Decoupled weight decay regularization. ICLR 2019. "
@@ -84,6 +85,8 @@ REFERENCES = {
     "1929–1958.",
     "Szegedy et al. 2016": "Szegedy C., Vanhoucke V., Ioffe S., Shlens J., Wojna Z. Rethinking the Inception "
     "architecture for computer vision. CVPR 2016. arXiv:1512.00567.",
+    "Tan & Le 2019": "Tan M., Le Q. V. EfficientNet: rethinking model scaling for convolutional neural networks. ICML "
+    "2019. arXiv:1905.11946.",
     "Turk & Pentland 1991": "Turk M., Pentland A. Eigenfaces for recognition. Journal of Cognitive Neuroscience 3 "
     "(1991), 71–86.",
     "Wang et al. 2020": "Wang Q., Wu B., Zhu P., Li P., Zuo W., Hu Q. ECA-Net: efficient channel attention for deep "

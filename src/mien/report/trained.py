@@ -18,8 +18,13 @@ NETWORKS: Mapping[str, str] = {
     "compact-s": "compact-s, small residual blocks (He et al. 2016)",
     "compact-m": "compact-m, small residual blocks (He et al. 2016)",
     "compact-l": "compact-l, small residual blocks (He et al. 2016)",
+    "efficientnet-lite0": "EfficientNet-Lite0 (Tan & Le 2019; Liu 2020)",
 }
-STEMS = {"imagenet": "as published for 224 pixels", "small": "with stride 1 and without the first pool"}
+STEMS = {
+    "imagenet": "as published for 224 pixels",
+    "small": "with stride 1 and without the first pool",
+    "stride1": "the published convolution with stride 1 and without the first pool",
+}
 HEADS = {
     "gap": "global average pooling and one linear layer",
     "flat": "the flattened map and the published hidden layers",
