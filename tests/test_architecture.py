@@ -20,7 +20,7 @@ FLOORS: list[str] = [
     "rows compare engines tune examine explain",
     "judge",
     "report",
-    "__init__ server cli __main__",
+    "__init__ web server cli __main__",
 ]
 """From the ground up. A name stands for a module, or for a package with all that is in it."""
 

@@ -30,6 +30,7 @@ from tiny_bundle import write_bundle
 WRITES = {
     "predict": ["predict --model tiny.onnx --faces none face.png --draw drawn"],
     "info": [],
+    "serve": [],
     "export": ["export {run} --out new.onnx"],
     "data prepare": ["data prepare corpus -c folder --labels own -o new"],
     "data draw": ["data draw --count 14 --size 24 -o new", "data draw --count 14 --size 24 -o home --force"],

@@ -47,6 +47,7 @@ OWN: dict[str, list[str]] = {"--set": SETTINGS, "--vary": SETTINGS}
 BASES: dict[str, list[str]] = {
     "predict": ["photo.png", "--model", "model.onnx", "--faces", "none"],
     "info": ["model.onnx"],
+    "serve": ["--new-key"],
     "export": ["runs/FINISHED", "--out", "new.onnx"],
     "data prepare": ["corpus", "--corpus", "folder", "--out", "new", "--labels", "own"],
     "data draw": ["--out", "new", "--count", "14"],
@@ -62,7 +63,7 @@ BASES: dict[str, list[str]] = {
     "explain": ["photo.png", "--model", "model.onnx", "--faces", "none"],
 }
 """Of each verb, words that are right but for the one that is tried."""
-QUICK = ("predict", "info", "data prepare", "data draw", "data audit", "data teach", "data info")
+QUICK = ("predict", "info", "serve", "data prepare", "data draw", "data audit", "data teach", "data info")
 
 
 def verbs() -> dict[str, Any]:

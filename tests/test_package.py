@@ -12,7 +12,8 @@ from mien.data.drawn import draw_scene
 from tiny_bundle import write_bundle
 
 EXTRAS = ("torch", "scipy", "sklearn", "statsmodels", "matplotlib", "safetensors", "jinja2", "onnx", "onnxscript",
-          "tomli_w", "cleanlab", "pandas", "yuface", "ray")  # fmt: skip
+          "tomli_w", "cleanlab", "pandas", "yuface", "ray", "fastapi", "starlette", "uvicorn", "prometheus_client",
+          "websockets", "multipart", "python_multipart")  # fmt: skip
 BASE = f"""
 import sys
 for name in {EXTRAS}:
@@ -93,11 +94,14 @@ def test_the_base_install_is_enough(tmp_path: Path, words: list[str], says: str)
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("verb", "words"), [("export", ["run", "-o", "x.onnx"]), ("compare", ["demo"])])
-def test_what_needs_more_says_what_to_install(tmp_path: Path, verb: str, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("verb", "words", "extra"),
+    [("export", ["run", "-o", "x.onnx"], "train"), ("compare", ["demo"], "train"), ("serve", [], "serve")],
+)
+def test_what_needs_more_says_what_to_install(tmp_path: Path, verb: str, words: list[str], extra: str) -> None:
     done = python(BASE, verb, *words, cwd=tmp_path)
     assert done.returncode == 2
     assert (
         done.stderr
-        == f"mien: `mien {verb}` needs an optional part of mien. Install it with: pip install 'mien[train]'\n"
+        == f"mien: `mien {verb}` needs an optional part of mien. Install it with: pip install 'mien[{extra}]'\n"
     )

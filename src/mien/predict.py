@@ -25,9 +25,10 @@ from .planes import FACE
 from .reading import given_count, given_number
 from .session import Session
 from .shown import brief
+from .version import __version__
 from .video import Frame, Video, open_video
 
-__all__ = ["UNCERTAIN", "Found", "Image", "Prediction", "Predictor", "Seen", "record"]
+__all__ = ["UNCERTAIN", "Found", "Image", "Prediction", "Predictor", "Seen", "heading", "record"]
 
 UNCERTAIN = "uncertain"
 MOST_CLASSES = 1_000_000
@@ -261,6 +262,13 @@ class Predictor:
             time_s=seen.time_s,
             track=track,
         )
+
+
+def heading(bundle: Bundle, detector: str) -> dict[str, Any]:
+    """What stands before results, as docs/predict.md lays down: the version, the model, the detector."""
+    card = bundle.card
+    model = {"file": bundle.path.name, "run": card.run, "sha256": card.sha256, "labels": list(card.labels)}
+    return {"mien": __version__, "model": model | {"licence": card.licence}, "detector": detector}
 
 
 def record(seen: Seen, top_k: int | None = None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Each takes `Seen`s one by one and keeps none of them. What was printed is whole 
 import csv
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
@@ -15,10 +14,9 @@ from rich.table import Table
 
 from mien.bundle import Bundle
 from mien.cli.screen import json_text, literal
-from mien.predict import Prediction, Seen, record
+from mien.predict import Prediction, Seen, heading, record
 from mien.shown import csv_cell
 from mien.summary import Timeline, TrackSummary
-from mien.version import __version__
 
 __all__ = ["Csv", "Json", "JsonLines", "Results", "Tables", "track_rows"]
 
@@ -48,8 +46,7 @@ class Json:
         self._out, self._top_k = sys.stdout, top_k
         self._failures: list[dict[str, Any]] = []
         self._comma = ""
-        head = {"mien": __version__, "model": _model(bundle), "detector": detector}
-        self._out.write(json_text(head)[:-1] + ', "results": [')
+        self._out.write(json_text(heading(bundle, detector))[:-1] + ', "results": [')
 
     def add(self, seen: Seen) -> None:
         """See `Results`."""
@@ -184,14 +181,3 @@ def _cells(prediction: Prediction, top_k: int) -> tuple[str, ...]:
 def _track_cells(track: TrackSummary, top_k: int) -> tuple[str, ...]:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in list(track.shares.items())[:top_k])
     return str(track.track), f"{track.first_s:.1f} s", f"{track.last_s:.1f} s", str(track.frames), track.label, shares
-
-
-def _model(bundle: Bundle) -> dict[str, Any]:
-    card = bundle.card
-    return {
-        "file": Path(bundle.path).name,
-        "run": card.run,
-        "sha256": card.sha256,
-        "labels": list(card.labels),
-        "licence": card.licence,
-    }

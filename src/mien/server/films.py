@@ -1,0 +1,151 @@
+"""`POST /v1/video`: a video in, a line of JSON a frame out, as soon as the frame was seen.
+
+The video lies in a file without a name, in memory (`bodies.film_file`). Its frames go through the same workers as
+everybody's pictures, some at a time, and the next ones are decoded when the client has taken the lines before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from ..errors import DataError
+from ..predict import Seen
+from ..session import Session
+from ..video import Frame, Video, open_video
+from .bodies import film_file, receive_film, size_of
+from .core import Core, json_line
+from .pictures import PROBLEMS
+from .refusal import Refused
+from .schemas import AskedOfFilm
+from .work import Film
+
+__all__ = ["routes"]
+
+TOGETHER, TOGETHER_PIXELS = 8, 2_000_000
+"""Frames that are handed to the workers at a time: so many, or of so many pixels."""
+NAME = "video"
+VIDEO = {"required": True, "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}}}
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A line a frame; the last one says how many there were, or why it ends early.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+def routes(core: Core) -> APIRouter:
+    """The route of videos."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/video",
+        summary="Follow the faces of a video",
+        responses={**PROBLEMS, **LINES},
+        openapi_extra={"requestBody": VIDEO},
+    )
+    async def video(request: Request, asked: Annotated[AskedOfFilm, Query()]) -> Response:
+        """The body is the video. Each line of the answer is a frame, as `mien predict --jsonl` prints it."""
+        size_of(request, core.limits.video_mb << 20)
+        stack = ExitStack()
+        try:
+            stack.enter_context(core.gate.video())
+            predictor = core.models.predictor(asked.model, asked.faces, asked.min_confidence)
+            path, descriptor = stack.enter_context(film_file())
+            await receive_film(request, core.limits, descriptor)
+            opened = await asyncio.to_thread(_opened, stack, path)
+        except BaseException:
+            stack.close()
+            raise
+        session = Session(smoothing_s=asked.smooth_s)
+        frames = _frames(opened, asked.fps, core.limits.video_s, core.limits.pixels)
+        film = _Lines(core, stack, frames, Film(
+            predictor=predictor, frames=(), session=session, most_faces=core.limits.faces, top_k=asked.top_k
+        ))  # fmt: skip
+        return StreamingResponse(film.lines(), media_type="application/x-ndjson")
+
+    return router
+
+
+def _opened(stack: ExitStack, path: Path) -> Video:
+    try:
+        return stack.enter_context(open_video(path, name=NAME))
+    except DataError as error:
+        raise Refused(422, str(error)) from None
+
+
+class _Lines:
+    """The lines of one film; closes it at its end, or when the client is gone."""
+
+    def __init__(self, core: Core, stack: ExitStack, frames: Iterator[list[Seen]], film: Film) -> None:
+        self._core, self._stack, self._frames, self._film = core, stack, frames, film
+        self._count, self._last_s = 0, 0.0
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Lines of JSON."""
+        try:
+            while chunk := await asyncio.to_thread(next, self._frames, None):
+                yield b"".join(map(json_line, await self._told(chunk)))
+            yield json_line({"end": {"frames": self._count, "time_s": round(self._last_s, 3)}})
+        except DataError as error:
+            yield json_line({"source": NAME, "error": str(error)})
+        except Refused as refused:
+            yield json_line({"source": NAME, "error": refused.said})
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._close))
+
+    async def _told(self, chunk: list[Seen]) -> list[dict[str, Any]]:
+        film = Film(
+            predictor=self._film.predictor,
+            frames=chunk,
+            session=self._film.session,
+            most_faces=self._film.most_faces,
+            top_k=self._film.top_k,
+        )
+        told: list[dict[str, Any]] = await self._core.done(film, self._core.limits.answer_s)
+        self._count, self._last_s = self._count + len(chunk), chunk[-1].time_s or 0.0
+        return told
+
+    def _close(self) -> None:
+        self._stack.close()
+
+
+def _frames(video: Video, fps: float, most_s: float, most_pixels: int) -> Iterator[list[Seen]]:
+    """Frames in small groups, at most `fps` a second, up to `most_s`; what a cut-off video has comes first."""
+    group: list[Seen] = []
+    failure: DataError | None = None
+    try:
+        for frame in _thinned(video.frames(), fps):
+            if frame.time_s > most_s:
+                failure = DataError(f"{NAME}: only its first {most_s:g} s are looked at.")
+                break
+            pixels = frame.picture.shape[0] * frame.picture.shape[1]
+            if pixels > most_pixels:
+                raise DataError(
+                    f"{NAME} has frames of {pixels / 1e6:.0f} megapixels, expected at most {most_pixels / 1e6:.0f}."
+                )
+            group.append(Seen(source=NAME, frame=frame.index, time_s=frame.time_s, picture=frame.picture))
+            if len(group) >= TOGETHER or pixels * len(group) >= TOGETHER_PIXELS:
+                yield group
+                group = []
+    except DataError as error:
+        failure = error
+    if group:
+        yield group
+    if failure:
+        raise failure
+
+
+def _thinned(frames: Iterator[Frame], fps: float) -> Iterator[Frame]:
+    """Of frames that come faster than `fps` some are left out; 0 leaves all."""
+    due_s = 0.0
+    for frame in frames:
+        if not fps:
+            yield frame
+        elif frame.time_s >= due_s - 1e-6:
+            yield frame
+            due_s = max(due_s + 1 / fps, frame.time_s)

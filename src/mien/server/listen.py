@@ -1,0 +1,170 @@
+"""The server as a process: one address, one event loop, deadlines for what clients send, a stop that finishes its work.
+
+SIGTERM and Ctrl-C stop it gracefully: the address is closed, `/readyz` says so, what was taken on is finished within
+`grace_s`, everything else is refused. A second Ctrl-C ends it at once.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ..errors import ConfigError
+from ..shown import brief
+from .app import create_app
+from .core import Core
+from .settings import LOOPBACK, Settings
+
+__all__ = ["listen"]
+
+HEADER_BYTES = 16 << 10
+KEEP_ALIVE_S = 5
+
+
+def listen(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    started: Callable[[str], None] = lambda address: None,
+    core: Core | None = None,
+) -> None:
+    """Serve until told to stop.
+
+    Args:
+        settings: what is served, to whom.
+        host: the address to listen on; others than the loopback's can be reached from elsewhere.
+        port: 0 takes a free one.
+        certificate: a PEM file, for https.
+        key: its key, where it is not in the same file.
+        started: called with the address once it is open.
+        core: the server's state, where the caller wants to look at it or to `drain` it.
+
+    Raises `MienError` where the address is taken, or a model, key or certificate cannot be used.
+    """
+    core = core or Core(settings)
+    app = create_app(settings, core)
+    limits = settings.limits
+    config = uvicorn.Config(
+        app,
+        http=_protocol(limits.header_s, limits.connections),
+        ws="websockets-sansio",
+        ws_max_size=limits.frame_mb << 20,
+        ws_max_queue=2,
+        ws_per_message_deflate=False,
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.CRITICAL,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=limits.grace_s,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{certificate} and its key cannot be used for https ({brief(str(reason))}).") from None
+    opened = _socket(host, port)
+    server = _Server(config, core)
+    try:
+        started(_address(host, opened.getsockname()[1], secure=certificate is not None))
+        server.run(sockets=[opened])
+    finally:
+        opened.close()
+    if core.failure:
+        raise core.failure
+
+
+class _Server(uvicorn.Server):
+    """Says that it stops before it does, and ends as one that was asked to."""
+
+    def __init__(self, config: uvicorn.Config, core: Core) -> None:
+        super().__init__(config)
+        self._core = core
+        core.end = self._end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Uvicorn's own way, which would raise the signal again at the end."""
+        self._core.gate.state = "draining"
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=512)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        said = f"Cannot listen on {brief(host)}, port {port} ({reason}); give another with --host or --port."
+        raise ConfigError(said) from None
+
+
+def _address(host: str, port: int, *, secure: bool) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{name}:{port}/"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can call the address."""
+    return host in (*LOOPBACK, "::1") or host.startswith("127.")
+
+
+def _protocol(header_s: float, most: int) -> type[H11Protocol]:
+    """HTTP/1.1 with a deadline for headers and a limit of connections, which uvicorn has not."""
+
+    class Punctual(H11Protocol):
+        """Hangs up on who does not finish a header, or goes on sending what nobody reads."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._due: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                transport.close()
+            self._mind(owes=True)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not self.transport.is_closing():
+                self._mind(owes=self._owes())
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._mind(owes=False)
+            super().connection_lost(exc)
+
+        def _owes(self) -> bool:
+            """Whether the next step is the client's: the rest of a header, or of a body that was answered already."""
+            theirs, ours = self.conn.their_state, self.conn.our_state
+            return theirs is h11.IDLE or (theirs is h11.SEND_BODY and ours in (h11.DONE, h11.MUST_CLOSE))
+
+        def _mind(self, *, owes: bool) -> None:
+            if owes and self._due is None:
+                self._due = self.loop.call_later(header_s, self.transport.close)
+            elif not owes and self._due is not None:
+                self._due.cancel()
+                self._due = None
+
+    return Punctual

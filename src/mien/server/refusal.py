@@ -1,0 +1,30 @@
+"""What a client is told that cannot be served: a status, one sentence, and the number of its request."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["Busy", "Refused"]
+
+
+class Refused(Exception):
+    """Ends a request with a status and a sentence."""
+
+    def __init__(
+        self,
+        status: int,
+        said: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        failures: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(said)
+        self.status, self.said = status, said
+        self.headers = dict(headers or {})
+        self.failures = list(failures)
+
+
+class Busy(Refused):
+    """Too much at a time (429): the same request may succeed after some seconds."""
+
+    def __init__(self, said: str, after_s: int) -> None:
+        super().__init__(429, f"{said} Try again in {after_s} s.", headers={"Retry-After": str(after_s)})

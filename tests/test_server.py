@@ -1,0 +1,414 @@
+"""`mien serve` over HTTP: what is asked is answered, what cannot be is one sentence, and every limit holds exactly."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
+
+from mien.bundle import Bundle
+from mien.labels import SEVEN
+from mien.predict import Predictor, heading, record
+from mien.server.keys import new_key
+from mien.server.schemas import Answer
+from mien.server.work import Work
+from serving import Held, Running, png, running, settings_for
+from tiny_bundle import CARD, write_bundle
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def server(model: Path) -> Iterator[Running]:
+    with running(settings_for(model, {"body_mb": 1, "megapixels": 1, "files": 4})) as server:
+        yield server
+
+
+def files(*contents: bytes) -> list[tuple[str, tuple[str, bytes, str]]]:
+    return [("files", (f"{place}.png", content, "image/png")) for place, content in enumerate(contents)]
+
+
+# Answers
+
+
+def test_the_answer_is_that_of_the_command_line(server: Running, model: Path) -> None:
+    predictor = Predictor(model, detector="none")
+    seen = list(predictor.each([png(1), png(2)], ["0.png", "1.png"]))
+    expected = heading(predictor.bundle, "none") | {"results": [record(each) for each in seen], "failures": []}
+    with server.client() as client:
+        assert client.post("/v1/predict", files=files(png(1), png(2))).json() == json.loads(json.dumps(expected))
+    alone = server.post(png(1)).json()
+    assert alone["results"] == [record(seen[0]) | {"source": ""}]
+
+
+def test_options(server: Running) -> None:
+    (face,) = server.post(png(), params={"top_k": 2, "min_confidence": 1, "faces": "none", "model": "tiny"}).json()[
+        "results"
+    ][0]["faces"]
+    assert len(face["probs"]) == 2
+    assert face["label"] == "uncertain"
+
+
+def test_a_picture_that_cannot_be_read_fails_alone(server: Running) -> None:
+    with server.client() as client:
+        told = client.post("/v1/predict", files=files(png(), b"no picture")).json()
+    assert [each["source"] for each in told["results"]] == ["0.png"]
+    (failure,) = told["failures"]
+    assert failure["source"] == "1.png"
+    assert failure["error"].startswith("1.png: not a picture, expected PNG")
+
+
+LARGE = png(3, 1200)
+REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
+    ("no picture", {"content": b"nothing"}, 422, "not a picture"),
+    ("a picture cut off", {"content": png()[:200]}, 422, "truncated"),
+    ("an empty body", {"content": b""}, 422, "empty"),
+    ("too many pixels", {"content": png(0, 1100)[:60_000]}, 422, "1 megapixels"),
+    ("too many bytes", {"content": LARGE}, 413, "more than 1 MB"),
+    ("another type", {"content": b"{}", "headers": {"Content-Type": "application/json"}}, 415, "application/json"),
+    ("an unknown option", {"content": png(), "params": {"topk": 1}}, 422, "topk"),
+    ("an option out of range", {"content": png(), "params": {"min_confidence": "2"}}, 422, "min_confidence"),
+    ("an unknown model", {"content": png(), "params": {"model": "../tiny"}}, 422, "There is no model '../tiny'"),
+    ("a detector's file", {"content": png(), "params": {"faces": "yunet=/etc/passwd"}}, 422, "There are: default"),
+]
+
+
+@pytest.mark.parametrize(("what", "sent", "status", "says"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_what_cannot_be_answered_is_one_sentence(
+    server: Running, what: str, sent: dict[str, Any], status: int, says: str
+) -> None:
+    answer = server.post(**sent)
+    assert answer.status_code == status, answer.text
+    told = answer.json()
+    assert says in told["error"]
+    assert told["error"].endswith(".")
+    assert told["id"] == answer.headers["X-Request-Id"]
+
+
+def test_forms_that_cannot_be_read(server: Running) -> None:
+    with server.client() as client:
+        assert "Too many files" in client.post("/v1/predict", files=files(*[png()] * 5)).json()["error"]
+        assert client.post("/v1/predict", files={"files": ("", b"")}).status_code in (400, 422)
+        broken = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert client.post("/v1/predict", content=b"--y\r\n", headers=broken).status_code in (400, 422)
+        no_boundary = {"Content-Type": "multipart/form-data"}
+        assert client.post("/v1/predict", content=b"--y\r\n", headers=no_boundary).status_code == 400
+
+
+def test_an_explanation_is_a_map_over_the_face(server: Running) -> None:
+    told = server.post(png(), "/v1/explain", params={"label": "fear"}).json()
+    assert told["label"] == "fear"
+    assert (len(told["map"]), len(told["map"][0])) == (16, 16)
+    assert server.post(png(), "/v1/explain", params={"face": 3}).status_code == 422
+    assert server.post(png(), "/v1/explain", params={"label": "joy"}).status_code == 422
+
+
+def test_models_say_their_figures_and_limits(server: Running) -> None:
+    (card,) = server.get("/v1/models").json()["models"]
+    assert card["name"] == "tiny"
+    assert card["test"]["accuracy"] == {"value": 0.5, "n": 140, "low": 0.42, "high": 0.58}
+    assert card["limits"] == list(CARD.limits)
+
+
+def test_the_description_has_examples_and_says_what_is_answered(server: Running) -> None:
+    described = server.get("/openapi.json").json()
+    operation = described["paths"]["/v1/predict"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
+    assert {"200", "413", "422", "429", "503", "504"} <= set(operation["responses"])
+    (example,) = described["components"]["schemas"]["Answer"]["examples"]
+    with server.client() as client:
+        told = client.post("/v1/predict", files=files(png(), b"none")).json()
+    for each in (example, told):
+        assert set(Answer.model_validate(each, extra="forbid").model_dump()) == set(each)
+
+
+def test_there_is_nothing_elsewhere(server: Running) -> None:
+    for path in ("/docs", "/redoc", "/v1", "/../etc/passwd", "/%2e%2e/x", "/v1/predict/x"):
+        answer = server.get(path)
+        assert answer.status_code == 404, path
+        assert answer.json()["id"]
+    assert server.get("/v1/predict").status_code == 405
+
+
+# Who may ask
+
+
+def test_foreign_pages_are_kept_out(server: Running) -> None:
+    def status(**headers: str) -> int:
+        return server.post(
+            png(), headers={name.replace("_", "-"): value for name, value in headers.items()}
+        ).status_code
+
+    here = f"127.0.0.1:{server.port}"
+    assert status() == 200
+    assert status(Host=f"LOCALHOST:{server.port}") == 200
+    for host in (
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.1@evil",
+        "",
+        "localhost:80:80",
+        "[::1",
+        "169.254.1.1",
+    ):
+        assert status(Host=host) == 421, host
+    assert status(Origin=f"http://{here}") == 200
+    for origin in ("https://evil.example", "null", f"http://{here}.evil.example", "http://127.0.0.1:1", "file://", "x"):
+        assert status(Origin=origin) == 403, origin
+    assert status(Sec_Fetch_Site="cross-site") == 403
+    assert server.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200, (
+        "a link from elsewhere may lead here"
+    )
+
+
+def test_another_site_is_let_in_by_its_name(model: Path) -> None:
+    with running(settings_for(model, origins=("https://app.example",), hosts=("mien.example",))) as server:
+        answer = server.post(png(), headers={"Origin": "https://app.example", "Host": "mien.example"})
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        with server.client() as client:
+            asked = client.options("/v1/predict", headers={"Origin": "https://app.example"})
+            assert (asked.status_code, asked.headers["Access-Control-Allow-Methods"]) == (204, "GET, POST")
+            assert client.options("/v1/predict", headers={"Origin": "https://b.example"}).status_code == 403
+        assert "Access-Control-Allow-Origin" not in server.post(png()).headers
+
+
+def test_keys(model: Path, tmp_path: Path) -> None:
+    (key, line), (other, _) = new_key(), new_key()
+    (tmp_path / "keys").write_text(f"# keys\n{line} tests\n")
+    with running(settings_for(model, keys=tmp_path / "keys")) as server:
+        for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": f"bearer {key}"}, {"X-API-Key": key}):
+            assert server.post(png(), headers=headers).status_code == 200
+        for headers in (
+            {},
+            {"Authorization": f"Bearer {other}"},
+            {"X-API-Key": line},
+            {"Authorization": f"Basic {key}"},
+        ):
+            answer = server.post(png(), headers=headers)
+            assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert server.post(png(), params={"key": key, "api_key": key}).status_code == 401, "never in an address"
+        assert server.get("/metrics").status_code == server.get("/v1/models").status_code == 401
+        assert server.get("/healthz").status_code == server.get("/").status_code == 200
+
+
+def test_every_answer_has_the_headers_that_keep_a_page_inside(server: Running) -> None:
+    for path in ("/", "/healthz", "/gone", "/v1/models", "/openapi.json"):
+        headers = server.get(path).headers
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "server" not in headers
+    assert server.get("/v1/models").headers["Cache-Control"] == "no-store"
+
+
+# The queue
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Faces in each pass of the network that found some."""
+    seen: list[int] = []
+    honest = Bundle.logits
+
+    def counted(self: Bundle, batch: Any) -> Any:
+        seen.append(len(batch["face"]))
+        return honest(self, batch)
+
+    monkeypatch.setattr(Bundle, "logits", counted)
+    return seen
+
+
+def test_the_queue_holds_exactly_as_many_as_it_says(model: Path) -> None:
+    held = Held()
+    limits = {"queue": 5, "wait_s": 60}
+    with running(settings_for(model, limits), held) as server, ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(server.post, png(seed)) for seed in range(20)]
+        refused = [answer.result() for answer in islice(as_completed(answers), 15)]
+        assert [answer.status_code for answer in refused] == [429] * 15
+        assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in refused)
+        assert server.core.gate.taken == 5
+        held.open.set()
+        assert sorted(answer.result().status_code for answer in answers) == [200] * 5 + [429] * 15
+        assert server.core.gate.taken == server.core.gate.bytes == 0
+        assert server.counted("mien_refused") == 15
+
+
+def test_what_waits_is_looked_at_together(model: Path, passes: list[int]) -> None:
+    held = Held()
+    with running(settings_for(model), held) as server, ThreadPoolExecutor(8) as pool:
+        passes.clear()
+        first = pool.submit(server.post, png(0))
+        held.wait_for(1)
+        others = [pool.submit(server.post, png(seed)) for seed in range(1, 8)]
+        _until(lambda: len(server.core.batcher) == 7)
+        held.open.set()
+        assert all(answer.result().status_code == 200 for answer in [first, *others])
+    assert passes == [1, 7]
+
+
+def test_what_waited_too_long_is_never_looked_at(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model, {"wait_s": 0.3}), held) as server, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(server.post, png(0))
+        held.wait_for(1)
+        late = server.post(png(1))
+        assert late.status_code == 504
+        assert "not looked at" in late.json()["error"]
+        held.open.set()
+        assert first.result().status_code == 200, "it was begun in time"
+        assert server.post(png(2)).status_code == 200
+        assert len(held.pictures) == 2
+        assert server.counted('mien_dropped_total{why="expired"}') == 1
+
+
+def test_who_left_is_dropped_before_a_pixel_is_decoded(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model), held) as server, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(server.post, png(0))
+        held.wait_for(1)
+        for seed in range(3):
+            with socket.create_connection(("127.0.0.1", server.port)) as left:
+                left.sendall(_request(server, png(seed)))
+                _until(lambda seed=seed: len(server.core.batcher) == seed + 1)
+        _until(lambda: server.core.gate.taken == 1)
+        held.open.set()
+        assert first.result().status_code == 200
+        assert server.post(png(9)).status_code == 200
+        assert len(held.pictures) == 2
+        assert server.counted('mien_dropped_total{why="dropped"}') == 3
+
+
+def _request(server: Running, content: bytes, *, length: int = -1) -> bytes:
+    size = len(content) if length < 0 else length
+    head = f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: image/png\r\n"
+    return f"{head}Content-Length: {size}\r\n\r\n".encode() + content
+
+
+def _until(holds: Any) -> None:
+    for _ in range(400):
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it does not come to that")
+
+
+def test_headers_and_bodies_have_deadlines(model: Path) -> None:
+    with running(settings_for(model, {"header_s": 0.4, "body_s": 0.4})) as server:
+        for begun in (b"", b"POST /v1/pre", _request(server, png())[:70]):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as slow:
+                slow.sendall(begun)
+                assert slow.recv(100) == b"", "hung up on"
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as slow:
+            slow.sendall(_request(server, png()[:50], length=500))
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as honest:
+            for _ in range(2):
+                honest.sendall(_request(server, png()))
+                assert honest.recv(5000).startswith(b"HTTP/1.1 200")
+                time.sleep(0.1)
+        assert server.core.gate.taken == 0
+
+
+def test_it_stops_when_what_was_taken_is_done(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model), held) as server, ThreadPoolExecutor(4) as pool:
+        taken = [pool.submit(server.post, png(seed)) for seed in range(3)]
+        _until(lambda: server.core.gate.taken == 3)
+        with server.client() as client:
+            client.get("/healthz")
+            server.core.drain()
+            assert _refused_until_closed(client)
+        held.open.set()
+        assert [answer.result().status_code for answer in taken] == [200] * 3
+
+
+def _refused_until_closed(client: httpx.Client) -> bool:
+    """Whether a stopping server takes nothing on and closes its address."""
+    for _ in range(50):
+        try:
+            assert client.get("/readyz").status_code == 503
+            assert client.post("/v1/predict", content=png()).status_code == 503
+        except httpx.TransportError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_until_the_models_are_loaded_it_is_unavailable(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr("mien.server.models.Models.load", lambda models: gate.wait(20) and None)
+    with running(settings_for(model), ready=False) as server:
+        answer = server.post(png())
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert server.get("/readyz").status_code == 503
+        assert server.get("/healthz").status_code == 200
+        gate.set()
+        _until(lambda: server.get("/readyz").status_code == 200)
+
+
+def test_a_fault_has_a_number_and_its_log_no_picture(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: Work, gone: object) -> None:
+        raise RuntimeError("pixels: " + "ab" * 40)
+
+    monkeypatch.setattr("mien.server.work.Pictures.find", fail)
+    with running(settings_for(model)) as server:
+        answer = server.post(png())
+        assert answer.status_code == 500
+        _until(lambda: answer.json()["id"] in caplog.text)
+        assert "RuntimeError" in caplog.text
+        assert "pixels" not in caplog.text
+
+
+# Models
+
+
+def test_a_replaced_file_is_changed_over_to_without_losing_a_request(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    place = write_bundle(folder / "tiny.onnx")
+    other = write_bundle(tmp_path / "other.onnx", labels=tuple(f"new {name}" for name in SEVEN.names))
+    stop = threading.Event()
+
+    def ask() -> list[tuple[int, str]]:
+        seen = []
+        with server.client() as client:
+            while not stop.is_set():
+                answer = client.post("/v1/predict", content=png(1))
+                seen.append((answer.status_code, answer.json()["model"]["labels"][0]))
+        return seen
+
+    with running(settings_for(model, folder=folder)) as server, ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(ask) for _ in range(3)]
+        place.write_bytes(other.read_bytes()[:500])  # as while it is being copied
+        _until(lambda: server.get("/v1/models").json()["models"][0]["problem"])
+        other.rename(place)
+        _until(lambda: server.get("/v1/models").json()["models"][0]["labels"][0].startswith("new"))
+        write_bundle(folder / "second.onnx")
+        _until(lambda: len(server.get("/v1/models").json()["models"]) == 2)
+        stop.set()
+        seen = [each for answers in asking for each in answers.result()]
+    assert {status for status, _ in seen} == {200}
+    labels = [label for _, label in seen]
+    assert {"anger", "new anger"} == set(labels)
+
+
+def test_what_cannot_be_served_ends_the_start(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(model.read_bytes()[:-9])
+    with pytest.raises(Exception, match="cut off"), running(settings_for(broken), ready=False):
+        time.sleep(0.5)
