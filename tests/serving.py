@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces import Face
-from mien.server.core import Core
 from mien.server.listen import listen
 from mien.server.settings import Limits, Settings
+from mien.server.state import State
 
 __all__ = ["Held", "Running", "png", "running", "settings_for"]
 
@@ -51,8 +51,8 @@ class Held:
 class Running:
     """A server that runs."""
 
-    def __init__(self, core: Core, address: str) -> None:
-        self.core, self.address = core, address
+    def __init__(self, state: State, address: str) -> None:
+        self.state, self.address = state, address
         self.port = int(address.rsplit(":", 1)[1].strip("/"))
 
     def client(self, **options: Any) -> httpx.Client:
@@ -82,12 +82,12 @@ def settings_for(model: Path, limits: dict[str, Any] | None = None, **changes: A
 @contextmanager
 def running(settings: Settings, detector: object = None, *, ready: bool = True) -> Iterator[Running]:
     """The server until the body ends; `detector` takes the place of the one of the settings."""
-    core, opened = Core(settings), Future[str]()
+    state, opened = State(settings), Future[str]()
     failure: list[BaseException] = []
 
     def serve() -> None:
         try:
-            listen(settings, port=0, started=opened.set_result, core=core)
+            listen(settings, port=0, started=opened.set_result, state=state)
         except BaseException as error:
             failure.append(error)
             if not opened.done():
@@ -96,16 +96,16 @@ def running(settings: Settings, detector: object = None, *, ready: bool = True) 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        server = Running(core, opened.result(20))
+        server = Running(state, opened.result(20))
         if ready:
             wait_until_ready(server)
             if detector is not None:
-                core.models._detectors["default"] = detector  # type: ignore[assignment]
+                state.models._detectors["default"] = detector  # type: ignore[assignment]
         yield server
     finally:
         if isinstance(detector, Held):
             detector.open.set()
-        core.drain()
+        state.drain()
         thread.join(40)
         assert not thread.is_alive(), "the server does not stop"
     if failure:

@@ -239,10 +239,10 @@ def test_the_queue_holds_exactly_as_many_as_it_says(model: Path) -> None:
         refused = [answer.result() for answer in islice(as_completed(answers), 15)]
         assert [answer.status_code for answer in refused] == [429] * 15
         assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in refused)
-        assert server.core.gate.taken == 5
+        assert server.state.gate.taken == 5
         held.open.set()
         assert sorted(answer.result().status_code for answer in answers) == [200] * 5 + [429] * 15
-        assert server.core.gate.taken == server.core.gate.bytes == 0
+        assert server.state.gate.taken == server.state.gate.bytes == 0
         assert server.counted("mien_refused") == 15
 
 
@@ -253,7 +253,7 @@ def test_what_waits_is_looked_at_together(model: Path, passes: list[int]) -> Non
         first = pool.submit(server.post, png(0))
         held.wait_for(1)
         others = [pool.submit(server.post, png(seed)) for seed in range(1, 8)]
-        _until(lambda: len(server.core.batcher) == 7)
+        _until(lambda: len(server.state.batcher) == 7)
         held.open.set()
         assert all(answer.result().status_code == 200 for answer in [first, *others])
     assert passes == [1, 7]
@@ -282,8 +282,8 @@ def test_who_left_is_dropped_before_a_pixel_is_decoded(model: Path) -> None:
         for seed in range(3):
             with socket.create_connection(("127.0.0.1", server.port)) as left:
                 left.sendall(_request(server, png(seed)))
-                _until(lambda seed=seed: len(server.core.batcher) == seed + 1)
-        _until(lambda: server.core.gate.taken == 1)
+                _until(lambda seed=seed: len(server.state.batcher) == seed + 1)
+        _until(lambda: server.state.gate.taken == 1)
         held.open.set()
         assert first.result().status_code == 200
         assert server.post(png(9)).status_code == 200
@@ -319,17 +319,17 @@ def test_headers_and_bodies_have_deadlines(model: Path) -> None:
                 honest.sendall(_request(server, png()))
                 assert honest.recv(5000).startswith(b"HTTP/1.1 200")
                 time.sleep(0.1)
-        assert server.core.gate.taken == 0
+        assert server.state.gate.taken == 0
 
 
 def test_it_stops_when_what_was_taken_is_done(model: Path) -> None:
     held = Held()
     with running(settings_for(model), held) as server, ThreadPoolExecutor(4) as pool:
         taken = [pool.submit(server.post, png(seed)) for seed in range(3)]
-        _until(lambda: server.core.gate.taken == 3)
+        _until(lambda: server.state.gate.taken == 3)
         with server.client() as client:
             client.get("/healthz")
-            server.core.drain()
+            server.state.drain()
             assert _refused_until_closed(client)
         held.open.set()
         assert [answer.result().status_code for answer in taken] == [200] * 3

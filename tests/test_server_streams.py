@@ -90,7 +90,7 @@ def test_videos_have_places_and_give_them_back(model: Path, film: Path) -> None:
             assert answer.status_code == 429
         client.close()  # in the middle of it
         held.open.set()
-        until(lambda: server.core.gate.videos == 0)
+        until(lambda: server.state.gate.videos == 0)
         until(lambda: not [name for name in _descriptors() if "memfd:mien" in name])
         assert server.post(png()).status_code == 200
 
@@ -158,7 +158,7 @@ def test_what_is_no_frame_ends_the_camera(server: Running, frame: "str | bytes",
             socket.recv(timeout=20)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == code
-    until(lambda: server.core.gate.sockets == 0)
+    until(lambda: server.state.gate.sockets == 0)
 
 
 def test_who_may_not_or_asks_for_what_is_not_there_gets_no_socket(server: Running) -> None:
@@ -173,7 +173,7 @@ def test_who_may_not_or_asks_for_what_is_not_there_gets_no_socket(server: Runnin
             camera(server, query, additional_headers=headers)
         assert refused.value.response.status_code == status
         assert b'"id"' in refused.value.response.body
-    assert server.core.gate.sockets == 0
+    assert server.state.gate.sockets == 0
 
 
 def test_a_foreign_name_for_this_machine_gets_no_socket(server: Running) -> None:
@@ -194,7 +194,7 @@ def test_cameras_have_places(server: Running) -> None:
             camera(server)
         assert refused.value.response.status_code == 429
         assert int(refused.value.response.headers["Retry-After"]) > 0
-    until(lambda: server.core.gate.sockets == 0)
+    until(lambda: server.state.gate.sockets == 0)
     with camera(server):
         pass
 
@@ -223,10 +223,10 @@ def test_a_camera_that_is_silent_is_hung_up_on_and_one_that_leaves_frees_its_pla
     with running(settings_for(model, {"idle_s": 0.3})) as server:
         with camera(server) as socket, pytest.raises(ConnectionClosed):
             socket.recv(timeout=20)
-        until(lambda: server.core.gate.sockets == 0)
+        until(lambda: server.state.gate.sockets == 0)
         threads = threading.active_count()
         for _ in range(3):
             with camera(server):
                 pass
-        until(lambda: server.core.gate.sockets == 0)
+        until(lambda: server.state.gate.sockets == 0)
         assert threading.active_count() <= threads + 1

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -12,25 +13,60 @@ from rich.table import Table
 from mien.bundle import Bundle, find_model
 from mien.card import Card, Figure
 from mien.cli.extras import Json, needs
-from mien.cli.screen import literal, print_json
+from mien.cli.screen import literal, print_json, say
+from mien.errors import ConfigError
+from mien.web import PACKAGE, fetch_runtime, write_page
 
 __all__ = ["export", "info"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, NAME.onnx.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run; with --web also a model file or name.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write, NAME.onnx.")] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise, and measure the loss of accuracy on the validation part.")
     ] = False,
+    web: Annotated[
+        Path | None, typer.Option(help="Write a folder with a page that runs the model in the browser, with no server.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="With --web: another model that the page can show beside it; repeatable.")
+    ] = None,
+    runtime: Annotated[
+        Path | None, typer.Option(help=f"With --web: the file that `npm pack {PACKAGE}` wrote; else npm is asked.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the network of a finished run as one file that predicts without torch."""
+    """Write the network of a finished run as one file that predicts without torch, or as a page of its own."""
+    if web:
+        _write_page(run, out, web, beside or [], runtime, int8=int8)
+        return
+    if beside or runtime:
+        raise ConfigError("--beside and --runtime belong to --web DIR.")
+    if out is None:
+        raise ConfigError("Say what to write: --out NAME.onnx, or --web DIR for a page that runs it.")
+    _show_card(out, _exported(run, out, int8=int8), as_json)
+
+
+def _exported(run: Path, out: Path, *, int8: bool) -> Card:
     with needs("train", "export"):
         from mien.export import export as export_run
         from mien.runs import Run
-    card = export_run(Run.open(run), out, int8=int8)
-    _show_card(out, card, as_json)
+    return export_run(Run.open(run), out, int8=int8)
+
+
+def _write_page(
+    model: Path, out: Path | None, folder: Path, beside: list[str], runtime: Path | None, *, int8: bool
+) -> None:
+    """A page of a model, or of a run, which is exported on the way."""
+    with TemporaryDirectory(prefix="mien-") as room:
+        is_run = (model / "data.json").is_file()
+        file = (out or Path(room) / f"{model.name}.onnx") if is_run else find_model(str(model))
+        if is_run:
+            _exported(model, file, int8=int8)
+        models = [Bundle.open(each) for each in (file, *map(find_model, beside))]
+        write_page(models, folder, runtime or fetch_runtime(Path(room)))
+    say(f"Wrote {folder}. Look at it with: python -m http.server --bind 127.0.0.1 --directory {folder}")
 
 
 def info(

@@ -14,6 +14,7 @@ order:
     films      `POST /v1/video`
     frames     `WS /v1/stream`
     about      models, health, metrics, the page
+    state      what the routes share
     app        all of it put together; `listen` runs it
 """
 

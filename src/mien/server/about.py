@@ -8,23 +8,23 @@ from starlette.responses import Response
 
 from ..version import __version__
 from ..web import KINDS, page_files
-from .core import Core, as_json
 from .pictures import PROBLEMS
+from .state import State, as_json
 
 __all__ = ["routes"]
 
 
-def routes(core: Core) -> APIRouter:
+def routes(state: State) -> APIRouter:
     """The routes that look at no picture."""
     router = APIRouter()
 
     @router.get("/v1/models", summary="The models, with their figures and limits", responses=PROBLEMS)
     async def models() -> Response:
         """The card of each model; the first one answers unless another is asked for."""
-        core.gate.check_open()
-        limits = {"body_mb": core.limits.body_mb, "video_mb": core.limits.video_mb, "files": core.limits.files,
-                  "megapixels": core.limits.megapixels, "frame_mb": core.limits.frame_mb}  # fmt: skip
-        return as_json({"mien": __version__, "models": core.models.cards(), "limits": limits})
+        state.gate.check_open()
+        limits = {"body_mb": state.limits.body_mb, "video_mb": state.limits.video_mb, "files": state.limits.files,
+                  "megapixels": state.limits.megapixels, "frame_mb": state.limits.frame_mb}  # fmt: skip
+        return as_json({"mien": __version__, "models": state.models.cards(), "limits": limits})
 
     @router.get("/healthz", summary="Whether the process lives")
     async def healthz() -> Response:
@@ -34,12 +34,12 @@ def routes(core: Core) -> APIRouter:
     @router.get("/readyz", summary="Whether requests are served", responses={503: PROBLEMS[503]})
     async def readyz() -> Response:
         """200 when the models are loaded, 503 before that and while the server stops."""
-        return as_json({"status": core.gate.state}, 200 if core.gate.state == "ready" else 503)
+        return as_json({"status": state.gate.state}, 200 if state.gate.state == "ready" else 503)
 
     @router.get("/metrics", summary="Counters in Prometheus' text", responses={401: PROBLEMS[401]})
     async def metrics() -> Response:
         """Requests, latency, faces a batch, queue, drops."""
-        return Response(core.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(state.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     for name, content in page_files("server").items():
         _page(router, name, content)

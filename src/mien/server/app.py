@@ -18,11 +18,11 @@ from ..errors import DataError, MienError
 from ..shown import brief
 from ..version import __version__
 from . import about, films, frames, pictures
-from .core import Core
 from .guard import Guard, problem
 from .keys import read_keys
 from .refusal import Refused
 from .settings import Settings
+from .state import State
 
 __all__ = ["create_app"]
 
@@ -31,30 +31,30 @@ SILENT: dict[str, Any] = {"tracing": False, "metrics": False, "logs": False, "au
 SAYS = {404: "There is nothing at this address.", 405: "This address takes another method."}
 
 
-def create_app(settings: Settings, core: Core | None = None) -> ASGIApp:
+def create_app(settings: Settings, state: State | None = None) -> ASGIApp:
     """The server as an ASGI app, for uvicorn or for tests; it loads its models when it is started.
 
     Raises `ConfigError` where the file of keys cannot be used.
     """
     hashes = read_keys(settings.keys)
-    core = core or Core(settings)
+    state = state or State(settings)
     app = FastAPI(
         title="mien",
         version=__version__,
         description=ABOUT,
-        lifespan=core.running,
+        lifespan=state.running,
         docs_url=None,
         redoc_url=None,
         telemetry=SILENT,  # type: ignore[arg-type, unused-ignore]
     )
     for part in (pictures, films, frames, about):
-        app.include_router(part.routes(core))
+        app.include_router(part.routes(state))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _out_of_range)
     app.add_exception_handler(HTTPException, _elsewhere)
     app.add_exception_handler(DataError, _unusable)
     app.add_exception_handler(Exception, _fault)
-    return Guard(app, settings, hashes, core.metrics)
+    return Guard(app, settings, hashes, state.metrics)
 
 
 def _number(request: Request) -> str:

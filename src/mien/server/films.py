@@ -18,10 +18,10 @@ from ..predict import Seen
 from ..session import Session
 from ..video import Frame, Video, open_video
 from .bodies import film_file, receive_film, size_of
-from .core import Core, json_line
 from .pictures import PROBLEMS
 from .refusal import Refused
 from .schemas import AskedOfFilm
+from .state import State, json_line
 from .work import Film
 
 __all__ = ["routes"]
@@ -38,7 +38,7 @@ LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(core: Core) -> APIRouter:
+def routes(state: State) -> APIRouter:
     """The route of videos."""
     router = APIRouter()
 
@@ -50,21 +50,21 @@ def routes(core: Core) -> APIRouter:
     )
     async def video(request: Request, asked: Annotated[AskedOfFilm, Query()]) -> Response:
         """The body is the video. Each line of the answer is a frame, as `mien predict --jsonl` prints it."""
-        size_of(request, core.limits.video_mb << 20)
+        size_of(request, state.limits.video_mb << 20)
         stack = ExitStack()
         try:
-            stack.enter_context(core.gate.video())
-            predictor = core.models.predictor(asked.model, asked.faces, asked.min_confidence)
+            stack.enter_context(state.gate.video())
+            predictor = state.models.predictor(asked.model, asked.faces, asked.min_confidence)
             path, descriptor = stack.enter_context(film_file())
-            await receive_film(request, core.limits, descriptor)
+            await receive_film(request, state.limits, descriptor)
             opened = await asyncio.to_thread(_opened, stack, path)
         except BaseException:
             stack.close()
             raise
         session = Session(smoothing_s=asked.smooth_s)
-        frames = _frames(opened, asked.fps, core.limits.video_s, core.limits.pixels)
-        film = _Lines(core, stack, frames, Film(
-            predictor=predictor, frames=(), session=session, most_faces=core.limits.faces, top_k=asked.top_k
+        frames = _frames(opened, asked.fps, state.limits.video_s, state.limits.pixels)
+        film = _Lines(state, stack, frames, Film(
+            predictor=predictor, frames=(), session=session, most_faces=state.limits.faces, top_k=asked.top_k
         ))  # fmt: skip
         return StreamingResponse(film.lines(), media_type="application/x-ndjson")
 
@@ -81,8 +81,8 @@ def _opened(stack: ExitStack, path: Path) -> Video:
 class _Lines:
     """The lines of one film; closes it at its end, or when the client is gone."""
 
-    def __init__(self, core: Core, stack: ExitStack, frames: Iterator[list[Seen]], film: Film) -> None:
-        self._core, self._stack, self._frames, self._film = core, stack, frames, film
+    def __init__(self, state: State, stack: ExitStack, frames: Iterator[list[Seen]], film: Film) -> None:
+        self._state, self._stack, self._frames, self._film = state, stack, frames, film
         self._count, self._last_s = 0, 0.0
 
     async def lines(self) -> AsyncIterator[bytes]:
@@ -106,7 +106,7 @@ class _Lines:
             most_faces=self._film.most_faces,
             top_k=self._film.top_k,
         )
-        told: list[dict[str, Any]] = await self._core.done(film, self._core.limits.answer_s)
+        told: list[dict[str, Any]] = await self._state.done(film, self._state.limits.answer_s)
         self._count, self._last_s = self._count + len(chunk), chunk[-1].time_s or 0.0
         return told
 

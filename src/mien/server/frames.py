@@ -15,10 +15,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..session import Session
 from ..shown import brief
-from .core import Core, json_line, now_s
 from .guard import SUBPROTOCOL, problem
 from .refusal import Refused
 from .schemas import AskedOfFrames
+from .state import State, json_line, now_s
 from .work import Frame
 
 __all__ = ["routes"]
@@ -26,7 +26,7 @@ __all__ = ["routes"]
 WRONG_KIND, TOO_IDLE, TRY_LATER = 1003, 1001, 1013
 
 
-def routes(core: Core) -> APIRouter:
+def routes(state: State) -> APIRouter:
     """The route of cameras."""
     router = APIRouter()
 
@@ -34,11 +34,11 @@ def routes(core: Core) -> APIRouter:
     async def stream(socket: WebSocket) -> None:
         try:
             asked = _asked(socket)
-            with core.gate.socket():
-                predictor = core.models.predictor(asked.model, asked.faces, asked.min_confidence)
+            with state.gate.socket():
+                predictor = state.models.predictor(asked.model, asked.faces, asked.min_confidence)
                 offered = socket.scope.get("subprotocols", ())
                 await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-                await _Camera(core, socket, predictor, asked).serve()
+                await _Camera(state, socket, predictor, asked).serve()
         except Refused as refused:
             number = socket.scope["state"]["request_id"]
             await socket.send_denial_response(problem(refused, number))
@@ -57,8 +57,8 @@ def _asked(socket: WebSocket) -> AskedOfFrames:
 class _Camera:
     """One socket."""
 
-    def __init__(self, core: Core, socket: WebSocket, predictor: Any, asked: AskedOfFrames) -> None:
-        self._core, self._socket, self._predictor, self._asked = core, socket, predictor, asked
+    def __init__(self, state: State, socket: WebSocket, predictor: Any, asked: AskedOfFrames) -> None:
+        self._state, self._socket, self._predictor, self._asked = state, socket, predictor, asked
         self._session = Session(smoothing_s=asked.smooth_s)
         self._newest: tuple[int, float, bytes] | None = None
         self._came = asyncio.Event()
@@ -78,7 +78,7 @@ class _Camera:
     async def _receive(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._core.limits.idle_s):
+                async with asyncio.timeout(self._state.limits.idle_s):
                     message = await self._socket.receive()
             except TimeoutError:
                 await self._hang_up(TOO_IDLE, "No frame came for a while.")
@@ -108,7 +108,7 @@ class _Camera:
             await self._socket.send_text(json_line(await self._told(number, time_s, content)).decode())
 
     async def _told(self, number: int, time_s: float, content: bytes) -> dict[str, Any]:
-        limits = self._core.limits
+        limits = self._state.limits
         frame = Frame(
             predictor=self._predictor,
             content=content,
@@ -120,7 +120,7 @@ class _Camera:
             top_k=self._asked.top_k,
         )
         try:
-            told: dict[str, Any] = await self._core.done(frame, limits.wait_s)
+            told: dict[str, Any] = await self._state.done(frame, limits.wait_s)
         except Refused as refused:
             told = {"source": "", "error": refused.said}
         return {**told, "frame": number, "dropped": self._dropped}

@@ -20,8 +20,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ..errors import ConfigError
 from ..shown import brief
 from .app import create_app
-from .core import Core
 from .settings import LOOPBACK, Settings
+from .state import State
 
 __all__ = ["listen"]
 
@@ -37,7 +37,7 @@ def listen(
     certificate: Path | None = None,
     key: Path | None = None,
     started: Callable[[str], None] = lambda address: None,
-    core: Core | None = None,
+    state: State | None = None,
 ) -> None:
     """Serve until told to stop.
 
@@ -48,12 +48,12 @@ def listen(
         certificate: a PEM file, for https.
         key: its key, where it is not in the same file.
         started: called with the address once it is open.
-        core: the server's state, where the caller wants to look at it or to `drain` it.
+        state: the server's state, where the caller wants to look at it or to `drain` it.
 
     Raises `MienError` where the address is taken, or a model, key or certificate cannot be used.
     """
-    core = core or Core(settings)
-    app = create_app(settings, core)
+    state = state or State(settings)
+    app = create_app(settings, state)
     limits = settings.limits
     config = uvicorn.Config(
         app,
@@ -82,27 +82,27 @@ def listen(
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{certificate} and its key cannot be used for https ({brief(str(reason))}).") from None
     opened = _socket(host, port)
-    server = _Server(config, core)
+    server = _Server(config, state)
     try:
         started(_address(host, opened.getsockname()[1], secure=certificate is not None))
         server.run(sockets=[opened])
     finally:
         opened.close()
-    if core.failure:
-        raise core.failure
+    if state.failure:
+        raise state.failure
 
 
 class _Server(uvicorn.Server):
     """Says that it stops before it does, and ends as one that was asked to."""
 
-    def __init__(self, config: uvicorn.Config, core: Core) -> None:
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
         super().__init__(config)
-        self._core = core
-        core.end = self._end
+        self._state = state
+        state.end = self._end
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Uvicorn's own way, which would raise the signal again at the end."""
-        self._core.gate.state = "draining"
+        self._state.gate.state = "draining"
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
 

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from ..predict import heading
 from .bodies import one_picture, pictures_of, size_of
-from .core import Core, as_json
 from .refusal import Refused
 from .schemas import Answer, Asked, AskedOfFace, Problem
+from .state import State, as_json
 from .work import Explanation, Pictures
 
 __all__ = ["BODY", "PROBLEMS", "routes"]
@@ -42,9 +42,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(core: Core) -> APIRouter:
+def routes(state: State) -> APIRouter:
     """The routes of pictures."""
-    router, limits = APIRouter(), core.limits
+    router, limits = APIRouter(), state.limits
 
     @router.post(
         "/v1/predict",
@@ -54,8 +54,8 @@ def routes(core: Core) -> APIRouter:
     )
     async def predict(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         """A picture as the body (`image/*`), or several as files of a form; the JSON is that of `mien predict`."""
-        with core.gate.request(size_of(request, limits.body_mb << 20)):
-            predictor = core.models.predictor(asked.model, asked.faces, asked.min_confidence)
+        with state.gate.request(size_of(request, limits.body_mb << 20)):
+            predictor = state.models.predictor(asked.model, asked.faces, asked.min_confidence)
             given = await pictures_of(request, limits)
             work = Pictures(
                 predictor=predictor,
@@ -65,7 +65,7 @@ def routes(core: Core) -> APIRouter:
                 most_faces=limits.faces,
                 top_k=asked.top_k,
             )
-            told = await core.done(work, limits.wait_s, request)
+            told = await state.done(work, limits.wait_s, request)
         failures = [each for each in told if "error" in each]
         if len(failures) == len(told):
             raise Refused(422, failures[0]["error"], failures=failures)
@@ -80,8 +80,8 @@ def routes(core: Core) -> APIRouter:
     )
     async def explain(request: Request, asked: Annotated[AskedOfFace, Query()]) -> Response:
         """Occlusion: how much of the class's logit each part of the face carries, as rows of numbers."""
-        with core.gate.request(size_of(request, limits.body_mb << 20)):
-            predictor = core.models.predictor(asked.model, asked.faces)
+        with state.gate.request(size_of(request, limits.body_mb << 20)):
+            predictor = state.models.predictor(asked.model, asked.faces)
             if asked.label and asked.label not in predictor.bundle.labels:
                 raise Refused(422, f"The model has the labels {', '.join(predictor.bundle.labels)}.")
             content = await one_picture(request, limits, limits.body_mb << 20)
@@ -93,7 +93,7 @@ def routes(core: Core) -> APIRouter:
                 face=asked.face,
                 label=asked.label,
             )
-            told = await core.done(work, limits.wait_s, request)
+            told = await state.done(work, limits.wait_s, request)
         return as_json(heading(predictor.bundle, predictor.detector.name) | told)
 
     return router

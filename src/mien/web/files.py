@@ -9,6 +9,7 @@ KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
+    "jpg": "image/jpeg",
     "svg": "image/svg+xml",
     "webmanifest": "application/manifest+json",
 }

@@ -22,10 +22,10 @@ from .refusal import Refused
 from .settings import Settings
 from .work import Work
 
-__all__ = ["Core", "as_json", "json_line"]
+__all__ = ["State", "as_json", "json_line"]
 
 
-class Core:
+class State:
     """One server's state; made without work, filled by `running`."""
 
     def __init__(self, settings: Settings) -> None:
