@@ -4,7 +4,7 @@
     $ python scripts/blazeface_onnx.py vladmandic-human-3.3.6.tgz
 
 BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047) is Google's, under Apache-2.0; the package, by Vladimir Mandic
-under the MIT licence, has it as a graph of TensorFlow.js. Its seven kinds of nodes are written down as ONNX, so that one
+under the MIT licence, has it as a graph of TensorFlow.js. Its seven kinds of nodes are written as ONNX, so that one
 runtime in the browser serves both networks. In: `picture` float32 (1, 256, 256, 3), -1 to 1. Out: `near` and
 `far`, (1, 512, 17) and (1, 384, 17): a logit, then the box and six points of each anchor, in pixels about the anchor.
 """
