@@ -15,9 +15,9 @@ FLOORS: list[str] = [
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
     " data.clean data.deal data.splits data.batches data.augment data classifier models faces card modelfile"
     " bundle data.teach session container video images predict summary annotate explain.occlusion",
-    "runs hooks checkpoint device optimise losses threads space signals inference initial train room methods"
+    "runs hooks checkpoint device ensembles optimise losses threads space signals inference initial train room methods"
     " stages to_onnx export",
-    "rows compare engines tune examine explain",
+    "rows compare joining engines tune examine explain",
     "judge",
     "report",
     "__init__ web server cli __main__",

@@ -91,6 +91,9 @@ class CentroidMethod:
         power = run.of(CentroidSettings).centroid.power
         return Centroids(labels=run.data.labels, centres=np.load(run.path / "centres.npy"), power=power)
 
+    def answered(self, run: Run, part: Stage) -> None:
+        pass
+
     def costs(self, run: Run) -> Costs:
         return run.record.costs
 

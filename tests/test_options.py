@@ -55,6 +55,8 @@ BASES: dict[str, list[str]] = {
     "data teach": ["store", "--model", "teacher.onnx", "--out", "new"],
     "data info": ["store"],
     "compare": ["demo", "--data", "store", "--set", "model.name=compact-s", "--set", "train.epochs=1"],
+    "ensemble": ["runs"],
+    "tune": ["demo", "--data", "store", "--over", "model.dropout", "--trials", "1", "--set", "model.name=compact-s"],
     "report": ["runs"],
     "robustness": ["runs", "--limit", "3"],
     "across": ["runs", "--data", "store"],
@@ -63,6 +65,8 @@ BASES: dict[str, list[str]] = {
     "explain": ["photo.png", "--model", "model.onnx", "--faces", "none"],
 }
 """Of each verb, words that are right but for the one that is tried."""
+UNTRAINED = {"tune": "None of 1 trials is complete."}
+"""What a verb says at its end where no training is made, as here."""
 QUICK = ("predict", "info", "serve", "data prepare", "data draw", "data audit", "data teach", "data info")
 
 
@@ -107,6 +111,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = write_bars(root / "store")
     run = plan_run(root / "runs", store, train__epochs=1)
     finish_run(run)
+    finish_run(plan_run(root / "runs", store, train__epochs=1, seed=1))
     write_bundle(root / "model.onnx")
     write_bundle(root / "teacher.onnx", labels=store.meta.labels, crop=store.meta.crop)
     scene = draw_scene(1, seed=3, height=120, width=160).image
@@ -149,7 +154,7 @@ def test_the_bases_are_right(verb: str, place: Path, tmp_path: Path, monkeypatch
     stand(place, tmp_path, monkeypatch)
     base = [word.replace("FINISHED", (place / "FINISHED").read_text()) for word in BASES[verb]]
     code, _, err = run_words([*verb.split(), *base])
-    assert code == 0, err[:500]
+    assert code == 0 or (verb in UNTRAINED and UNTRAINED[verb] in err), err[:500]
 
 
 def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

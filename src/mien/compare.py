@@ -75,9 +75,10 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split, `RunError`
     for a run folder that is damaged or of other defaults.
     """
+    resolved = [cell.resolved(store.meta.crop) for cell in recipe.cells()]
     cells = dict.fromkeys(
         override(settings, {FOLD: fold})
-        for settings in (cell.resolved(store.meta.crop) for cell in recipe.cells())
+        for settings in _joined(resolved, store.meta.sha256)
         for fold in range(fold_count(store, settings.data))
     )
     methods: dict[str, Method] = {}
@@ -90,6 +91,17 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
         if settings.data not in folds:
             folds[settings.data] = divide(store, settings.data)
     return [Run.outline(folder, settings, store, folds[settings.data]) for settings in cells]
+
+
+def _joined(cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
+    """The cells with those last that join others, their members by id; without those whose members are not all here."""
+    rows: dict[str, dict[str, None]] = defaultdict(dict)
+    for cell in cells:
+        if not cell.JOINS:
+            rows[cell.name][cell.row_id(fingerprint)] = None
+    seeds = {cell.seed for cell in cells if not cell.JOINS}
+    joining = [cell.joining({name: [*ids] for name, ids in rows.items()}) for cell in cells if cell.JOINS]
+    return [*(cell for cell in cells if not cell.JOINS), *(cell for cell in joining if seeds >= set(cell.seeds))]
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:

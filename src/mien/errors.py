@@ -79,6 +79,10 @@ class Pruned(RunError):
     """A fit was stopped early, because its result would not be wanted."""
 
 
+class MemberMissing(RunError):
+    """A run that others are made into one with is not there, or not finished."""
+
+
 class CompareError(MienError):
     """Runs that cannot stand in one table."""
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from .classifier import Classifier, logits_of
 from .data.splits import Fold, Part
-from .errors import NonFinite, Pruned
+from .errors import MemberMissing, NonFinite, Pruned
 from .hooks import Hooks
 from .methods import Method, find_method
 from .runs import RESULTS, Logits, Run
@@ -43,10 +43,10 @@ def finish_run(run: Run, stages: Sequence[str] = RESULTS, hooks: Hooks | None = 
         if classifier is None:
             return
         if "valid" in wanted and not run.has("valid"):
-            run.write_logits({"valid": _logits(classifier, fold.valid)})
+            run.write_logits({"valid": method.answered(run, "valid") or _logits(classifier, fold.valid)})
             run.did("valid")
         if "test" in wanted:
-            test = _logits(classifier, _open(run, fold))
+            test = method.answered(run, "test") or _logits(classifier, _open(run, fold))
             run.write_logits({"valid": run.logits("valid"), "test": test})
             for hook in hooks.named:
                 hook.tested(run, classifier, partial(_open, run, fold))
@@ -77,6 +77,9 @@ def _fitted(run: Run, fold: Fold, method: Method, hooks: Hooks) -> Classifier | 
         classifier = method.fit(run, fold.train, fold.valid, hooks)
     except NonFinite as error:
         run.update(status="failed", reason=str(error))
+        return None
+    except MemberMissing as error:
+        run.update(status="crashed", reason=str(error))
         return None
     except Pruned as error:
         run.update(status="pruned", reason=str(error))

@@ -31,6 +31,7 @@ VERBS = {
     "export": "export:export",
     "data": "data:app",
     "compare": "compare:compare",
+    "ensemble": "ensemble:ensemble",
     "tune": "tune:tune",
     "report": "compare:report",
     "robustness": "examine:robustness",

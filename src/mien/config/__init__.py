@@ -13,10 +13,11 @@ rows of any kind. `--set optimizer.lr=0.001` changes one setting, checked agains
     recipe     a comparison to be made
 """
 
+from .ensemble import EnsembleTable
 from .features import FeaturesTable
 from .parsing import check_names, override, parse_overrides, read_settings
 from .recipe import Recipe, read_recipe, recipe_from, recipe_names
-from .settings import KINDS, FeaturesSettings, NetworkSettings, Settings
+from .settings import KINDS, EnsembleSettings, FeaturesSettings, NetworkSettings, Settings
 from .tables import (
     AugmentSettings,
     DataSettings,
@@ -33,6 +34,8 @@ __all__ = [
     "KINDS",
     "AugmentSettings",
     "DataSettings",
+    "EnsembleSettings",
+    "EnsembleTable",
     "FeaturesSettings",
     "FeaturesTable",
     "Head",

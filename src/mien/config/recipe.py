@@ -135,7 +135,9 @@ def _row(name: str, content: Any, shared: Mapping[str, Any]) -> Settings:
     if not isinstance(content, Mapping) or content.get("kind") not in KINDS:
         raise ConfigError(f"[rows.{name}] needs kind, one of {', '.join(KINDS)}; got {shown(content)}.")
     own = flattened({key: value for key, value in content.items() if key != "kind"})
-    return override(KINDS[content["kind"]](), {**shared, **own})
+    kind = KINDS[content["kind"]]
+    named = {kind.NAME: name} if kind().flat()[kind.NAME] == "" else {}
+    return override(kind(), {**shared, **named, **own})
 
 
 def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

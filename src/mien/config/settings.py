@@ -6,16 +6,18 @@ dataclass and one line in `KINDS`.
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self
 
 from ..crop import CropSpec
 from ..errors import ConfigError
+from .ensemble import EnsembleTable
 from .features import FeaturesTable
 from .tables import AugmentSettings, DataSettings, LossSettings, ModelSettings, OptimizerSettings, TrainSettings
 from .within import LARGEST, Within, kinds_of, typed
 
-__all__ = ["KINDS", "FeaturesSettings", "NetworkSettings", "Settings"]
+__all__ = ["KINDS", "EnsembleSettings", "FeaturesSettings", "NetworkSettings", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Settings:
     """The dotted key of the setting that names the row."""
     RANDOM: ClassVar[bool] = True
     """Whether another seed can give another result. A kind without randomness needs one seed."""
+    JOINS: ClassVar[bool] = False
+    """Whether it is made from other runs, which have to be finished before it."""
     SIMPLE: ClassVar[bool] = False
     """Whether it is a simple method, which others are held against."""
 
@@ -59,6 +63,19 @@ class Settings:
         for key, value in asdict(self).items():
             flat |= {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
         return flat
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs that it needs: its own, or those of its members."""
+        return (self.seed,)
+
+    def joining(self, rows: Mapping[str, Sequence[str]]) -> Self:
+        """These settings with the rows that they join by their ids; see `EnsembleSettings.joining`."""
+        return self
+
+    def row_id(self, fingerprint: str) -> str:
+        """The id of the run of seed 0, fold 0 and repetition 0: what all runs of a row share."""
+        return replace(self, seed=0, data=replace(self.data, fold=0, repeat=0)).run_id(fingerprint)
 
     def run_id(self, fingerprint: str) -> str:
         """The row's name and a hash of settings and data fingerprint: equal ids are the same run.
@@ -121,5 +138,45 @@ class FeaturesSettings(Settings):
         return self.features.name
 
 
-KINDS: dict[str, type[Settings]] = {"network": NetworkSettings, "features": FeaturesSettings}
+@dataclass(frozen=True, kw_only=True)
+class EnsembleSettings(Settings):
+    """Several runs as one: their logits are joined. The seed says which runs of its members' rows it joins."""
+
+    KIND = "ensemble"
+    NAME = "ensemble.name"
+    JOINS = True
+
+    ensemble: EnsembleTable = field(default_factory=EnsembleTable)
+
+    @property
+    def name(self) -> str:
+        """As it was named, or the rule and how many are joined: `mean-of-3`."""
+        table = self.ensemble
+        return table.name or f"{table.rule}-of-{len(table.members) * table.seeds}"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs that are joined."""
+        return tuple(range(self.seed * self.ensemble.seeds, (self.seed + 1) * self.ensemble.seeds))
+
+    def joining(self, rows: Mapping[str, Sequence[str]]) -> Self:
+        """With its members as row ids; `rows` has those of every name in the recipe.
+
+        Raises `ConfigError` for a member that is not there.
+        """
+        known = {own: (own,) for ids in rows.values() for own in ids} | {name: tuple(ids) for name, ids in rows.items()}
+        for member in self.ensemble.members:
+            if member not in known:
+                raise ConfigError(f"{self.name} joins {member}, and there is no such row; there are {', '.join(rows)}.")
+        chosen = dict.fromkeys(own for member in self.ensemble.members or rows for own in known[member])
+        if not chosen:
+            raise ConfigError(f"{self.name} has no row to join. Add a network to the recipe.")
+        return replace(self, ensemble=replace(self.ensemble, members=tuple(chosen)))
+
+
+KINDS: dict[str, type[Settings]] = {
+    "network": NetworkSettings,
+    "features": FeaturesSettings,
+    "ensemble": EnsembleSettings,
+}
 """Every kind by its name in TOML."""

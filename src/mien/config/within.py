@@ -19,6 +19,7 @@ LARGEST = (1 << 53) - 1
 LONGEST = 100
 """Letters of a text, which is the name of something."""
 NUMERAL = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
+LISTED = {int: "whole numbers", str: "texts"}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -52,7 +53,7 @@ class Kind:
 
     @property
     def many(self) -> bool:
-        """Whether the value is a list of whole numbers."""
+        """Whether the value is a list."""
         return get_origin(self.type) is tuple
 
 
@@ -85,7 +86,7 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
             raise ConfigError(f"{key} is one of {words}; got {shown(value)}.{_how_written(key, value, kind)}")
         return value
     if kind.many:
-        return _numbers(key, value, kind)
+        return _list(key, value, kind)
     if type(value) is int and abs(value) > LARGEST:
         raise ConfigError(f"{key} is at most {LARGEST:,}; got a number of {len(str(abs(value)))} digits.")
     if kind.type is float and type(value) is int:
@@ -101,10 +102,15 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
     return value
 
 
-def _numbers(key: str, value: Any, kind: Kind) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-        raise ConfigError(f"{key} is a list of whole numbers; got {shown(value)}.{_how_written(key, value, kind)}")
+def _list(key: str, value: Any, kind: Kind) -> tuple[Any, ...]:
+    item_type = get_args(kind.type)[0]
+    if not isinstance(value, list | tuple) or not all(type(item) is item_type for item in value):
+        raise ConfigError(
+            f"{key} is a list of {LISTED[item_type]}; got {shown(value)}.{_how_written(key, value, kind)}"
+        )
     for item in value:
+        if item_type is str and len(item) > LONGEST:
+            raise ConfigError(f"{key} holds texts of at most {LONGEST} letters; got one of {len(item):,}.")
         if kind.within is not None and item not in kind.within:
             raise ConfigError(f"{key} holds numbers of {kind.within}; got {shown(item)}.")
     return tuple(value)

@@ -93,9 +93,9 @@ def count_openings(comparison: Comparison, store: Store | None) -> Openings:
 
 
 def _of_run(run: Run, row: str) -> Sequence[Opening]:
-    """The first opening is the evaluation's; where the run was peeked at, the last is that."""
+    """The first opening is the evaluation's; where the run was peeked at, the last is that. An ensemble has none."""
     times = run.record.test_opened_at
-    why = [EVALUATION, *[AGAIN] * (len(times) - 1)]
+    why = [EVALUATION, *[AGAIN] * (len(times) - 1)][: len(times)]
     if len(times) > 1 and run.peeking:
         why[-1] = PEEKING
     return [Opening(run=run.id, row=row, when=when, why=word) for when, word in zip(times, why, strict=True)]

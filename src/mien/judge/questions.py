@@ -3,6 +3,7 @@
 - Every level of a factor against the factor's reference, where all other factors are equal. The reference is the
   default of the setting where some row has it, otherwise the first level.
 - Every row against the best of the simple methods, which is the one with the highest accuracy on validation.
+- Every ensemble against the best of its members, which is the one with the highest accuracy on validation.
 - All pairs, where there are at most `MOST_FOR_ALL_PAIRS` rows.
 
 Holm's correction is over what was asked, so fewer questions leave each of them more power.
@@ -13,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..compare import Row
 from ..config import NetworkSettings
 from ..rows import NAME, level_words
 from ..words import listed, many
+from .ensembles import best_member
+from .select import valid_accuracy
 
 __all__ = ["MOST_FOR_ALL_PAIRS", "Question", "asked_words", "best_simple", "levels", "questions", "reference"]
 
@@ -34,7 +35,7 @@ class Question:
     second: Row
     """The reference, where there is one."""
     why: str
-    """`all pairs`; the factor, such as `model.dropout`; or `simple`."""
+    """`all pairs`; the factor, such as `model.dropout`; `simple` or `member`."""
 
 
 def questions(rows: Sequence[Row], factors: Sequence[str]) -> tuple[Question, ...]:
@@ -42,7 +43,9 @@ def questions(rows: Sequence[Row], factors: Sequence[str]) -> tuple[Question, ..
     if len(rows) <= MOST_FOR_ALL_PAIRS:
         return tuple(Question(first=a, second=b, why="all pairs") for a, b in itertools.combinations(rows, 2))
     found: dict[frozenset[str], Question] = {}
-    for one in itertools.chain(*(_of_factor(rows, key) for key in factors), _against_simple(rows)):
+    for one in itertools.chain(
+        *(_of_factor(rows, key) for key in factors), _against_simple(rows), _against_members(rows)
+    ):
         found.setdefault(frozenset((one.first.name, one.second.name)), one)
     return tuple(found.values())
 
@@ -59,6 +62,12 @@ def _against_simple(rows: Sequence[Row]) -> Iterator[Question]:
     best = best_simple(rows)
     if best:
         yield from (Question(first=row, second=best, why="simple") for row in rows if not is_simple(row))
+
+
+def _against_members(rows: Sequence[Row]) -> Iterator[Question]:
+    for row in rows:
+        if best := best_member(row, rows):
+            yield Question(first=row, second=best, why="member")
 
 
 def levels(rows: Sequence[Row], key: str) -> list[Mapping[Any, Row]]:
@@ -85,12 +94,7 @@ def is_simple(row: Row) -> bool:
 
 def best_simple(rows: Sequence[Row]) -> Row | None:
     """The simple row with the highest accuracy on validation; None where there is none."""
-    return max((row for row in rows if is_simple(row)), key=_valid_accuracy, default=None)
-
-
-def _valid_accuracy(row: Row) -> float:
-    parts = [part for own in row.valids.values() for part in own if len(part.labels)]
-    return float(np.mean([(part.logits.argmax(axis=1) == part.labels).mean() for part in parts])) if parts else 0.0
+    return max((row for row in rows if is_simple(row)), key=valid_accuracy, default=None)
 
 
 def asked_words(asked: Sequence[Question], rows: Sequence[Row]) -> str:
@@ -102,6 +106,8 @@ def asked_words(asked: Sequence[Question], rows: Sequence[Row]) -> str:
 
 
 def _why_words(why: str, rows: Sequence[Row]) -> str:
+    if why == "member":
+        return "each ensemble against the best of its members on validation"
     if why == "simple":
         best = best_simple(rows)
         return f"each row against {best.name if best else ''}, the best simple method on validation"

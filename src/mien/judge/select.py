@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..compare import Row
 from ..runs import Logits
 
-__all__ = ["MOST_ROWS", "accuracy", "predictions", "select"]
+__all__ = ["MOST_ROWS", "accuracy", "predictions", "select", "valid_accuracy"]
 
 MOST_ROWS = 12
 """Rows that get figures; the table has all."""
@@ -22,6 +22,12 @@ def select(rows: Sequence[Row]) -> tuple[Row, ...]:
 def accuracy(row: Row) -> float:
     """On test, the mean over replicates (seeds, or repetitions of a cross-validation)."""
     return math.fsum(score.accuracy for score in row.scores) / len(row.scores)
+
+
+def valid_accuracy(row: Row) -> float:
+    """On validation, the mean over runs; 0 where there is none."""
+    parts = [part for own in row.valids.values() for part in own if len(part.labels)]
+    return math.fsum((part.logits.argmax(axis=1) == part.labels).mean() for part in parts) / max(len(parts), 1)
 
 
 def predictions(row: Row) -> tuple[Logits, ...]:

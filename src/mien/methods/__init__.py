@@ -12,11 +12,15 @@ from ..config import Settings
 from ..data.splits import Part
 from ..data.store import Store
 from ..hooks import Hooks
-from ..runs import Costs, Run
+from ..runs import Costs, Logits, Run, Stage
 
 __all__ = ["METHODS", "Method", "find_method"]
 
-METHODS = {"network": "mien.methods.network:NetworkMethod", "features": "mien.methods.features:FeaturesMethod"}
+METHODS = {
+    "network": "mien.methods.network:NetworkMethod",
+    "features": "mien.methods.features:FeaturesMethod",
+    "ensemble": "mien.methods.ensemble:EnsembleMethod",
+}
 """Methods by the kind of settings that they take (`mien.config.KINDS`), as `module:class`."""
 
 
@@ -34,6 +38,7 @@ class Method(Protocol):
 
         Raises:
             NonFinite: it has no result, and the same settings would only repeat that.
+            MemberMissing: it is made from other runs, and one of them is not finished.
             Pruned: `hooks` asked to stop early.
             KeyboardInterrupt: it was stopped; the run goes on from where it was.
         """
@@ -43,6 +48,12 @@ class Method(Protocol):
 
     def load(self, run: Run) -> Classifier:
         """What was fitted; raises `RunError` where it is gone or damaged."""
+
+    def answered(self, run: Run, part: Stage) -> Logits | None:
+        """The logits of `valid` or `test` where they follow from other runs; None where the samples have to be read.
+
+        What is given here opens no test part.
+        """
 
     def costs(self, run: Run) -> Costs:
         """The run's costs with what is measured in a fresh process added: memory and speed."""

@@ -22,7 +22,7 @@ from ..hooks import Hooks, Progress
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..planes import FACE, Batch, Plane
 from ..reading import reading
-from ..runs import Costs, Run
+from ..runs import Costs, Run, Stage
 from .speed import PREDICT_BATCH, predict_speed
 
 __all__ = ["Described", "FeaturesMethod"]
@@ -98,6 +98,9 @@ class FeaturesMethod:
     def load(self, run: Run) -> Described:
         """What was fitted."""
         return Described(run)
+
+    def answered(self, run: Run, part: Stage) -> None:
+        """Nothing: its logits need the faces."""
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction."""

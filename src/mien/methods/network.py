@@ -26,7 +26,7 @@ from ..models import Network, build, sketch
 from ..models.cost import count
 from ..planes import FACE, Batch, Plane
 from ..room import check_room
-from ..runs import Costs, Run
+from ..runs import Costs, Run, Stage
 from ..threads import restore_threads, waiting_words
 from ..train import describe_loop, practise, selected_epoch, train
 from .speed import PREDICT_BATCH, predict_speed
@@ -99,6 +99,9 @@ class NetworkMethod:
     def load(self, run: Run) -> TrainedNetwork:
         """The trained network, on the device that `pick_device` names."""
         return TrainedNetwork(run, load_network(run, pick_device()))
+
+    def answered(self, run: Run, part: Stage) -> None:
+        """Nothing: its logits need the faces."""
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction; of training too, where that shared its process with other runs."""

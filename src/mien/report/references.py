@@ -16,6 +16,8 @@ REFERENCES = {
     "(1950), 1–3.",
     "Cao et al. 2019": "Cao K., Wei C., Gaidon A., Arechiga N., Ma T. Learning imbalanced datasets with "
     "label-distribution-aware margin loss. NeurIPS 2019. arXiv:1906.07413.",
+    "Caruana et al. 2004": "Caruana R., Niculescu-Mizil A., Crew G., Ksikes A. Ensemble selection from libraries of "
+    "models. ICML 2004.",
     "Connor 1987": "Connor R. J. Sample size for testing differences in proportions for the paired-sample design. "
     "Biometrics 43 (1987), 207–211.",
     "Cortes & Vapnik 1995": "Cortes C., Vapnik V. Support-vector networks. Machine Learning 20 (1995), 273–297.",
@@ -57,6 +59,8 @@ REFERENCES = {
     "Kingma & Ba 2015": "Kingma D. P., Ba J. Adam: a method for stochastic optimization. ICLR 2015. arXiv:1412.6980.",
     "Korn & Graubard 1998": "Korn E. L., Graubard B. I. Confidence intervals for proportions with small expected "
     "number of positive counts estimated from survey data. Survey Methodology 24 (1998), 193–201.",
+    "Kuncheva & Whitaker 2003": "Kuncheva L. I., Whitaker C. J. Measures of diversity in classifier ensembles and "
+    "their relationship with the ensemble accuracy. Machine Learning 51 (2003), 181–207.",
     "Lin et al. 2017": "Lin T.-Y., Goyal P., Girshick R., He K., Dollár P. Focal loss for dense object detection. ICCV "
     "2017. arXiv:1708.02002.",
     "Liu 2020": "Liu R. Higher accuracy on vision models with EfficientNet-Lite. TensorFlow Blog, 2020.",
@@ -97,6 +101,7 @@ REFERENCES = {
     "NIPS 2000 (2001).",
     "Wilson 1927": "Wilson E. B. Probable inference, the law of succession, and statistical inference. Journal of the "
     "American Statistical Association 22 (1927), 209–212.",
+    "Wolpert 1992": "Wolpert D. H. Stacked generalization. Neural Networks 5 (1992), 241–259.",
     "Woo et al. 2018": "Woo S., Park J., Lee J.-Y., Kweon I. S. CBAM: convolutional block attention module. ECCV 2018. "
     "arXiv:1807.06521.",
     "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "

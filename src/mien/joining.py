@@ -1,0 +1,70 @@
+"""Ensembles of runs that are finished already: which can be made of a folder, and their run folders.
+
+In: finished runs of one folder, the rules, the rows to join. Out: planned runs beside them, which `mien.stages`
+finishes in moments from the saved logits.
+"""
+
+from collections.abc import Sequence
+
+from .config import DataSettings, EnsembleSettings, EnsembleTable
+from .data.splits import Fold, divide
+from .data.store import Store
+from .errors import CompareError
+from .methods.ensemble import EnsembleMethod
+from .rows import Row
+from .runs import Run
+from .words import listed
+
+__all__ = ["outline_ensembles"]
+
+
+def outline_ensembles(rows: Sequence[Row], rules: Sequence[str], *, seeds: int = 0, name: str = "") -> list[Run]:
+    """Runs that join these rows, one for each rule, replicate and fold; nothing is written yet.
+
+    Args:
+        rows: of one folder of runs, each with whole replicates.
+        rules: keys of `mien.ensembles.RULES`.
+        seeds: seeds of each row that one ensemble joins. 0 is one of each of several rows, and all of a single row.
+        name: of the row that is made; "" names it by its rule and the number of its members. Only of a single rule.
+
+    Raises:
+        CompareError: there are fewer than two members, or no seed that all rows have.
+        ConfigError: a rule is not there.
+        DataError: the store of the runs is gone or has changed.
+    """
+    joined = [row for row in rows if row.runs and not row.runs[0].settings.JOINS]
+    if not joined:
+        raise CompareError("There is no finished row to join. Train some with `mien compare`.")
+    common = set.intersection(*(_seeds_of(row) for row in joined))
+    each = seeds or (1 if len(joined) > 1 else len(common))
+    firsts = [
+        seed for seed in range(max(common, default=-1) + 1) if common >= set(range(seed * each, (seed + 1) * each))
+    ]
+    if len(joined) * each < 2 or not firsts:
+        have = listed(f"{row.name} has seeds {listed(sorted(_seeds_of(row))) or 'none'}" for row in joined)
+        raise CompareError(
+            f"An ensemble joins two runs or more, of each row {each} with seeds that count from 0; {have}. Train more "
+            "seeds, or name other rows."
+        )
+    first = joined[0].runs[0]
+    store, members = Store.open(first.data.store), tuple(_row_id(row) for row in joined)
+    places = {(run.settings.data.fold, run.settings.data.repeat): run.settings.data for run in joined[0].runs}
+    folds: dict[DataSettings, Fold] = {data: divide(store, data) for data in places.values()}
+    planned = []
+    for rule in rules:
+        for seed in firsts:
+            table = EnsembleTable(rule=rule, members=members, seeds=each, name=name if len(rules) == 1 else "")
+            for data, fold in folds.items():
+                settings = EnsembleSettings(seed=seed, data=data, ensemble=table)
+                EnsembleMethod().check(settings, store)
+                planned.append(Run.outline(first.path.parent, settings, store, fold))
+    return planned
+
+
+def _seeds_of(row: Row) -> set[int]:
+    return {run.settings.seed for run in row.runs}
+
+
+def _row_id(row: Row) -> str:
+    run = row.runs[0]
+    return run.settings.row_id(run.data.fingerprint)

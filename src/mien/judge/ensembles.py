@@ -1,0 +1,99 @@
+"""What joining runs gained: each ensemble beside its members, with what it costs and how differently they err."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ensembles.diversity import disagreement, q_statistic
+from ..methods.ensemble import joined_logits, optimism, rule_of
+from ..rows import Row
+from .select import accuracy, valid_accuracy
+
+__all__ = ["Joined", "best_member", "joined_rows", "members_among"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """One ensemble; accuracies and costs are means over its replicates, shares of 1."""
+
+    name: str
+    rule: str
+    """In words."""
+    members: tuple[str, ...]
+    """The rows of this comparison that it joins."""
+    count: int
+    """Runs that one ensemble joins."""
+    accuracy: float
+    mean_member: float
+    """Accuracy of its members' rows, averaged."""
+    best_member: str
+    """The row that was most accurate on validation."""
+    best_accuracy: float
+    disagreement: float
+    """Share of test faces on which two members predict different classes."""
+    q: float
+    """Yule's Q of who is right; see `mien.ensembles.diversity`."""
+    fitted: bool
+    """Whether its rule was fitted on validation."""
+    optimism: float
+    """Accuracy on validation of the rule fitted on all of it, less the cross-fitted one."""
+    parameters: float
+    """Times those of the best member; nan where either is not known."""
+    seconds: float
+    """Time of a prediction, times that of the best member; nan where either was not measured."""
+
+
+def joined_rows(rows: Sequence[Row]) -> tuple[Joined, ...]:
+    """The ensembles among the rows whose members are rows too."""
+    return tuple(
+        _joined(row, rows) for row in rows if row.runs and row.runs[0].settings.JOINS and members_among(row, rows)
+    )
+
+
+def members_among(row: Row, rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows that an ensemble joins; empty for a row that joins none."""
+    if not row.runs or not row.runs[0].settings.JOINS:
+        return ()
+    wanted = set(row.runs[0].settings.flat()["ensemble.members"])
+    return tuple(
+        one for one in rows if one.runs and one.runs[0].settings.row_id(one.runs[0].data.fingerprint) in wanted
+    )
+
+
+def best_member(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The member with the highest accuracy on validation; None for a row that joins none of these."""
+    return max(members_among(row, rows), key=valid_accuracy, default=None)
+
+
+def _joined(row: Row, rows: Sequence[Row]) -> Joined:
+    members, best = members_among(row, rows), best_member(row, rows)
+    assert best is not None
+    stacked = [(joined_logits(run, "test"), run.logits("test").labels) for run in row.runs]
+    both = np.array([optimism(run) for run in row.runs])
+    return Joined(
+        name=row.name,
+        rule=rule_of(row.runs[0]).words,
+        members=tuple(one.name for one in members),
+        count=len(stacked[0][0]),
+        accuracy=accuracy(row),
+        mean_member=float(np.mean([accuracy(one) for one in members])),
+        best_member=best.name,
+        best_accuracy=accuracy(best),
+        disagreement=float(np.mean([disagreement(logits) for logits, _ in stacked])),
+        q=float(np.mean([q_statistic(logits, labels) for logits, labels in stacked])),
+        fitted=rule_of(row.runs[0]).fit is not None,
+        optimism=float((both[:, 0] - both[:, 1]).mean()),
+        parameters=_times(_mean(row, "parameters"), _mean(best, "parameters")),
+        seconds=_times(_mean(best, "predict_images_per_second"), _mean(row, "predict_images_per_second")),
+    )
+
+
+def _mean(row: Row, cost: str) -> float:
+    """Of those runs for which it was measured; 0 where it was of none."""
+    values = [value for run in row.runs if (value := float(getattr(run.record.costs, cost)))]
+    return float(np.mean(values)) if values else 0.0
+
+
+def _times(value: float, reference: float) -> float:
+    return value / reference if value and reference else float("nan")

@@ -1,0 +1,206 @@
+"""Ensembles as a method: runs that are finished become one row, from the logits that they saved.
+
+In: a run with `EnsembleSettings`. Its members are runs of the same folder, data and fold. Out: what its rule fitted on
+validation, in `ensemble.npz`. No picture is read and no test part is opened: the logits of valid and test follow from
+the members' (`answered`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Array, read_npz
+from ..atomic import new_file
+from ..classifier import Classifier
+from ..config import EnsembleSettings, Settings, override
+from ..data.splits import Part
+from ..data.store import Store
+from ..ensembles import RULES, Rule, cross_fitted
+from ..errors import ConfigError, MemberMissing, RunError
+from ..hooks import Hooks
+from ..planes import Batch, Plane
+from ..reading import reading
+from ..runs import Costs, Logits, Run, Stage, find_runs
+
+__all__ = ["Ensemble", "EnsembleMethod", "joined_logits", "members_of", "optimism", "rule_of"]
+
+FITTED = "ensemble.npz"
+OPTIMISM = "optimism"
+"""In the file: accuracy on validation of the rule fitted on all of it, and cross-fitted."""
+
+
+class Ensemble:
+    """The members of a run and its rule: a `mien.classifier.Classifier`."""
+
+    def __init__(self, run: Run) -> None:
+        self.labels: tuple[str, ...] = run.data.labels
+        self.runs = members_of(run)
+        self._rule, self._fitted = rule_of(run), _fitted(run)
+
+    @cached_property
+    def members(self) -> tuple[Classifier, ...]:
+        """The members' classifiers; loaded when the first logits are asked for."""
+        from . import find_method
+
+        return tuple(find_method(run.settings).load(run) for run in self.runs)
+
+    @property
+    def takes(self) -> tuple[Plane, ...]:
+        """All planes that some member takes."""
+        return tuple({plane.name: plane for member in self.members for plane in member.takes}.values())
+
+    def logits(self, batch: Batch) -> NDArray[np.float32]:
+        """Logits `(n, K)` of all members on a batch, joined."""
+        stacked = np.stack([member.logits(batch) for member in self.members]).astype(np.float64)
+        return self._rule.join(self._fitted, stacked).astype(np.float32)
+
+
+class EnsembleMethod:
+    """How an ensemble is made; see `mien.methods.Method`."""
+
+    def check(self, settings: Settings, store: Store) -> None:
+        """Refuse a rule that there is none of, and an ensemble without members."""
+        assert isinstance(settings, EnsembleSettings)
+        table = settings.ensemble
+        if table.rule not in RULES:
+            raise ConfigError(f"ensemble.rule is {table.rule!r}; it must be one of {', '.join(RULES)}.")
+        if not table.members:
+            raise ConfigError(f"{settings.name} joins nothing. Name its members, or put a network into the recipe.")
+
+    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Ensemble:
+        """Fit the rule on the members' logits of validation."""
+        members, rule = members_of(run), rule_of(run)
+        stacked, part = _stacked(members, "valid"), members[0].logits("valid")
+        fitted = dict(rule.fit(stacked, part.labels)) if rule.fit else {}
+        crossed = cross_fitted(rule, stacked, part.labels, _units(part), run.settings.seed)
+        both = [_accuracy(rule.join(fitted, stacked), part), _accuracy(crossed, part)]
+        with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **fitted, **{OPTIMISM: np.array(both)})
+        run.update(costs=_costs(members))
+        return self.load(run)
+
+    def tidy(self, run: Run) -> None:
+        """Nothing: a fit takes moments."""
+
+    def load(self, run: Run) -> Ensemble:
+        """The ensemble; its members are loaded when they are needed."""
+        return Ensemble(run)
+
+    def answered(self, run: Run, part: Stage) -> Logits | None:
+        """The logits of a part, from the members'; of validation cross-fitted, so that they flatter no fitted rule."""
+        members, rule = members_of(run), rule_of(run)
+        first, stacked = members[0].logits(part), _stacked(members, part)
+        if part == "valid":
+            joined = cross_fitted(rule, stacked, first.labels, _units(first), run.settings.seed)
+        else:
+            joined = rule.join(_fitted(run), stacked)
+        return replace(first, logits=joined.astype(np.float32))
+
+    def costs(self, run: Run) -> Costs:
+        """The sums of its members' costs, and the speed of one after the other."""
+        return _costs(members_of(run))
+
+    def work(self, run: Run) -> float:
+        """Next to nothing."""
+        return 0.0
+
+
+def members_of(run: Run) -> tuple[Run, ...]:
+    """The finished runs that an ensemble joins, in the order of its settings.
+
+    Raises `MemberMissing` where one is not there, not finished, or saw other samples.
+    """
+    settings, folder = run.of(EnsembleSettings), run.path.parent
+    found = [_member(run, row, seed) for row in settings.ensemble.members for seed in settings.seeds]
+    for member in found:
+        if not member.finished:
+            raise MemberMissing(f"{member.path} is {member.record.status}, and {run.id} joins it. Finish it first.")
+    for part in ("valid", "test"):
+        first = found[0].logits(part)
+        for member in found[1:]:
+            if not np.array_equal(member.logits(part).ids, first.ids):
+                raise MemberMissing(f"{found[0].id} and {member.id} in {folder} were judged on different samples.")
+    return tuple(found)
+
+
+def joined_logits(run: Run, part: str) -> NDArray[np.float64]:
+    """The members' logits of a part, `(M, N, K)`."""
+    return _stacked(members_of(run), part)
+
+
+def optimism(run: Run) -> tuple[float, float]:
+    """Accuracy on validation: of the rule fitted on all of it, and cross-fitted."""
+    fitted, crossed = _file(run)[OPTIMISM].tolist()
+    return fitted, crossed
+
+
+def rule_of(run: Run) -> Rule:
+    """The rule of an ensemble."""
+    return RULES[run.of(EnsembleSettings).ensemble.rule]
+
+
+_rows: dict[Path, dict[str, Settings]] = {}
+
+
+def _member(run: Run, row: str, seed: int) -> Run:
+    """The run of a member's row at the ensemble's fold and repetition."""
+    folder, fingerprint = run.path.parent, run.data.fingerprint
+    if row not in _rows.get(folder, {}):
+        _rows[folder] = {one.settings.row_id(one.data.fingerprint): one.settings for one in find_runs(folder, [])}
+    if row not in _rows[folder]:
+        raise MemberMissing(f"{folder} has no run of {row}, which {run.id} joins.")
+    settings, place = _rows[folder][row], run.settings.data
+    changes = {"data.fold": place.fold, "data.repeat": place.repeat}
+    path = folder / override(settings, {**changes, "seed": seed}).run_id(fingerprint)
+    if not path.exists() and not settings.random:
+        path = folder / override(settings, changes).run_id(fingerprint)
+    if not path.exists():
+        raise MemberMissing(f"{folder} has no run of {row} with seed {seed}, which {run.id} joins.")
+    return Run.open(path)
+
+
+def _stacked(members: tuple[Run, ...], part: str) -> NDArray[np.float64]:
+    return np.stack([member.logits(part).logits for member in members]).astype(np.float64)
+
+
+def _units(part: Logits) -> NDArray[Any]:
+    return part.subjects if (part.subjects != "").all() else part.ids
+
+
+def _accuracy(logits: NDArray[np.float64], part: Logits) -> float:
+    return float((logits.argmax(axis=1) == part.labels).mean()) if len(part.labels) else float("nan")
+
+
+def _fitted(run: Run) -> Mapping[str, NDArray[np.float64]]:
+    return {name: array for name, array in _file(run).items() if name != OPTIMISM}
+
+
+def _file(run: Run) -> Mapping[str, NDArray[Any]]:
+    path = run.path / FITTED
+    if not path.exists():
+        raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
+    table = run.of(EnsembleSettings).ensemble
+    members = len(table.members) * table.seeds
+    wanted = {**rule_of(run).arrays, OPTIMISM: Array("f8", "2")}
+    with reading(path, RunError, f"Remove the folder {run.path} and run the same command again."):
+        return read_npz(path, wanted, M=members, K=len(run.data.labels))
+
+
+def _costs(members: tuple[Run, ...]) -> Costs:
+    own = [member.record.costs for member in members]
+    speeds = [cost.predict_images_per_second for cost in own]
+    return Costs(
+        parameters=sum(cost.parameters for cost in own),
+        flops=sum(cost.flops for cost in own),
+        activation_bytes=max(cost.activation_bytes for cost in own),
+        train_seconds=sum(cost.train_seconds for cost in own),
+        train_peak_mb=max(cost.train_peak_mb for cost in own),
+        predict_peak_mb=sum(cost.predict_peak_mb for cost in own),
+        predict_images_per_second=1 / sum(1 / speed for speed in speeds) if all(speeds) else 0.0,
+        predict_batch=own[0].predict_batch,
+    )

@@ -1,0 +1,82 @@
+"""The section of ensembles: each beside its best member, with what it costs and how differently its members err."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ...judge.ensembles import Joined, joined_rows
+from ...words import DASH, listed, percent
+from ..findings import Findings
+from ..parts import Panel, Section, SmallTable
+
+__all__ = ["sections"]
+
+HEADS = (
+    "Ensemble",
+    "Runs",
+    "Accuracy, %",
+    "best member, %",
+    "mean member, %",
+    "verdict",
+    "disagreement, %",
+    "Q",
+    "optimism, points",
+    "memory",
+    "time",
+)
+
+
+def sections(found: Findings, faces: bool) -> Iterator[Section]:
+    if rows := joined_rows(found.judgement.comparison.rows):
+        yield Section(id="ensembles", title="What joining runs gained", lead=_lead(rows), panels=(_table(rows, found),))
+
+
+def _lead(rows: Sequence[Joined]) -> str:
+    better = sum(row.accuracy > row.best_accuracy for row in rows)
+    rules = listed(f"{row.name} is {row.rule}" for row in rows)
+    return f"{better} of {len(rows)} ensembles are more accurate than their best member. {rules}."
+
+
+def _table(rows: Sequence[Joined], found: Findings) -> Panel:
+    return Panel(
+        title="Ensembles and their members",
+        caption="Accuracy on test, means over replicates. The best member is the one that was most accurate on "
+        "validation, so the test chose nothing. The verdict is that of the paired test against it. Disagreement is "
+        "the share of test faces on which two members predict different classes. Q is 1 where members are right on the "
+        "same faces and 0 where they are independent (Kuncheva & Whitaker 2003). Optimism is how much better a fitted "
+        "rule scores on the validation faces that it was fitted on than cross-fitted. Memory (weights) and time are "
+        "multiples of the best member's.",
+        table=SmallTable(
+            name="ensembles", heads=HEADS, rows=tuple(_line(row, found) for row in rows), words=frozenset({5})
+        ),
+    )
+
+
+def _line(row: Joined, found: Findings) -> tuple[str, ...]:
+    return (
+        row.name,
+        str(row.count),
+        _share(row.accuracy),
+        f"{_share(row.best_accuracy)} ({row.best_member})",
+        _share(row.mean_member),
+        _verdict(row, found),
+        _share(row.disagreement),
+        DASH if math.isnan(row.q) else f"{row.q:.2f}",
+        f"{100 * row.optimism:+.1f}".replace("-", "−") if row.fitted else DASH,
+        _times(row.parameters),
+        _times(row.seconds),
+    )
+
+
+def _verdict(row: Joined, found: Findings) -> str:
+    pair = found.judgement.certainty.between(row.name, row.best_member)
+    if pair is None:
+        return "not tested"
+    return "better" if pair.settled == row.name else "worse" if pair.settled == row.best_member else "no verdict"
+
+
+def _share(value: float) -> str:
+    return DASH if math.isnan(value) else percent(value, 1).removesuffix("\u00a0%")
+
+
+def _times(value: float) -> str:
+    return DASH if math.isnan(value) else f"× {value:.1f}"
