@@ -7,6 +7,7 @@ import pytest
 from made_runs import make_runs, make_store
 from mien.compare import collect
 from mien.config import read_recipe
+from mien.judge.select import MOST_ROWS
 from mien.report.figures import settings as figures
 from mien.report.figures.settings import Line
 from mien.report.findings import Findings, find
@@ -52,6 +53,19 @@ def test_a_line_a_network_with_the_intervals_of_the_table(curves: Findings, monk
             cell = next(one for one in curves.judgement.table.lines if one.name == name).cells["accuracy"]
             assert point.mean == pytest.approx(cell.value)
             assert (point.low, point.high) == (cell.low, cell.high)
+
+
+def test_a_curve_has_every_level_of_a_grid_that_is_too_large_for_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, rates = make_store(tmp_path / "store", test=70), (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    found = findings(make_runs(tmp_path / "runs", store, networks=("vgg16", "resnet34"), dropouts=rates, epochs=2))
+    assert len(found.shown) == MOST_ROWS < 16
+    [(_, lines)] = drawn(found, monkeypatch)
+    assert [tuple(point.level for point in line.points) for line in lines] == [rates, rates]
+    assert (
+        "Rows beyond the 12 most accurate have intervals of accuracy, UAR and macro F1" in found.judgement.table.caption
+    )
 
 
 def test_the_section_has_one_figure_that_says_what_its_intervals_are_over(curves: Findings) -> None:

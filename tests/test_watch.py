@@ -115,6 +115,8 @@ def test_a_log_has_the_time_left_for_the_run_and_for_all(
             report(three[0], at(done))
         report(three[0], "It is tried again.")
         report(three[0], None)
+        three[1].update(stages=("fit", "valid"))
+        report(three[1], None)
     figures = "epoch 1/2 loss 1.234 accuracy 0.500 100 images/s"
     assert capsys.readouterr().err.splitlines() == [
         f"{three[0].id}: Slower.",
@@ -122,6 +124,7 @@ def test_a_log_has_the_time_left_for_the_run_and_for_all(
         f"1 of 3 runs: {three[0].id} 35% {figures}, about 2 min left, about 9 min for all runs",
         f"{three[0].id}: It is tried again.",
         f"1 of 3 runs: {three[0].id} running",
+        f"2 of 3 runs: {three[1].id} judged on valid",
     ]
 
 
@@ -146,7 +149,7 @@ def test_a_grid_of_hours_is_announced_once_on_a_processor(
     assert lines == ["The 3 runs take about 3 h 19 min on this processor. Shorter is better."] * announced
 
 
-def test_what_isshorter_is_a_command_that_can_be_typed() -> None:
+def test_what_is_shorter_is_a_command_that_can_be_typed() -> None:
     assert shorter("paper", Path("STORE")).startswith("mien compare reduced --data STORE (the paper's networks")
     assert "compare reduced" not in shorter("reduced", None)
     assert "mien compare fast (one good" in shorter("reduced", None)

@@ -173,7 +173,7 @@ class _Said:
         self._since, left = now, self._all - len(trials)
         best = max((trial.score for trial in trials if trial.status == "complete"), default=0.0)
         pruned = sum(trial.status == "pruned" for trial in trials)
-        time_left = f"; {about(left * self._seconds / len(trials))} left" if left else ""
+        time_left = f"; {about(left * self._seconds / len(trials))} of trials left" if left else ""
         _say(
             f"{len(trials)} of {self._all} trials, {pruned} stopped early, best {percent(best, 1)} on valid{time_left}"
         )

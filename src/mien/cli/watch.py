@@ -141,7 +141,7 @@ class _Lines(_Watch):
             )
 
     def finished(self, run: Run) -> None:
-        self.say(f"{self.ended} of {self.count} runs: {run.id} {run.record.status}")
+        self.say(f"{self.ended} of {self.count} runs: {run.id} {_ending(run)}")
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -151,6 +151,11 @@ class _Lines(_Watch):
         if own is None or every is None:
             return ""
         return f", {about(own)} left" + (f", {about(every)} for all runs" if self.count > 1 else "")
+
+
+def _ending(run: Run) -> str:
+    """How a run stands; one that was only to be judged on valid has no more to do."""
+    return "judged on valid" if run.record.status == "running" and run.has("valid") else run.record.status
 
 
 def _figures(progress: Progress) -> str:

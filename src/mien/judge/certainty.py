@@ -50,6 +50,7 @@ class Certainty:
     """Intervals by row name and metric, recalls by row name, and what is said of each pair."""
 
     intervals: Mapping[tuple[str, str], Interval]
+    """Of the rows that get figures by every metric, of the others by those of `TESTED`."""
     recalls: Mapping[str, tuple[Estimate, ...]]
     """One a class; nan for a class without test faces."""
     f1: Mapping[str, tuple[Estimate, ...]]
@@ -102,7 +103,7 @@ def assess(comparison: Comparison) -> Certainty:
     tests = [one for one in asked if not _obstacle(one, test)]
     pairs = tuple(pair for judge in judges for pair in _pairs(tests, drawn, judge))
     return Certainty(
-        intervals={key: interval for row in shown for key, interval in _intervals(row, total)},
+        intervals={key: interval for row in drawn.values() for key, interval in _intervals(row, total)},
         recalls={row.name: _recalls(row, total) for row in shown},
         f1={row.name: _by_class(row.f1, predictions(row.row)[0], total) for row in shown},
         pairs=pairs,

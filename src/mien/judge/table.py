@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..compare import Comparison, Row
-from ..metrics import METRICS, Metric, absent_words
+from ..metrics import METRICS, Metric, absent_words, metric
 from ..runs import Costs
 from ..statistics import Interval
 from ..words import DASH, NO_INTERVAL, listed
-from .certainty import Certainty, size_of_test
+from .certainty import TESTED, Certainty, size_of_test
 from .folds import resampled
 from .paper import PAPER, PAPER_CORPUS, paper_notes
+from .select import MOST_ROWS
 
 __all__ = ["COLUMNS", "SCORES", "Cell", "Column", "Line", "Table", "build_table", "replicates"]
 
@@ -234,8 +235,11 @@ def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
         parts.append(f"Below the scores: 95 % intervals over {over} (bootstrap).")
         if folds > 1 and most == 1:
             parts.append("They hold for these trained networks; new trainings would vary more.")
-        if len(comparison.rows) > len({name for name, _ in certainty.intervals}):
-            parts.append("Intervals are given for the rows that have figures.")
+        if any((row.name, "accuracy") not in certainty.intervals for row in rows):
+            parts.append("Some rows were not tested on the same faces, and have no intervals.")
+        if len(rows) > MOST_ROWS:
+            names = listed(metric(key).name for key in TESTED)
+            parts.append(f"Rows beyond the {MOST_ROWS} most accurate have intervals of {names} alone.")
     if certainty and (most > 1 or crossed):
         test = "corrected resampled t-tests over folds" if crossed else "paired tests"
         bold = f"Bold: better than every other row by that column ({test}, Holm-corrected at 5 %)."

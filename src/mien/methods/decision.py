@@ -207,7 +207,7 @@ def _squared_hinge(inputs: Numbers, labels: NDArray[np.int64], c: float) -> tupl
         slope = weights - 2 * c * np.concatenate([inputs.T @ pull, pull.sum(axis=0, keepdims=True)])
         return float((weights**2).sum() / 2 + c * (short**2).sum()), slope.ravel()
 
-    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-6}
+    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-6}
     weights = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
     return weights[:-1], weights[-1]
 
