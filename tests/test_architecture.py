@@ -16,7 +16,7 @@ FLOORS: list[str] = [
     " data.clean data.deal data.splits data.batches data.augment data classifier models faces card modelfile"
     " bundle data.teach session container video images predict summary annotate explain.occlusion",
     "runs hooks checkpoint device ensembles optimise losses threads space signals inference initial train room methods"
-    " stages to_onnx export",
+    " stages to_onnx joined_network export",
     "rows compare joining engines tune examine explain",
     "judge",
     "report",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import write_bars
+from mien.bundle import Bundle
 from mien.calibration import softmax
 from mien.cli import main
 from mien.compare import collect, plan, stated
@@ -17,6 +18,8 @@ from mien.engines import find_engine
 from mien.ensembles import RULES, cross_fitted
 from mien.ensembles.diversity import disagreement, q_statistic
 from mien.errors import CompareError, ConfigError, MemberMissing
+from mien.export import export
+from mien.joined_network import JOINS
 from mien.joining import outline_ensembles
 from mien.judge import judge
 from mien.judge.ensembles import joined_rows
@@ -251,3 +254,29 @@ def test_what_cannot_be_joined_is_said(runs: list[Run], place: Path) -> None:
     absent = {**RECIPE, "rows": {"x": {"kind": "ensemble", "ensemble": {"members": ["vgg16"]}}}}
     with pytest.raises(ConfigError, match="x joins vgg16, and there is no such row; there are compact-s"):
         plan(recipe_from(absent, "absent"), Store.open(place / "store"), place / "absent")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_graph_joins_as_the_rule_does(rule: str) -> None:
+    import torch
+
+    fit = RULES[rule].fit
+    fitted = dict(fit(MEMBERS, LABELS)) if fit else {}
+    logs = torch.from_numpy(MEMBERS).log_softmax(dim=2)
+    graph = JOINS[rule](logs, {name: torch.from_numpy(array) for name, array in fitted.items()})
+    np.testing.assert_allclose(softmax(graph.numpy()), softmax(RULES[rule].join(fitted, MEMBERS)), atol=1e-9)
+
+
+def test_an_ensemble_is_exported_as_one_file_and_can_teach(runs: list[Run], place: Path) -> None:
+    run, out = runs[6], place / "stacked.onnx"
+    card = export(run, out)
+    test = run.logits("test")
+    store = Store.open(run.data.store)
+    logits = Bundle.open(out).logits(store.read(test.ids))
+    np.testing.assert_allclose(logits, test.logits, atol=1e-3)
+    assert card.network == "stacked"
+    assert card.test["accuracy"].value == pytest.approx((test.logits.argmax(axis=1) == test.labels).mean())
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "teach", str(store.path), "--model", str(out), "--out", str(place / "taught")])
+    assert ended.value.code == 0
+    assert Store.open(place / "taught").samples.soft is not None

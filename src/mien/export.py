@@ -14,9 +14,9 @@ from .atomic import write_bytes
 from .bundle import Bundle, seal
 from .calibration import binned_gaps, fit_temperature, softmax, upward_bias, wilson
 from .card import Card, Figure
-from .config import NetworkSettings
 from .data.splits import Fold, Part
 from .errors import RunError
+from .joined_network import joined_network
 from .methods.network import load_network
 from .metrics import confusion_matrix, scores
 from .planes import FACE
@@ -58,7 +58,8 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
     if out.suffix != ".onnx" or not out.resolve().parent.is_dir():
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
     fold = run.fold() if int8 else None
-    model, card = onnx_bytes(load_network(run), run.data.crop.size), describe(run)
+    network = joined_network(run) if run.settings.JOINS else load_network(run)
+    model, card = onnx_bytes(network, run.data.crop.size), describe(run)
     try:
         if fold is not None:
             model, card = _quantised(run, fold, model, card)
@@ -74,7 +75,7 @@ def describe(run: Run) -> Card:
     card = Card(
         labels=run.data.labels,
         crop=run.data.crop,
-        network=run.of(NetworkSettings).model.name,
+        network=run.settings.name,
         run=run.id,
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from .bundle import BATCH, runtime
 from .errors import MissingExtra
-from .models import Network
 
 __all__ = ["onnx_bytes", "quantise"]
 
@@ -33,8 +32,11 @@ LAYERS = ("Conv", "Gemm", "MatMul")
 """Operations with weights, as ONNX names them."""
 
 
-def onnx_bytes(network: Network, size: int) -> bytes:
-    """The network in evaluation mode as an ONNX model with a free batch size; no paths or stack traces inside."""
+def onnx_bytes(network: Any, size: int) -> bytes:
+    """A network in evaluation mode as an ONNX model with a free batch size; no paths or stack traces inside.
+
+    `network` is a `mien.models.Network`, or several joined as one (`mien.joined_network`).
+    """
     import torch
 
     _require_exporter()

@@ -27,7 +27,7 @@ from ..planes import Batch, Plane
 from ..reading import reading
 from ..runs import Costs, Logits, Run, Stage, find_runs
 
-__all__ = ["Ensemble", "EnsembleMethod", "joined_logits", "members_of", "optimism", "rule_of"]
+__all__ = ["Ensemble", "EnsembleMethod", "fitted_of", "joined_logits", "members_of", "optimism", "rule_name", "rule_of"]
 
 FITTED = "ensemble.npz"
 OPTIMISM = "optimism"
@@ -40,7 +40,7 @@ class Ensemble:
     def __init__(self, run: Run) -> None:
         self.labels: tuple[str, ...] = run.data.labels
         self.runs = members_of(run)
-        self._rule, self._fitted = rule_of(run), _fitted(run)
+        self._rule, self._fitted = rule_of(run), fitted_of(run)
 
     @cached_property
     def members(self) -> tuple[Classifier, ...]:
@@ -98,7 +98,7 @@ class EnsembleMethod:
         if part == "valid":
             joined = cross_fitted(rule, stacked, first.labels, _units(first), run.settings.seed)
         else:
-            joined = rule.join(_fitted(run), stacked)
+            joined = rule.join(fitted_of(run), stacked)
         return replace(first, logits=joined.astype(np.float32))
 
     def costs(self, run: Run) -> Costs:
@@ -139,9 +139,14 @@ def optimism(run: Run) -> tuple[float, float]:
     return fitted, crossed
 
 
+def rule_name(run: Run) -> str:
+    """The key of an ensemble's rule in `RULES`."""
+    return run.of(EnsembleSettings).ensemble.rule
+
+
 def rule_of(run: Run) -> Rule:
     """The rule of an ensemble."""
-    return RULES[run.of(EnsembleSettings).ensemble.rule]
+    return RULES[rule_name(run)]
 
 
 _rows: dict[Path, dict[str, Settings]] = {}
@@ -176,7 +181,8 @@ def _accuracy(logits: NDArray[np.float64], part: Logits) -> float:
     return float((logits.argmax(axis=1) == part.labels).mean()) if len(part.labels) else float("nan")
 
 
-def _fitted(run: Run) -> Mapping[str, NDArray[np.float64]]:
+def fitted_of(run: Run) -> Mapping[str, NDArray[np.float64]]:
+    """What the rule of an ensemble fitted, by name."""
     return {name: array for name, array in _file(run).items() if name != OPTIMISM}
 
 
