@@ -62,12 +62,13 @@ function cut({ data, width, height }, { left, top, side }) {
 /** `cut` of the picture turned about the middle of the square; the border is repeated. */
 function turned({ data, width, height }, { left, top, side }, tilt) {
   const middle = (side - 1) / 2, cos = Math.cos(tilt), sin = Math.sin(tilt);
+  const startX = left + middle - cos * middle + sin * middle, startY = top + middle - sin * middle - cos * middle;
   const out = new Uint8Array(3 * side * side);
   const at = (x, y, c) => data[4 * (clipped(y, height) * width + clipped(x, width)) + c];
   for (let y = 0, to = 0; y < side; y++) {
+    const rowX = rounded((startX - sin * y) * 1024) + 16, rowY = rounded((startY + cos * y) * 1024) + 16;
     for (let x = 0; x < side; x++) {
-      const across = Math.round(32 * (left + middle + cos * (x - middle) - sin * (y - middle)));
-      const down = Math.round(32 * (top + middle + sin * (x - middle) + cos * (y - middle)));
+      const across = (rowX + rounded(cos * x * 1024)) >> 5, down = (rowY + rounded(sin * x * 1024)) >> 5;
       const px = across >> 5, py = down >> 5, fx = (across & 31) / 32, fy = (down & 31) / 32;
       for (let c = 0; c < 3; c++) {
         const upper = at(px, py, c) * (1 - fx) + at(px + 1, py, c) * fx;
