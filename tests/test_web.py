@@ -65,7 +65,9 @@ def golden() -> list[dict[str, Any]]:
 
 def test_the_crop_gives_the_golden_bytes() -> None:
     """`python tests/test_web.py` writes them anew, for a change of the crop that is meant."""
-    assert [{**each, "crop": ""} for each in golden()] == [{**case, "crop": ""} for case in json.loads(json.dumps(CASES))]
+    assert [{**each, "crop": ""} for each in golden()] == [
+        {**case, "crop": ""} for case in json.loads(json.dumps(CASES))
+    ]
     for case, each in zip(CASES, golden(), strict=True):
         expected = np.frombuffer(base64.b64decode(each["crop"]), np.uint8)
         assert np.abs(expected.astype(int) - cut(case).ravel()).max() <= 1, case
@@ -90,7 +92,9 @@ def test_the_crop_in_javascript_is_within_one_level(tmp_path: Path) -> None:
     (tmp_path / "run.js").write_text(SCRIPT)
     opaque = np.dstack([picture(), np.full((90, 120), 255, np.uint8)])
     given = json.dumps({"picture": base64.b64encode(opaque.tobytes()).decode(), "cases": golden()})
-    done = subprocess.run([NODE or "", "run.js"], cwd=tmp_path, input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [NODE or "", "run.js"], cwd=tmp_path, input=given, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     for each, told in zip(golden(), json.loads(done.stdout), strict=True):
         expected, seen = (np.frombuffer(base64.b64decode(text), np.uint8).astype(int) for text in (each["crop"], told))

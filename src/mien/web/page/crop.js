@@ -130,9 +130,10 @@ function between(from, to) {
 
 /** What OpenCV does by areas where one side shrinks and the other grows. */
 function mixed(from, to) {
+  const inverse = to / from, scale = 1 / inverse; // in this order, since the last bits decide between two pixels
   return Array.from({ length: to }, (_, place) => {
-    const first = Math.floor((place * from) / to);
-    const over = place + 1 - ((first + 1) * to) / from, share = over <= 0 ? 0 : over - Math.floor(over);
+    const first = Math.floor(place * scale);
+    const over = Math.fround(place + 1 - (first + 1) * inverse), share = over <= 0 ? 0 : over - Math.floor(over);
     return [[clipped(first, from), 1 - share], [clipped(first + 1, from), share]];
   });
 }
