@@ -24,7 +24,7 @@ from mien.joining import outline_ensembles
 from mien.judge import judge
 from mien.judge.ensembles import joined_rows
 from mien.methods import find_method
-from mien.methods.ensemble import joined_logits, members_of
+from mien.methods.ensemble import joined_logits, members_of, out_of_bag
 from mien.report import write_report
 from mien.runs import Run, find_runs
 from mien.stages import finish_run
@@ -280,3 +280,31 @@ def test_an_ensemble_is_exported_as_one_file_and_can_teach(runs: list[Run], plac
         main(["data", "teach", str(store.path), "--model", str(out), "--out", str(place / "taught")])
     assert ended.value.code == 0
     assert Store.open(place / "taught").samples.soft is not None
+
+
+def test_a_bag_holds_632_of_1000_samples() -> None:
+    from mien.data.batches import bootstrap
+
+    shares = [len(set(bootstrap(seed, 5000).tolist())) / 5000 for seed in range(10)]
+    assert np.mean(shares) == pytest.approx(1 - np.exp(-1), abs=0.005)
+    assert bootstrap(3, 50).tolist() == bootstrap(3, 50).tolist() != bootstrap(4, 50).tolist()
+
+
+def test_bagged_members_estimate_themselves_out_of_the_bag(runs: list[Run], place: Path) -> None:
+    bagged = {
+        "grid": {"model.name": ["compact-s"], "seed": [0, 1, 2, 3]},
+        "model": {"width": 0.25},
+        "train": {"epochs": 2, "batch_size": 16, "sampling": "bootstrap"},
+        "rows": {"bagging": {"kind": "ensemble", "ensemble": {"seeds": 4}}},
+    }
+    store = Store.open(runs[0].data.store)
+    planned = plan(recipe_from(bagged, "bagging"), store, place / "bagged")
+    for run in planned:
+        finish_run(run)
+    found = out_of_bag(planned[-1])
+    assert found is not None
+    accuracy, count = found
+    training = len(store.rows("train"))
+    assert 0.85 * training < count <= training  # of four members about 1 − 0.632⁴ = 84 % or more were left out once
+    assert 0.2 < accuracy <= 1
+    assert joined_rows(collect(planned).rows)[0].out_of_bag == accuracy

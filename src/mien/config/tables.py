@@ -160,8 +160,9 @@ class TrainSettings(Table):
     """Samples in an optimizer step."""
     micro_batch: Annotated[int, Within(0, 1_000_000)] = 64
     """Samples in a forward pass; gradients add up over a batch, and batch norm sees one chunk. 0: the whole batch."""
-    sampling: Literal["natural", "balanced"] = "natural"
-    """`balanced` draws every class equally often, with replacement; an epoch has as many samples as before."""
+    sampling: Literal["natural", "balanced", "bootstrap"] = "natural"
+    """`balanced` draws every class equally often, with replacement. `bootstrap` draws once for all epochs, with
+    replacement, as bagging does. An epoch has as many samples as before."""
     sizes: Annotated[tuple[int, ...], Within(8, 1024)] = ()
     """Side of the training images in pixels, over equal parts of the epochs (progressive resizing). () as stored."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ensembles.diversity import disagreement, q_statistic
-from ..methods.ensemble import joined_logits, optimism, rule_of
+from ..methods.ensemble import joined_logits, optimism, out_of_bag, rule_of
 from ..rows import Row
 from .select import accuracy, valid_accuracy
 
@@ -38,6 +38,8 @@ class Joined:
     """Whether its rule was fitted on validation."""
     optimism: float
     """Accuracy on validation of the rule fitted on all of it, less the cross-fitted one."""
+    out_of_bag: float
+    """Accuracy on training samples by members that did not draw them; nan where members were not bagged."""
     parameters: float
     """Times those of the best member; nan where either is not known."""
     seconds: float
@@ -84,6 +86,7 @@ def _joined(row: Row, rows: Sequence[Row]) -> Joined:
         q=float(np.mean([q_statistic(logits, labels) for logits, labels in stacked])),
         fitted=rule_of(row.runs[0]).fit is not None,
         optimism=float((both[:, 0] - both[:, 1]).mean()),
+        out_of_bag=float(np.mean([found[0] if (found := out_of_bag(run)) else np.nan for run in row.runs])),
         parameters=_times(_mean(row, "parameters"), _mean(best, "parameters")),
         seconds=_times(_mean(best, "predict_images_per_second"), _mean(row, "predict_images_per_second")),
     )

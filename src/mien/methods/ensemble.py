@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, read_npz
 from ..atomic import new_file
-from ..classifier import Classifier
-from ..config import EnsembleSettings, Settings, override
+from ..calibration import softmax
+from ..classifier import Classifier, logits_of
+from ..config import EnsembleSettings, NetworkSettings, Settings, override
 from ..data.splits import Part
 from ..data.store import Store
 from ..ensembles import RULES, Rule, cross_fitted
@@ -27,11 +28,25 @@ from ..planes import Batch, Plane
 from ..reading import reading
 from ..runs import Costs, Logits, Run, Stage, find_runs
 
-__all__ = ["Ensemble", "EnsembleMethod", "fitted_of", "joined_logits", "members_of", "optimism", "rule_name", "rule_of"]
+__all__ = [
+    "Ensemble",
+    "EnsembleMethod",
+    "fitted_of",
+    "joined_logits",
+    "members_of",
+    "optimism",
+    "out_of_bag",
+    "rule_name",
+    "rule_of",
+]
 
 FITTED = "ensemble.npz"
 OPTIMISM = "optimism"
 """In the file: accuracy on validation of the rule fitted on all of it, and cross-fitted."""
+
+
+BAG = "out_of_bag"
+"""In the file, of an ensemble of bagged networks: the out-of-bag accuracy, and of how many samples."""
 
 
 class Ensemble:
@@ -79,8 +94,9 @@ class EnsembleMethod:
         fitted = dict(rule.fit(stacked, part.labels)) if rule.fit else {}
         crossed = cross_fitted(rule, stacked, part.labels, _units(part), run.settings.seed)
         both = [_accuracy(rule.join(fitted, stacked), part), _accuracy(crossed, part)]
+        bags = {BAG: _out_of_bag(members, training)} if all(map(_is_bagged, members)) else {}
         with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **fitted, **{OPTIMISM: np.array(both)})
+            np.savez(file, allow_pickle=False, **fitted, **bags, **{OPTIMISM: np.array(both)})
         run.update(costs=_costs(members))
         return self.load(run)
 
@@ -139,6 +155,15 @@ def optimism(run: Run) -> tuple[float, float]:
     return fitted, crossed
 
 
+def out_of_bag(run: Run) -> tuple[float, int] | None:
+    """Accuracy on the training samples by the members that did not draw them, and how many such samples there are.
+
+    None for an ensemble whose members were not all bagged (`train.sampling = "bootstrap"`).
+    """
+    found = _file(run).get(BAG)
+    return None if found is None else (float(found[0]), int(found[1]))
+
+
 def rule_name(run: Run) -> str:
     """The key of an ensemble's rule in `RULES`."""
     return run.of(EnsembleSettings).ensemble.rule
@@ -183,7 +208,7 @@ def _accuracy(logits: NDArray[np.float64], part: Logits) -> float:
 
 def fitted_of(run: Run) -> Mapping[str, NDArray[np.float64]]:
     """What the rule of an ensemble fitted, by name."""
-    return {name: array for name, array in _file(run).items() if name != OPTIMISM}
+    return {name: array for name, array in _file(run).items() if name not in (OPTIMISM, BAG)}
 
 
 def _file(run: Run) -> Mapping[str, NDArray[Any]]:
@@ -192,9 +217,30 @@ def _file(run: Run) -> Mapping[str, NDArray[Any]]:
         raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
     table = run.of(EnsembleSettings).ensemble
     members = len(table.members) * table.seeds
-    wanted = {**rule_of(run).arrays, OPTIMISM: Array("f8", "2")}
+    wanted = {**rule_of(run).arrays, OPTIMISM: Array("f8", "2"), BAG: Array("f8", "2", optional=True)}
     with reading(path, RunError, f"Remove the folder {run.path} and run the same command again."):
         return read_npz(path, wanted, M=members, K=len(run.data.labels))
+
+
+def _is_bagged(run: Run) -> bool:
+    return isinstance(run.settings, NetworkSettings) and run.settings.train.sampling == "bootstrap"
+
+
+def _out_of_bag(members: tuple[Run, ...], training: Part) -> NDArray[np.float64]:
+    """Accuracy by the mean probability of those members that did not draw a sample, and of how many (Breiman 1996)."""
+    from ..data.batches import bootstrap
+    from . import find_method
+
+    summed, count = np.zeros((len(training), len(training.store.labels))), np.zeros(len(training), np.int64)
+    for member in members:
+        left = np.ones(len(training), np.bool_)
+        left[bootstrap(member.settings.seed, len(training)).numpy()] = False
+        logits = logits_of(find_method(member.settings).load(member), training.store, training.rows[left])
+        summed[left] += softmax(logits)
+        count[left] += 1
+    seen = count > 0
+    right = summed[seen].argmax(axis=1) == training.labels[seen]
+    return np.array([right.mean() if seen.any() else np.nan, seen.sum()], np.float64)
 
 
 def _costs(members: tuple[Run, ...]) -> Costs:

@@ -12,6 +12,7 @@ REFERENCES = {
     "NIPS 2011.",
     "Bouckaert & Frank 2004": "Bouckaert R. R., Frank E. Evaluating the replicability of significance tests for "
     "comparing learning algorithms. PAKDD 2004.",
+    "Breiman 1996": "Breiman L. Bagging predictors. Machine Learning 24 (1996), 123–140.",
     "Brier 1950": "Brier G. W. Verification of forecasts expressed in terms of probability. Monthly Weather Review 78 "
     "(1950), 1–3.",
     "Cao et al. 2019": "Cao K., Wei C., Gaidon A., Arechiga N., Ma T. Learning imbalanced datasets with "

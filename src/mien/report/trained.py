@@ -96,7 +96,11 @@ WEIGHTS = {
     "balanced": "the inverse of their frequency",
     "effective": "the inverse of their effective number of samples (Cui et al. 2019)",
 }
-SAMPLING = {"natural": "once an epoch each", "balanced": "equally often from every class, with replacement"}
+SAMPLING = {
+    "natural": "once an epoch each",
+    "balanced": "equally often from every class, with replacement",
+    "bootstrap": "once for the whole training, with replacement (bagging, Breiman 1996)",
+}
 
 
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:

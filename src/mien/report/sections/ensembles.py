@@ -20,6 +20,7 @@ HEADS = (
     "disagreement, %",
     "Q",
     "optimism, points",
+    "out of bag, %",
     "memory",
     "time",
 )
@@ -43,7 +44,8 @@ def _table(rows: Sequence[Joined], found: Findings) -> Panel:
         "validation, so the test chose nothing. The verdict is that of the paired test against it. Disagreement is "
         "the share of test faces on which two members predict different classes. Q is 1 where members are right on the "
         "same faces and 0 where they are independent (Kuncheva & Whitaker 2003). Optimism is how much better a fitted "
-        "rule scores on the validation faces that it was fitted on than cross-fitted. Memory (weights) and time are "
+        "rule scores on the validation faces that it was fitted on than cross-fitted. Out of bag is the accuracy on "
+        "training faces of bagged members that did not draw them. Memory (weights) and time are "
         "multiples of the best member's.",
         table=SmallTable(
             name="ensembles", heads=HEADS, rows=tuple(_line(row, found) for row in rows), words=frozenset({5})
@@ -62,6 +64,7 @@ def _line(row: Joined, found: Findings) -> tuple[str, ...]:
         _share(row.disagreement),
         DASH if math.isnan(row.q) else f"{row.q:.2f}",
         f"{100 * row.optimism:+.1f}".replace("-", "−") if row.fitted else DASH,
+        _share(row.out_of_bag),
         _times(row.parameters),
         _times(row.seconds),
     )
