@@ -23,8 +23,8 @@ test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long
 
 test-browser: $(READY)  ## the page in a real browser: Debian's Chromium, with the server and without
-	command -v chromium >/dev/null || apt-get install -y chromium
-	$(BIN)/pytest -m browser tests/test_browser.py
+	test -n "$(CHROMIUM)" || command -v chromium >/dev/null || apt-get install -y chromium
+	CHROMIUM=$(CHROMIUM) $(BIN)/pytest -m browser tests/test_browser.py
 
 test-lowest: $(LOWEST)/.ready  ## those of the base install, without torch, on the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -o filterwarnings=default $(BASE_TESTS:%=tests/test_%.py)
