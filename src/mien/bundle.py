@@ -1,9 +1,9 @@
 """A trained model as one file, `NAME.onnx`, opened without torch and without the onnx package.
 
 It is a plain ONNX model (uint8 `(B, H, W, C)` in, logits `(B, K)` out) with two entries at the end of its metadata:
-`mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry. Both are appended to what
-the exporter wrote, and any ONNX tool still opens the file. The hash shows damage and tampering. It is no signature:
-whoever changes a file can seal it again.
+`mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry. Both are appended to the
+exporter's output, so any ONNX tool still opens the file. The hash shows damage and tampering. It is not a signature:
+whoever changes a file can compute a new hash.
 """
 
 import hashlib
@@ -38,10 +38,10 @@ MAX_BYTES = (1 << 31) - 1
 MAX_CARD_BYTES = 1 << 20
 CARD, HASH = b"mien", b"mien.sha256"
 WORDS = 200
-"""Letters of ONNX Runtime's own words that a sentence repeats."""
+"""An error message quotes at most this many characters of ONNX Runtime's own message."""
 NOT_ONNX, NO_CARD = "is not an ONNX model", "is not a mien bundle: it has no card"
 TELEMETRY = "ORT_DISABLE_TELEMETRY"
-"""ONNX Runtime 1.29 and later tell their maker of every model that is loaded, unless this is set before they load."""
+"""ONNX Runtime 1.29 and later send telemetry about every loaded model, unless this is set before they are imported."""
 
 
 class Bundle:
@@ -65,7 +65,7 @@ class Bundle:
 
         Raises:
             ConfigError: `threads` is out of its range.
-            BundleError: it is absent, no mien bundle, cut off, changed, or of a later format.
+            BundleError: the file is missing, is no mien bundle, is cut off, was changed, or has a later format.
         """
         path = find_model(path)
         threads = given_count(threads, "threads, 0 for all cores,", 0, MOST_THREADS)
@@ -87,7 +87,7 @@ class Bundle:
         return self.card.crop
 
     def load(self) -> None:
-        """Load the network now rather than at the first prediction; raises `BundleError` where it cannot be."""
+        """Load the network now rather than at the first prediction. Raises `BundleError` if it cannot be loaded."""
         self._network()
 
     @property
@@ -100,7 +100,8 @@ class Bundle:
 
         Raises:
             DataError: the crops are missing, or of another shape or type.
-            BundleError: the network cannot be loaded or run, or its answer is no logits: another shape, NaN, infinity.
+            BundleError: the network cannot be loaded or run, or its output is not logits (wrong shape, NaN or
+            infinity).
         """
         images, (plane,) = np.asarray(batch.get(FACE)), self.takes
         if images.ndim != 4 or images.shape[1:] != plane.shape or images.dtype != np.uint8:
@@ -117,7 +118,7 @@ class Bundle:
         return self.calibrated(self.logits(batch))
 
     def calibrated(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Probabilities `(B, K)` of this model's logits `(B, K)`."""
+        """Calibrated probabilities `(B, K)` from this model's logits `(B, K)`."""
         return softmax(logits / np.float64(self.card.temperature))
 
     def _answer(self, network: "onnxruntime.InferenceSession", images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -135,7 +136,8 @@ class Bundle:
         return logits
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled is the place of the file: another process opens it anew, and refuses another file."""
+        """Pickle the path of the file. The other process opens that file again, and refuses it if its content differs.
+        """
         return _opened_there, (self.path.resolve(), self._threads, self.card.sha256)
 
     def _network(self) -> "onnxruntime.InferenceSession":
@@ -169,7 +171,7 @@ def _opened_there(path: Path, threads: int, sha256: str) -> Bundle:
 
 
 def runtime() -> ModuleType:
-    """ONNX Runtime, loaded without its telemetry; who wants that sets `ORT_DISABLE_TELEMETRY=0`."""
+    """ONNX Runtime, loaded without its telemetry; set `ORT_DISABLE_TELEMETRY=0` to keep the telemetry on."""
     unwanted = os.environ.setdefault(TELEMETRY, "1") != "0"
     onnxruntime = import_module("onnxruntime")
     if unwanted:
@@ -191,7 +193,7 @@ def find_model(path: GivenPath) -> Path:
 def seal(model: bytes, card: Card) -> bytes:
     """The bytes of a bundle: an exported ONNX `model`, its card, and the hash of both.
 
-    Raises `BundleError` where the model already has a card or the whole would be too large.
+    Raises `BundleError` if the model already has a card, or if the file would be too large.
     """
     if any(key in (CARD, HASH) for key, _, _ in metadata(model)):
         raise BundleError("The model is a mien bundle already; seal what the exporter wrote.")
@@ -203,7 +205,7 @@ def seal(model: bytes, card: Card) -> bytes:
 
 
 def _unseal(content: bytes) -> Card:
-    """The card of a bundle; raises `BundleError` with the part of a sentence that follows its path."""
+    """The card of a bundle. Raises `BundleError`; its message continues a sentence that begins with the path."""
     try:
         entries = list(metadata(content))
     except (ValueError, IndexError):
@@ -226,7 +228,9 @@ def _unseal(content: bytes) -> Card:
 
 
 def _advice(reason: str, path: Path) -> str:
-    """What to do; nobody is told to write over a file that mien did not make, such as a photograph."""
+    """What to do about a refused file. It never suggests overwriting a file that mien did not make, such as a
+    photograph.
+    """
     if reason in (NOT_ONNX, NO_CARD) or path.suffix != ".onnx":
         return "A model is one file, NAME.onnx, as `mien export RUN -o NAME.onnx` writes it."
     return f"Export it again with `mien export RUN -o {path.name}`."
@@ -271,7 +275,7 @@ def _check_network(session: "onnxruntime.InferenceSession", card: Card, path: Pa
 
 
 def _words(error: Exception) -> str:
-    """The first line of what ONNX Runtime says, cut short: names in a file may be of any length, of any letters."""
+    """The first line of ONNX Runtime's message, shortened: names in a file may have any length and any characters."""
     return _short(next(iter(str(error).splitlines()), type(error).__name__))
 
 

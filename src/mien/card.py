@@ -68,14 +68,13 @@ class Card:
     fingerprint: Text
     """SHA-256 of the store it was trained on."""
     licence: str
-    """Of the training data, as its store says; the weights inherit what it asks for."""
+    """Licence of the training data, as its store states it. Its conditions also hold for the weights."""
     temperature: Annotated[float, Meta(gt=0, lt=1e300)] = 1.0
     """Logits are divided by this before the softmax; fitted on the validation part."""
     precision: Literal["float32", "int8"] = "float32"
     """Arithmetic of the network: float32 or int8."""
     quantisation: str = ""
-    """How an int8 network was made, and on which processors it answers alike. Files from before this was known say
-    nothing."""
+    """How an int8 network was made, and on which processors it gives the same results. Empty in older files."""
     test_precision: str = "float32"
     """Arithmetic of the network that `test`, `recall` and `known_failures` were measured on. Older int8 files carry
     the figures of their float32 network."""
@@ -84,11 +83,11 @@ class Card:
     recall: Mapping[str, Figure] = field(default_factory=dict)
     """The share of each class's test faces that are found."""
     valid: Mapping[str, Figure] = field(default_factory=dict)
-    """Accuracy on the validation part; of an int8 file also of the float32 network, to see what it lost."""
+    """Accuracy on the validation part. An int8 file also has that of its float32 network, to show what was lost."""
     intended_use: str = INTENDED_USE
     limits: tuple[str, ...] = LIMITS
     known_failures: tuple[str, ...] = ()
-    """The classes found worst on the test part, and what they are taken for."""
+    """The classes with the lowest recall on the test part, and the classes they are confused with."""
     mien: str = ""
     """Version that wrote the file."""
     sha256: str = ""
@@ -113,9 +112,9 @@ class _Format:
 
 
 def read_card(text: str, sha256: str) -> Card:
-    """A card from its JSON; raises `BundleError`, a part of a sentence, where it cannot be read or makes no sense.
+    """A card from its JSON. Raises `BundleError` if it cannot be read or its values are invalid.
 
-    Names that this version does not know are passed over: a later one may say more in the same format.
+    Unknown names are ignored: a later version may add fields to the same format.
     """
     try:
         version = from_json(text, _Format, more=True).format

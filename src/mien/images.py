@@ -1,8 +1,7 @@
-"""What callers have for a picture, as `(H, W, 3)` RGB uint8.
+"""Reads every supported form of a picture as `(H, W, 3)` RGB uint8.
 
 In: a path, the bytes of a file, an open file, a data URL, a PIL image, an array or a tensor. Out: the picture, upright.
-What could only be guessed at (values that are not uint8, channels first) is refused in one sentence, which says how
-to turn it.
+Ambiguous input (values that are not uint8, channels first) is refused with one sentence that says how to convert it.
 """
 
 import base64
@@ -54,7 +53,9 @@ BASE64 = ";base64,"
 
 
 def one_by_one(images: Any) -> Iterable[Any]:
-    """One picture or many, as pictures; what is neither comes back alone, and `read_image` refuses it."""
+    """One picture or many, as an iterable of pictures. Anything else is returned as the only item, and `read_image`
+    refuses it.
+    """
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Mapping) or hasattr(images, "read"):
         return [images]
     shape = getattr(images, "shape", None)
@@ -65,7 +66,7 @@ def one_by_one(images: Any) -> Iterable[Any]:
 
 
 def name_of(image: Any) -> str:
-    """What a result calls the picture: its path; for a data URL its beginning; else nothing."""
+    """The name of the picture in results: its path, the beginning of a data URL, or an empty text."""
     if not isinstance(image, str | os.PathLike):
         return ""
     if isinstance(image, str) and DATA_URL.match(image):
@@ -114,7 +115,7 @@ def _of_path(given: "str | os.PathLike[Any]", where: str) -> NDArray[np.uint8]:
 
 
 def _video_or(error: BadSample, path: str, where: str) -> BadSample:
-    """The error of a file that is no picture, and what to do where it is a video."""
+    """The error for a file that is not a picture. If it is a video, the message says what to do."""
     if kind_by_content(Path(path)) != VIDEO:
         return error
     return BadSample(where, "a video, expected a picture; predictor.stream reads videos")
@@ -131,7 +132,7 @@ def _of_bytes(data: "bytes | bytearray | memoryview", where: str) -> NDArray[np.
 
 
 def _of_data_url(head: str, text: str, where: str) -> NDArray[np.uint8]:
-    """White space in it, such as the line breaks of MIME, says nothing; `%2B` is a letter that a form escaped."""
+    """White space, such as MIME's line breaks, is ignored; `%2B` is a `+` that a form escaped."""
     if len(text) > 2 * MAX_BYTES:
         raise BadSample(where, f"a data URL of {len(text) >> 20} MB, expected at most {2 * MAX_BYTES >> 20}")
     if not head.lower().endswith(BASE64):
@@ -167,7 +168,7 @@ def _of_array(image: Any, where: str) -> NDArray[np.uint8]:
 
 
 def _advice(image: Any, array: NDArray[Any]) -> str:
-    """How to turn an array that is nearly a picture into one."""
+    """How to convert an array that is nearly a picture."""
     turned, of_torch = [], hasattr(image, "permute")
     if array.ndim == 3 and array.shape[:1] in CHANNELS and array.shape[2:] not in CHANNELS:
         turned.append("image.permute(1, 2, 0)" if of_torch else "image.transpose(1, 2, 0)")

@@ -32,9 +32,9 @@ __all__ = ["UNCERTAIN", "Found", "Image", "Prediction", "Predictor", "Seen", "he
 
 UNCERTAIN = "uncertain"
 MOST_CLASSES = 1_000_000
-"""That may be asked for; whoever asks for more than there are gets all."""
+"""The largest number of classes that may be requested. If a model has fewer, all are given."""
 CHUNK_PICTURES, CHUNK_BYTES = 16, 96 << 20
-"""Pictures whose faces are classified together: at most so many, of so many bytes."""
+"""Limits of one group of pictures whose faces are classified together: their number, and their bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,7 +97,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """The faces of one picture, cut out for a network."""
+    """The faces of one picture, cropped for a network."""
 
     faces: Sequence[Face]
     """From left to right."""
@@ -126,8 +126,8 @@ class Predictor:
             detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
             threads: of one prediction, where the model is opened here; 0 takes the machine's cores.
             min_confidence: below it a label is "uncertain", 0 to 1.
-            min_score: faces that the detector is less sure of are left out, 0 to 1; None is the detector's own limit
-                (docs/faces.md). Scores compare within one detector only.
+            min_score: faces that the detector is less sure of are left out, 0 to 1; None takes the detector's own limit
+            (docs/faces.md). Scores compare within one detector only.
             min_face: faces whose box has fewer pixels a side are left out; None is the detector's own limit.
 
         Raises:
@@ -158,7 +158,7 @@ class Predictor:
         return found
 
     def each(self, images: Image | Iterable[Image], names: Iterable[str] = ()) -> Iterator[Seen]:
-        """The pictures one by one with what is in them; one that cannot be read says why and the rest goes on.
+        """Yield the predictions of each picture. A picture that cannot be read yields its error, and the others follow.
 
         Args:
             images: as for `predict`.
@@ -191,7 +191,7 @@ class Predictor:
     def find(self, picture: NDArray[np.uint8]) -> Found:
         """The faces of an RGB picture `(H, W, 3)` uint8, cut out for the network: the first half of a prediction.
 
-        Threads may look for faces in several pictures at once, and hand what they found to one `classify`.
+        Several threads may detect faces at once and pass the results to one call of `classify`.
         """
         faces = clear(self.detector.detect(picture), self._min_score, self._min_face)
         spec = self.bundle.card.crop
@@ -239,7 +239,7 @@ class Predictor:
                 yield self.answer(seen, faces, logits)
 
     def _looked_at(self, chunk: Sequence[Seen]) -> Iterator[tuple[Seen, Sequence[Face], NDArray[np.float32]]]:
-        """Find the faces of all pictures, classify them together, and deal the logits out again."""
+        """Find the faces of all pictures, classify them together, and return each picture with its own logits."""
         found = [self._none() if seen.picture is None else self.find(seen.picture) for seen in chunk]
         for seen, each, logits in zip(chunk, found, self.classify(found), strict=True):
             yield seen, each.faces, logits
@@ -265,16 +265,15 @@ class Predictor:
 
 
 def heading(bundle: Bundle, detector: str) -> dict[str, Any]:
-    """What stands before results, as docs/predict.md lays down: the version, the model, the detector."""
+    """The head of the JSON output, as docs/predict.md defines it: the version, the model, the detector."""
     card = bundle.card
     model = {"file": bundle.path.name, "run": card.run, "sha256": card.sha256, "labels": list(card.labels)}
     return {"mien": __version__, "model": model | {"licence": card.licence}, "detector": detector}
 
 
 def record(seen: Seen, top_k: int | None = None) -> dict[str, Any]:
-    """What was seen as JSON values, as docs/predict.md lays down; of each face all probabilities, or the `top_k` best.
-
-    Of a picture that could not be read: its source and the error.
+    """One picture's predictions as JSON values, as docs/predict.md defines them. Each face has all probabilities, or
+    the `top_k` largest. A picture that could not be read has its source and the error.
     """
     if seen.failure:
         return {"source": seen.source, "error": seen.failure}

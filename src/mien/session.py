@@ -1,9 +1,9 @@
-"""Faces followed over time: who is who from frame to frame, and a label that does not flicker.
+"""Tracking of faces through a video, with labels smoothed over time.
 
 In: the faces of one frame after the other with their logits `(n, K)`. Out: a track number for each and logits averaged
-over time. A face belongs to the track whose last box it overlaps most. Logits are averaged over the track's past with
+over time. A face joins the track whose last box it overlaps most. Logits are averaged over the track's past with
 weights that fall with age, by a time constant in seconds: the result does not depend on the frame rate, and the first
-frames do not weigh more than others. Memory depends on the faces in view alone.
+frames do not weigh more than others. Memory depends only on the number of faces in view.
 """
 
 import math
@@ -62,12 +62,12 @@ class Session:
         self._before_s = -math.inf
 
     def follow(self, faces: Sequence[Face], logits: NDArray[np.floating], time_s: float) -> list[Followed]:
-        """Place the faces of the frame at `time_s`, in seconds and never falling, in their tracks.
+        """Assign the faces of one frame to their tracks.
 
         Args:
             faces: of the frame.
             logits: `(len(faces), K)`.
-            time_s: of the frame.
+            time_s: of the frame, in seconds; never less than that of the frame before.
         """
         oldest = min(time_s - self._forget_s, self._before_s)
         self._tracks = [track for track in self._tracks if track.seen_s >= oldest]

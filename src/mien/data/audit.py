@@ -27,11 +27,13 @@ __all__ = ["Audit", "Group", "audit", "class_counts"]
 MAX_DISTANCE = 8
 MIN_CORRELATION = 0.95
 BLANK_STD = 0.5
-"""An image whose grey levels vary less than this (standard deviation, of 255) shows nothing."""
+"""An image counts as blank if the standard deviation of its grey levels (0 to 255) is below this."""
 MAX_NEIGHBOURS = 2048
-"""How many images with the same band are compared with each; a corpus of look-alikes would need N² else."""
+"""Each image is compared with at most this many others of the same band. Without a limit, similar images need N²
+comparisons.
+"""
 MAX_COMPARED = 600_000
-"""How many pairs have their pixels compared at most (half a minute), for the same reason."""
+"""The pixels of at most this many pairs are compared (half a minute), for the same reason."""
 BANDS = range(0, 49, 8)
 BATCH = 128
 BLOCK = 4096
@@ -73,7 +75,7 @@ class Audit:
     blanks: tuple[int, ...]
     """Rows of images that show nothing."""
     near_complete: bool
-    """False where so many images look alike that only the nearest `MAX_NEIGHBOURS` were compared."""
+    """False if so many images were similar that only `MAX_NEIGHBOURS` of each were compared."""
 
     @property
     def leaks(self) -> tuple[Group, ...]:
@@ -224,7 +226,7 @@ def _band(hashes: NDArray[np.uint64], band: int) -> NDArray[np.uint16]:
 
 
 def _is_candidate(left: NDArray[np.uint64], right: NDArray[np.uint64], band: int) -> NDArray[np.bool_]:
-    """Which pairs are close, and were not met in a band before this one."""
+    """Which pairs are close and did not occur in an earlier band."""
     close = _distance(left, right) <= MAX_DISTANCE
     for earlier in range(band):
         close &= _band(left, earlier) != _band(right, earlier)

@@ -1,6 +1,6 @@
 """Random changes to a batch of training images, on the device: first the draws, then their application.
 
-In: `(B, H, W, C)` uint8. Out: `(B, h, w, C)`, uint8 where nothing was asked for, else float in 0..255.
+In: `(B, H, W, C)` uint8. Out: `(B, h, w, C)`: uint8 if no change was requested, otherwise float in 0..255.
 """
 
 import math

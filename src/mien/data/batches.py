@@ -1,7 +1,7 @@
 """The training part in memory, as uint8: an epoch is slices of one permutation.
 
-Every random draw is a function of (seed, what for, epoch, step), never of what was drawn before. So a run
-that was killed goes on at any step with the same draws, and runs with the same seed see the same order.
+Every random draw is a function of (seed, purpose, epoch, step), never of earlier draws. So an interrupted run resumes
+at any step with the same draws, and runs with the same seed use the same order.
 """
 
 import hashlib
@@ -53,8 +53,9 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps in an epoch. The last batch may be smaller, but for one sample left over, which batch norm
-        cannot do with: it joins the batch before."""
+        """Optimizer steps in an epoch. The last batch may be smaller. A single remaining sample joins the batch before,
+        because batch norm needs two.
+        """
         whole, left = divmod(len(self), self._size)
         return max(1, whole + (left > 1))
 

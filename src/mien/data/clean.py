@@ -1,7 +1,7 @@
-"""A store without what its audit found: the road from `mien data audit --drop leaks` to an honest test.
+"""Writes a store without the samples that its audit found, as `mien data audit --drop leaks` asks.
 
-In: a store, its `Audit`, what to drop. Out: a new store, whose `dropped.csv` names every sample left out and why,
-and whose `meta.json` counts them. The order of what stays is kept.
+In: a store, its `Audit`, what to drop. Out: a new store, whose `dropped.csv` names every sample left out and why, and
+whose `meta.json` counts them. The order of what stays is kept.
 
     leaks        of identical images in several splits, keep those in the test (else in valid) and drop the others
     near-leaks   the same for near duplicates
@@ -70,7 +70,7 @@ def rows_to_drop(found: Audit, drop: Sequence[str]) -> dict[int, str]:
 
 
 def _less_protected(groups: Iterable[Group]) -> list[int]:
-    """The rows outside the split that is kept: the test, or valid where the group has no test."""
+    """The rows to drop: all outside the test split, or outside valid if the group has no test image."""
     rows = []
     for group in groups:
         kept = next(split for split in KEPT_FIRST if split in group.splits)

@@ -1,8 +1,8 @@
-"""Whole groups dealt to the folds of a cross-validation, so that each fold has its share of every class.
+"""Assigns whole groups to the folds of a cross-validation, so that every fold has about the same mix of classes.
 
 In: the class and the group of each sample. Out: the fold in which each is tested. The folds are those of scikit-learn's
-`StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`, which takes two minutes for a million groups: for each
-group and fold it computes anew how even all classes would be. Here only what the group changes is computed.
+`StratifiedGroupKFold(folds, shuffle=True, random_state=seed)`, which takes two minutes for a million groups: it
+recomputes the balance of all classes for each group and fold. This version recomputes only the classes of the group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 __all__ = ["deal"]
 
 CLOSE, CLOSE_SHARE = 1e-8, 1e-5
-"""Two folds are nearly equally good within this, as `numpy.isclose` has it."""
+"""Two folds count as equally good within this tolerance, that of `numpy.isclose`."""
 
 
 def deal(labels: NDArray[np.int64], groups: NDArray[np.integer], folds: int, seed: int) -> NDArray[np.int64]:
     """The fold of each sample, `(n,)` numbers from 0, of `(n,)` classes and groups.
 
-    The groups come in a random order that `seed` decides, those first whose classes are the least even. Each goes to
-    the fold that leaves the classes spread most evenly over the folds.
+    The groups are shuffled with `seed` and sorted, those with the most uneven classes first. Each goes to the fold that
+    leaves the classes most evenly spread over the folds.
 
     Raises `ValueError` where there are more folds than groups, or than samples of the most frequent class.
     """
@@ -44,8 +44,9 @@ def deal(labels: NDArray[np.int64], groups: NDArray[np.integer], folds: int, see
 def _greedily(table: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
     """The fold of each group, `(g,)`, of `(g, K)` samples by group and class, one group after the other.
 
-    How uneven a class is: the standard deviation over the folds of their shares of it. A group that would go to fold i
-    changes that of its own classes alone: of each, row i of a `(folds, K)` array says what it would become.
+    The imbalance of a class is the standard deviation, over the folds, of their shares of it. A group changes the
+    imbalance of its own classes only. Row i of a `(folds, K)` array holds the imbalance of each class if the group
+    joined fold i.
     """
     totals, one = table.sum(axis=0), np.eye(folds)
     dealt, sizes = np.zeros((len(totals), folds)), [0] * folds
@@ -63,14 +64,14 @@ def _greedily(table: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
 
 
 def _deviation(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`shares.std(axis=0)`, operation by operation: of folds that are equally good, the last bit decides."""
+    """`shares.std(axis=0)`, operation by operation, because the last bit decides between equally good folds."""
     apart = shares - np.add.reduce(shares, axis=0) / len(shares)
     deviation: NDArray[np.float64] = np.sqrt(np.add.reduce(apart * apart, axis=0) / len(shares))
     return deviation
 
 
 def _best(uneven: Sequence[float], sizes: Sequence[int]) -> int:
-    """The fold that leaves the classes the most even; a smaller one where that is nearly the same."""
+    """The fold that leaves the classes most even. Of nearly equal folds, the smaller one."""
     best = 0
     for fold in range(1, len(uneven)):
         near = abs(uneven[fold] - uneven[best]) <= CLOSE + CLOSE_SHARE * uneven[best]

@@ -1,4 +1,4 @@
-"""What an audit found, whole and in words: a summary of every kind, and each group with each of its images.
+"""All findings of an audit in words: a summary of each kind, and every group with all of its images.
 
 In: a store and its `Audit`. Out: `summary`, a line a kind with what it means and what to type next; `findings`, all
 groups and blank images, as plain values for JSON; `findings_csv`, the same with a line an image. The page shows the
@@ -31,22 +31,22 @@ class Line:
     kind: str
     """Its name, as a heading."""
     count: int
-    """Groups, or images where the kind is of single ones."""
+    """Number of groups, or of images if the kind is about single images."""
     numbers: str
     """The count in words, with the images behind it."""
     meaning: str
     """What follows from it, in a sentence."""
     drop: str = ""
-    """The word of `--drop` that takes it away; empty where it does no harm."""
+    """The value of `--drop` that removes it; empty if it does no harm."""
 
     @property
     def harms(self) -> bool:
-        """Whether it is there and spoils a test or a training."""
+        """Whether it was found and distorts a test or a training."""
         return bool(self.count and self.drop)
 
 
 def summary(found: Audit) -> tuple[Line, ...]:
-    """A line a kind, what spoils a test first; kinds that were not found have a count of 0."""
+    """One line for each kind, the most harmful for a test first. Kinds that were not found have a count of 0."""
     numbers = found.summary()
     within = [group for group in found.exact if not group.leaks and not group.contradicts]
     near_within = [group for group in found.near if not group.leaks]
@@ -96,7 +96,7 @@ def summary(found: Audit) -> tuple[Line, ...]:
 
 
 def next_command(found: Audit, store: str) -> str:
-    """The command that writes the store without all that harms; empty where nothing does."""
+    """The command that writes the store without all harmful findings; empty if there are none."""
     drops = [part for line in summary(found) if line.harms for part in ("--drop", line.drop)]
     if not drops:
         return ""
@@ -126,7 +126,7 @@ def findings(store: Store, found: Audit) -> list[dict[str, Any]]:
 
 
 def findings_csv(found: Sequence[dict[str, Any]]) -> str:
-    """`findings` as CSV: a line an image, with what is said of its group."""
+    """`findings` as CSV: one line for each image, with the fields of its group."""
     text = io.StringIO()
     table = csv.DictWriter(text, HEADS, lineterminator="\n")
     table.writeheader()

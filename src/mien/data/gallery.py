@@ -82,7 +82,7 @@ def _sources(store: Store, rows: set[int]) -> dict[int, str]:
 
 
 def _summary(store: Store, found: Audit) -> str:
-    """A line a kind, and the command that takes away what harms."""
+    """One line for each kind, and the command that removes the harmful findings."""
     rows = "".join(
         f'<tr{" class=harm" if line.harms else ""}><th scope="row">{line.kind}</th><td>{tagless(line.numbers)}</td>'
         f"<td>{line.meaning if line.count else ''}</td></tr>"

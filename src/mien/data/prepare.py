@@ -1,9 +1,9 @@
-"""A corpus on disk becomes a store: list, decode in threads, crop, map the classes, write as a stream.
+"""Imports a corpus as a store: list, decode in threads, crop, map the classes, write as a stream.
 
 Memory stays flat at any number of pictures: importers give entries lazily, a bounded window of them is
 decoded at a time, and crops go straight to the file. The order of the corpus is kept, so the same corpus
-gives the same bytes. What cannot be used stops the import with one sentence, or, with `skip_bad`, is
-listed in the store's `skipped.csv` and counted in its `meta.json`.
+gives the same bytes. A sample that cannot be used stops the import with one sentence. With `skip_bad` it is listed in
+the store's `skipped.csv` and counted in its `meta.json` instead.
 """
 
 import csv
@@ -48,7 +48,7 @@ class PrepareOptions:
     labels: str = "seven"
     """seven, eight (with contempt), or own (the corpus's own classes)."""
     limit: int | None = None
-    """Take so many pictures, spread evenly over the corpus; None takes all."""
+    """Take this many pictures, spread evenly over the corpus; None takes all."""
     skip_bad: bool = False
     """Leave bad samples out and list them, instead of stopping at the first."""
     force: bool = False
@@ -247,7 +247,7 @@ def _decoded(entries: Iterable[Entry | BadSample], read: Read) -> Iterator[tuple
 
 
 def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Derived | None) -> Batch | BadSample:
-    """The planes of one sample: its pictures are cropped, then what follows from the crops is computed."""
+    """The planes of one sample: its pictures are cropped, then the planes derived from the crops are computed."""
     if isinstance(entry, BadSample):
         return entry
     try:
@@ -275,7 +275,7 @@ def _check_box(entry: Entry, picture: NDArray[np.uint8]) -> None:
 
 
 def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> tuple[float, ...] | None:
-    """Votes for the kept classes, normalised to sum to 1; None where they cannot be."""
+    """Votes for the kept classes, normalised to sum to 1; None if they sum to 0."""
     if not votes:
         return ()
     soft = np.zeros(classes)

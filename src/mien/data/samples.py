@@ -1,8 +1,8 @@
 """The samples table of a store, `samples.csv`: a row an image, read as columns or as a stream, and checked either way.
 
 In: the file, the number of its classes and rows. Out: `Samples` (columns) or `Sample` by `Sample`. A label outside the
-label set, a split that is none, votes that do not sum to 1 and a number that is not finite are damage: whoever made
-the table, nothing behind it has to ask again.
+label set, an unknown split, votes that do not sum to 1 and a number that is not finite are refused as damage, so code
+that uses the table need not check again.
 """
 
 import csv
@@ -23,12 +23,12 @@ SPLITS = ("train", "valid", "test")
 SOFT, GROUP, AU = "soft:", "group:", "au:"
 FIXED = ("label", "split", "subject", "source")
 OFF = 1e-3
-"""How far from 1 the sum of a distribution may be: its parts are written with six digits."""
+"""Tolerance of the sum of a distribution: its values are written with six digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """All that a store knows of one image, but its pixels."""
+    """Everything a store records about one image, without its pixels."""
 
     label: int
     """Position of the class in the store's label set."""
@@ -37,7 +37,7 @@ class Sample:
     source: str
     """Where it came from: a path inside the corpus, with `:line` for a row of a table."""
     subject: str = ""
-    """Who is shown, where the corpus says; else empty."""
+    """The subject, if the corpus names it; else empty."""
     soft: tuple[float, ...] = ()
     """A distribution over the classes (sums to 1), where the corpus has one; else empty."""
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Sample:
     """Intensity (0 to 1) of each action unit, where known."""
 
     def check(self, classes: int) -> None:
-        """Raise `ValueError` for what no store may hold, whoever writes or reads it."""
+        """Raise `ValueError` for values that no store may hold, both in writing and in reading."""
         if not 0 <= self.label < classes:
             raise ValueError(f"label {self.label} is outside 0..{classes - 1}")
         if self.split not in SPLITS:
@@ -172,7 +172,7 @@ def _texts(cells: Sequence[str]) -> NDArray[np.str_]:
 
 
 def _checked(samples: Samples, classes: int) -> Samples:
-    """What `Sample.check` asks, of all rows at once."""
+    """The checks of `Sample.check`, for all rows at once."""
     _check_rows("label", (samples.label < 0) | (samples.label >= classes), f"is outside 0..{classes - 1}")
     _check_rows("split", ~np.isin(samples.split, SPLITS), f"is none of {', '.join(SPLITS)}")
     if samples.soft is not None:

@@ -1,11 +1,11 @@
-"""Which samples train, which choose the epoch, and which judge.
+"""Divides the samples of a store into train, valid (which chooses the epoch) and test.
 
 `holdout` keeps the corpus's own splits; `kfold`, `group-kfold` and `loso` (leave one subject out) divide all
 samples, whatever their split, and each fold is the test once. Where there is no valid split, a stratified
 part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
-that no part repeats what was trained on. (Two exceptions: a corpus's own splits are kept as they are, which
-`mien data audit` looks through; and under `loso` copies of a test image are left out of train.) The test
-part comes sealed: only `mien.stages` opens it.
+that no part repeats what was trained on. There are two exceptions. A corpus's own splits are kept as they are; `mien
+data audit` checks them. Under `loso`, copies of a test image are left out of train. The test part comes sealed: only
+`mien.stages` opens it.
 """
 
 import hashlib
@@ -126,7 +126,8 @@ def fold_count(store: Store, settings: DataSettings) -> int:
 
 
 def untested_words(store: Store, settings: DataSettings | None = None) -> str:
-    """Which classes no test face has under a protocol, and over which the averages are; empty where all have some.
+    """A sentence that names the classes without test faces and those that averages are over. Empty if all have test
+    faces.
 
     Without `settings` the test is the store's own test split, or all of its faces where it has none.
     """
@@ -141,7 +142,7 @@ def _tests(store: Store, settings: DataSettings) -> tuple[NDArray[np.int64], ...
 
 @lru_cache(maxsize=16)  # a large store takes a quarter of a minute, and a grid asks for every cell
 def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[np.int64], ...]:
-    """The test rows of each fold. Copies of one image never fall into two folds; nor do subjects, if grouped."""
+    """The test rows of each fold. Copies of one image are never in two folds; nor are subjects, if grouped."""
     from sklearn.model_selection import LeaveOneGroupOut
 
     rows, subjects = np.arange(len(store)), store.samples.subject
@@ -161,7 +162,7 @@ def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[
 
 
 def _without_copies(store: Store, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`train` without the exact copies of test images that other subjects have, as `loso` must divide by subject."""
+    """`train` without exact copies of test images. Under `loso` other subjects may have such copies."""
     kept: NDArray[np.int64] = train[~np.isin(_pixels(store, train), _pixels(store, test))]
     return kept
 
@@ -202,10 +203,10 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
 
 
 def _groups(store: Store, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Who must stay together: one subject, and all copies of one image, whoever they are given to. `(n,)` numbers.
+    """The group of each sample, `(n,)` numbers. One subject is one group, and so are all copies of one image.
 
-    A group has the place of its name among all names, sorted: its subject, or the hash of its pixels; where copies join
-    several, the first of their names.
+    A group's number is the position of its name among all sorted names. Its name is the subject, or the hash of its
+    pixels; if copies join several subjects, the first of their names.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -1,15 +1,16 @@
-"""A store whose training faces carry what trained models say of them: distillation, with the teacher asked once.
+"""Distillation: a store whose training labels are mixed with the predictions of trained models, computed once.
 
-In: a store, the model files that teach, the share of their word. Out: a new store in which each training sample's
-distribution is `(1 - share) * its own + share * the mean of the teachers' calibrated probabilities`; its own is the
-annotators' votes where the corpus has them, else its label. Trained with `loss.soft_labels`, a student learns which
-faces its teachers find alike (Hinton 2015, arXiv:1503.02531; students as large as their teachers: Furlanello 2018,
-arXiv:1805.04770). Labels, splits, pixels and the order of rows stay, so the same validation part is carved off; faces
-of valid and test splits keep their distributions, by which answers are judged.
+In: a store, the model files that teach, the share of their predictions. Out: a new store in which each training
+sample's distribution is `(1 - share) * its own + share * the mean of the teachers' calibrated probabilities`; "Its own"
+is the distribution of annotators' votes, or the label where the corpus has no votes. Trained with `loss.soft_labels`, a
+student learns which faces its teachers find alike (Hinton 2015, arXiv:1503.02531; students as large as their teachers:
+Furlanello 2018, arXiv:1805.04770). Labels, splits, pixels and the order of rows stay, so the same validation part is
+carved off; faces of valid and test splits keep their distributions.
 
-A teacher must not have seen what judges the student: give it models of the same store, protocol and `split_seed`. The
-store's notes say which teachers learned on another store; `mien.data.splits` refuses to cross-validate over a taught
-one, whose teachers saw every fold; and what models said counts nowhere as annotators' votes (`Store.votes`).
+A teacher must not have been trained on the student's validation or test faces: use models of the same store, protocol
+and `split_seed`. The store's notes name teachers that were trained on another store. `mien.data.splits` refuses to
+cross-validate over a taught store, because its teachers were trained on every fold. The models' predictions never count
+as annotators' votes (`Store.votes`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,12 +32,12 @@ __all__ = ["teach"]
 
 
 def teach(store: Store, teachers: Sequence[Bundle], share: float, out: GivenPath, *, force: bool = False) -> Meta:
-    """Write `store` with the word of `teachers` in its training distributions as a new store at `out`, whole or not.
+    """Mix the predictions of `teachers` into the training distributions of `store`, and write the new store at `out`.
 
     Args:
-        store: what to teach; it stays as it is.
-        teachers: models of the store's crops and classes, one or more. They are asked about training faces alone.
-        share: of a training distribution, that becomes the teachers'; above 0, at most 1.
+        store: the store to read; it is not changed.
+        teachers: models of the store's crops and classes, one or more. They predict training faces only.
+        share: the teachers' weight in each training distribution; above 0, at most 1.
         out: a folder that is not there yet, or with `force` a store to replace.
 
     Raises:
@@ -74,7 +75,7 @@ def _faces(spec: CropSpec, labels: Sequence[str]) -> str:
 
 
 def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator[tuple[Batch, Sample]]:
-    """The planes and the sample of each row, in order. What the teachers say is mixed into those to train on."""
+    """The planes and the sample of each row, in order. Training samples have the teachers' predictions mixed in."""
     rest = store.iter_samples()
     for batch in store.iter_batches(tuple(store.planes)):
         samples = list(islice(rest, len(batch[FACE])))
@@ -100,6 +101,6 @@ def _note(store: Store, teachers: Sequence[Bundle], share: float) -> str:
 
 
 def _named(card: Card, store: Store) -> str:
-    """The teacher, its file's hash, and where it learned: on another store it may have seen this one's test."""
+    """The teacher, its file's hash, and the store it was trained on. Another store may hold this store's test faces."""
     school = "this store" if card.fingerprint == store.meta.sha256 else f"the other store {card.fingerprint[:16]}"
     return f"{card.run} ({card.sha256[:16]}, trained on {school})"
