@@ -15,7 +15,7 @@ from conftest import Bars, plan_run
 from mien.compare import collect
 from mien.data.store import Store
 from mien.device import pick_device
-from mien.engines import Told, find_engine, local
+from mien.engines import Update, find_engine, local
 from mien.errors import ConfigError, RunError
 from mien.hooks import Progress
 from mien.machine import KEEP_PAGES, allocator, keeping_pages
@@ -23,7 +23,7 @@ from mien.runs import Run
 from mien.stages import finish_run
 
 finish = find_engine("local").finish
-Diary = list[tuple[str, Told]]
+Diary = list[tuple[str, Update]]
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_failed_run_is_marked_the_grid_goes_on_and_it_is_not_tried_again(
 def test_a_crashed_run_is_marked_the_grid_goes_on_and_it_is_tried_again(tmp_path: Path, store: Store) -> None:
     runs = runs_of(tmp_path, store)
 
-    def murder(run: Run, progress: Told) -> None:
+    def murder(run: Run, progress: Update) -> None:
         if run.id == runs[0].id and isinstance(progress, Progress) and progress.done > 0.3:
             for child in multiprocessing.active_children():
                 child.kill()
@@ -165,7 +165,7 @@ def test_a_run_that_crashes_once_is_finished_in_the_same_command(tmp_path: Path,
     (run,) = runs_of(tmp_path, store, seeds=1)
     told: list[str] = []
 
-    def murder_once(run: Run, progress: Told) -> None:
+    def murder_once(run: Run, progress: Update) -> None:
         if isinstance(progress, str):
             told.append(progress)
         elif progress and progress.done > 0.3 and not told:

@@ -17,7 +17,7 @@ import pytest
 import mortal
 from conftest import plan_run
 from mien.data.store import Store
-from mien.engines import Told, find_engine, local, neighbours
+from mien.engines import Update, find_engine, local, neighbours
 from mien.engines.neighbours import Neighbours, Waiting, Window, advise, environment, waiting_now
 from mien.runs import Run
 from mien.stages import finish_run
@@ -151,7 +151,7 @@ def test_a_run_goes_on_in_a_process_that_waits_the_other_way(
     run = plan_run(tmp_path, store, train__epochs=30)
     notes: list[str] = []
 
-    def note(run: Run, told: Told) -> None:
+    def note(run: Run, told: Update) -> None:
         if isinstance(told, str):
             notes.append(told)
 

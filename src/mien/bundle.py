@@ -115,9 +115,9 @@ class Bundle:
 
     def probs(self, batch: Batch, /) -> NDArray[np.float64]:
         """Calibrated probabilities `(B, K)` of `{"face": crops}`: `softmax(logits / temperature)`."""
-        return self.calibrated(self.logits(batch))
+        return self.calibrate(self.logits(batch))
 
-    def calibrated(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    def calibrate(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
         """Calibrated probabilities `(B, K)` from this model's logits `(B, K)`."""
         return softmax(logits / np.float64(self.card.temperature))
 
@@ -136,8 +136,7 @@ class Bundle:
         return logits
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path of the file. The other process opens that file again, and refuses it if its content differs.
-        """
+        """Pickle the path of the file. The other process opens it again, and refuses it if its content differs."""
         return _opened_there, (self.path.resolve(), self._threads, self.card.sha256)
 
     def _network(self) -> "onnxruntime.InferenceSession":

@@ -215,7 +215,7 @@ class Predictor:
         tracks: Sequence[int | None] | None = None,
     ) -> Seen:
         """`seen` with a prediction a face, from the logits `(n, K)` of its faces."""
-        probs = self.bundle.calibrated(logits) if len(faces) else logits
+        probs = self.bundle.calibrate(logits) if len(faces) else logits
         numbers = [None] * len(faces) if tracks is None else tracks
         predictions = tuple(
             self._prediction(seen, face, row, track) for face, row, track in zip(faces, probs, numbers, strict=True)

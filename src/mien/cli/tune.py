@@ -145,13 +145,13 @@ def _anew(plan: "Plan", best: "Trial", seeds: Sequence[int]) -> list["NetworkSet
 def _finish(plan: "Plan") -> "Finish":
     """Do a batch of trials, and show how it goes."""
     from mien.cli.watch import watch
-    from mien.engines import Report, Told, find_engine
+    from mien.engines import Report, Update, find_engine
     from mien.tune.search import STAGES
 
     def finish(batch: Sequence["Run"], decide: Report) -> None:
         with watch(batch) as progress:
 
-            def report(run: "Run", told: Told) -> bool | None:
+            def report(run: "Run", told: Update) -> bool | None:
                 progress(run, told)
                 return decide(run, told)
 

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bars
 
 from mien.device import pick_device
-from mien.engines import Report, Told
+from mien.engines import Report, Update
 from mien.engines.forecast import Forecast
 from mien.hooks import Progress
 from mien.progress import SECONDS_BETWEEN_LINES, about
@@ -66,7 +66,7 @@ class _Watch:
     noted: set[str] = field(default_factory=set)
     """Runs whose note was shown."""
 
-    def report(self, run: Run, told: Told) -> None:
+    def report(self, run: Run, told: Update) -> None:
         """Take what the engine says."""
         if isinstance(told, Progress):
             if told.note and run.id not in self.noted:

@@ -275,7 +275,7 @@ def _check_box(entry: Entry, picture: NDArray[np.uint8]) -> None:
 
 
 def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> tuple[float, ...] | None:
-    """Votes for the kept classes, normalised to sum to 1; None if they sum to 0."""
+    """Votes for the kept classes, normalised to sum to 1; None if one is invalid or all are 0."""
     if not votes:
         return ()
     soft = np.zeros(classes)

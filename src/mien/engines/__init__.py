@@ -1,6 +1,6 @@
 """Engines finish planned runs: here, in processes of this machine (`local`). A new one is a file and a line below.
 
-In: planned runs, the stages that are wanted, who looks on. Out: nothing; the run folders say how each ended.
+In: planned runs, the requested stages, and hooks. Out: nothing; each run folder records how its run ended.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ from ..errors import ConfigError
 from ..hooks import Progress
 from ..runs import RESULTS, Run, Stage
 
-__all__ = ["ALL_STAGES", "ENGINES", "Engine", "Report", "Told", "find_engine"]
+__all__ = ["ALL_STAGES", "ENGINES", "Engine", "Report", "Update", "find_engine"]
 
 ALL_STAGES: tuple[Stage, ...] = (*RESULTS, "costs")
-Told = Progress | str | None
-"""How far a run is; a sentence about it; None when it has ended."""
-Report = Callable[[Run, Told], bool | None]
-"""Is told of each run. False, as the answer to `Progress`, asks that run to stop early."""
+Update = Progress | str | None
+"""News of a run: its progress, a message about it, or None when it has ended."""
+Report = Callable[[Run, Update], bool | None]
+"""Called with each update of a run. If it returns False for a `Progress`, that run stops early."""
 
 
 class Engine(Protocol):
@@ -26,17 +26,18 @@ class Engine(Protocol):
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()
     ) -> None:
-        """Do the `stages` of all `runs`, and report None when a run has ended.
+        """Carry out the `stages` of all `runs`, and report None when a run has ended.
 
-        Costs are measured once a row: of the first run among those that differ in seed, repetition and fold alone. A
-        run that fails, crashes or is pruned is marked, and the next one starts. Asked again, an engine tries a crashed
-        run again; not a failed or a pruned one.
+        Costs are measured once for each row: of the first among the runs that differ only in seed, repetition and fold.
+        A run that fails, crashes or is pruned is marked, and the next one starts. In a later call an engine retries a
+        crashed run, but not a failed or a pruned one.
 
         Args:
             runs: planned, or left by another process.
-            report: is told how it goes.
-            stages: what is wanted.
-            hooks: names of `mien.hooks.HOOKS`. What was finished without a hook that it lacks is fitted again.
+            report: called with each update.
+            stages: the stages to carry out.
+            hooks: names of `mien.hooks.HOOKS`. A finished run that lacks the result of one of these hooks is fitted
+            again.
 
         Raises:
             KeyboardInterrupt: after SIGINT or SIGTERM, when the runs under way have saved themselves.
@@ -49,7 +50,7 @@ ENGINES = {"local": "mien.engines.local:LocalEngine"}
 
 
 def find_engine(name: str = "local") -> Engine:
-    """The engine of a name; raises `ConfigError` where there is none."""
+    """The engine with this name. Raises `ConfigError` if there is none."""
     if name not in ENGINES:
         raise ConfigError(f"There is no engine {name!r}; the engines are {', '.join(ENGINES)}.")
     module, _, word = ENGINES[name].partition(":")

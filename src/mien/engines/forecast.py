@@ -1,4 +1,4 @@
-"""How long a grid of runs still takes: the arithmetic of its networks, at the speed seen so far."""
+"""Estimates the remaining time of a grid of runs, from the operations of its networks and the speed measured so far."""
 
 import time
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ __all__ = ["Forecast", "operations"]
 
 
 def operations(run: Run) -> float:
-    """About how many floating-point operations the fit of a run takes."""
+    """Approximate number of floating-point operations of a run's fit."""
     return find_method(run.settings).work(run)
 
 
 class Forecast:
-    """What is done and what is left of a grid, from the progress of its runs.
+    """Finished and remaining work of a grid, from the progress of its runs.
 
-    Networks differ in operations per second, by about a factor of two. So the speed of a run is that of its own kind of
-    network where one was seen, else that of all together.
+    Networks differ in operations per second, by about a factor of two. So a run's speed is that of its own kind of
+    network if it was measured, otherwise that of all networks together.
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
@@ -36,16 +36,16 @@ class Forecast:
 
     @property
     def done(self) -> float:
-        """Operations behind us, those of runs found finished among them."""
+        """Operations done so far, including those of runs that were already finished."""
         return sum(self._work[run] * share for run, share in self._done.items())
 
     @property
     def seconds_seen(self) -> float:
-        """Seconds of training that the speed is known from."""
+        """Seconds of training from which the speed was measured."""
         return sum(seconds for _, seconds in self._seen.values())
 
     def see(self, run: Run, done: float) -> None:
-        """Take note that the share `done`, 0 to 1, of a run is behind us now."""
+        """Record that the share `done`, 0 to 1, of a run is finished."""
         now, kind = time.monotonic(), self._kinds[run.id]
         if self._last and self._last[0] == run.id:
             work, seconds = self._seen.get(kind, (0.0, 0.0))
@@ -54,7 +54,7 @@ class Forecast:
         self._done[run.id], self._last = done, (run.id, now)
 
     def end(self, run: Run) -> None:
-        """Take note that a run has ended, however it did."""
+        """Record that a run has ended, for any reason."""
         self._done[run.id], self._last = 1.0, None
 
     def left(self, run: Run) -> float | None:

@@ -1,9 +1,9 @@
 """The engine of this machine: runs one after the other, a large one in a fresh process, small ones packed into one.
 
-A fresh process makes peak memory a property of the run, and a crash the end of one run, not of the grid. Starting one
-takes seconds, so runs that take no longer share one that lives on; the costs stage then measures their memory. Process
-and engine talk over two pipes: progress comes from the process, and orders to stop go to it. No signal is sent, so a
-run saves itself on every system.
+In a fresh process, peak memory belongs to one run, and a crash ends one run only, not the grid. Starting a process
+takes seconds, so runs that take no longer share one process; the costs stage then measures their memory. Process and
+engine talk over two pipes: progress comes from the process, and orders to stop go to it. No signal is sent, so runs
+save themselves on every operating system.
 """
 
 import _thread
@@ -41,19 +41,21 @@ else:
 __all__ = ["LocalEngine"]
 
 Work = Callable[[Sequence[Path], Connection, Connection], None]
-"""What a process does with the runs in these folders: it sends news into one pipe, and gets orders from the other."""
+"""The work of a process on the runs in these folders. It sends updates into one pipe and receives orders from the
+other.
+"""
 STOP = -1
-"""The order to save the run under way and to end. Another number is the place of a run that is not wanted any more."""
+"""The order to save the current run and to end. Any other number is the position of a run that shall stop early."""
 ATTEMPTS = 2
-"""A crash may have been an accident, such as memory that another process held."""
+"""A crash may have had a passing cause, such as memory that another process held."""
 INTERRUPTED = 130
-"""The code that a process ends with which was told to stop, and has saved its run."""
+"""Exit code of a process that was asked to stop and has saved its run."""
 KILLED = 9
-"""Number of the signal that a system without memory ends processes with."""
+"""Number of the signal with which a system that is out of memory kills processes."""
 SMALL_OPERATIONS = 1e12
 """A fit of less than this takes seconds on two cores, as the start of a process does."""
 PACKED = 64
-"""Most runs in one process, so that what libraries keep is given back now and then."""
+"""The largest number of runs in one process, so that memory kept by libraries is freed now and then."""
 
 
 class LocalEngine:
@@ -76,7 +78,7 @@ class LocalEngine:
 
 
 def _fit_again(runs: Sequence[Run], hooks: Sequence[str]) -> None:
-    """Let runs be fitted once more that were finished without a hook which has to look on."""
+    """Mark finished runs for another fit if they lack the result of one of these hooks."""
     for run in runs:
         if run.finished and any(find_hook(name).lacks(run) for name in hooks):
             kept = tuple(stage for stage in run.record.stages if stage not in RESULTS)
@@ -104,9 +106,10 @@ def _measure_rows(runs: Sequence[Run], measured: set[object], report: Report) ->
 
 
 def _attempt(results: Sequence[Stage], hooks: tuple[str, ...], runs: Sequence[Run], report: Report) -> None:
-    """Finish runs. Where their process crashes, go on from a checkpoint once; where others need the machine, at once.
+    """Finish runs in a process, and start it again where needed.
 
-    How threads wait for each other is read when a process starts, so another way of waiting takes another process.
+    After a crash they resume once from a checkpoint. How threads wait for each other is fixed when a process starts, so
+    a change of it also resumes from the checkpoint in another process.
     """
     work = partial(_finish, results, hooks, len(runs) == 1)
     left, crashed, waiting = list(runs), "", waiting_now()
@@ -151,7 +154,7 @@ def _measure(paths: Sequence[Path], sender: Connection, orders: Connection) -> N
 
 
 def _telling(sender: Connection, place: int, unwanted: Container[int]) -> Callable[[Progress], bool]:
-    """Send progress, even where nobody listens any more: the training loop finds out by itself, and saves."""
+    """Send progress, also when the engine is gone: the training loop notices that itself, and saves."""
 
     def tell(progress: Progress) -> bool:
         with suppress(BrokenPipeError):
@@ -163,7 +166,7 @@ def _telling(sender: Connection, place: int, unwanted: Container[int]) -> Callab
 
 @contextmanager
 def _obeying(orders: Connection, unwanted: set[int]) -> Iterator[None]:
-    """Take an order to stop, and the death of the engine, as a Ctrl-C. Leave with `INTERRUPTED` when interrupted.
+    """Treat an order to stop, and the death of the engine, like Ctrl-C. When interrupted, exit with `INTERRUPTED`.
 
     The training loop saves the run before it lets itself be interrupted. A process group of its own, where the system
     has groups, keeps the terminal's signals away: the engine alone says when to stop.
@@ -197,9 +200,10 @@ def _sentences(sender: Connection) -> Iterator[None]:
 
 
 def _in_fresh_process(work: Work, runs: Sequence[Run], report: Report, neighbours: Neighbours | None = None) -> int:
-    """Do `work` on `runs` in a process of its own; returns the code that it ended with.
+    """Do `work` on `runs` in a process of its own; returns its exit code.
 
-    `INTERRUPTED` is returned where `neighbours` asks for another process. Where the user did, `KeyboardInterrupt`.
+    It is `INTERRUPTED` if `neighbours` asked for another process. If the user interrupted, `KeyboardInterrupt` is
+    raised.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -259,7 +263,7 @@ def _deaf() -> Iterator[None]:
 
 
 def _listen(receiver: Connection, moved: Callable[[int, Progress], None]) -> str:
-    """Pass on what the process says until it ends; returns the sentence it ended with, if any."""
+    """Forward the updates of the process until it ends; returns its error message, if any."""
     while True:
         try:
             message = receiver.recv()

@@ -1,4 +1,4 @@
-"""Other work on the machine, and how the threads of a training wait for each other beside it.
+"""Adapts how the threads of a training wait for each other when other processes use the machine.
 
 The threads of OpenMP share each layer of a network and meet at its end. The first to arrive can spin, which is the
 fastest on a quiet machine, or sleep, which frees its core. Beside another process, a thread that spins keeps the core
@@ -22,13 +22,13 @@ __all__ = ["Neighbours", "Waiting", "Window", "advise", "environment", "waiting_
 
 Waiting = Literal["spinning", "sleeping"]
 CROWDED_CORES = 0.4
-"""Others that use more than this of a core are in the way."""
+"""Other processes that use more than this share of a core count as a disturbance."""
 COLLAPSED = 0.6
-"""A share of the best speed of a run; below it, waiting is the reason and not the core that is missing."""
+"""Share of a run's best speed. A lower speed is caused by the way of waiting, not by the missing core alone."""
 SAMPLE_SECONDS = 0.2
 WINDOW_SECONDS = 10.0
 WINDOWS_TO_SLEEP, WINDOWS_TO_SPIN = 2, 6
-"""Windows in a row that have to agree. A change costs some seconds."""
+"""Number of consecutive windows that have to agree, because a change costs some seconds."""
 WORTH_SECONDS = 120.0
 """A training that has ended before then keeps its way of waiting."""
 
@@ -49,19 +49,19 @@ class Window:
 
 
 def environment(waiting: Waiting) -> dict[str, str]:
-    """What a process has in its environment besides, to wait so; nothing where the user chose."""
+    """Additional environment variables for this way of waiting; empty if the user set them."""
     return {} if waiting == "spinning" or chosen_waiting() else dict(SLEEPING)
 
 
 def waiting_now() -> Waiting:
-    """How a training that starts now should wait, by what the machine does in a fifth of a second."""
+    """How a training that starts now should wait, from the machine's load over a fifth of a second."""
     started = _busy_seconds()
     time.sleep(SAMPLE_SECONDS)
     return "sleeping" if (_busy_seconds() - started) / SAMPLE_SECONDS > CROWDED_CORES else "spinning"
 
 
 def advise(waiting: Waiting, windows: Sequence[Window]) -> Waiting:
-    """How a training that waits so should go on, by what was seen of its process."""
+    """How a training that waits in this way should continue, from the measurements of its process."""
     if waiting == "spinning":
         last, best = windows[-WINDOWS_TO_SLEEP:], max((window.speed for window in windows), default=0.0)
         seen_quiet = any(not window.crowded for window in windows)
@@ -86,7 +86,7 @@ class Neighbours:
         self._start: tuple[float, float, float] | None = None
 
     def see(self, process: int, done: float) -> bool:
-        """Take note that the share `done` is behind the process; returns whether it should go on in another one."""
+        """Record that the share `done` is finished; returns whether the training should continue in another process."""
         if self.wanted != self.waiting or chosen_waiting():
             return False
         now = time.monotonic()
@@ -105,7 +105,7 @@ class Neighbours:
 
     @property
     def why(self) -> str:
-        """What was seen and what comes of it, a sentence."""
+        """What was measured and what follows from it, in a sentence."""
         if self.wanted == "spinning":
             return "The machine is quiet again. It goes on from its checkpoint, with threads that spin while they wait."
         return (

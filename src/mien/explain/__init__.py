@@ -1,7 +1,7 @@
-"""Where in a face a network found the evidence for a class; a look before trust.
+"""Explanations: which parts of a face raised or lowered a network's logit for a class.
 
-In: a trained network, or a bundle of one, and faces. Out: maps `(B, H, W)` float32, what each pixel says for the
-class (above 0) and against it (below 0), in the logit's units for those methods that have units.
+In: a trained network, or a bundle of one, and faces. Out: maps `(B, H, W)` float32. A pixel above 0 supports the class,
+one below 0 opposes it. Some methods give maps in units of the logit.
 
     occlusion   grey patches over the face, needs predictions alone (Zeiler & Fergus 2014); without torch
     gradients   Grad-CAM (Selvaraju 2017), Grad-CAM++ (Chattopadhay 2018), integrated gradients (Sundararajan 2017)
@@ -10,7 +10,8 @@ class (above 0) and against it (below 0), in the logit's units for those methods
     pointing    on drawn faces: the share of a map that falls on the pixels that the action units moved
     truth       the same measured of trained networks; beside, what it is worth, with intervals
 
-A map shows what moved this network's answer. It is no proof that the answer is right, and no sign of a feeling.
+A map shows what influenced this network's prediction. It does not prove that the prediction is right, and it shows no
+feeling.
 """
 
 __all__ = ["LIMIT", "METHODS", "TITLES"]
@@ -25,4 +26,4 @@ TITLES = {
 METHODS = tuple(TITLES)
 """All there are, in the order in which they are shown."""
 LIMIT = 150
-"""Test faces of a run that are held against the truth, unless told otherwise."""
+"""Default number of a run's test faces whose explanations are compared with the truth."""

@@ -1,4 +1,4 @@
-"""How good explanations are on drawn faces, beside what would be had for less: with intervals, over faces and seeds.
+"""How good explanations are on drawn faces, compared with controls, with intervals over faces and seeds.
 
 In: what `truth` measured of the runs of each network. Out: `Truth`, one a network.
 """
@@ -27,7 +27,7 @@ Figure = Literal["pointing", "energy"]
 FIGURES: tuple[Figure, ...] = get_args(Figure)
 BESIDE = (*CHANCES, *CONTROLS)
 COLUMNS = 1 + len(CONTROLS) + len(BESIDE)
-"""Of one figure of one method: its own, those of the controls, and what it is above each other."""
+"""Number of values for one figure of one method: its own, those of the controls, and its lead over each control."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Controlled:
     controls: Mapping[str, Estimate]
     """The figure of each of `CONTROLS`."""
     above: Mapping[str, Estimate]
-    """The figure less that of each of `CHANCES` and `CONTROLS`, paired face by face."""
+    """The figure minus that of each of `CHANCES` and `CONTROLS`, paired face by face."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,12 @@ class Grounded:
     pointing: Controlled
     """Whether the largest pixel of the map is one that moved."""
     energy: Controlled
-    """How much of what speaks for the class lies on pixels that moved."""
+    """Share of the map's positive part that lies on pixels that moved."""
     blank: float
     """Share of maps that say nothing."""
     units: Mapping[int, Estimate]
-    """By action unit: how many times more of the map lies on its pixels than on as many anywhere; 1 is chance."""
+    """By action unit: the map's density on the unit's pixels, divided by its density over the whole face; 1 is chance.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def summarise(
         level: of the intervals.
 
     Raises:
-        CompareError: nothing was measured, or seeds of one network on different faces.
+        CompareError: nothing was measured, or the seeds of one network were measured on different faces.
     """
     if not measured:
         raise CompareError("No explanation was held against the truth yet. Run `mien explain RUNS --truth` first.")

@@ -1,4 +1,4 @@
-"""One model with the methods that its kind of file can do, and what they say of faces.
+"""Explains a model's predictions for faces, with the methods that its kind of file supports.
 
 In: a run folder (torch, all methods) or a bundle (occlusion alone, no torch); a picture, or a row of a store. Out:
 `Explanation`s, one a face: its class with calibrated probabilities, and a map for each class and method asked for.
@@ -60,7 +60,7 @@ class Explainer:
     methods: Mapping[str, Method]
     """Those of `METHODS` that it can do."""
     layer: str = ""
-    """What Grad-CAM looks at; empty where it cannot."""
+    """Name of the layer that Grad-CAM uses; empty if it is not available."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Explained:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a model says of one face, and where it has that from."""
+    """A model's prediction for one face, with a map for each explained class and method."""
 
     face: Explained
     probs: Mapping[str, float]
@@ -94,7 +94,9 @@ class Explanation:
         return max(self.probs, key=lambda name: self.probs[name])
 
     def summary(self) -> dict[str, Any]:
-        """The explanation as plain values: for each map where it is largest, and its parts for and against."""
+        """The explanation as plain values: for each map the place of its maximum, its positive and its negative
+        part.
+        """
         face = self.face
         return {
             "source": face.source,
@@ -113,9 +115,9 @@ def open_explainer(model: GivenPath) -> Explainer:
     """The model of a run folder or of a bundle, or "default", the bundle that comes with mien.
 
     Raises:
-        BundleError: the file is absent or no whole bundle, or there is no default one.
+        BundleError: the file is missing or is no complete bundle, or this copy has no default model.
         RunError: the folder is no run folder, or its run is not finished.
-        ModuleNotFoundError: a run folder, where `mien[train]` is not installed.
+        ModuleNotFoundError: a run folder was given, and `mien[train]` is not installed.
     """
     if given_path(model, "A model", BundleError).is_dir():
         from ..runs import Run
@@ -147,7 +149,7 @@ def methods_of(network: "Network") -> dict[str, Method]:
 
 
 def layer_words(network: "Network", size: int) -> str:
-    """What Grad-CAM looks at in faces of `size` x `size` pixels: 'layer2 (6×6 cells)'."""
+    """The layer that Grad-CAM uses for faces of `size` x `size` pixels, such as 'layer2 (6×6 cells)'."""
     from .gradients import last_map
 
     layer = last_map(network, size)
@@ -155,7 +157,7 @@ def layer_words(network: "Network", size: int) -> str:
 
 
 def faces_of(source: str, spec: CropSpec, detector: FaceDetector) -> list[Explained]:
-    """The faces of a picture file, or the one of `STORE:ROW`, as a network with crops of `spec` sees them.
+    """The faces of a picture file, or the one face of `STORE:ROW`, cropped by `spec`.
 
     Raises `DataError` where there is no such file, store or row.
     """
@@ -198,7 +200,7 @@ def explain(
 
 
 def pick_methods(explainer: Explainer, wanted: Sequence[str]) -> list[str]:
-    """The methods asked for, or all that the model can do; raises `ConfigError` where one cannot be had."""
+    """The requested methods, or all that the model supports. Raises `ConfigError` if one is not available."""
     for method in wanted:
         if method not in METHODS:
             raise ConfigError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
@@ -260,7 +262,7 @@ def _facts(values: NDArray[np.float32]) -> dict[str, Any]:
 
 
 def _truth(values: NDArray[np.float32], face: Explained, name: str) -> dict[str, Any]:
-    """How much of the map lies on what moved, where that is known and the map is of the face's own class."""
+    """Share of the map on pixels that moved, if that is known and the map is of the face's own class."""
     if face.moved is None or face.label != name:
         return {}
     truth, one = face.moved[None], values[None]

@@ -1,10 +1,10 @@
 r"""Explanations by gradients: Grad-CAM, Grad-CAM++ and integrated gradients. In: a network, faces, classes. Out: maps.
 
-Grad-CAM and Grad-CAM++ weight the channels of one map inside the network. Usually that is the last one; but a face
-of 48 px leaves VGG-16 and DenseNet-121 with their published stems a single cell there, which has no places to tell
-apart. So it is the deepest map with at least `CELLS` x `CELLS` cells (`last_map`; docs/explain.md tells why so many).
-All three explain the logit \(f_c\), before the softmax. They run on the network's device, in evaluation mode, and leave
-no gradient behind.
+Grad-CAM and Grad-CAM++ weight the channels of one map inside the network. Usually that is the last one. But for a face
+of 48 px, the last map of VGG-16 and of DenseNet-121 with its published stem is a single cell, which shows no location.
+So mien uses the deepest map with at least `CELLS` x `CELLS` cells (`last_map`; docs/explain.md gives the reason for
+this number). All three explain the logit \(f_c\), before the softmax. They run on the network's device, in evaluation
+mode, and leave no gradient behind.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ Weights = Callable[[Tensor, Tensor], Tensor]
 CELLS = 6
 """The fewest cells a side of the map that Grad-CAM looks at."""
 STEPS = 64
-"""Points on the way from the flat face to the face."""
+"""Number of points on the path from the flat face to the face."""
 BATCH = 32
 
 
@@ -117,8 +117,8 @@ def integrated_gradients(
 def last_map(network: Network, size: int, cells: int = CELLS) -> Layer:
     """The deepest place before the head whose map of a face of `size` x `size` pixels has `cells` x `cells` or more.
 
-    All that reaches the logits goes through it: a map loses resolution only where all of it is read again. Where no
-    map is as large, it is the deepest of the largest.
+    Everything that reaches the logits passes through this place. If no map is that large, it is the deepest of the
+    largest maps.
     """
     reduce = network.reduce
     head = {id(layer) for layer in (reduce.modules() if isinstance(reduce, nn.Module) else ())}

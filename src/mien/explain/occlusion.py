@@ -6,8 +6,8 @@ the logit's units. With \(f_c\) the logit of class c, \(P_{ij}\) the patches tha
 
 \[M_{ij} = \frac{1}{|P_{ij}|} \sum_{p \in P_{ij}} \left(f_c(x) - f_c(x_{\setminus p})\right).\]
 
-Patches are squares of a sixth of the face's side, half a side apart. The mean colour is that of the face itself: a
-fill that the network would know from its training data alone is not at hand in every model file.
+Patches are squares of a sixth of the face's side, half a side apart. The mean colour is that of the face itself,
+because not every model file holds the mean colour of its training data.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Maps drawn over faces, with OpenCV alone. In: explanations. Out: one RGB picture, rows of tiles under a legend.
 
-Orange speaks for the class, blue against it; where nothing is said the face stays grey. Every map has its own scale:
-full colour begins at the 99th percentile of its values without their signs, so colours compare places within a map and
-say nothing of two maps. A map that is nowhere below 0, as Grad-CAM's, is drawn from its smallest value on. Where the
-truth is known (drawn faces), a line goes around the pixels that the action units moved.
+Orange supports the class, blue opposes it, and the face stays grey where the map is 0. Every map has its own scale:
+full colour begins at the 99th percentile of its absolute values. So colours compare places within one map, not two
+maps. A map that is nowhere below 0, as Grad-CAM's, is drawn from its smallest value on. Where the truth is known (drawn
+faces), a line marks the pixels that the action units moved.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ GAP, MARGIN, LINE = 10, 16, 22
 FOR, AGAINST = (230, 97, 1), (30, 110, 210)
 INK, SOFT, PAPER, BAR = (35, 35, 35), (110, 110, 110), (255, 255, 255), (214, 214, 214)
 DEEPEST = 0.85
-"""Cover of full colour, so that the face shines through."""
+"""Opacity of full colour; the face remains visible below it."""
 FULL = 99
-"""Percentile of a map's values, without their signs, from which on colour is full: one bright pixel hides no others."""
+"""Percentile of a map's absolute values from which colour is full, so that one bright pixel does not hide the others.
+"""
 AGAINST_WORDS, FOR_WORDS = "against", "for the class; each map in its own scale"
 MOVED_WORDS = "pixels that the action units moved"
 LEGEND_BAR = 120
@@ -149,7 +150,7 @@ def _put(row: Picture, tile: Picture, place: int) -> None:
 def _write(
     picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int], room: int | None = None
 ) -> None:
-    """Write in `room` pixels, or up to the margin; what is too long is written smaller, and at last shortened."""
+    """Write within `room` pixels, or up to the margin. Long text is first made smaller, then shortened."""
     room = picture.shape[1] - MARGIN - at[0] if room is None else room
     plain = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters
     size = max(SMALLEST_LETTERS, min(LETTERS, LETTERS * room / max(1, _wide(plain))))

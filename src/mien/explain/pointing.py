@@ -3,10 +3,11 @@
 A map becomes a distribution D over pixels: equal weight on its largest pixels (`peaks`, for the pointing game, Zhang
 2018, arXiv:1608.00507, without a margin), or weight in proportion to its positive part (`positive`, for the
 energy-based one, Wang 2020, arXiv:1910.01279). The figure is the sum of D over the pixels that moved, 0 to 1. A map
-that is nowhere above 0, or flat, says nothing: its D is even, and its figure the share of the face that moved.
+that is flat, or nowhere above 0, holds no information: its D is uniform, and its figure is the share of the face that
+moved.
 
-The truth of a face is what the action units of its own expression (its EMFACS prototype) moved. Traces of others, which
-some drawn faces have, speak for another class.
+The truth of a face is what the action units of its own expression (its EMFACS prototype) moved. Traces of other action
+units, which some drawn faces have, belong to another class.
 """
 
 import numpy as np
@@ -85,13 +86,13 @@ def on_truth(spread: Floats, truth: Bools) -> Floats:
 
 
 def peaks(maps: Maps) -> Floats:
-    """Equal weight on the largest pixels of each map `(n, H, W)`, adding up to 1; even where it says nothing."""
+    """Equal weight on the largest pixels of each map `(n, H, W)`, summing to 1; uniform without information."""
     top = (maps == maps.max(axis=(1, 2), keepdims=True)) | says_nothing(maps)[:, None, None]
     return np.asarray(top / top.sum(axis=(1, 2), keepdims=True))
 
 
 def positive(maps: Maps) -> Floats:
-    """The positive part of each map `(n, H, W)`, scaled to add up to 1; even where it says nothing."""
+    """The positive part of each map `(n, H, W)`, scaled to sum to 1; uniform for a map without information."""
     parts = np.where(says_nothing(maps)[:, None, None], 1.0, np.maximum(maps, 0, dtype=np.float64))
     return np.asarray(parts / parts.sum(axis=(1, 2), keepdims=True))
 
@@ -103,7 +104,7 @@ def says_nothing(maps: Maps) -> Bools:
 
 
 def others(spread: Floats, labels: NDArray[np.int64]) -> Floats:
-    """For each face the mean distribution `(n, H, W)` of the faces of other classes; even where there are none."""
+    """For each face the mean distribution `(n, H, W)` of the faces of other classes; uniform if there are none."""
     found = np.full_like(spread, 1 / spread[0].size)
     for label in np.unique(labels):
         if (labels != label).any():
@@ -116,7 +117,7 @@ def fixed_maps(store: Store, training: NDArray[np.int64]) -> dict[str, Floats]:
 
     Args:
         store: of drawn faces.
-        training: rows that the mean truth may be taken from; the last few, short of a block, are left out.
+        training: rows for the mean truth. They are read in blocks, and an incomplete last block is left out.
     """
     height, width = store.images.shape[1:3]
     down, across = ((np.arange(side) - (side - 1) / 2) / side for side in (height, width))

@@ -1,9 +1,9 @@
-"""On drawn faces: explanations of a trained network, held against what the action units really moved.
+"""On drawn faces: compares explanations of a trained network with the pixels that the action units moved.
 
 In: a finished run on a store with masks of moved pixels. Out: `explanations.npz` in its folder: figures a face (see
 `pointing`) of every method, for the class of the face's label. Neutral faces, where nothing moves, are left out.
 
-No figure means much alone, so each is kept beside what would be had for less:
+A figure alone means little, so each is kept with those of simple controls:
 
     area        an even map: the share of the face that moved
     centre      a fixed Gaussian at the centre
@@ -40,9 +40,9 @@ __all__ = ["CHANCES", "CONTROLS", "FILE", "STEPS", "Grounding", "knows_truth", "
 FILE = "explanations.npz"
 PARTS = 10
 STEPS = 2 * PARTS
-"""Reports of progress a method: parts of the faces, for the trained network and for the untrained one."""
+"""Progress steps of each method: parts of the faces, for the trained network and for the untrained one."""
 SUITE = 1
-"""Version of methods and figures: raise it when one changes, and what was measured before is measured anew."""
+"""Version of methods and figures. Raise it when one of them changes; older measurements are then repeated."""
 CHANCES = ("area", "centre", "usual")
 """Fixed maps, the same for all methods and networks."""
 CONTROLS = ("others", "untrained")
@@ -67,9 +67,8 @@ Report = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Grounding:
-    """What was measured of one trained network; n faces, the last axis everywhere; M methods, U action units.
-
-    Where an axis has two places, they are pointing and energy.
+    """Measurements of one trained network. The last axis of every array is the n faces; M is the number of methods, U
+    of action units. An axis of length 2 holds pointing and energy.
     """
 
     ids: Labels
@@ -91,11 +90,11 @@ class Grounding:
     methods: tuple[str, ...]
     action_units: tuple[int, ...]
     layer: str
-    """What Grad-CAM looked at, such as 'layer2 (6×6 cells)'."""
+    """The layer that Grad-CAM used, such as 'layer2 (6×6 cells)'."""
 
 
 def knows_truth(run: Run) -> bool:
-    """Whether the faces that a run was trained on are drawn ones, with masks of what moved."""
+    """Whether the run was trained on drawn faces, with masks of the pixels that moved."""
     try:
         return MOVED in Store.open(run.data.store).planes
     except DataError:
@@ -103,7 +102,7 @@ def knows_truth(run: Run) -> bool:
 
 
 def load(run: Run) -> Grounding | None:
-    """What was measured of a run, or None where nothing was, or with another suite."""
+    """The measurements of a run; None if there are none, or if they are of another version."""
     content = read_arrays(run.path / FILE, SUITE, KEPT, "mien explain RUNS --truth")
     if content is None:
         return None
@@ -115,15 +114,15 @@ def load(run: Run) -> Grounding | None:
 def measure(
     run: Run, methods: Sequence[str] = METHODS, *, limit: int = LIMIT, report: Report | None = None
 ) -> Grounding:
-    """Explain up to `limit` test faces of a finished run, hold the maps against the truth, and keep the figures.
+    """Explain up to `limit` test faces of a finished run, compare the maps with the truth, and keep the figures.
 
-    The faces are the same for all runs of one test part, stratified by class. Each method is kept as it is done, and
-    not measured again on the same faces. `report` is told how many of the `STEPS` a method were just done. The test
-    part is that which the run has opened before; nothing is chosen by it.
+    The faces are the same for all runs of one test part, stratified by class. Each method is saved when it is done, and
+    not measured again on the same faces. `report` is called with the number of `STEPS` just finished. The run has
+    opened this test part before, and nothing is chosen by it.
 
     Raises:
         RunError: the run is not finished.
-        DataError: its store is gone, or knows no truth.
+        DataError: its store no longer exists, or has no truth.
     """
     fold = run.fold()
     found, truth = _so_far(run, fold, limit)
@@ -146,7 +145,7 @@ def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict
 
 
 def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
-    """What was measured of the chosen faces, maybe nothing yet, and their truth by action unit `(n, U, H, W)`."""
+    """The measurements of the chosen faces so far, and their truth by action unit `(n, U, H, W)`."""
     from ..methods.network import load_network
     from .explainer import layer_words
 
@@ -211,7 +210,7 @@ def _maps(
 
 
 def _with_method(found: Grounding, method: str, maps: Sequence[NDArray[np.float32]], by_unit: Bools) -> Grounding:
-    """The same with one method more, from maps `(n, H, W)` of the trained and the untrained network."""
+    """The measurements with one more method, from maps `(n, H, W)` of the trained and the untrained network."""
     trained, untrained = maps
     truth = _any(by_unit)
     figures = [

@@ -17,7 +17,7 @@ import numpy as np
 from ..config import NetworkSettings, Recipe
 from ..data.splits import Fold, divide
 from ..data.store import Store
-from ..engines import Report, Told
+from ..engines import Report, Update
 from ..errors import ConfigError, RunError
 from ..hooks import Progress
 from ..methods import find_method
@@ -185,7 +185,7 @@ class _Batch:
             run.update(status="running", reason="")
         return True
 
-    def _told(self, run: Run, told: Told) -> bool | None:
+    def _told(self, run: Run, told: Update) -> bool | None:
         """Stop a trial that has fallen behind, as soon as its history shows it."""
         if not isinstance(told, Progress) or told.epoch == self._epochs.get(run.id):
             return None
