@@ -305,6 +305,6 @@ def test_bagged_members_estimate_themselves_out_of_the_bag(runs: list[Run], plac
     assert found is not None
     accuracy, count = found
     training = len(store.rows("train"))
-    assert 0.85 * training < count <= training  # of four members about 1 − 0.632⁴ = 84 % or more were left out once
+    assert 0.7 * training < count <= training  # four members leave out 1 − 0.632⁴ = 84 % at least once
     assert 0.2 < accuracy <= 1
     assert joined_rows(collect(planned).rows)[0].out_of_bag == accuracy
