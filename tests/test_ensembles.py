@@ -14,7 +14,6 @@ from mien.cli import main
 from mien.compare import collect, plan, stated
 from mien.config import recipe_from
 from mien.data.store import Store
-from mien.engines import find_engine
 from mien.ensembles import RULES, cross_fitted
 from mien.ensembles.diversity import disagreement, q_statistic
 from mien.errors import CompareError, ConfigError, MemberMissing
@@ -161,7 +160,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(place: Path) -> list[Run]:
     store = write_bars(place / "store")
     planned = plan(recipe_from(RECIPE, "ensembles"), store, place / "runs")
-    find_engine().finish(planned, lambda run, told: None)
+    for run in planned:
+        finish_run(run)
     return planned
 
 
@@ -267,6 +267,7 @@ def test_the_graph_joins_as_the_rule_does(rule: str) -> None:
     np.testing.assert_allclose(softmax(graph.numpy()), softmax(RULES[rule].join(fitted, MEMBERS)), atol=1e-9)
 
 
+@pytest.mark.long
 def test_an_ensemble_is_exported_as_one_file_and_can_teach(runs: list[Run], place: Path) -> None:
     run, out = runs[6], place / "stacked.onnx"
     card = export(run, out)

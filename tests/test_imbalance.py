@@ -11,11 +11,11 @@ from mien.compare import Comparison, collect, plan
 from mien.config import recipe_from
 from mien.crop import CropSpec
 from mien.data.store import Sample, Store, create_store
-from mien.engines import find_engine
 from mien.judge import judge
 from mien.judge.imbalance import imbalance, unevenness
 from mien.metrics import scores
 from mien.report import write_report
+from mien.stages import finish_run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -42,7 +42,8 @@ def compared(path: Path, train: tuple[int, int, int]) -> Comparison:
         "uneven",
     )
     runs = plan(recipe, bars(path / "store", train), path / "runs")
-    find_engine().finish(runs, lambda run, told: None)
+    for run in runs:
+        finish_run(run)
     return collect(runs)
 
 
