@@ -88,7 +88,7 @@ def fetch_runtime(folder: Path) -> Path:
 def _runtime(package: Path) -> dict[str, bytes]:
     """The three files of the package by name."""
     try:
-        with tarfile.open(package) as archive:
+        with tarfile.TarFile.open(package) as archive:
             parts = {name: archive.extractfile(f"package/dist/{name}") for name in FILES}
             found = {name: part.read() for name, part in parts.items() if part}
     except (OSError, KeyError, tarfile.TarError, EOFError) as error:
