@@ -1,4 +1,4 @@
-"""Finished runs under harder questions than accuracy: how they fail, on whom, and whose labels are wrong.
+"""Examines finished runs beyond accuracy: robustness, groups of people, wrong labels and other corpora.
 
 In: run folders, or the rows of a comparison. Out: frozen facts with intervals, which `mien.report` shows.
 

@@ -1,11 +1,11 @@
-"""Train on one corpus, test on others: what a network is worth on faces that were collected otherwise.
+"""Tests networks that were trained on one corpus on the test parts of other corpora.
 
-In: finished runs and other stores. Out: a `Matrix`, one cell a network and store, with intervals. Classes are
-mapped by name; a network answers among the classes that both sides have, and what is left out is said. Beside each
-cell stands the same networks' figure on their own test part, over the same classes, as the two are only then alike.
+In: finished runs and other stores. Out: a `Matrix`, one cell a network and store, with intervals. Classes are matched
+by name. A network predicts among the classes that both corpora have, and `Cell` names those left out. Each cell also
+has the same networks' figure on their own test part, over the same classes, because only then can the two be compared.
 
-What the runs said there is kept in their folders (`away`): `stored` makes the matrix again where the store is gone.
-Nothing is chosen by it.
+The runs' predictions are kept in their folders (`away`), so `stored` makes the matrix again without the store. No
+choice depends on these figures.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -43,11 +43,13 @@ class Cell:
     """Names as in `Matrix.corpora`."""
     tested_on: str
     classes: tuple[str, ...]
-    """Those both sides have, in the network's words and order: labels and answers are among these."""
+    """The classes that both sides have, with the network's names and in its order. Labels and predictions are among
+    these.
+    """
     left_out: tuple[str, ...]
     """Classes of the tested store that the network does not know; their faces are not counted."""
     unused: tuple[str, ...]
-    """Classes that the network knows and the tested store lacks; it may not answer them."""
+    """Classes that the network knows and the tested store lacks; their logits are not used."""
     n: int
     """Faces tested."""
     runs: int
@@ -58,9 +60,11 @@ class Cell:
     home_uar: Estimate
     home_n: int
     change_uar: Estimate
-    """UAR less that at home, seed by seed, over the faces of both; nan at home, and where folds were pooled."""
+    """UAR minus that on the network's own test part, seed by seed. It is nan for the own test part, and if folds were
+    pooled.
+    """
     copies: int | None
-    """Tested pictures that are, byte for byte, among those trained or chosen on; None where that is not known."""
+    """Number of tested pictures that are identical to one in train or valid; None if that is not known."""
     notes: tuple[str, ...]
     """How the pictures were adapted, in sentences."""
 
@@ -75,14 +79,14 @@ class Matrix:
     """Networks by corpora."""
 
     corpora: tuple[str, ...]
-    """Names of all stores, those trained on first; with some digits of the hash where two share a name."""
+    """Names of all stores, those of training first. If two share a name, it is followed by digits of the hash."""
     fingerprints: tuple[str, ...]
     """Of the stores, as many."""
     cells: tuple[Cell, ...]
     """Network by network, in the order of `corpora`."""
 
     def cell(self, network: str, trained_on: str, tested_on: str) -> Cell:
-        """The one cell; raises `KeyError` where it was not tested."""
+        """The cell of a network and a corpus. Raises `KeyError` if it was not tested."""
         for cell in self.cells:
             if (cell.network, cell.trained_on, cell.tested_on) == (network, trained_on, tested_on):
                 return cell
@@ -130,11 +134,11 @@ def stored(
     only: Collection[str] | None = None,
     damaged: list[str] | None = None,
 ) -> Matrix:
-    """The matrix of what was tested before, by rows of each training store; cells not tested whole are left out.
+    """The matrix from kept predictions, for the rows of each training store. Incomplete cells are left out.
 
-    `only` names the fingerprints of the tested stores that count; None takes all. A row with nothing tested has its
-    own cell alone. With `damaged`, a damaged file counts as nothing tested and its sentence goes there; else it raises
-    `RunError`.
+    `only` names the fingerprints of the tested stores that count; None takes all. A row without tests elsewhere has
+    only the cell of its own corpus. If `damaged` is given, a damaged file counts as not tested and its message is added
+    there; otherwise it raises `RunError`.
     """
     rows = [row for group in groups for row in group if row.tests]
     tests = [kept_tests(row, only, damaged) for row in rows]
@@ -209,7 +213,7 @@ def _cell(row: Row, tested: Sequence[Kept], names: tuple[str, str], home: "_Home
 
 
 def adapted(own: CropSpec, other: CropSpec) -> Iterable[str]:
-    """What has to be done to faces of the crop `other` for a network of the crop `own`, in sentences."""
+    """How faces of the crop `other` are converted for a network of the crop `own`, in sentences."""
     if own.size != other.size:
         yield f"Pictures were brought from {other.size} to {own.size} pixels."
     if own.channels != other.channels:
@@ -275,7 +279,7 @@ def _redraw(tests: Sequence[Logits], common: tuple[int, ...], rng: np.random.Gen
 
 
 def _change(away: _Redrawn, own: _Redrawn) -> Estimate:
-    """UAR away less UAR at home: other faces, drawn independently, but the same runs."""
+    """UAR on the other corpus minus UAR on the own one: faces are drawn independently, runs are the same."""
     if len(away.values) != len(own.values):
         return UNKNOWN
     values, draws = away.values[:, 1] - own.values[:, 1], away.draws[:, :, 1] - own.draws[:, :, 1]

@@ -1,8 +1,8 @@
-"""What runs said of the test parts of other corpora than their own, kept in the run folders.
+"""Predictions of runs on the test parts of other corpora, kept in the run folders.
 
-In: finished runs and other stores. Out: `across-<store>.npz` a run and store, and what stands in it, `Kept`. A
-foreign test part is opened once a run and written down in that store's log. With the logits is kept what the store
-says of these faces (subjects, groups, votes), so that nothing needs the store again. Labels are in the run's classes.
+In: finished runs and other stores. Out: a file `across-<store>.npz` for each run and store, and its content, `Kept`.
+Each run opens a foreign test part once, and that store's log records it. Subjects, groups and votes of the faces are
+kept with the logits, so that the store is not needed again. Labels are in the run's classes.
 """
 
 import json
@@ -35,9 +35,9 @@ __all__ = ["Kept", "as_tested", "check_stores", "class_index", "has_travelled", 
 
 PREFIX = "across-"
 VOTES = "votes"
-"""Name of the votes, `(n, 0)` where the store has none; the first versions did not keep them."""
+"""Name of the array of votes, `(n, 0)` if the store has none. The first versions did not keep votes."""
 KEPT = LOGITS | {"store": Array("U", ""), VOTES: Array("f8", "n V", optional=True)}
-"""Beside the logits, what the store is (`Facts` as JSON) and what its annotators say."""
+"""Kept besides the logits: facts of the store (`Facts` as JSON) and the annotators' votes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,14 @@ class Kept:
     votes: Floats | None
     """`(n, K)`, shares of annotators' votes for each class of that store, where it has them."""
     copies: int | None
-    """Pictures that the run may have learnt from; None where that is not known."""
+    """Number of pictures that the run may have been trained on; None if that is not known."""
     fingerprint: str
     corpus: str
     labels: tuple[str, ...]
     """The store's classes, all of them."""
     crop: CropSpec
     described: bool
-    """Whether groups and votes were kept, if there are any: the first versions kept logits alone."""
+    """Whether existing groups and votes were kept; the first versions kept only logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,9 @@ def check_stores(data: DataFacts, stores: Sequence[Store]) -> None:
 def keep_tests(
     runs: Sequence[Run], stores: Sequence[Store], report: Callable[[Run, Store], None] | None = None
 ) -> None:
-    """Test finished runs on the stores that are not their own, and keep what they said; raises as `across` does."""
+    """Test finished runs on the stores that are not their own, and keep their predictions. Raises the errors of
+    `across`.
+    """
     for data in {run.data.fingerprint: run.data for run in runs}.values():
         check_stores(data, stores)
     for run in runs:
@@ -104,7 +106,7 @@ def has_travelled(run: Run) -> bool:
 
 
 def kept_tests(row: Row, only: Collection[str] | None = None, damaged: list[str] | None = None) -> Tests:
-    """What all runs of a row have been tested on; `damaged` as in `kept.whole_rows`."""
+    """The corpora that all runs of a row were tested on; `damaged` as in `kept.whole_rows`."""
     found: dict[str, list[Kept]] = {}
     for run in row.runs:
         for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
@@ -115,7 +117,7 @@ def kept_tests(row: Row, only: Collection[str] | None = None, damaged: list[str]
 
 
 def class_index(labels: Sequence[str], others: Sequence[str], name: object) -> tuple[int | None, ...]:
-    """What each class of another store is to the network; None for one it does not know."""
+    """The network's class for each class of another store; None for one it does not know."""
     known = LabelSet(tuple(canonical_name(label) for label in labels))
     index = known.translate(tuple(others), drop=tuple(others)).index
     if sum(i is not None for i in index) < 2:
@@ -127,9 +129,8 @@ def class_index(labels: Sequence[str], others: Sequence[str], name: object) -> t
 
 
 def as_tested(row: Row, kept: Sequence[Kept]) -> Tested:
-    """A row on another store's test part, by what each of its runs said: among the classes that both have.
-
-    Votes for other classes are taken away, and the rest divided by their sum; a face without a vote left has 0s.
+    """A row on another store's test part, from the kept logits of its runs, among the classes that both have. Votes for
+    other classes are removed, and the rest is divided by its sum. A face without remaining votes has zeros.
     """
     data, first = row.runs[0].data, kept[0]
     index = class_index(data.labels, first.labels, first.corpus)
@@ -143,7 +144,7 @@ def as_tested(row: Row, kept: Sequence[Kept]) -> Tested:
 
 
 def _test(run: Run, store: Store) -> None:
-    """Keep the run's logits on the store's test part, unless they are there with all that the store says of it."""
+    """Keep the run's logits on the store's test part, unless a complete file is already there."""
     index = class_index(run.data.labels, store.meta.labels, store.path)
     path = run.path / f"{PREFIX}{store.meta.sha256[:12]}.npz"
     if path.exists():
@@ -185,7 +186,7 @@ def _load(path: Path, run: Run) -> Kept:
 
 
 def _predict(run: Run, store: Store, index: Sequence[int | None]) -> tuple[Logits, int | None]:
-    """Open the foreign test part, after that is written down."""
+    """Write the opening of the foreign test part into its store's log, then open it."""
     from ..methods import find_method
 
     trained = find_method(run.settings).load(run)
@@ -211,9 +212,8 @@ def _test_rows(store: Store, index: Sequence[int | None]) -> tuple[NDArray[np.in
 
 
 def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
-    """How many pictures the run may have learnt from: they are in its store too, and not in its own test part alone.
-
-    None where the store is gone or has changed.
+    """How many pictures the run may have been trained on: those that its store also has outside its own test part. None
+    if the store no longer exists or has changed.
     """
     try:
         store = Store.open(run.data.store)

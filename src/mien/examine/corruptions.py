@@ -2,12 +2,12 @@
 
 In: uint8 `(N, H, W, C)`, a severity 1 to 5, a random generator. Out: uint8 of the same shape. Pure functions of
 numpy and OpenCV. Noise, blur, jpeg, contrast and brightness take the severities of the authors' 64-pixel suite
-(Tiny ImageNet-C). What has a length is a share of the image's side, so that 48 and 96 pixels suffer alike; noise
-and jpeg are of the pixel, as a sensor's and an encoder's are. Occlusion, rotation, shift, scale and low
-resolution are what a camera and a face detector add, and are this project's own.
+(Tiny ImageNet-C). Lengths are shares of the image's side, so that the damage is equal at 48 and at 96 pixels. Noise and
+jpeg act on pixels, as in a sensor and an encoder. Occlusion, rotation, shift, scale and low resolution are this
+project's own: they model a camera and a face detector.
 
-The random part (which noise, which direction) is drawn before the severity enters: with equal generators, a
-higher severity is the same accident, worse.
+The random part (noise, direction) is drawn before the severity is applied. So with equal generators, a higher severity
+is a stronger version of the same damage.
 """
 
 from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ def contrast(images: Images, severity: int, rng: np.random.Generator) -> Images:
 
 
 def brightness(images: Images, severity: int, rng: np.random.Generator) -> Images:
-    """Half of the pictures brighter, half darker; what leaves the range is clipped."""
+    """Half of the pictures brighter, half darker; values are clipped to the range."""
     step = 255 * _level(BRIGHTNESS, severity) * _signs(len(images), rng)
     return _bytes(images + step.astype(np.float32)[:, None, None, None])
 
@@ -146,8 +146,8 @@ CORRUPTIONS: dict[str, Corruption] = {
 def corrupt(name: str, images: Images, severity: int, seed: int = 0) -> Images:
     """Images `(N, H, W, C)` uint8, square, damaged by a corruption of `CORRUPTIONS` at severity 1 to 5.
 
-    Equal seeds give equal damage to the same faces, whoever asks. Raises `ConfigError` for a name, a severity or
-    an array that cannot be.
+    Equal seeds give equal damage to the same faces. Raises `ConfigError` for an unknown name, severity or kind of
+    array.
     """
     if name not in CORRUPTIONS:
         raise ConfigError(f"There is no corruption {name!r}; there are {', '.join(CORRUPTIONS)}.")

@@ -1,7 +1,7 @@
-"""Ask any classifier about damaged faces: which class it names under each corruption and severity.
+"""Predictions of any classifier for damaged faces, under each corruption and severity.
 
-In: a `mien.classifier.Classifier` and faces. Out: `Robustness`, grown corruption by corruption, so that whoever keeps
-it can go on after an interruption. What the predictions are worth is worked out in `robustness`.
+In: a `mien.classifier.Classifier` and faces. Out: `Robustness`, extended corruption by corruption, so that a caller who
+saves it can resume. `robustness` computes figures from the predictions.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +18,13 @@ from .corruptions import CORRUPTIONS, SEVERITIES, Images, corrupt
 __all__ = ["STEPS", "Robustness", "damaged", "predicted", "stratified_faces", "undamaged"]
 
 STEPS = len(CORRUPTIONS) * len(SEVERITIES)
-"""Predictions of the whole suite, beside that of the faces as they are."""
+"""Number of predictions of the whole suite, without that of the undamaged faces."""
 Classes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """What one trained network said of damaged test faces."""
+    """Predictions of one trained network for damaged test faces."""
 
     ids: NDArray[np.int64]
     """`(n,)` rows of the store, ascending."""
@@ -65,7 +65,9 @@ def stratified_faces(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]
 
 
 def undamaged(test: Logits, picked: NDArray[np.int64], clean: Classes) -> Robustness:
-    """The start of a measurement: the `picked` positions of a part, and what was predicted for them as they are."""
+    """The start of a measurement: the `picked` positions of a part, and the predictions for these faces without
+    damage.
+    """
     return Robustness(
         ids=test.ids[picked],
         labels=test.labels[picked],
@@ -83,15 +85,15 @@ def damaged(
     report: Callable[[int], None] | None = None,
     columns: Sequence[int] | None = None,
 ) -> Iterator[Robustness]:
-    """Damage these faces, one corruption more each time, from where `start` stands to the end of the suite.
+    """Yield the measurement with one more corruption each time, from `start` to the end of the suite.
 
     Args:
-        classifier: what is asked.
-        faces: `(n, H, W, C)` uint8, those of `start`, as they are; damage comes before they are brought to the
-            classifier's size, so that classifiers of several sizes see the same.
-        start: what was measured before.
-        report: told of each of the `STEPS` predictions.
-        columns: of the logits, those that it may answer, in the order of the labels; all where None.
+        classifier: gives the predictions.
+        faces: `(n, H, W, C)` uint8, those of `start`, without damage. They are damaged before they are resized for the
+        classifier, so that classifiers of different sizes get the same damage.
+        start: the measurement so far.
+        report: called after each of the `STEPS` predictions.
+        columns: the columns of the logits that count, in the order of the labels; None takes all.
     """
     measured = start
     for name in tuple(CORRUPTIONS)[len(start.corruptions) :]:
@@ -106,6 +108,6 @@ def damaged(
 
 
 def predicted(classifier: Classifier, faces: Images, columns: Sequence[int] | None = None) -> Classes:
-    """The classes `(n,)` that a classifier finds likeliest, among these `columns` of its logits."""
+    """The likeliest class of each face, `(n,)`, among these `columns` of the logits."""
     logits = classifier.logits(fitted({FACE: faces}, classifier.takes))
     return np.asarray((logits if columns is None else logits[:, list(columns)]).argmax(axis=1), np.uint8)

@@ -1,4 +1,4 @@
-"""Doubtful labels as a page: the faces whose labels confident learning takes to be wrong, the most doubtful first.
+"""A page of doubtful labels: the faces whose labels are probably wrong by confident learning, the most doubtful first.
 
 In: a store and its `LabelIssues`. Out: one HTML file that needs nothing else. `faces=False` leaves the pictures
 out, for corpora whose terms forbid showing them; the list then names the files.
@@ -24,7 +24,9 @@ def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str
 
 
 def estimate(issues: LabelIssues) -> str:
-    """How many labels are wrong, in words, with what the estimate is worth; no estimate by networks too weak for it."""
+    """How many labels are wrong, in words, with the limits of the estimate. Networks that are too weak give no
+    estimate.
+    """
     many = "one network" if len(issues.runs) == 1 else f"{len(issues.runs)} networks"
     verb = "agrees" if len(issues.runs) == 1 else "agree"
     if issues.weak:

@@ -1,4 +1,4 @@
-"""Model files on a labelled store: how right they are, how calibrated, on whom they fail, under which damage.
+"""Evaluates model files on a labelled store: accuracy, calibration, groups of people, robustness and labels.
 
 In: opened model files and a part of a store. Out: `Evaluation`, a comparison whose rows are model files. It needs no
 torch. All models see the same faces, so their differences are paired. Nothing is chosen or fitted here: each model
@@ -35,7 +35,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What was found of model files on one part of a store."""
+    """The results of model files on one part of a store."""
 
     comparison: Comparison
     """Its rows are `ModelRow`s; its data are those of the store, with the common classes."""
@@ -45,7 +45,7 @@ class Evaluation:
     """One of `models.PARTS`."""
     examined: Examined
     notes: tuple[str, ...]
-    """What a reader must know before the figures, in sentences: faces left out, models that know these faces."""
+    """Notes to read before the figures, in sentences: faces left out, models that were trained on these faces."""
 
 
 def evaluate(
@@ -64,15 +64,15 @@ def evaluate(
         models: by the names under which they are shown; see `models.open_models`.
         store: with labels; groups, subjects and votes are used where it has them.
         part: one of `models.PARTS`. Opening the test is written into the store's log first, with the models' names.
-        damage: also measure them on up to `limit` damaged faces, 55 times over.
+        damage: also measure them on up to `limit` faces, damaged in 55 ways each.
         limit: see `damage`.
         trained_on: stores that models were trained on; faces that they share with the part are counted.
-        report: told of every prediction of the damage suite, `damaging.STEPS` a model.
+        report: called after every prediction of the damage suite, `damaging.STEPS` times a model.
 
     Raises:
         LabelError: the store and the models share fewer than two classes, or two classes of one mean the same.
         DataError: the store has no such part, or cannot be read.
-        BundleError: a model answers what is no number.
+        BundleError: the output of a model is NaN or infinite.
     """
     common = common_classes(models, store)
     faces = faces_of(store, part, common)
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def _log_opening(models: Mapping[str, Bundle], store: Store, faces: Logits) -> None:
-    """Write down that models look at the test, before they do."""
+    """Write into the store's log that models open the test, before they do."""
     if not (store.samples.split[faces.ids] == "test").any():
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -163,7 +163,7 @@ def _examined(
 
 
 def _out_of_sample(rows: Sequence[ModelRow], names: tuple[str, ...]) -> OutOfSample:
-    """The mean of the models' calibrated probabilities; raises `CompareError` where all of them know these faces."""
+    """The models' mean calibrated probabilities. Raises `CompareError` if all of them were trained on these faces."""
     if not rows:
         raise CompareError("All of these models were trained on these faces, so they cannot judge the labels.")
     first = rows[0].answers

@@ -1,9 +1,9 @@
-"""All that was examined of finished runs, gathered from their folders: what the sections of a report show.
+"""Collects all examinations of finished runs from their folders, for the sections of a report.
 
 In: the rows of a comparison, and runs of other folders where there are any. Out: `Examined`. No network runs here:
 damage and other corpora are read from what `mien robustness` and `mien across` kept; groups, doubtful labels, votes
-and curves follow from saved logits. Groups and votes are asked for at home, and on every other corpus that rows were
-tested on. What cannot be said is told in a sentence and stops nothing else.
+and curves follow from saved logits. Groups and votes are computed on the runs' own test part, and on every other corpus
+that rows were tested on. If a finding is not available, a sentence gives the reason, and the others follow.
 """
 
 import re
@@ -30,20 +30,20 @@ from .tested import Tested, at_home
 __all__ = ["MOST_JUDGED", "Context", "Examined", "Place", "check", "gather", "most_accurate", "place_of"]
 
 MOST_JUDGED = 6
-"""Rows whose groups are judged, the most accurate: every gap that is tested makes all others harder to tell."""
+"""Groups are judged for at most this many rows, the most accurate, because every further test weakens all others."""
 DRAWS = 1000
 SEED = 0
-"""Of the bootstrap: the same runs give the same page."""
+"""Seed of the bootstrap: the same runs give the same page."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a report is given beside the runs it compares."""
+    """Further input of a report, besides the runs that it compares."""
 
     baseline: str | None = None
-    """The row of mCE 1, by its name; None takes the first that was measured."""
+    """Name of the baseline row, whose mCE is 1; None takes the first that was measured."""
     noise: tuple[Run, ...] = ()
     """Runs under injected label noise (recipe `noise`), of any store."""
     elsewhere: tuple[Run, ...] = ()
@@ -52,14 +52,14 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What the test faces of one corpus say of the rows: groups of people, and annotators' votes."""
+    """Findings about the rows on the test faces of one corpus: groups of people, and annotators' votes."""
 
     corpus: str
     """Elsewhere, its name as in `Matrix.corpora`."""
     home: str
     """The corpus that the rows were trained on and are compared by."""
     groups: tuple[Groups, ...]
-    """Of at most `MOST_JUDGED` rows; empty where nothing is known of these people."""
+    """For at most `MOST_JUDGED` rows; empty if the corpus records no groups."""
     votes: tuple[Agreement, ...]
     """Empty where the corpus has no votes."""
     notes: tuple[str, ...]
@@ -72,22 +72,24 @@ class Place:
 
     @property
     def where(self) -> str:
-        """What a title says of it: nothing at home, `on drawn faces, not on fer2013` elsewhere."""
+        """The addition to a title: empty for the runs' own corpus, otherwise such as `on drawn faces, not on
+        fer2013`.
+        """
         return f"on {faces_of(self.corpus)}, not on {faces_of(self.home)}" if self.away else ""
 
     @property
     def suffix(self) -> str:
-        """What names of its files and figures end in: nothing at home, `-drawn` elsewhere."""
+        """The suffix of its files and figures: empty for the runs' own corpus, otherwise such as `-drawn`."""
         return f"-{re.sub(r'[^a-z0-9]+', '-', self.corpus.lower()).strip('-')}" if self.away else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """Findings, each empty or None where nothing was measured, or nothing can be said."""
+    """All findings. Each is empty or None if it was not measured or is not available."""
 
     damages: tuple[Damage, ...] = ()
     places: tuple[Place, ...] = ()
-    """Home first, then the other corpora that rows were tested on."""
+    """The runs' own corpus first, then the others that rows were tested on."""
     issues: LabelIssues | None = None
     noise: tuple[NoisePoint, ...] = ()
     matrix: Matrix | None = None
@@ -113,14 +115,14 @@ def gather(
     context: Context | None = None,
     damaged: list[str] | None = None,
 ) -> Examined:
-    """What was examined of `rows`, those of the comparison that a report shows.
+    """The examinations of `rows`, those of the comparison that a report shows.
 
     Args:
         comparison: of one store; the baseline may be any of its rows.
         rows: some of its rows.
-        store: theirs, where it is still there; annotators' votes are in it.
+        store: that of the rows, if it still exists; it holds annotators' votes.
         context: the baseline, and runs of other folders.
-        damaged: takes the sentences of damaged files, which then count as nothing measured.
+        damaged: receives the messages about damaged files, which then count as not measured.
 
     Raises:
         CompareError: as `check` does.
@@ -197,7 +199,7 @@ def _elsewhere(runs: Sequence[Run], names: Collection[str]) -> list[list[Row]]:
 
 
 def _trained_apart(rows: Sequence[Row], others: Sequence[Sequence[Row]], found: Examined) -> Iterator[tuple[str, str]]:
-    """In what the training on other stores was not the same."""
+    """The settings in which the training on other stores differed."""
     if found.matrix is None:
         return
     here, home = {row.name: row.runs[0] for row in rows}, rows[0].runs[0].data.corpus
@@ -220,7 +222,7 @@ def _values(values: Iterable[object]) -> str:
 def _places(
     rows: Sequence[Row], store: Store | None, matrix: Matrix | None, damaged: list[str] | None
 ) -> Iterator[Place]:
-    """What groups and votes say at home, then wherever else rows were tested with all of their runs."""
+    """Groups and votes on the own corpus, then on every other corpus on which all runs of a row were tested."""
     home = rows[0].runs[0].data.corpus
     yield place_of(home, home, most_accurate(rows), {row.name: at_home(row, store) for row in rows})
     if matrix is None:
@@ -235,7 +237,7 @@ def _places(
 
 
 def place_of(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str, Tested]) -> Place:
-    """The findings of the rows that were tested there; groups of those `judged` alone."""
+    """The findings of the rows that were tested there; groups only of the `judged` rows."""
     notes: list[str] = []
     groups: tuple[Groups, ...] = ()
     votes: tuple[Agreement, ...] = ()
@@ -251,7 +253,7 @@ def place_of(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str,
 
 
 def _matrix(groups: Sequence[Sequence[Row]], damaged: list[str] | None) -> Matrix | None:
-    """The matrix, where it has more to say than every row's own test part."""
+    """The matrix, if it has more cells than every row's own test part."""
     if not any(has_travelled(run) for rows in groups for run in _runs(rows)):
         return None
     matrix = stored(groups, _rng(), damaged=damaged)

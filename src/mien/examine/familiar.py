@@ -1,7 +1,7 @@
-"""Has a model seen these faces before? From its card, from names of corpora, and by counting equal pictures.
+"""Tells whether a model was trained on given faces: by its card, by names of corpora, and by counting equal pictures.
 
-A figure on faces that a model was trained on says how well it remembers. A card names the corpus and the fingerprint
-of the store of training; which pictures were in it can be counted where that store is still there.
+A figure on faces of training measures memory, not recognition. A card names the corpus and the fingerprint of the
+training store. If that store still exists, the pictures in both can be counted.
 """
 
 import hashlib
@@ -18,14 +18,13 @@ from ..planes import FACE
 __all__ = ["count_copies", "familiar", "shared_faces"]
 
 SAME_PICTURES = {"ferplus": "fer2013"}
-"""Corpora that are other labels for the pictures of another."""
+"""Corpora that have the pictures of another corpus, with other labels."""
 CHUNK = 1024
 
 
 def familiar(name: str, card: Card, store: Store, part: str) -> tuple[str, bool]:
-    """What a reader must know of a model on a part of a store, and whether its faces were trained or chosen on.
-
-    The sentence is empty where nothing links the two.
+    """A warning about a model on a part of a store, and whether its faces were used for training or validation. The
+    sentence is empty if nothing connects the two.
     """
     if card.fingerprint == store.meta.sha256:
         if part == "test":
@@ -54,10 +53,8 @@ def _pictures(corpus: str) -> set[str]:
 
 
 def shared_faces(store: Store, rows: NDArray[np.int64], others: Sequence[Store]) -> Iterator[str]:
-    """How many of these rows are in the train or valid part of each other store, in a sentence each.
-
-    Counted are equal pictures, at the size and in the colours of the other store, and equal sources (a file, or a row
-    of a table).
+    """How many of these rows are in the train or valid part of each other store, one sentence a store. It counts equal
+    pictures, at the size and in the colours of the other store, and equal sources (a file, or a row of a table).
     """
     for other in others:
         learnt = other.samples.split != "test"

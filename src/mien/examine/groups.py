@@ -1,13 +1,12 @@
-r"""Who a network fails on: accuracy, UAR and recalls a group, and the gap of each group to all others.
+r"""Accuracy, UAR and recalls of groups of people, and the gap between each group and all other faces.
 
 In: rows tested on faces that carry attributes (drawn faces: skin, glasses, age lines, pose; corpora: what they
-annotate), at home or away. Out: `Groups`, one a row. No gap goes without its interval, its p corrected (Holm)
-for all gaps of all rows looked at together, and the number of faces behind it.
-
-The gap of a group is its figure less that of all other faces whose attribute is known. Intervals and p are from
-the bootstrap over faces (whole subjects, where every subject is known) and over seeds, with t; what the bootstrap
-does not see in a small group that is nearly all right is added (`statistics.estimates`). A gap in accuracy may
-come from another mix of expressions in the group; a gap in UAR, over the classes that both sides have, does not.
+annotate), at home or away. Out: `Groups`, one a row. Each gap has its interval, its number of faces, and a p that is
+corrected (Holm) for all gaps of all rows together. The gap of a group is its figure minus that of all other faces whose
+attribute is known. Intervals and p are from the bootstrap over faces (whole subjects, where every subject is known) and
+over seeds, with t; the bootstrap underestimates the variance of a small group that is nearly all right, so the missing
+part is added (`statistics.estimates`). A gap in accuracy may come from a different mix of expressions in the group. A
+gap in UAR does not, as it is taken over the classes that both sides have.
 """
 
 from collections.abc import Sequence
@@ -29,9 +28,9 @@ from .tested import Tested
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
 
 MIN_FACES = 30
-"""Groups, and rests, of fewer faces are named and not judged."""
+"""A group is named but not judged if it, or the rest, has fewer faces than this."""
 MIN_SUBJECTS = 5
-"""The same for subjects, where they are known: one subject is not a group."""
+"""The same limit for subjects, if they are known: one subject is not a group."""
 
 Bools = NDArray[np.bool_]
 Metric = Literal["accuracy", "uar"]
@@ -98,7 +97,7 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class BySubject:
-    """Accuracy of every known subject, the worst first; arrays `(P,)`. It shows a range and claims no gaps."""
+    """Accuracy of every known subject, lowest first; arrays `(P,)`. It shows the range and tests no gaps."""
 
     subject: NDArray[np.str_]
     n: NDArray[np.int64]
@@ -160,7 +159,7 @@ class _Faces:
         return [mask & (labels == label) for label in np.intersect1d(labels[mask], labels[among])]
 
     def hidden(self, masks: Sequence[Bools]) -> float:
-        """What the bootstrap does not see of the variance of the mean of these masks' accuracies."""
+        """The part of the variance that the bootstrap misses, for the mean of these masks' accuracies."""
         each = [hidden_variance(self.right[:, mask].mean(), self.units(mask)) for mask in masks]
         return float(sum(each) / max(len(each), 1) ** 2)
 
@@ -312,7 +311,7 @@ def _gap(faces: _Faces, level: _Level, metric: Metric, figure: Spread) -> Gap:
 
 
 def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:
-    """Holm over all gaps of all rows; a gap and its mirror image are one test, told twice."""
+    """Holm over all gaps of all rows. A gap and its mirror image count as one test."""
     keys = {
         (row, gap): (row, gap.attribute, gap.metric, min(gap.level, mirror(gap, groups)))
         for row, groups in enumerate(rows)
@@ -334,7 +333,7 @@ def _corrected(rows: Sequence[Groups]) -> tuple[Groups, ...]:
 
 
 def mirror(gap: Gap, groups: Groups) -> str:
-    """The level that is all of this gap's rest, where there is one; else its own."""
+    """The level that makes up the whole rest of this gap, if there is one; otherwise the gap's own level."""
     others = (g.level for g in groups.groups if g.attribute == gap.attribute and g.level != gap.level)
     sizes = {g.level: g.n for g in groups.groups if g.attribute == gap.attribute}
     return next((level for level in others if sizes[level] == gap.rest), gap.level)

@@ -1,7 +1,7 @@
-"""What was measured of a run, kept in its folder as arrays, and found again row by row.
+"""Stores measurements of a run in its folder as arrays, and reads them again row by row.
 
-In: arrays under the names of a measurement's fields. Out: one `.npz` a measurement, written whole or not at all. A
-file that another version of the measurement wrote counts as nothing measured.
+In: arrays under the names of a measurement's fields. Out: one `.npz` a measurement, written whole or not at all. A file
+of another version of the measurement counts as not measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ def write_arrays(run: Run, name: str, suite: int, arrays: Mapping[str, Any]) -> 
 
 
 def read_arrays(path: Path, suite: int, wanted: Mapping[str, Array], command: str) -> dict[str, NDArray[Any]] | None:
-    """The `wanted` arrays; None where nothing was measured, or with another `suite`.
+    """The `wanted` arrays; None if there is no file, or if it has another `suite`.
 
     Raises `RunError`, which names the `command` to run again, where the file is damaged.
     """
@@ -47,7 +47,9 @@ def read_arrays(path: Path, suite: int, wanted: Mapping[str, Array], command: st
 
 
 def spared(read: Callable[[], Measured], damaged: list[str] | None) -> Measured | None:
-    """What `read` gives; where its file is damaged and `damaged` takes the sentence, None."""
+    """The result of `read`. If the file is damaged and `damaged` is given, its message is added there and the result is
+    None.
+    """
     try:
         return read()
     except RunError as error:
@@ -63,10 +65,9 @@ def whole_rows(
     pool: Callable[[Sequence[Measured]], Measured],
     damaged: list[str] | None = None,
 ) -> dict[str, dict[Replicate, Measured]]:
-    """What `load` finds of each row, by its name and replicate, the folds of a cross-validation made one by `pool`.
-
-    Rows and replicates that are not measured whole are left out. With `damaged`, a damaged file counts as nothing
-    measured and its sentence goes there; else it raises `RunError`.
+    """The measurements that `load` reads for each row, by name and replicate. `pool` joins the folds of a
+    cross-validation. Incomplete rows and replicates are left out. If `damaged` is given, a damaged file counts as not
+    measured and its message is added there; otherwise it raises `RunError`.
     """
     found: dict[str, dict[Replicate, Measured]] = {}
     for row in rows:

@@ -1,10 +1,10 @@
-r"""Wrong labels: how many, which, what they cost, and what annotators who disagree say of a network.
+r"""Wrong labels: how many, which ones, what they cost, and how networks agree with annotators' votes.
 
 Four questions, each answered from saved logits.
 
 - `find_issues`: confident learning (Northcutt, Jiang, Chuang 2021, arXiv:1911.00068; the cleanlab package) takes
-  probabilities of faces that were not trained on and estimates how many labels are wrong and which. It can only be
-  as good as the network: a network of 60 % accuracy accuses many right labels. Look at the gallery.
+  probabilities of faces that were not trained on and estimates how many labels are wrong and which. It is only as good
+  as the network: at an accuracy of 60 % it reports many correct labels as wrong. Look at the gallery.
 - `noise_curves`: accuracy against the share of training labels that were replaced (`data.label_noise`).
 - `agreement`: a network against the distribution of votes \(q\) (FER+). With \(\hat y\) its answer, p its
   probabilities: majority accuracy \([q_{\hat y} = \max q]\), mass \(q_{\hat y}\), cross-entropy
@@ -44,8 +44,9 @@ __all__ = [
 
 ISSUE_DRAWS = 200
 TRUSTED = 0.65
-"""Agreement with the labels from which on labels are judged. Of faces without one wrong label, calibrated networks take
-17 % to be wrong at an agreement of 66 %, 31 % at 55 %, and 9 % at 75 % (`tests/test_labelnoise.py`)."""
+"""The lowest agreement with the labels at which labels are judged. Of faces without one wrong label, calibrated
+networks take 17 % to be wrong at an agreement of 66 %, 31 % at 55 %, and 9 % at 75 % (`tests/test_labelnoise.py`).
+"""
 NOISE = "data.label_noise"
 
 
@@ -81,22 +82,25 @@ class LabelIssues:
     """Faces that were looked at."""
     classes: tuple[str, ...]
     share: Estimate
-    """Estimated share of wrong labels. The interval is over faces (subjects): it holds what these networks would say of
-    all faces, which is the true share only where they hardly err themselves (`docs/protocols.md`)."""
+    """Estimated share of wrong labels. The interval is over faces (subjects): it covers these networks' estimate for
+    all faces. That is the true share only if the networks hardly err (`docs/protocols.md`).
+    """
     joint: Floats
     """`(K, K)`, sums to 1: row is the given label, column the estimated true one."""
     joint_low: Floats
     """`(K, K)`, the lower end of each cell's interval, of the same kind as that of `share`."""
     joint_high: Floats
     accuracy: float
-    """Of these probabilities against the given labels: how much the estimate can be worth."""
+    """Accuracy of these probabilities against the given labels: the quality of the estimate depends on it."""
     runs: tuple[str, ...]
     single: tuple[str, ...] = ()
     """Classes with one face, whose label is not doubted."""
 
     @property
     def weak(self) -> bool:
-        """Whether the networks agree with too few labels to judge them: most doubts are then their own mistakes."""
+        """Whether the networks agree with too few labels to judge them. Most doubts are then mistakes of the
+        networks.
+        """
         return self.accuracy < TRUSTED
 
 
@@ -108,15 +112,15 @@ class Agreement:
     n: int
     seeds: int
     majority: Estimate
-    """Share of answers that no other class has more votes than; ties count as right."""
+    """Share of predictions for which no other class has more votes; ties count as right."""
     mass: Estimate
     """Mean share of votes for the network's answer."""
     ceiling: Estimate
-    """Mean share of votes for the most voted class: the most that `mass` can be."""
+    """Mean share of votes for the class with the most votes: the upper limit of `mass`."""
     cross_entropy: Estimate
     divergence: Estimate
     entropy: Estimate
-    """Of the votes: the least that the cross-entropy can be."""
+    """Entropy of the votes: the lower limit of the cross-entropy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +130,13 @@ class NoisePoint:
     name: str
     """Of the row."""
     curve: str
-    """Of the network with its other factors: points of one curve share it."""
+    """Name of the network with its other factors; the points of one curve share it."""
     noise: float
     metric: str
     spread: Spread
     interval: Interval
     drop: Spread | None
-    """The metric less that without noise, paired by seed; None for the point without noise."""
+    """The metric minus that without noise, paired by seed; None for the point without noise."""
     drop_interval: Interval | None
     p_corrected: float
     """Of the drop, Holm over all points of all curves; nan where there is none."""
@@ -170,9 +174,8 @@ def out_of_sample(runs: Sequence[Run]) -> OutOfSample:
 
 
 def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95) -> LabelIssues:
-    """The labels that confident learning takes to be wrong, and its estimate of their share.
-
-    Of a class with one face no label is doubted; `single` names it.
+    """The labels that are probably wrong by confident learning, and the estimate of their share. The label of a class
+    with one face is not doubted; `single` names such classes.
 
     Raises `MissingExtra` without cleanlab, `CompareError` where a class has no face or too few to be redrawn.
     """
@@ -287,7 +290,7 @@ def _against(test: Logits, votes: Floats) -> Floats:
 
 
 def _mean_of(each: Sequence[Floats]) -> Statistic:
-    """Means over redrawn faces of what holds of each face, `(N, Q)` a seed."""
+    """Means over redrawn faces, from values of each face, `(N, Q)` a seed."""
 
     def figures(counts: NDArray[np.float32]) -> Floats:
         weights = counts.astype(np.float64)

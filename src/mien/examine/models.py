@@ -1,7 +1,7 @@
-"""Model files as rows of a comparison: which classes they share with a store, and what they answer to its faces.
+"""Model files as rows of a comparison: the classes that they share with a store, and their predictions for its faces.
 
-In: opened model files and a labelled store. Out: `ModelRow`s, all of the same faces. A model answers among the classes
-that the store and all of the models have, matched by name; faces of other classes are left out.
+In: opened model files and a labelled store. Out: `ModelRow`s, all of the same faces. A model predicts among the classes
+that the store and all models have, matched by name. Faces of other classes are left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,18 +32,18 @@ ONE: Replicate = (0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow(Row):
-    """One model file: a row of a comparison whose answers are not in run folders."""
+    """One model file: a row of a comparison whose predictions are not in run folders."""
 
     card: Card
     path: Path
     answers: Logits
-    """To the faces that were judged, among the common classes."""
+    """Predictions for the evaluated faces, among the common classes."""
     columns: tuple[int, ...]
-    """Of the model's own logits, those of the common classes, in their order."""
+    """Columns of the model's own logits for the common classes, in their order."""
 
     @cached_property
     def tests(self) -> dict[Replicate, Logits]:
-        """Its answers, under the key of the one replicate."""
+        """Its predictions, under the key of the one replicate."""
         return {ONE: self.answers}
 
 
@@ -88,7 +88,7 @@ def common_classes(models: Mapping[str, Bundle], store: Store) -> Common:
 
 
 def faces_of(store: Store, part: str, common: Common) -> Logits:
-    """The faces of the part whose class is common, with what the store says of them; no logits yet."""
+    """The faces of the part whose class is common, with their labels, subjects and groups; no logits yet."""
     rows = np.arange(len(store)) if part == ALL else store.rows(part)
     if not len(rows):
         there = ", ".join(f"{split} {len(store.rows(split)):,}" for split in SPLITS if len(store.rows(split)))
@@ -110,7 +110,7 @@ def faces_of(store: Store, part: str, common: Common) -> Logits:
 
 
 def answered(name: str, bundle: Bundle, store: Store, faces: Logits, common: Common) -> ModelRow:
-    """The row of a model that was asked about these faces; raises `BundleError` where it answers no numbers."""
+    """The row of a model with predictions for these faces. Raises `BundleError` if they are NaN or infinite."""
     columns = common.of_model[name]
     logits = logits_of(bundle, store, faces.ids)[:, list(columns)]
     wrong = int((~np.isfinite(logits).all(axis=1)).sum())

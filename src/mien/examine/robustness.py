@@ -1,4 +1,4 @@
-r"""How much of a network's accuracy survives damage (Hendrycks & Dietterich 2019, arXiv:1903.12261, sec. 4).
+r"""Robustness: a network's accuracy on damaged faces (Hendrycks & Dietterich 2019, arXiv:1903.12261, sec. 4).
 
 In: a finished run. Out: `robustness.npz` in its folder, the prediction for each of the same test faces under each
 corruption and severity, so that every figure below has an interval and every comparison is paired.
@@ -8,10 +8,10 @@ With \(E_{s,c}^f\) the error of network f under corruption c at severity s, and 
 \[CE_c^f = \frac{\sum_s E_{s,c}^f}{\sum_s E_{s,c}^b}, \qquad
 \text{relative } CE_c^f = \frac{\sum_s (E_{s,c}^f - E_\text{clean}^f)}{\sum_s (E_{s,c}^b - E_\text{clean}^b)},\]
 
-and mCE and relative mCE are their means over the corruptions. mCE says who errs less on damaged faces, relative
-mCE who loses less to the damage. Both are taken seed by seed and then averaged. A ratio whose denominator may be 0
-has no interval that means anything, so relative mCE is taken over the corruptions to which the baseline loses
-clearly: in every seed at least `CLEAR` standard errors (over faces) of its loss.
+and mCE and relative mCE are their means over the corruptions. mCE compares errors on damaged faces; relative mCE
+compares the losses caused by damage. Both are computed for each seed and then averaged. A ratio whose denominator may
+be 0 has no meaningful interval. So relative mCE uses only corruptions under which the baseline clearly loses accuracy:
+in every seed by at least `CLEAR` standard errors (over faces) of its loss.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ FILE = "robustness.npz"
 LIMIT = 1000
 CLEAR = 4.0
 SUITE = 1
-"""Version of the corruptions: raise it when a severity changes, and what was measured before is measured anew."""
+"""Version of the corruptions. Raise it when a severity changes; older measurements are then repeated."""
 KEPT = {
     "ids": Array("i8", "n"),
     "labels": Array("i8", "n"),
@@ -77,19 +77,19 @@ class Damage:
     mce: Estimate
     """Mean corruption error; 1 is the baseline's."""
     relative_mce: Estimate
-    """Relative mean corruption error, over `relative_over`; nan where those are none."""
+    """Relative mean corruption error, over `relative_over`; nan if that is empty."""
     relative_over: tuple[str, ...]
-    """The corruptions to which the baseline loses clearly."""
+    """The corruptions under which the baseline clearly loses accuracy."""
 
 
 def load(run: Run) -> Robustness | None:
-    """What was measured of a run; None where nothing was, where it is not whole, or with another suite."""
+    """The complete measurement of a run; None if there is none, or if it is incomplete or of another version."""
     found = _read(run)
     return found if found and found.corruptions == tuple(CORRUPTIONS) else None
 
 
 def _read(run: Run) -> Robustness | None:
-    """The same, whole or not: the corruptions so far, in their order."""
+    """The measurement so far, complete or not; corruptions are in order."""
     content = read_arrays(run.path / FILE, SUITE, KEPT, "mien robustness")
     if content is None:
         return None
@@ -100,11 +100,10 @@ def _read(run: Run) -> Robustness | None:
 def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | None = None) -> Robustness:
     """Predict up to `limit` damaged test faces of a finished run, and keep it in its folder.
 
-    Faces and damage are the same for all runs of one test part. What was measured on these faces is read, not
-    measured again, and it is kept corruption by corruption, so that an interrupted measurement goes on from there.
-    `report` is told how many of the `STEPS` predictions were just done. The test part is that which the run has
-    opened before; nothing is chosen by it. Raises `RunError` for a run that is not finished, `DataError` where its
-    store is gone.
+    Faces and damage are the same for all runs of one test part. Earlier measurements of these faces are read, not
+    repeated. Every corruption is saved when it is done, so an interrupted measurement resumes there. `report` is called
+    with the number of `STEPS` just finished. The run has opened this test part before, and nothing is chosen by it.
+    Raises `RunError` for a run that is not finished, `DataError` if its store no longer exists.
     """
     test = run.logits("test")
     picked = stratified_faces(test.labels, limit)
@@ -125,7 +124,7 @@ def measure(run: Run, *, limit: int = LIMIT, report: Callable[[int], None] | Non
 
 
 def _so_far(run: Run, ids: NDArray[np.int64]) -> Robustness | None:
-    """What was measured on these faces, whole or not, if it can be gone on with."""
+    """The measurement of these faces, complete or not, if it can be continued."""
     saved = _read(run)
     if saved is None or not np.array_equal(saved.ids, ids):
         return None
@@ -143,7 +142,9 @@ def measured_rows(rows: Sequence[Row], damaged: list[str] | None = None) -> dict
 
 
 def pick_baseline(names: Sequence[str], wanted: str | None) -> str:
-    """The network of mCE 1: the one that is wanted, else the first; raises `CompareError` where it is none of them."""
+    """Name of the baseline, whose mCE is 1: the requested network, or the first. Raises `CompareError` if it is
+    unknown.
+    """
     if wanted is not None and wanted not in names:
         raise CompareError(f"There is no network {wanted!r} to be the baseline; there are: {'; '.join(names)}.")
     return wanted or names[0]
@@ -168,11 +169,11 @@ def summarise(
     Args:
         measured: by network and replicate, all on the same faces; see `measured_rows`.
         rng: of the bootstrap; all networks see the same draws.
-        baseline: the network of mCE 1; the first where None.
+        baseline: the network whose mCE is 1; None takes the first.
         level: of the intervals.
 
     Raises:
-        CompareError: there is no such baseline, no replicate that all networks have, or the faces differ.
+        CompareError: the baseline is unknown, the networks share no replicate, or the faces differ.
     """
     if not measured:
         raise CompareError("Nothing was measured under damage yet. Run `mien robustness RUNS` first.")
@@ -252,7 +253,7 @@ def _of_errors(own: Floats, base: Floats, clear: NDArray[np.bool_]) -> Floats:
 
 
 def _check_same(paired: Mapping[str, Sequence[Robustness]]) -> None:
-    """All on the same faces under the same suite, or a `CompareError`."""
+    """Raise `CompareError` unless all were measured on the same faces under the same suite."""
     everything = [(name, one) for name, runs in paired.items() for one in runs]
     first_name, first = everything[0]
     for name, one in everything[1:]:

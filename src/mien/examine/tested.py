@@ -1,6 +1,6 @@
 """One row of a comparison on the test part of one corpus: its own, or another that it was tested on.
 
-What is asked of people and of votes is asked of a `Tested`, wherever its faces come from.
+Findings about groups and votes are computed from a `Tested`, for any corpus.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def votes_among(votes: Floats | None, classes: Sequence[int]) -> Floats | None:
 
 
 def among(test: Logits, common: Sequence[int]) -> Logits:
-    """The faces whose label is one of the classes `common`, ascending, with answers among these alone."""
+    """The faces whose label is one of the classes `common`, ascending, with the logits of these classes only."""
     kept = np.isin(test.labels, common)
     return replace(
         test,

@@ -1,4 +1,4 @@
-"""Intervals, paired tests and verdicts: what may be said of a difference between networks, and what may not.
+"""Intervals, paired tests and verdicts on differences between networks.
 
 Reads logits and labels as plain arrays; knows no run folders. Needs scipy and statsmodels (`mien[report]`).
 

@@ -1,11 +1,11 @@
 r"""Many figures of the same faces at once, each with an interval (Wilson 1927; Korn & Graubard 1998; Agresti 2000).
 
-`spreads` takes any statistic of redrawn faces to a `Spread` a figure. Two repairs make small groups honest, where
-the bootstrap is blind: it gives no width at all to a group in which every face is right.
+`spreads` takes any statistic of redrawn faces to a `Spread` a figure. The bootstrap gives an interval without width to
+a group in which every face is right. Two corrections repair that for small groups:
 
 - A share gets Wilson's interval with an effective number of faces, the number that would give a plain share the
   variance seen, so that subjects and seeds count: \(n_e = \hat p(1-\hat p)/V \cdot (z/t_{df})^2\), at most n.
-- A difference of shares gets back the variance that one right and one wrong face more would show in each group.
+- To a difference of shares is added the variance that one more right and one more wrong face in each group would show.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def spreads(
     subjects: ArrayLike | None = None,
     draws: int = FAST_DRAWS,
 ) -> list[Spread]:
-    """What makes each of the Q figures of `statistic` vary, over draws of `n` faces (of subjects, where given).
+    """The variance components of each of the Q figures of `statistic`, over draws of `n` faces (of subjects, if given).
 
     All figures see the same draws, so differences between them that `statistic` takes are paired. A figure that
     is undefined on the faces as they are, or on nearly all draws, has nan throughout.
@@ -62,7 +62,7 @@ def one_spread(values: Floats, draws: Floats, total: int) -> Spread:
 
 
 def mean(figure: Spread, level: float = 0.95, bounds: Bounds = ANYTHING) -> Estimate:
-    """The mean ± t · standard error, without what lies outside `bounds`, where the figure cannot be."""
+    """The mean ± t · standard error, cut to `bounds`, the range of the figure."""
     return Estimate(value=figure.mean, interval=figure.interval(level, bounds))
 
 

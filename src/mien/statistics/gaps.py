@@ -1,4 +1,4 @@
-"""The interval of a mean gain that is never negative and often 0: what peeking at the test would have claimed."""
+"""The interval of a mean gain that is never negative and often 0, such as the gain from peeking at the test."""
 
 import math
 
@@ -11,7 +11,7 @@ from .intervals import Interval
 __all__ = ["gap_interval"]
 
 QUANTILES = 512
-"""Of the share of runs that gain, over which the interval averages."""
+"""Number of slices of the share of runs that gain, over which the interval averages."""
 REACH = 12.0
 """How far from the sum of the gaps, in powers of e, an end of the interval is sought."""
 
@@ -19,9 +19,9 @@ REACH = 12.0
 def gap_interval(gaps: Floats, level: float = 0.95) -> Interval:
     r"""The interval of a mean gap over runs `(R,)`; nan above where no run gained, nan throughout for one run.
 
-    A gap is never negative, often 0 and skewed, and t has held its mean in half of the simulated sets of three runs
-    (`tests/test_report_peeking.py`). So: a run gains with probability q, and then an exponential amount of mean
-    \(\theta\). With r of R runs that gained, s in all, \(q \sim Beta(r+½, R-r+½)\) (Jeffreys; Brown, Cai, DasGupta
+    A gap is never negative, often 0 and skewed. Student's t covered its mean in only half of the simulated sets of
+    three runs (`tests/test_report_peeking.py`). So: a run gains with probability q, and then an exponential amount of
+    mean \(\theta\). With r of R runs that gained, s in all, \(q \sim Beta(r+½, R-r+½)\) (Jeffreys; Brown, Cai, DasGupta
     2001) and \(\theta \sim s/\Gamma(r)\), and the interval holds the middle of \(q\theta\), a generalized confidence
     interval (Weerahandi 1993). Gains that vary less than exponential ones make it wider than need be; gains with longer
     tails, or runs of networks whose gains differ more than tenfold, make it too narrow.

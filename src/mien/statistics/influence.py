@@ -1,4 +1,4 @@
-r"""How much each face moves an AUC: bootstrap draws without ranking each of them (DeLong 1988; Efron 1982).
+r"""Bootstrap draws of an AUC from the influence of each face, without ranking every draw (DeLong 1988; Efron 1982).
 
 An AUC is the mean over pairs of a face of the class and one of the rest. With \(V_i\) the share of the other side
 that face i is on the right side of, its influence is \((V_i - AUC)\,n/n_\mathrm{side}\), and on redrawn faces the AUC

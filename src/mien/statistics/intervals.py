@@ -1,4 +1,4 @@
-r"""Where a figure's uncertainty comes from, and its interval (Efron 1987; Gallas 2006; Hillis 2007).
+r"""Intervals of figures, from the variance over faces and over seeds (Efron 1987; Gallas 2006; Hillis 2007).
 
 A test figure varies because other faces could have been drawn, and because another seed trains another network.
 For S seeds tested on the same N faces, the mean over seeds has the variance
@@ -7,8 +7,8 @@ For S seeds tested on the same N faces, the mean over seeds has the variance
 
 faces, seeds, and their interplay. The bootstrap over faces of the mean sees the first and third term, the
 spread between seeds the second and third, so the third is taken off once. This is the crossed analysis of
-readers and cases. The plain percentiles of resampled seeds know neither the missing \(S/(S-1)\) nor the tails
-of t, and are too narrow for three to five seeds (`tests/test_statistics.py` measures both).
+readers and cases. Plain percentiles of resampled seeds lack the factor \(S/(S-1)\) and the tails of t. They are too
+narrow for three to five seeds (`tests/test_statistics.py` measures both).
 """
 
 import math
@@ -34,8 +34,9 @@ GAP: Bounds = (-1.0, 1.0)
 """Of a difference between two shares."""
 ANYTHING: Bounds = (-math.inf, math.inf)
 WIDEST = 0.5
-"""The widest interval that still says something of a share, or of a difference between two: half of all that a share
-can be. Two seeds have 1 degree of freedom and a t of 12.7, so theirs is often wider (docs/log.md has the figures)."""
+"""The widest useful interval of a share, or of a difference between two shares: half of the range of a share. Two seeds
+have 1 degree of freedom and a t of 12.7, so theirs is often wider (docs/log.md has the figures).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,13 @@ class Interval:
 
     @property
     def useful(self) -> bool:
-        """Whether it narrows down a share, or a difference between two, to less than half of what a share can be."""
+        """Whether it is narrower than half of the range of a share."""
         return self.high - self.low <= WIDEST
 
     def within(self, least: float, most: float) -> "Interval":
-        """Without what the figure cannot be. The truth never lies there, so as many of them hold it as before."""
+        """The interval cut to the range of the figure. The true value lies in that range, so the coverage stays the
+        same.
+        """
         low, high = (min(max(end, least), most) for end in (self.low, self.high))
         return replace(self, low=low, high=high)
 
@@ -84,15 +87,15 @@ class Spread:
     def df(self) -> float:
         """Satterthwaite's degrees of freedom of V, with the seeds' share before the interplay is taken off.
 
-        Never fewer than those of the seeds, or of the units where these are fewer: the interplay that is taken off is
-        an estimate too, and where it happens to be large the formula gave a fraction of one degree, and an interval
-        of any width (after Hillis 2007).
+        They are never fewer than those of the seeds, or of the units if these are fewer. The subtracted interaction is
+        an estimate too. Where it is large by chance, the formula alone gives a fraction of one degree, and an extremely
+        wide interval (after Hillis 2007).
         """
         below = self.faces**2 / max(self.n_units - 1, 1) + self.seeds**2 / max(self.n_seeds - 1, 1)
         return max(self.variance**2 / below, min(self.n_seeds, self.n_units) - 1) if below > 0 else math.inf
 
     def at(self, n_seeds: int, n_units: int) -> "Spread":
-        """What the formula expects of the same networks with another number of seeds and of faces (units)."""
+        """The expected spread of the same networks with another number of seeds and of faces (units)."""
         grown = self.n_units / n_units
         interplay = self.interplay * self.n_seeds / n_seeds * grown
         return replace(
@@ -105,7 +108,7 @@ class Spread:
         )
 
     def power(self, alpha: float = 0.05) -> float:
-        """The chance that `p` falls below alpha, on the seen side, where the true mean is the one seen."""
+        """The probability that `p` falls below alpha, with the observed sign, if the true mean is the observed one."""
         if self.variance == 0:
             return float(self.mean != 0)
         shift, limit = abs(self.mean) / math.sqrt(self.variance), -special.stdtrit(self.df, alpha / 2)
@@ -120,11 +123,11 @@ class Spread:
         return float(2 * stats.t.sf(abs(self.mean) / math.sqrt(self.variance), self.df))
 
     def interval(self, level: float = 0.95, bounds: Bounds = ANYTHING) -> Interval:
-        """Mean ± t · standard error, without what lies outside `bounds`, where the figure cannot be.
+        """Mean ± t · standard error, cut to `bounds`, the range of the figure.
 
-        Of a share it is taken on the scale of its logit, where no end is at 0 or 1. That holds the truth at least as
-        often as cutting the ends off: with three seeds, 200 faces and a share of 0.9 that scatters much over seeds, in
-        92 % of simulated cases against 84 % (docs/log.md).
+        The interval of a share is computed on the logit scale, so it never reaches 0 or 1. Its coverage is at least
+        that of cutting: with three seeds, 200 faces and a share of 0.9 that varies much over seeds, 92 % of simulated
+        cases against 84 % (docs/log.md).
         """
         if bounds == SHARE:
             return self._share_interval(level)
@@ -150,7 +153,7 @@ class Spread:
 
 
 def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
-    """Take apart what varies: `values (S,)` on the faces as they are, `draws (B, S)` on redrawn faces.
+    """Estimate the variance components from `values (S,)` on the original faces and `draws (B, S)` on redrawn faces.
 
     Both hold one metric, or one paired difference, for each seed. Draws that are undefined (nan) are left out.
     """
@@ -192,12 +195,12 @@ def bootstrap(
 ) -> Interval:
     """The interval of a metric's mean over seeds, from logits `(S, N, K)` and labels `(N,)`.
 
-    `over` says what could have been otherwise: the test faces (drawn by subject where `subjects (N,)` are
-    given), the seeds, or both. `method` is "percentile" for faces and "t" where seeds are drawn, unless given.
-    "percentile" over both is the plain hierarchical bootstrap, too narrow below about ten seeds. "bca" is
-    there for faces and metrics without AUC and ECE. `draws` is 2000, or 400 for AUC and ECE, unless given.
-    A metric that is undefined on these labels has an undefined interval, nan to nan. Raises `CompareError` for
-    one seed where seeds are to be drawn, or a method that is not there.
+    `over` names the sources of variance: the test faces (drawn by subject if `subjects (N,)` are given), the seeds, or
+    both. `method` is "percentile" for faces and "t" where seeds are drawn, unless given. "percentile" over both is the
+    plain hierarchical bootstrap, too narrow below about ten seeds. "bca" is there for faces and metrics without AUC and
+    ECE. `draws` is 2000, or 400 for AUC and ECE, unless given. A metric that is undefined on these labels has an
+    undefined interval, nan to nan. Raises `CompareError` for one seed where seeds are to be drawn, or a method that is
+    not there.
     """
     z = check_runs(logits, over)
     method = method or ("percentile" if over == "faces" else "t")

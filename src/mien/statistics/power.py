@@ -1,4 +1,4 @@
-r"""How many faces or seeds it would take to tell, and what bare accuracies, as papers print them, can say.
+r"""Number of faces or seeds needed to detect a difference, and conclusions from published accuracies alone.
 
 Planning: Connor 1987 for McNemar's test, the noncentral t for seeds and faces. Published tables: two accuracies
 on one test set of n faces, without the predictions, bound the paired test from both sides, and the unpaired
@@ -30,17 +30,21 @@ MOST_SEEDS, MOST_FACES = 1000, 10_000_000
 
 
 def seeds_needed(spread: Spread, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Seeds that would tell a true difference as large as the one seen, on as many faces; None if 1000 do not."""
+    """Seeds needed to detect a true difference as large as the observed one, on as many faces; None if 1000 do not
+    suffice.
+    """
     return smallest(lambda seeds: spread.at(seeds, spread.n_units).power(alpha) >= power, 2, MOST_SEEDS)
 
 
 def faces_needed(spread: Spread, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Faces (subjects where those were drawn) that would tell, with as many seeds; None if ten million do not."""
+    """Faces (or subjects, if those were drawn) needed to detect it, with as many seeds; None if ten million do not
+    suffice.
+    """
     return smallest(lambda faces: spread.at(spread.n_seeds, faces).power(alpha) >= power, 2, MOST_FACES)
 
 
 def smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The first number from low to high for which `enough`, which is false up to somewhere and then true, holds."""
+    """The smallest number from low to high for which `enough` is true; `enough` must be monotone."""
     if not enough(high):
         return None
     while low < high:
@@ -50,7 +54,7 @@ def smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
 
 
 def mcnemar_faces_needed(only_a: float, only_b: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    r"""Faces for McNemar's test to tell, from the shares of faces that only A and only B get right (Connor 1987).
+    r"""Faces that McNemar's test needs, from the shares of faces that only A and only B get right (Connor 1987).
 
     \[n = \left(z_{1-\alpha/2}\sqrt{\psi} + z_{power}\sqrt{\psi - \delta^2}\right)^2 / \delta^2,\quad
     \psi = p_a + p_b,\ \delta = p_a - p_b;\] None where the shares are equal.
@@ -79,8 +83,8 @@ class TwoProportions:
 def two_proportions(first: float, second: float, n: int, level: float = 0.95) -> TwoProportions:
     """Compare two accuracies (0 to 1), each on n faces, when nothing but the accuracies is known.
 
-    Unpaired: two networks on the *same* faces usually agree on most of them, so the paired test could tell
-    more; `mcnemar_bounds` says how much more, and how much less.
+    Unpaired: two networks on the *same* faces usually agree on most of them, so the paired test has more power.
+    `mcnemar_bounds` gives the range of its p.
 
     >>> two_proportions(0.7130, 0.7005, 3068).p > 0.05
     True
@@ -93,7 +97,8 @@ def two_proportions(first: float, second: float, n: int, level: float = 0.95) ->
 
 
 def resolvable_difference(n: int, accuracy: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    r"""The difference between two accuracies near `accuracy`, each on its own n faces, that a test mostly finds.
+    r"""The difference between two accuracies near `accuracy`, each on its own n faces, that a test detects with
+    `power`.
 
     \((z_{1-\alpha/2} + z_{power})\sqrt{2p(1-p)/n}\). With power 0.5 it is the difference that is just
     significant when seen.
@@ -107,7 +112,7 @@ def resolvable_difference(n: int, accuracy: float, power: float = 0.8, alpha: fl
 
 @dataclass(frozen=True, kw_only=True)
 class PairedBounds:
-    """All that McNemar's exact test could have said of two accuracies on the same n faces."""
+    """The possible results of McNemar's exact test for two accuracies on the same n faces."""
 
     smallest: float
     """p if the networks disagree as little as the accuracies allow."""

@@ -1,4 +1,5 @@
-"""Redraw the test faces and take any metric on every draw (Efron 1979; by subjects, Field & Welsh 2007).
+"""The bootstrap: redraws test faces and computes any metric on every draw (Efron 1979; by subjects, Field & Welsh
+2007).
 
 A draw is a row of counts: how often each face came. Metrics that follow from the confusion matrix, or that are
 means over faces, are one matrix product for all draws; the others (AUC, ECE) are computed draw by draw.
@@ -21,12 +22,12 @@ FAST_DRAWS, SLOW_DRAWS = 2000, 400
 
 
 def units(n: int, subjects: ArrayLike | None) -> int:
-    """What is drawn independently: the subjects, or `n` faces where no subjects `(N,)` are known."""
+    """Number of independently drawn units: the subjects, or `n` faces if no subjects `(N,)` are known."""
     return n if subjects is None else len(np.unique(np.asarray(subjects)))
 
 
 def known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
-    """The subjects `(N,)` to draw whole, or None where one face has none and faces are drawn instead."""
+    """The subjects `(N,)` to draw whole. None if a face has no subject; faces are then drawn instead."""
     return subjects if (subjects != "").all() else None
 
 

@@ -36,7 +36,7 @@ EXACT_FLIPS = 2**12
 
 @dataclass(frozen=True, kw_only=True)
 class McNemar:
-    """The faces on which two networks differ, and how unlikely so lopsided a split is by chance."""
+    """The faces on which two networks differ, and the p of McNemar's test on them."""
 
     only_a: int
     """Faces that A alone got right."""
@@ -49,8 +49,8 @@ class McNemar:
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
     """McNemar's exact test of two networks, `(N,)` bool each, on the same N faces.
 
-    It says whether these two trained networks differ on faces like these. It says nothing about whether
-    training them again would give the same, and it needs independent faces, so not many of one subject.
+    It tests whether these two trained networks differ on faces like these. It does not test whether newly trained
+    networks would differ. It needs independent faces, so not several of one subject.
 
     >>> mcnemar([True] * 10 + [False], [False] * 9 + [True] * 2).p
     0.021484375
@@ -164,8 +164,8 @@ def sign_flip(differences: ArrayLike, rng: np.random.Generator) -> SignFlip:
 def corrected_resampled_t(differences: ArrayLike, train: int, test: int) -> tuple[float, float]:
     r"""t and two-sided p for J differences `(J,)` of folds or repeats, `train` and `test` faces in each.
 
-    Folds share training faces, so the plain t is far too sure. Nadeau & Bengio (2003) take the variance as
-    \((1/J + n_\mathrm{test}/n_\mathrm{train})\,s^2\) with J − 1 degrees of freedom.
+    Folds share training faces, so the plain t-test makes too many false claims. Nadeau & Bengio (2003) take the
+    variance as \((1/J + n_\mathrm{test}/n_\mathrm{train})\,s^2\) with J − 1 degrees of freedom.
     """
     d = np.asarray(differences, np.float64)
     if d.ndim != 1 or len(d) < 2:
@@ -186,7 +186,7 @@ class Friedman:
     mean_ranks: Floats
     """`(M,)`, 1 is best; ties share their ranks."""
     critical_difference: float
-    """Networks whose mean ranks differ by less cannot be told apart at 1 − level."""
+    """Networks whose mean ranks differ by less than this do not differ significantly at 1 − level."""
     pairs: Floats
     """Nemenyi's p of each pair, `(M, M)`, already corrected for all of them; 1 on the diagonal."""
 
@@ -215,7 +215,7 @@ def friedman_nemenyi(table: ArrayLike, level: float = 0.95) -> Friedman:
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's (1979) corrected p of M tests, `(M,)`; holds the chance of any false claim among them.
+    """Holm's (1979) corrected p of M tests, `(M,)`; controls the probability of any false claim among them.
 
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]

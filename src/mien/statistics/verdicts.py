@@ -1,13 +1,13 @@
-"""One sentence for two networks: A is better, B is better, or this data cannot tell.
-
-What carries the verdict, and why:
+"""The verdict on two networks: A is better, B is better, or this data cannot tell. The test behind it depends on the
+data:
 
 - **Two or more seeds**: the difference's bootstrap standard error over faces and seeds together (`Spread`, the
-  crossed analysis of Obuchowski & Rockette 1995 and Gallas 2006), and t. It asks what a reader asks: would a
-  newly trained pair, on new faces, show it? The sign-flip test stands beside it with the smallest p it can
-  reach, 2/2^S: with five seeds never below .0625, so it alone could never speak. It also holds the faces fixed.
-- **One seed, accuracy, no subjects**: McNemar's exact test. The sentence then says that luck of training is
-  not covered.
+  crossed analysis of Obuchowski & Rockette 1995 and Gallas 2006), and t. It answers the reader's question: would a
+  newly trained pair, on new faces, show the difference? The sign-flip test is given in addition, with the smallest p
+  that it can reach, 2/2^S. With five seeds that is .0625, so alone it never reaches significance. It also keeps the
+  faces fixed.
+- **One seed, accuracy, no subjects**: McNemar's exact test. The sentence then says that the variance of training is not
+covered.
 - **One seed, another metric or known subjects**: the bootstrap standard error over faces (subjects).
 
 False claims at a level of 5 %, simulated (1,500 pairs of equal networks, 200 faces, spread between seeds of 0
@@ -34,7 +34,7 @@ __all__ = ["Verdict", "compare_all", "compare_pair", "corrected", "verdict_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What these runs say of two networks, with all that the sentence needs."""
+    """The comparison of two networks, with everything that the sentence needs."""
 
     a: str
     b: str
@@ -62,14 +62,18 @@ class Verdict:
 
     @cached_property
     def faces_needed(self) -> int | None:
-        """Faces to tell a difference as large as the one seen, at 80 % power; None where no number would."""
+        """Faces needed to detect a difference as large as the observed one, at 80 % power; None if no number
+        suffices.
+        """
         if self.mcnemar is not None and self.by_mcnemar:
             return mcnemar_faces_needed(self.mcnemar.only_a / self.n, self.mcnemar.only_b / self.n, alpha=self._alpha)
         return faces_needed(self.spread, alpha=self._alpha)
 
     @cached_property
     def seeds_needed(self) -> int | None:
-        """Seeds to tell it on these faces; None where no number would, and with one seed, where none can be known."""
+        """Seeds needed to detect it on these faces; None if no number suffices, and with one seed, where it is
+        unknown.
+        """
         return seeds_needed(self.spread, alpha=self._alpha) if self.seeds > 1 else None
 
     @property
@@ -109,7 +113,7 @@ class Verdict:
 
     @property
     def to_tell(self) -> str:
-        """What it would take to tell, where this data cannot."""
+        """The number of faces or seeds needed, if this data cannot tell."""
         thing = "subjects" if self.by_subject else "test faces"
         if self.effect == 0:
             return "The two are tied."
@@ -128,7 +132,7 @@ class Verdict:
 
 
 def show(value: float, metric: str) -> str:
-    """A difference for reading: points of percent, or the plain unit of scores that are no shares."""
+    """A difference as text: in percentage points, or in the metric's own unit if it is not a share."""
     found = metric_of(metric)
     return f"{found.scale * value:+.{found.digits}f}"
 
@@ -152,8 +156,7 @@ def compare_pair(
 ) -> Verdict:
     """Compare two networks from logits `(S, N, K)`, same seeds and faces in the same order, labels `(N,)`.
 
-    Raises `CompareError` where the arrays do not pair, where the metric is unknown, or where it is undefined on
-    these labels.
+    Raises `CompareError` if the arrays do not pair, or if the metric is unknown or undefined on these labels.
     """
     spread, values = paired_spread(logits_a, logits_b, labels, metric, rng, subjects=subjects, draws=draws)
     one = len(values) == 1
@@ -182,9 +185,8 @@ def verdict_of(
     by_subject: bool,
     level: float = 0.95,
 ) -> Verdict:
-    """The verdict on a difference whose draws are made already.
-
-    `values (S,)` are the differences of the seeds, `split` McNemar's test where there is one seed.
+    """The verdict on a difference with existing draws. `values (S,)` are the differences of the seeds. `split` is
+    McNemar's test, for one seed.
     """
     by_mcnemar = split is not None and metric in ("accuracy", "weighted_recall") and not by_subject
     p = split.p if split is not None and by_mcnemar else spread.p
