@@ -1,7 +1,7 @@
-"""What runs say of networks, and how surely: intervals, paired tests, calibration, openings of the test.
+"""Judges the results of runs: intervals, paired tests, calibration, openings of the test.
 
 `judge` takes a `Comparison` and gives a `Judgement`. It needs scipy and statsmodels (`mien[report]`), and neither
-matplotlib nor jinja2: `mien.report` draws a judgement, and everything that a page says can be asked for here.
+matplotlib nor jinja2: `mien.report` draws a judgement; every statement of its page is available here in Python.
 """
 
 from ..errors import MissingExtra

@@ -1,4 +1,4 @@
-"""What a setting changes over all networks (`contrasts`), as a sentence for people."""
+"""The effect of a setting over all networks (`contrasts`), as a sentence."""
 
 from ..metrics import metric
 from ..words import p_words, points

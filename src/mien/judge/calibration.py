@@ -1,9 +1,9 @@
-r"""Calibration of a row, as trained and after one temperature; risk and coverage with the answer "uncertain".
+r"""Calibration of a row, as trained and after temperature scaling; risk and coverage with the answer "uncertain".
 
 The temperature (Guo 2017) of every run is fitted on its validation part and applied to its test part, fold by fold
-in a cross-validation. Calibration error on redrawn faces keeps the bins of the faces as they are, and since few faces
-in a bin make it too high, the lower end of its interval is moved down by as much (`upward_bias`). The threshold of
-"uncertain" is chosen on valid as well, so the coverage and risk on test are what a user would get.
+in a cross-validation. Calibration error on redrawn faces keeps the bins of the original faces. Few faces in a bin make
+the error too high, so the lower end of its interval is moved down by the estimated bias (`upward_bias`). The threshold
+of "uncertain" is chosen on valid as well, so coverage and risk on test are those of a user.
 """
 
 import math
@@ -38,12 +38,12 @@ BINS = 15
 RISK = 0.1
 """The risk that the threshold of "uncertain" is chosen for: one wrong answer in ten."""
 BINNED, AREA = ("ece", "ece_mass"), "aurc"
-"""What is redrawn in ways of its own; the others are means over faces."""
+"""Metrics that are redrawn by methods of their own; the others are means over faces."""
 SCORES = tuple(one for one in METRICS if one.place == "probabilities")
 """The scores of probabilities."""
 LOSSES = tuple(one for one in SCORES if one.of == "face")
 DRAWN = (*BINNED, *(one.key for one in LOSSES), AREA)
-"""Those that have intervals, in the order in which they are redrawn."""
+"""Metrics with intervals, in the order in which they are redrawn."""
 DRAWS, SLOW_DRAWS = 400, 200
 MOST_SLOW = 2000
 """Draws of the area under the curve, over all seeds of a row; a row of many seeds takes fewer of each."""
@@ -55,7 +55,7 @@ UNKNOWN = Estimate(
 
 @dataclass(frozen=True, kw_only=True)
 class Probabilities:
-    """What a row's probabilities are worth, in one of its two forms; estimates are means over seeds."""
+    """The quality of a row's probabilities, before or after temperature scaling; estimates are means over seeds."""
 
     scores: dict[str, Estimate]
     """By the keys of `SCORES`."""
@@ -75,7 +75,7 @@ class Calibrated:
     before: Probabilities
     after: Probabilities
     threshold: float
-    """Mean over runs of the confidence below which the answer is "uncertain"; nan where no answer is sure enough."""
+    """Mean over runs of the confidence below which the answer is "uncertain"; nan if no threshold keeps the risk."""
     coverage: Estimate
     """Share of test faces answered at that threshold."""
     risk: Estimate
@@ -95,7 +95,7 @@ class _Replicate:
 
 
 def calibrate(row: Row) -> Calibrated | None:
-    """The calibration of a row; None where a run has no validation logits to fit a temperature to."""
+    """The calibration of a row; None if a run has no validation logits, which the temperature is fitted to."""
     temperatures: list[float] = []
     thresholds: list[float] = []
     replicates = list(_replicates(row, temperatures, thresholds))
@@ -198,7 +198,7 @@ def _probabilities(
 
 
 def _lowered(figure: Estimate, bias: float) -> Estimate:
-    """The figure with the lower end of its interval moved down by what it may be too high, to 0 at most."""
+    """The figure with the lower end of its interval moved down by the bias, but not below 0."""
     low = max(figure.interval.low - bias, 0.0)
     return replace(figure, interval=replace(figure.interval, low=low))
 
@@ -232,7 +232,7 @@ class _PerFace:
         return np.column_stack([width, mass, sums[:, 2 * BINS :]])
 
     def upward_biases(self, subjects: NDArray[np.str_] | None) -> Floats:
-        """How much both calibration errors may be too high, `(2,)`."""
+        """The upward bias of both calibration errors, `(2,)`."""
         return np.array([upward_bias(self._columns[:, i * BINS : (i + 1) * BINS], subjects) for i in (0, 1)])
 
     def area(self, counts: NDArray[np.float32]) -> Floats:
@@ -246,7 +246,7 @@ class _PerFace:
 
 
 def _each_face_once(curve: Reliability, seeds: int) -> Reliability:
-    """Pooled seeds show the same faces again and again: the intervals are those of the faces alone."""
+    """Pooled seeds repeat the same faces, so the intervals count each face once."""
     low, high = wilson(np.nan_to_num(curve.accuracy) * curve.count / seeds, curve.count / seeds)
     return Reliability(confidence=curve.confidence, accuracy=curve.accuracy, count=curve.count, low=low, high=high)
 

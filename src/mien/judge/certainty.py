@@ -1,8 +1,8 @@
-"""How sure the table is: 95 % intervals of the rows that get figures, and the paired tests that a reader would ask for.
+"""95 % intervals of the rows that get figures, and the paired tests that a reader would ask for.
 
 The test faces (whole subjects where all are known) are redrawn once for all rows, seeds and metrics, so every
-difference is paired; with several seeds their spread counts in; see `mien.statistics`. A pair that cannot be tested is
-named with its reason, and the others are tested (`questions` has what is asked).
+difference is paired; with several seeds, their variance is included (see `mien.statistics`). `questions` selects the
+pairs. A pair that cannot be tested is named with its reason, and the others are tested.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ __all__ = ["DRAWS", "TESTED", "Certainty", "Untested", "assess", "known_subjects
 
 @dataclass(frozen=True, kw_only=True)
 class Untested:
-    """A difference that was asked for and could not be tested, or a row that nothing can be asked of."""
+    """A requested difference that could not be tested, or a row that cannot be tested at all."""
 
     rows: tuple[str, ...]
     """The names of the pair, or of the one row."""
@@ -47,10 +47,10 @@ class Untested:
 
 @dataclass(frozen=True, kw_only=True)
 class Certainty:
-    """Intervals by row name and metric, recalls by row name, and what is said of each pair."""
+    """Intervals by row name and metric, recalls by row name, and the verdict on each pair."""
 
     intervals: Mapping[tuple[str, str], Interval]
-    """Of the rows that get figures by every metric, of the others by those of `TESTED`."""
+    """For rows that get figures by every metric, for the others by the metrics of `TESTED`."""
     recalls: Mapping[str, tuple[Estimate, ...]]
     """One a class; nan for a class without test faces."""
     f1: Mapping[str, tuple[Estimate, ...]]
@@ -60,7 +60,7 @@ class Certainty:
     by_subject: bool
     """Whether whole subjects were drawn, as all are known."""
     why_untested: str
-    """Why there are no pairs, in a sentence; empty where there are."""
+    """The reason why there are no pairs, in a sentence; empty if there are pairs."""
     contrasts: tuple[Contrast, ...] = ()
     """What each setting changes over all networks, by each metric of `TESTED` in turn."""
     asked: str = ""
@@ -75,18 +75,18 @@ class Certainty:
         return [pair for pair in self.pairs if pair.metric == metric]
 
     def holds(self, best: str, metric: str = "accuracy") -> bool:
-        """Whether a row was tested to be better than every other, and not by the luck of one training."""
+        """Whether a row is significantly better than every other, with the variance of training included."""
         own = [pair for pair in self.of(metric) if best in (pair.a, pair.b)]
         beaten = {name for pair in own if pair.settled == best for name in (pair.a, pair.b)}
         return bool(own) and beaten >= set(self.rows)
 
     def between(self, first: str, second: str, metric: str = "accuracy") -> Pair | None:
-        """What is said of two rows, in either order; None where it was not asked or could not be tested."""
+        """The verdict on two rows, in either order; None if it was not requested or could not be tested."""
         return next((pair for pair in self.of(metric) if {pair.a, pair.b} == {first, second}), None)
 
 
 def assess(comparison: Comparison) -> Certainty:
-    """Intervals of the rows that get figures, and verdicts on what is asked of all rows."""
+    """Intervals of the rows that get figures, and verdicts on the selected pairs of all rows."""
     able = [row for row in comparison.rows if row.scores]
     if not able:
         why = "No row has figures yet."
@@ -117,7 +117,7 @@ def assess(comparison: Comparison) -> Certainty:
 
 
 def size_of_test(comparison: Comparison) -> int:
-    """Test faces behind a figure: of a cross-validation all folds together."""
+    """Number of test faces behind a figure; for a cross-validation, of all folds together."""
     seen = (score.n for row in comparison.rows for score in row.scores)
     return max(seen, default=comparison.data.counts["test"])
 
@@ -151,7 +151,7 @@ def _why_nothing(rows: Sequence[Row], asked: Sequence[Question]) -> str:
 
 
 def _obstacle(one: Question, test: Logits) -> str:
-    """Why a pair cannot be tested, in a sentence; empty where it can."""
+    """The reason why a pair cannot be tested, in a sentence; empty if it can be."""
     if not all(_same_faces(row, test) for row in (one.first, one.second)):
         return "they were not tested on the same faces."
     return "" if shared((one.first, one.second)) else "they share no finished seed."

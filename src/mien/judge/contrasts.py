@@ -1,9 +1,9 @@
-"""One answer over all networks: does a setting help? Its effect is averaged over the networks that have it both ways.
+"""Does a setting help? Its effect, averaged over the networks that were trained with it and without it.
 
 A grid of three networks, each without and with dropout, asks one question and has three pairs of rows. Each pair alone
-may be too noisy to answer. So the difference is taken for each network, seed and redrawn face, and averaged over the
-networks: paired by seed and by face. The answer is about the mean over *these* networks. That another network would
-behave like them is not said, and what the setting does to each stands beside the mean.
+may be too noisy to answer it. So the difference is computed for each network, paired by seed and by redrawn face, and
+averaged over the networks. The answer holds for the mean over *these* networks, not for another network. The effect on
+each network is given besides the mean.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,21 +27,21 @@ OFF = (0, False, "none", ())
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """What one level of a setting changes against its reference, over several networks."""
+    """The effect of one level of a setting against its reference, over several networks."""
 
     key: str
     """The setting, such as `model.dropout`."""
     level: Any
     reference: Any
-    """mien's default where some row has it, else the first level of the recipe."""
+    """mien's default if some row has it, otherwise the first level of the recipe."""
     pair: Pair
-    """Level minus reference, the mean over the networks; Holm over all contrasts of this metric."""
+    """Level minus reference, mean over the networks; corrected by Holm over all contrasts of this metric."""
     each: tuple[Pair, ...]
     """The same of each network alone, not corrected; `Pair.a` is the row with the level."""
 
     @property
     def question(self) -> str:
-        """`Does dropout help?`; of a setting that is never off, `Is lr 0.01 better than lr 0.001?`."""
+        """`Does dropout help?`; for a setting that is never off, `Is lr 0.01 better than lr 0.001?`."""
         if self.reference in OFF:
             return f"Does {self.key.split('.')[1].replace('_', ' ')} help?"
         return f"Is {self.pair.a} better than {self.pair.b}?"
@@ -54,7 +54,7 @@ class Contrast:
 
     @property
     def answer(self) -> str:
-        """What this data says: `yes`, `no, it harms` or `this data cannot tell`."""
+        """The answer: `yes`, `no, it harms` or `this data cannot tell`."""
         if self.pair.better is None:
             return "this data cannot tell"
         return "yes" if self.pair.better == self.pair.a else "no, it is worse"
@@ -86,7 +86,7 @@ def contrasts(rows: Sequence[Redrawn], factors: Sequence[str], judge: Paired) ->
 
 @dataclass(frozen=True, kw_only=True)
 class _Effect:
-    """One level against its reference, and the pairs of rows that are alike but for it."""
+    """One level against its reference, and the pairs of rows that differ only in it."""
 
     key: str
     level: Any

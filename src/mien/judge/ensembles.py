@@ -1,4 +1,4 @@
-"""What joining runs gained: each ensemble beside its members, with what it costs and how differently they err."""
+"""Compares each ensemble with its members: the gain, the costs, and how different the members' errors are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ class Joined:
     fitted: bool
     """Whether its rule was fitted on validation."""
     optimism: float
-    """Accuracy on validation of the rule fitted on all of it, less the cross-fitted one."""
+    """Validation accuracy of the rule that was fitted on the whole part, minus the cross-fitted accuracy."""
     out_of_bag: float
     """Accuracy on training samples by members that did not draw them; nan where members were not bagged."""
     parameters: float
-    """Times those of the best member; nan where either is not known."""
+    """Relative to those of the best member; nan if either is not known."""
     seconds: float
-    """Time of a prediction, times that of the best member; nan where either was not measured."""
+    """Time of a prediction, relative to that of the best member; nan if either was not measured."""
 
 
 def joined_rows(rows: Sequence[Row]) -> tuple[Joined, ...]:

@@ -1,4 +1,4 @@
-"""The result in a few sentences: which row is most accurate, by how much, whether that holds, what settings change."""
+"""The result in a few sentences: the most accurate row, its lead, its significance, and the effects of settings."""
 
 from ..compare import Comparison, Row
 from ..words import NO_INTERVAL, listed, p_words, percent
@@ -13,7 +13,7 @@ __all__ = ["finding"]
 
 
 def finding(comparison: Comparison, certainty: Certainty) -> str:
-    """The result in a few sentences: which is most accurate, by how much, whether that holds, what settings change."""
+    """The result in a few sentences: the most accurate row, its lead, its significance, and the effects of settings."""
     ranked = sorted((row for row in comparison.rows if row.scores), key=accuracy, reverse=True)
     n = size_of_test(comparison)
     if not ranked:

@@ -2,8 +2,8 @@ r"""Two rows over the folds of a cross-validation: the corrected resampled t-tes
 
 Folds share training faces, so their differences are not independent, and the plain t-test is far too sure. The
 corrected one takes the variance of the mean of J differences as \((1/J + n_\mathrm{test}/n_\mathrm{train})\,s^2\);
-repetitions count as further folds (Bouckaert & Frank 2004), seeds on one fold are averaged first. It asks whether
-networks *trained anew* on such data would differ, which the pooled predictions of one cross-validation cannot.
+repetitions count as further folds (Bouckaert & Frank 2004), seeds on one fold are averaged first. It tests whether
+*newly trained* networks would differ, which the pooled predictions of one cross-validation cannot show.
 
 Leave-one-subject-out has no such test: a fold is one person, often without every class. There the pooled
 predictions are compared, whole subjects redrawn.
@@ -54,17 +54,19 @@ class FoldTest:
     folds: int
     """J, all repetitions together."""
     repeats_needed: int | None
-    """Repetitions of the cross-validation to tell a difference as large as this; None where 100 would not."""
+    """Repetitions of the cross-validation needed to detect a difference as large as this; None if 100 do not
+    suffice.
+    """
 
 
 def resampled(row: Row) -> bool:
-    """Whether a row comes of a cross-validation that this test is made for."""
+    """Whether the row comes from a cross-validation to which this test applies."""
     return row.folds > 1 and row.runs[0].settings.data.protocol in ("kfold", "group-kfold")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowFolds:
-    """The scores of every fold of a row, worked out once for all of its pairs."""
+    """The scores of every fold of a row, computed once for all of its pairs."""
 
     row: Row
     scores: Mapping[tuple[Replicate, int], Scores]
@@ -106,7 +108,7 @@ class RowFolds:
 def fold_test(a: Folds, b: Folds, metric: str, *, pairs: int = 1, level: float = 0.95) -> FoldTest | None:
     """Compare two rows by a metric; `pairs` is the number of tests that share the level when planning.
 
-    None where the rows do not have the same folds, fewer than two, or an undefined score.
+    None if the folds differ, are fewer than two, or have an undefined score.
     """
     if a.keys != b.keys or len(a.keys) < 2:
         return None

@@ -1,7 +1,8 @@
-"""What uneven classes cost: each row as it is, and with the class frequencies of training taken out of its logits.
+"""The effect of uneven classes: each row as trained, and with the class frequencies of training removed from its
+logits.
 
-The second needs no training and no choice (`mien.calibration.adjusted` with tau 1, Menon 2021), so it is shown of every
-row. Both are judged on the same redrawn faces, so the difference is paired.
+The adjustment needs no training and no choice (`mien.calibration.adjusted` with tau 1, Menon 2021), so it is shown for
+every row. Both are judged on the same redrawn faces, so the difference is paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from .select import predictions
 __all__ = ["UNEVEN", "Change", "Imbalance", "imbalance", "unevenness"]
 
 UNEVEN = 1.5
-"""How many times as many samples the most frequent class has as the rarest one, for classes to be uneven."""
+"""Classes count as uneven if the most frequent one has at least this many times the samples of the rarest."""
 REDRAWN = ("accuracy", "uar")
 
 
@@ -48,7 +49,7 @@ class Imbalance:
 
 
 class AdjustedRow(Row):
-    """A row whose logits are less the log shares of the classes in training."""
+    """A row with the log shares of the training classes subtracted from its logits."""
 
     @cached_property
     def tests(self) -> dict[Replicate, Logits]:
@@ -57,7 +58,7 @@ class AdjustedRow(Row):
 
 
 def unevenness(row: Row) -> float:
-    """How many times as many training samples the most frequent class has as the rarest; 1 where it is not known."""
+    """Training samples of the most frequent class divided by those of the rarest; 1 if not known."""
     counts = [run.data.train_labels for run in row.runs]
     return max((max(seen) / max(min(seen), 1) for seen in counts if seen), default=1.0)
 

@@ -1,4 +1,4 @@
-"""All that the runs of a comparison say, in Python: a page, JSON and a paper's table are ways to write it down.
+"""The judgement of a comparison in Python. Pages, JSON and LaTeX tables are written from it.
 
     from mien.compare import collect
     from mien.judge import judge
@@ -7,7 +7,7 @@
     judgement = judge(collect(find_runs("runs")))
     print(judgement.finding)
 
-Nothing here is drawn: it needs neither matplotlib nor jinja2.
+Nothing here is drawn, so it needs neither matplotlib nor jinja2.
 """
 
 from collections.abc import Mapping
@@ -42,13 +42,13 @@ class Judgement:
     openings: Openings
     """Who opened the test part, and how often."""
     peeking: tuple[Peeked, ...]
-    """Rows that were also judged at every epoch; empty where nobody peeked."""
+    """Rows that were also tested at every epoch; empty without `--show-peeking`."""
     store: Store | None
-    """That of the runs, where it is still there and the same."""
+    """The store of the runs, if it still exists and has not changed."""
     why_no_store: str
-    """Why there is none, in a sentence; empty where there is."""
+    """The reason why there is no store, in a sentence; empty if there is one."""
     left_out: tuple[str, ...]
-    """Why run folders could not be opened at all, a sentence each."""
+    """Run folders that could not be opened, one sentence each."""
 
     @cached_property
     def table(self) -> Table:
@@ -69,7 +69,7 @@ class Judgement:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What each setting changes over all networks, by accuracy, a sentence each."""
+        """The effect of each setting on accuracy over all networks, one sentence each."""
         return tuple(answer_sentence(one) for one in self.certainty.contrasts if one.pair.metric == "accuracy")
 
 
@@ -80,9 +80,9 @@ def judge(
 
     Args:
         comparison: what `mien.compare.collect` made of run folders, or rows of model files.
-        store: that of the rows where it is open already; otherwise it is looked for where the runs say.
-        temperatures: by row name, where they were fitted elsewhere, as those of model files are. Otherwise each run's
-            is fitted on its validation part.
+        store: that of the rows, if it is already open; otherwise it is opened at the path that the runs record.
+        temperatures: by row name, if they were fitted elsewhere, as those of model files. Otherwise each run's
+        temperature is fitted on its validation part.
     """
     rows, found = select(comparison.rows), store or find_store(comparison.data)
     known = found if isinstance(found, Store) else None

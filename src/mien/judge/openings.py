@@ -1,7 +1,7 @@
-"""Who opened the test part, when and why: from the runs' own records and the log of their store.
+"""Openings of the test part: by which run, when and why, from the runs' records and the log of their store.
 
-A test that is opened again under changed settings stops being a test: whoever picks the best of many tries has
-chosen on it. So every opening is written down before it happens, and counted here, by run and by settings.
+Choosing the best of many settings on one test makes it a validation part. So every opening is recorded before it
+happens, and counted here by run and by settings.
 """
 
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ class Openings:
     settings: int
     """Different settings among those runs; seeds, repetitions and folds of one setting count as one."""
     others: int
-    """Openings that the store's log has of runs that are not in the comparison."""
+    """Openings in the store's log by runs that are not in the comparison."""
     other_runs: int
     logged: bool
-    """Whether the store, and so its log, was there to be read."""
+    """Whether the store and its log could be read."""
 
     @property
     def sentence(self) -> str:
@@ -76,7 +76,7 @@ def find_store(data: DataFacts) -> Store | str:
 
 
 def count_openings(comparison: Comparison, store: Store | None) -> Openings:
-    """The openings by the finished runs, and what the log of `store` has beside them."""
+    """The openings by the finished runs, and the other openings in the log of `store`."""
     own = tuple(
         opening for row in comparison.rows for run in (*row.runs, *row.partial) for opening in _of_run(run, row.name)
     )
@@ -93,7 +93,7 @@ def count_openings(comparison: Comparison, store: Store | None) -> Openings:
 
 
 def _of_run(run: Run, row: str) -> Sequence[Opening]:
-    """The first opening is the evaluation's; where the run was peeked at, the last is that. An ensemble has none."""
+    """The first opening is the evaluation; with `--show-peeking`, the last one is the peeking. An ensemble has none."""
     times = run.record.test_opened_at
     why = [EVALUATION, *[AGAIN] * (len(times) - 1)][: len(times)]
     if len(times) > 1 and run.peeking:

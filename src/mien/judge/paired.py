@@ -49,7 +49,7 @@ class Paired:
         )
 
     def over_folds(self, pairs: Sequence[Two], keys: Sequence[Replicate], tests: int) -> FoldTest | None:
-        """Of k-fold cross-validations the corrected resampled t of the mean; None of others, or of unlike folds.
+        """The corrected resampled t of the mean for k-fold cross-validations; None for others, or if the folds differ.
 
         `tests` is the number of tests that share the level when planning.
         """

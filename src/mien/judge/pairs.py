@@ -1,4 +1,4 @@
-"""Two rows and what these runs say of their difference: the facts behind a verdict, whichever test carries it."""
+"""The difference of two rows, with the facts behind its verdict, for every kind of test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ CANNOT_TELL = "cannot tell"
 class Pair:
     """The difference first minus second of two rows by one metric.
 
-    Over the folds of a k-fold cross-validation the corrected resampled t-test carries the verdict, else
-    `mien.statistics.Verdict` does; everything here is of the one that carries.
+    For a k-fold cross-validation the verdict rests on the corrected resampled t-test over the folds, otherwise on
+    `mien.statistics.Verdict`. All values here come from the one it rests on.
     """
 
     verdict: Verdict
@@ -74,15 +74,14 @@ class Pair:
 
     @property
     def settled(self) -> str | None:
-        """The better row where the luck of training is counted in, or where there is none. Bold needs it.
-
-        It is counted in over several seeds, or over several folds.
+        """The better row, if the variance of training is included or there is none; bold type requires this. It is
+        included with several seeds or several folds.
         """
         return self.better if self.folds or self.verdict.seeds > 1 or not self.random else None
 
     @property
     def caution(self) -> str:
-        """What a verdict on one seed leaves out; empty where there are several, or nothing random."""
+        """The limit of a verdict on one seed; empty for several seeds, or without randomness."""
         return "" if self.folds or not self.random else self.verdict.caution
 
     @property
@@ -108,7 +107,7 @@ class Pair:
 def together(
     verdicts: Sequence[Verdict], folds: Sequence[FoldTest | None], random: Sequence[bool] | None = None
 ) -> list[Pair]:
-    """The pairs of one metric, corrected by Holm over the p that carries each."""
+    """The pairs of one metric, corrected by Holm."""
     chance = random or [True] * len(verdicts)
     found = [
         Pair(verdict=verdict, folds=test, p_corrected=1.0, random=luck)

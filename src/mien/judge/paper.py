@@ -1,7 +1,7 @@
-"""The paper's own table beside ours, and in what the two differ: settings and data, named one by one.
+"""The paper's table beside that of the runs, with every difference in settings and data.
 
-The figures are the paper's Table 2, of RAF-DB. They stand beside runs of RAF-DB alone. A run under other settings than
-the recipe `paper`, or on other faces than the paper's, is no repetition of it, so every difference is named.
+The figures are the paper's Table 2, of RAF-DB. They are shown only with runs on RAF-DB. A run with other settings than
+the recipe `paper`, or on other faces than the paper's, does not replicate it, so every difference is named.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ STORES_OWN = ("model.in_chans",)
 
 
 def departures(row: Row) -> list[str]:
-    """In what the runs of a row differ from the paper's: `train.epochs 20 (paper 75)`; empty where in nothing."""
+    """Settings in which the runs of a row differ from the paper's: `train.epochs 20 (paper 75)`; empty if none."""
     data, found = row.runs[0].data, []
     for what, ours, theirs in (
         ("faces of", f"{data.crop.size} px", f"{SIZE} px"),
@@ -50,7 +50,7 @@ def departures(row: Row) -> list[str]:
 
 
 def paper_notes(comparison: Comparison) -> Iterator[str]:
-    """What a reader has to know who holds our rows against the paper's."""
+    """Notes for a comparison of the runs' rows with the paper's."""
     rows = [row for row in comparison.rows if row.scores and row.network in PAPER]
     if comparison.data.corpus != PAPER_CORPUS or not rows:
         return
@@ -62,7 +62,7 @@ def paper_notes(comparison: Comparison) -> Iterator[str]:
 
 
 def _differences(found: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
-    """What all rows differ in, in one sentence, and what single ones differ in besides."""
+    """The differences that all rows share, in one sentence, and the further ones of single rows."""
     if not any(words for _, words in found):
         return
     common = [word for word in found[0][1] if all(word in words for _, words in found)]
@@ -79,7 +79,7 @@ def _differences(found: Sequence[tuple[str, list[str]]]) -> Iterator[str]:
 
 @cache
 def _papers_settings(network: str) -> Mapping[str, tuple[Any, ...]]:
-    """By setting, the values that the recipe `paper` has for a network; what varies between replicates is left out."""
+    """The values of the recipe `paper` for a network, by setting, without settings that vary between replicates."""
     recipe = read_recipe("paper")
     own = recipe.networks.get(network, {})
     shared = override(override(recipe.settings, {NAME: network}), own)

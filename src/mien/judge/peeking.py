@@ -1,7 +1,7 @@
-"""The price of peeking: the figure of the epoch chosen on valid, beside the best epoch on the test.
+"""The effect of peeking: the figure of the epoch chosen on valid, beside that of the best epoch on the test.
 
-Much of what is published is the best epoch *on the test set*. `mien compare --show-peeking` keeps every epoch's
-figures on the test in a file of its own; no other figure of the report is taken from it.
+Many published figures are of the best epoch *on the test set*. `mien compare --show-peeking` keeps every epoch's test
+figures in a separate file, which no other figure of the report uses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ __all__ = ["Peeked", "peeked", "peeked_rows"]
 
 @dataclass(frozen=True, kw_only=True)
 class Peeked:
-    """One row's runs that were also judged at every epoch; arrays `(R,)` by metric."""
+    """One row's runs that were also tested at every epoch; arrays `(R,)` by metric."""
 
     row: Row
     runs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which differences are tested: those that a reader would ask for, and not every pair of a large grid.
+"""Selects the differences to test: those that a reader would ask for, not every pair of a large grid.
 
 - Every level of a factor against the factor's reference, where all other factors are equal. The reference is the
   default of the setting where some row has it, otherwise the first level.
@@ -39,7 +39,7 @@ class Question:
 
 
 def questions(rows: Sequence[Row], factors: Sequence[str]) -> tuple[Question, ...]:
-    """What is asked of these rows, each pair once, in the order of the table."""
+    """The pairs of rows to test, each once, in the order of the table."""
     if len(rows) <= MOST_FOR_ALL_PAIRS:
         return tuple(Question(first=a, second=b, why="all pairs") for a, b in itertools.combinations(rows, 2))
     found: dict[frozenset[str], Question] = {}
@@ -71,7 +71,7 @@ def _against_members(rows: Sequence[Row]) -> Iterator[Question]:
 
 
 def levels(rows: Sequence[Row], key: str) -> list[Mapping[Any, Row]]:
-    """Rows that are alike but for one factor, each group by its level; rows that lack the factor are left out."""
+    """Groups of rows that differ only in one factor, by its level. Rows without the factor are left out."""
     groups: dict[tuple[tuple[str, Any], ...], dict[Any, Row]] = {}
     for row in rows:
         if row.factors.get(key) is not None:
@@ -98,7 +98,7 @@ def best_simple(rows: Sequence[Row]) -> Row | None:
 
 
 def asked_words(asked: Sequence[Question], rows: Sequence[Row]) -> str:
-    """`all 15 pairs of rows`; or what each row was held against; empty where nothing was asked."""
+    """`all 15 pairs of rows`, or what each row was compared with; empty if nothing is tested."""
     whys = list(dict.fromkeys(one.why for one in asked))
     if "all pairs" in whys:
         return f"all {many(len(asked), 'pair')} of rows" if len(asked) > 1 else "the one pair of rows"

@@ -24,7 +24,7 @@ TESTED = tuple(one.key for one in METRICS if one.tested)
 """The metrics with verdicts; Holm's correction is within each."""
 SHOWN = tuple(one for one in METRICS if one.place in ("page", "files"))
 REDRAWN = (*(one.key for one in SHOWN if one.of != "whole"), *AUCS)
-"""The metrics with intervals: those of the table that need not be taken draw by draw, and areas by their influences."""
+"""The metrics with intervals: those that need no computation draw by draw, and areas, by their influences."""
 DRAWS = 1000
 
 
@@ -47,7 +47,7 @@ class Redrawn:
 
     @cached_property
     def folds(self) -> RowFolds | None:
-        """Its scores fold by fold, where the corrected resampled t-test is made for it."""
+        """Its scores fold by fold, if the corrected resampled t-test applies."""
         return RowFolds.of(self.row) if resampled(self.row) else None
 
     def at(self, metric: str, keys: Sequence[Replicate]) -> Floats:

@@ -1,7 +1,7 @@
 """Which replicates (seeds, repetitions of a cross-validation) rows have in common, so that they can be paired.
 
-A row without randomness gives the same result for every seed, so it needs one seed only. Its one result stands for
-every seed of another row, and adds no variance between seeds.
+A row without randomness gives the same result for every seed, so one seed suffices. That result is paired with every
+seed of another row, and adds no variance between seeds.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which rows get figures, and what every figure of a row begins with: its test logits and its accuracy."""
+"""Selects the rows that get figures, and gives a row's test logits and accuracy."""
 
 import math
 from collections.abc import Sequence

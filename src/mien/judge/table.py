@@ -1,7 +1,7 @@
-"""The table of a comparison: one line a row, every score with its interval, every cost, and what has to be noted.
+"""The table of a comparison: one line for each row, with every score and its interval, every cost, and notes.
 
-`build_table` makes the lines; HTML, LaTeX, Markdown, CSV and the terminal lay them out (`mien.report`). What is
-undefined or was not measured is a dash, never a 0. Bold type follows the paired tests and nothing else.
+`build_table` makes the lines; HTML, LaTeX, Markdown, CSV and the terminal lay them out (`mien.report`). An undefined or
+unmeasured value is a dash, never a 0. Bold type depends on the paired tests only.
 """
 
 import math
@@ -89,7 +89,7 @@ COLUMNS = (*SCORES, *COSTS)
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One figure: the mean over seeds, and what is known of its uncertainty; nan where undefined or not there."""
+    """One figure: the mean over seeds and its uncertainty; nan if undefined or not available."""
 
     value: float = NAN
     spread: float = NAN
@@ -100,7 +100,7 @@ class Cell:
     useful: bool = True
     """Whether the interval narrows the figure down; see `statistics.Interval.useful`."""
     best: bool = False
-    """Whether the tests hold it to be the best of its column."""
+    """Whether it is the best of its column by the tests."""
     printed: bool = False
     """Whether it is the paper's, in the two digits it was printed with."""
 
@@ -118,7 +118,7 @@ class Cell:
         return f"{self.mean(column)} {self.deviation(column)}".strip()
 
     def interval(self, column: Column) -> str:
-        """`82.8–85.4`, or nothing; words where it is too wide to be of use."""
+        """`82.8–85.4`, or an empty text; words if it is too wide to be useful."""
         if not math.isfinite(self.low):
             return ""
         if not self.useful:
@@ -142,7 +142,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Lines with their columns, the caption and what has to be noted."""
+    """Lines with their columns, the caption and the notes."""
 
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
@@ -248,7 +248,7 @@ def _caption(comparison: Comparison, certainty: Certainty | None) -> str:
 
 
 def replicates(comparison: Comparison) -> str:
-    """What a row's scores are repeated over: `seeds`, `repetitions`, or both."""
+    """The replicates of a row's scores: `seeds`, `repetitions`, or both."""
     repeats = len({run.settings.data.repeat for run in comparison.runs})
     return "seeds" if repeats == 1 else "repetitions" if len(comparison.seeds) == 1 else "seeds and repetitions"
 
