@@ -59,7 +59,11 @@ OTHER: dict[str, Any] = {
     "train.sampling": "balanced",
     "model.classifier": "cosine",
     "optimizer.ema": 0.999,
-    "optimizer.clip_norm": 1.0,
+    "optimizer.clip_norm": 2.0,
+    "optimizer.layer_decay": 0.75,
+    "start.weights": "default",
+    "start.frozen": 2,
+    "start.unfreeze_epochs": 3,
     "train.sizes": (32, 48),
     "train.precision": "bfloat16",
     "train.select": "last",
@@ -73,13 +77,14 @@ OTHER: dict[str, Any] = {
 NEEDS: dict[str, dict[str, Any]] = {
     "data.folds": {"data.protocol": "kfold"},
     "augment.alternate": {"augment.flip": True},
+    "start.unfreeze_epochs": {"start.frozen": 2},
     "loss.gamma": {"loss.name": "focal"},
     "loss.tau": {"loss.name": "logit-adjusted"},
     "loss.beta": {"loss.class_weights": "effective"},
     "loss.weights_from": {"loss.class_weights": "balanced"},
 }
 """Settings that mean something only beside another one."""
-UNSAID = {"model.name", "data.fold", "data.repeat", "seed", "data.protocol"}
+UNSAID = {"model.name", "start.sha256", "data.fold", "data.repeat", "seed", "data.protocol"}
 """Said by other tests: they name rows and replicates, or divide the data."""
 
 

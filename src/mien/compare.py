@@ -15,12 +15,15 @@ from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError
 from .methods import Method, find_method
+from .origins import with_start
 from .rows import FOLD, NAME, REPLICATES, Row, row_of
 from .runs import DataFacts, Environment, Run, keep_order
 
 __all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "collect", "make", "outline", "plan"]
 __all__ += ["stated"]
 
+FOLLOWS = {"start.sha256": "start.weights"}
+"""Settings that differ where another does, and say no more than it: they tell no rows apart."""
 ALWAYS_VARIES = (*REPLICATES, FOLD)
 """What may differ between runs of one table without being asked for, beside all of the table that names their rows."""
 
@@ -75,7 +78,7 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split, `RunError`
     for a run folder that is damaged or of other defaults.
     """
-    resolved = [cell.resolved(store.meta.crop) for cell in recipe.cells()]
+    resolved = [with_start(cell.resolved(store.meta.crop)) for cell in recipe.cells()]
     cells = dict.fromkeys(
         override(settings, {FOLD: fold})
         for settings in _joined(resolved, store.meta.sha256)
@@ -145,6 +148,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
 def _check_alike(runs: Sequence[Run], vary: tuple[str, ...]) -> None:
     first, known = runs[0], dict[str, tuple[Run, Any]]()
     naming = tuple(kind.NAME.partition(".")[0] + "." for kind in KINDS.values())
+    vary = (*vary, *(key for key, cause in FOLLOWS.items() if cause in vary))
     for run in runs:
         if run.data.fingerprint != first.data.fingerprint:
             raise CompareError(
@@ -186,7 +190,8 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
     values = [_named(run.settings) for run in runs]
     alike = _equal(values)
     keys = dict.fromkeys(key for flat in values for key in flat)
-    varied = [key for key in keys if key not in (NAME, *REPLICATES, FOLD, *alike)]
+    follow = [key for key, cause in FOLLOWS.items() if _explains(values, cause, key)]
+    varied = [key for key in keys if key not in (NAME, *REPLICATES, FOLD, *alike, *follow)]
     factors, own = [NAME], {}
     for key in varied:
         by_network: dict[str, set[Any]] = defaultdict(set)
@@ -198,3 +203,9 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
         else:
             factors.append(key)
     return tuple(factors), own
+
+
+def _explains(values: Sequence[Mapping[str, Any]], cause: str, key: str) -> bool:
+    """Whether a setting has one value for each value of its cause."""
+    pairs = {(flat.get(cause), flat.get(key)) for flat in values}
+    return len(pairs) == len({flat.get(cause) for flat in values})

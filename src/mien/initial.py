@@ -11,6 +11,7 @@ from .errors import ConfigError
 from .inference import placed
 from .models import Network, build
 from .planes import FACE
+from .start import FACES, begin
 
 __all__ = ["build_network", "rehearse"]
 
@@ -19,7 +20,10 @@ NORMALISATION_SAMPLES = 4096
 
 
 def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
-    """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels."""
+    """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels.
+
+    Where the settings name weights to start from, both are theirs instead.
+    """
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))
     network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
@@ -29,6 +33,8 @@ def build_network(settings: NetworkSettings, training: Part, device: torch.devic
     mean = shares @ levels
     std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
     network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
+    if settings.start.weights:
+        begin(network, settings, store.meta.labels, sample[:: max(1, len(sample) // FACES)])
     return placed(network, device)
 
 

@@ -4,31 +4,52 @@ In: a network and the run's settings. A new optimizer or schedule is a branch he
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .config import NetworkSettings, OptimizerSettings
+from .models import Network
+from .models.stages import stages_of
 
-__all__ = ["MOMENTS", "average", "build_optimizer", "fuses", "learning_rate"]
+__all__ = ["MOMENTS", "SHARE", "average", "build_optimizer", "fuses", "learning_rate"]
 
+SHARE = "share"
+"""In each group of an optimizer: its share of the rate."""
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Numbers that each optimizer keeps for a weight, in memory and in a checkpoint."""
 
 
-def build_optimizer(network: nn.Module, settings: NetworkSettings) -> torch.optim.Optimizer:
+def build_optimizer(network: Network, settings: NetworkSettings) -> torch.optim.Optimizer:
     """The optimizer of a run. Biases and the parameters of norms, which have one dimension, do not decay."""
     options = settings.optimizer
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for stage in _slowed(network, options) for group in _groups(*stage, options)]
     fused = fuses(settings)
     if options.name == "sgd":
         nesterov = options.momentum > 0
         return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov, fused=fused)
     kind = torch.optim.AdamW if options.name == "adamw" else torch.optim.Adam
     return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=fused)
+
+
+def _slowed(network: Network, options: OptimizerSettings) -> Iterator[tuple[Sequence[nn.Parameter], float]]:
+    """Parameters that share a rate, with their share of it: those of a stage, or all."""
+    if options.layer_decay == 1:
+        yield list(network.parameters()), 1.0
+        return
+    stages = stages_of(network)
+    for place, stage in enumerate(stages, start=1):
+        yield stage.parameters, options.layer_decay ** (len(stages) - place)
+
+
+def _groups(parameters: Sequence[nn.Parameter], share: float, options: OptimizerSettings) -> Iterator[dict[str, Any]]:
+    """Of these parameters, those that decay and those that do not."""
+    decayed, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    for own, decay in ((decayed, options.weight_decay), (others, 0.0)):
+        if own or share == 1:
+            yield {"params": own, "weight_decay": decay, SHARE: share}
 
 
 def fuses(settings: NetworkSettings) -> bool:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -189,4 +190,6 @@ def pooled(parts: Sequence[Logits]) -> Logits:
 def level_words(key: str, value: Any) -> str:
     """A level of a factor in words: `dropout 0.2`, `no dropout`, `no attention`."""
     word = key.rpartition(".")[2].replace("_", " ")
+    if key == "start.weights":
+        return f"from {PurePath(value).name}" if value else "from random weights"
     return f"no {word}" if value in (0, "none") and word in ("dropout", "attention") else f"{word} {value}"

@@ -7,6 +7,7 @@ and every random draw depends on (seed, epoch, step) alone.
 
 import math
 import time
+from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -19,12 +20,14 @@ from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
 from .errors import NonFinite, Pruned
+from .freezing import freeze
 from .hooks import Progress, Report
 from .inference import PREDICT_BATCH, predict_logits
 from .initial import build_network
 from .losses import Objective
 from .models import Network
-from .optimise import average, build_optimizer, fuses, learning_rate
+from .models.stages import Stage, still
+from .optimise import SHARE, average, build_optimizer, fuses, learning_rate
 from .planes import FACE
 from .runs import EPOCHS, Epoch, Run
 from .signals import stop_signal
@@ -77,10 +80,11 @@ def train(
     with stop_signal() as stopped:
         while state.epoch < settings.train.epochs:
             material.start(state.epoch)
+            frozen = freeze(state.network, settings.start, state.epoch)
             for step, rows in enumerate(batches.epoch(state.epoch)):
                 if step < state.step:
                     continue
-                _step(state, settings, material, rows)
+                _step(state, settings, material, rows, frozen)
                 unwanted = report is not None and report(_progress(state, settings, batches)) is False
                 stop = stopped()
                 if stop or unwanted or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
@@ -105,8 +109,9 @@ def practise(settings: NetworkSettings, training: Part, valid: Part, device: tor
     """Take some first steps and judge an epoch, and leave nothing behind: as much memory as a training takes."""
     material, state = _Material(training, valid, settings, device), _new_state(settings, training, device)
     material.start(0)
+    frozen = freeze(state.network, settings.start, 0)
     for rows in islice(material.batches.epoch(0), steps):
-        _step(state, settings, material, rows)
+        _step(state, settings, material, rows, frozen)
     _end_epoch(state, settings, material)
 
 
@@ -181,16 +186,19 @@ def _new_state(settings: NetworkSettings, training: Part, device: torch.device) 
     )
 
 
-def _step(state: State, settings: NetworkSettings, material: _Material, rows: Tensor) -> None:
-    """One optimizer step over the samples `rows`, in chunks of `micro_batch`."""
+def _step(
+    state: State, settings: NetworkSettings, material: _Material, rows: Tensor, frozen: Sequence[Stage] = ()
+) -> None:
+    """One optimizer step over the samples `rows`, in chunks of `micro_batch`; `frozen` stages stay as they are."""
     started = time.monotonic()
     options, batches = settings.train, material.batches
     torch.manual_seed(stream(settings.seed, "dropout", state.epoch, state.step))
     draws = generator(settings.seed, "augment", state.epoch, state.step, device=rows.device)
     rate = learning_rate(settings.optimizer, state.epoch + state.step / batches.steps, options.epochs)
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group[SHARE]
     state.network.train()
+    still(frozen)
     for chunk in _chunks(rows, options.micro_batch):
         with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
             logits = state.network(material.pictures(chunk, draws))

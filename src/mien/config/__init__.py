@@ -25,6 +25,7 @@ from .tables import (
     LossSettings,
     ModelSettings,
     OptimizerSettings,
+    StartSettings,
     Table,
     TrainSettings,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "OptimizerSettings",
     "Recipe",
     "Settings",
+    "StartSettings",
     "Table",
     "TrainSettings",
     "Within",

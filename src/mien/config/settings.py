@@ -14,7 +14,15 @@ from ..crop import CropSpec
 from ..errors import ConfigError
 from .ensemble import EnsembleTable
 from .features import FeaturesTable
-from .tables import AugmentSettings, DataSettings, LossSettings, ModelSettings, OptimizerSettings, TrainSettings
+from .tables import (
+    AugmentSettings,
+    DataSettings,
+    LossSettings,
+    ModelSettings,
+    OptimizerSettings,
+    StartSettings,
+    TrainSettings,
+)
 from .within import LARGEST, Within, kinds_of, typed
 
 __all__ = ["KINDS", "EnsembleSettings", "FeaturesSettings", "NetworkSettings", "Settings"]
@@ -77,13 +85,17 @@ class Settings:
         """The id of the run of seed 0, fold 0 and repetition 0: what all runs of a row share."""
         return replace(self, seed=0, data=replace(self.data, fold=0, repeat=0)).run_id(fingerprint)
 
+    def identity(self) -> dict[str, Any]:
+        """What makes it this run and no other: `flat`, without what only says where something lies."""
+        return self.flat()
+
     def run_id(self, fingerprint: str) -> str:
         """The row's name and a hash of settings and data fingerprint: equal ids are the same run.
 
         Only what differs from the defaults is hashed, so a setting that a later version adds keeps old ids.
         """
-        defaults = type(self)().flat()
-        changed = {key: value for key, value in self.flat().items() if value != defaults[key]}
+        defaults = type(self)().identity()
+        changed = {key: value for key, value in self.identity().items() if value != defaults[key]}
         content = json.dumps([self.KIND, changed, fingerprint], sort_keys=True)
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
@@ -96,6 +108,7 @@ class NetworkSettings(Settings):
     NAME = "model.name"
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    start: StartSettings = field(default_factory=StartSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
@@ -109,6 +122,10 @@ class NetworkSettings(Settings):
             )
         if self.loss.name == "ldam" and self.model.classifier != "cosine":
             raise ConfigError("loss.name=ldam has margins of cosines. Set model.classifier=cosine.")
+
+    def identity(self) -> dict[str, Any]:
+        """Without the place of the weights to start from: their content is in `start.sha256`."""
+        return {key: value for key, value in self.flat().items() if key != "start.weights"}
 
     def resolved(self, crop: CropSpec) -> Self:
         """With the crops' channels, and the published head by its name."""

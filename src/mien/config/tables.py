@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
-from .within import LARGEST, Within, kinds_of, typed
+from .within import LARGEST, Letters, Within, kinds_of, typed
 
 __all__ = [
     "AugmentSettings",
@@ -16,6 +16,7 @@ __all__ = [
     "LossSettings",
     "ModelSettings",
     "OptimizerSettings",
+    "StartSettings",
     "Table",
     "TrainSettings",
 ]
@@ -146,6 +147,25 @@ class OptimizerSettings(Table):
     """Decay per step of the averaged weights that are evaluated and kept. 0 keeps the trained weights."""
     clip_norm: Annotated[float, Within(0, 1e9, log=True)] = 0.0
     """Largest norm of the gradient. 0 does not clip."""
+    layer_decay: Annotated[float, Within(0.01, 1)] = 1.0
+    """The rate of each stage is that of the next stage, towards the classifier, times this. 1: all have one rate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartSettings(Table):
+    """What the weights are before the first step, and which of them stay so (`mien.models.stages`)."""
+
+    TABLE = "start"
+
+    weights: Annotated[str, Letters(1000)] = ""
+    """A run folder, a model file, a model that comes with mien (`default`), a `.safetensors` file with torchvision's or
+    timm's keys, `timm/NAME` from the Hugging Face hub, or `imagenet` for efficientnet-lite0. Empty: random."""
+    frozen: Annotated[int, Within(-1, 100)] = 0
+    """So many stages from the input stay as they began. -1: all but the classifier (a linear probe)."""
+    unfreeze_epochs: Annotated[int, Within(0, 100_000)] = 0
+    """After so many epochs each, one frozen stage more is trained, the last first. 0: never."""
+    sha256: str = ""
+    """Of the content of `weights`, filled in when a run is planned. Given in a recipe, other weights are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)

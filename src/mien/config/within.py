@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from ..errors import ConfigError
 from ..shown import first_line
 
-__all__ = ["LARGEST", "Kind", "Within", "kinds_of", "shown", "typed"]
+__all__ = ["LARGEST", "Kind", "Letters", "Within", "kinds_of", "shown", "typed"]
 
 LARGEST = (1 << 53) - 1
 """Of a whole number: any reader of JSON holds it exactly."""
@@ -40,11 +40,20 @@ class Within:
 
 
 @dataclass(frozen=True)
+class Letters:
+    """The most letters that a text has, where it is more than a name."""
+
+    most: int
+
+
+@dataclass(frozen=True)
 class Kind:
     """What a setting may be: its plain type, and its range where it is a number."""
 
     type: Any
     within: Within | None = None
+    letters: int = LONGEST
+    """The most letters of a text."""
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -72,7 +81,8 @@ def _kind(hint: Any) -> Kind:
     if get_origin(hint) is not Annotated:
         return Kind(hint)
     plain, *notes = get_args(hint)
-    return Kind(plain, next((note for note in notes if isinstance(note, Within)), None))
+    letters = next((note.most for note in notes if isinstance(note, Letters)), LONGEST)
+    return Kind(plain, next((note for note in notes if isinstance(note, Within)), None), letters)
 
 
 def typed(key: str, value: Any, kind: Kind) -> Any:
@@ -95,8 +105,8 @@ def typed(key: str, value: Any, kind: Kind) -> Any:
         raise ConfigError(f"{key} is {WORDS[kind.type]}; got {shown(value)}.{_how_written(key, value, kind)}")
     if kind.type is str and "," in value:
         raise ConfigError(f"{key} is one name; got {shown(value)}.{_how_written(key, value, kind)}")
-    if kind.type is str and len(value) > LONGEST:
-        raise ConfigError(f"{key} has at most {LONGEST} letters; got {len(value):,}.")
+    if kind.type is str and len(value) > kind.letters:
+        raise ConfigError(f"{key} has at most {kind.letters:,} letters; got {len(value):,}.")
     if kind.within is not None and (math.isnan(value) or value not in kind.within):
         raise ConfigError(f"{key} is {kind.within}; got {value:g}.")
     return value

@@ -23,11 +23,11 @@ from ..compare import Row
 from ..crop import CropSpec
 from ..data.store import Store
 from ..errors import DataError, LabelError, RunError
+from ..familiar import count_copies
 from ..labels import LabelSet, canonical_name
 from ..planes import FACE
 from ..reading import Count, Fingerprint, Text, from_json, reading
 from ..runs import GROUP, LOGITS, DataFacts, Logits, Run
-from .familiar import count_copies
 from .kept import spared
 from .tested import Tested, among, votes_among
 

@@ -16,12 +16,12 @@ from ..calibration import softmax
 from ..compare import NAME, Comparison
 from ..data.store import Store
 from ..errors import CompareError, MissingExtra
+from ..familiar import familiar, shared_faces
 from ..planes import FACE
 from ..runs import DataFacts, Logits
 from .across import adapted
 from .damaging import damaged, stratified_faces, undamaged
 from .examined import Examined, most_accurate, place_of
-from .familiar import familiar, shared_faces
 from .labelnoise import LabelIssues, OutOfSample, find_issues
 from .models import ONE, Common, ModelRow, answered, common_classes, faces_of
 from .robustness import LIMIT, Damage, summarise
@@ -80,7 +80,7 @@ def evaluate(
     rows = tuple(answered(name, bundle, store, faces, common) for name, bundle in models.items())
     names = tuple(store.meta.labels[k] for k in common.of_store)
     damages = _damages(rows, models, store, limit, report) if damage else ()
-    known = [familiar(row.name, row.card, store, part) for row in rows]
+    known = [familiar(row.name, row.card.corpus, row.card.fingerprint, store, part) for row in rows]
     strangers = [row for row, (_, seen) in zip(rows, known, strict=True) if not seen]
     return Evaluation(
         comparison=_comparison(rows, store, names),

@@ -18,6 +18,7 @@ from ..data.splits import Part
 from ..data.store import Store
 from ..device import pick_device
 from ..errors import NonFinite, RunError
+from ..freezing import check_frozen
 from ..hooks import Hooks
 from ..inference import placed, predict_logits
 from ..initial import rehearse
@@ -27,6 +28,7 @@ from ..models.cost import count
 from ..planes import FACE, Batch, Plane
 from ..room import check_room
 from ..runs import Costs, Run, Stage
+from ..start import check_start, describe_start
 from ..threads import restore_threads, waiting_words
 from ..train import describe_loop, practise, selected_epoch, train
 from .speed import PREDICT_BATCH, predict_speed
@@ -63,6 +65,8 @@ class NetworkMethod:
             losses.check(settings.loss)
             check_room(settings, classes=len(store.labels), size=store.meta.crop.size)
             rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
+            check_frozen(sketch(settings.model, classes=len(store.labels), size=store.meta.crop.size), settings)
+            check_start(settings, store)
             self._checked.add(shape)
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
@@ -70,7 +74,8 @@ class NetworkMethod:
         settings, device = run.of(NetworkSettings), pick_device()
         torch.backends.cudnn.deterministic = True
         used = restore_threads(run, hooks.threads)
-        run.write_environment(_environment(device, settings, used))
+        started = {"start": words} if (words := describe_start(settings, training.store)) else {}
+        run.write_environment(_environment(device, settings, used) | started)
         try:
             network, state = train(
                 run, training, valid, device=device, report=hooks.report, keep_epochs=hooks.keep_epochs
@@ -141,7 +146,8 @@ def _shapes(settings: NetworkSettings) -> object:
     """What decides whether a network fits the faces, and its training into memory."""
     options, step = settings.train, settings.optimizer
     model = replace(settings.model, dropout=0.0, block_dropout=0.0)
-    return model, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
+    begun = settings.start, settings.data if settings.start.weights else None
+    return model, begun, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
 
 
 def _predicted(run: Run, network: Network, batch: Batch) -> Costs:

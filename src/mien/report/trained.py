@@ -1,6 +1,7 @@
 """Networks and their training in words, from the settings of the runs."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 from ..compare import Comparison
 from ..config import NetworkSettings
@@ -47,7 +48,8 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
             continue
         sizes.setdefault(run.settings.name, set()).add(run.record.costs.parameters)
     words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
-    yield f"Compared were {'; '.join(words)}. Initial weights were random; nothing was pretrained."
+    yield f"Compared were {'; '.join(words)}."
+    yield from _start_words(comparison, settings)
     if settings.values("model.width") != [1.0]:
         yield f"Every channel count was multiplied by {settings.words('model.width')}."
     yield f"Stem: {settings.words('model.stem', lambda value: STEMS.get(value, value))}."
@@ -68,10 +70,44 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
     if settings.anywhere("model.mirror"):
         flipped = settings.words("model.mirror", yes)
         yield f"In prediction, the logits of each face and of its mirror image were averaged: {flipped}."
+    pretrained = [value for value in settings.values("start.weights") if value]
     yield (
         f"A network takes bytes ({settings.words('model.in_chans')} colour channels) and normalises them inside by "
-        "mean and deviation of the training part."
+        f"mean and deviation of the training part{', or of what it started from' * bool(pretrained)}."
     )
+
+
+def _start_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
+    """What the weights began as, and which of them stayed so."""
+    started = {run.settings.start.weights: run for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
+    settings.values("start.sha256")
+    if set(settings.values("start.weights")) <= {""}:
+        yield "Initial weights were random; nothing was pretrained."
+    elif "" in started:
+        yield "Initial weights were random in the rows that name no other start."
+    for weights, run in started.items():
+        if weights:
+            yield from _pretrained(weights, (run.environment or {}).get("start", {}))
+    if settings.anywhere("start.frozen"):
+        yield f"Frozen were, with their batch norm: {settings.words('start.frozen', _frozen)}."
+        if settings.anywhere("start.unfreeze_epochs"):
+            yield f"A stage more was trained after every {settings.words('start.unfreeze_epochs', _epochs)}."
+
+
+def _pretrained(weights: str, facts: Mapping[str, str]) -> Iterator[str]:
+    name = facts.get("weights", PurePath(weights).name)
+    yield f"Pretrained: rows that start from {PurePath(weights).name} began with the weights of {name}."
+    if facts:
+        yield f"{facts['said']} Pixels are normalised as they were there ({facts['normalisation']})."
+        yield f"The sha256 of these weights begins with {facts['sha256'][:12]}."
+        if "seen" in facts:
+            yield facts["seen"]
+
+
+def _frozen(count: int) -> str:
+    if count < 0:
+        return "all stages but the classifier"
+    return many(count, "stage") + " from the input" if count else "no stage"
 
 
 OPTIMIZERS = {
@@ -119,10 +155,11 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
     for key, words in (
         ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
         ("optimizer.ema", "Running averages of the weights (decay {} at each step) were evaluated and kept."),
+        ("optimizer.layer_decay", "The rate of each stage was that of the next, towards the classifier, times {}."),
         ("optimizer.clip_norm", "Gradients were clipped to a norm of {}."),
         ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
     ):
-        if settings.anywhere(key):
+        if settings.anywhere(key) and settings.values(key) != [1.0]:
             yield words.format(settings.words(key))
     for key, loss, words in (
         ("loss.gamma", "focal", "The focal loss had gamma {}."),

@@ -89,6 +89,7 @@ class Environment(TypedDict, total=False):
     threads: Count
     allocator: Text
     training: Mapping[str, Text]
+    start: Mapping[str, Text]
 
 
 @dataclass(frozen=True, kw_only=True)

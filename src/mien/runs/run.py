@@ -72,20 +72,23 @@ class Run:
         if not (path / "data.json").exists():
             return cls(path, settings, facts)
         known = cls.open(path)
-        if known.settings != settings:
+        if known.settings.identity() != settings.identity():
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
         return cls(
             path, settings, replace(known.data, store=facts.store, folds=facts.folds, train_labels=facts.train_labels)
         )
 
     def make(self) -> None:
-        """Write the folder where it is not there yet; where it is, only what has changed: its store may have moved."""
-        known = Run.open(self.path).data if (self.path / "data.json").exists() else None
-        if known == self.data:
+        """Write the folder where it is not there yet; where it is, only what has changed.
+
+        Its store may have moved, and so may the weights that it starts from.
+        """
+        known = Run.open(self.path) if (self.path / "data.json").exists() else None
+        if known is not None and (known.data, known.settings) == (self.data, self.settings):
             return
         with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            if known is None:
+            if known is None or known.settings != self.settings:
                 write_text(
                     self.path / "config.toml", tomli_w.dumps({"kind": self.settings.KIND, **asdict(self.settings)})
                 )

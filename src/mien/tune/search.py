@@ -21,6 +21,7 @@ from ..engines import Report, Update
 from ..errors import ConfigError, RunError
 from ..hooks import Progress
 from ..methods import find_method
+from ..origins import with_start
 from ..runs import Run, Stage
 from ..words import listed
 from .pruning import stopping_epoch
@@ -104,7 +105,7 @@ class Plan:
         again = {} if seed is None else {SEED: seed}
         found = next(self.recipe.changed({**values, **again}).cells())
         assert isinstance(found, NetworkSettings)
-        return found.resolved(self.store.meta.crop)
+        return with_start(found.resolved(self.store.meta.crop))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..card import Card
-from ..classifier import fitted
-from ..data.store import Store
-from ..planes import FACE
+from .classifier import fitted
+from .data.store import Store
+from .planes import FACE
 
 __all__ = ["count_copies", "familiar", "shared_faces"]
 
@@ -22,11 +21,20 @@ SAME_PICTURES = {"ferplus": "fer2013"}
 CHUNK = 1024
 
 
-def familiar(name: str, card: Card, store: Store, part: str) -> tuple[str, bool]:
-    """A warning about a model on a part of a store, and whether its faces were used for training or validation. The
-    sentence is empty if nothing connects the two.
+def familiar(name: str, corpus: str, fingerprint: str, store: Store, part: str) -> tuple[str, bool]:
+    """A warning about a model on a part of a store, and whether its faces were used for training or validation.
+
+    Args:
+        name: how the model is called.
+        corpus: that it was trained on, as its card or its run says.
+        fingerprint: the sha256 of the store that it was trained on.
+        store: another one, or the same.
+        part: train, valid, test or all.
+
+    Returns:
+        A sentence, empty if nothing connects the two; and whether figures on that part are too good.
     """
-    if card.fingerprint == store.meta.sha256:
+    if fingerprint == store.meta.sha256:
         if part == "test":
             return (
                 f"{name} was trained on this store. Its test part was set aside then, unless its run was a fold of a "
@@ -37,9 +45,9 @@ def familiar(name: str, card: Card, store: Store, part: str) -> tuple[str, bool]
             f"{name} was trained on this store, and has seen faces of its part {part}: figures are too good.",
             True,
         )
-    if _pictures(card.corpus) & _pictures(store.meta.corpus):
+    if _pictures(corpus) & _pictures(store.meta.corpus):
         return (
-            f"{name} was trained on {card.corpus}, from another store; this one is of {store.meta.corpus}. The same "
+            f"{name} was trained on {corpus}, from another store; this one is of {store.meta.corpus}. The same "
             "pictures may be in both. Give the store of training with --trained-on to count them.",
             part == "train",
         )
