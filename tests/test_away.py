@@ -201,7 +201,7 @@ def test_networks_trained_elsewhere_may_have_settings_of_their_own(place: Path, 
     assert found.matrix
     for name in ("compact-s", "compact-m"):
         assert found.matrix.cell(name, "elsewhere", "elsewhere").runs == 1
-    said = [note for note in found.notes["matrix"] if "trained on elsewhere under settings of its own" in note]
+    said = [note for note in found.notes["matrix"] if "trained on elsewhere had other settings" in note]
     assert len(said) == 1
     assert re.search(r"optimizer\.lr (0\.0003, 0\.001|0\.001, 0\.0003) \(on made 0\.0001\)", said[0]), (
         "runs come by their ids"

@@ -175,7 +175,7 @@ def test_classes_are_matched_by_name_and_what_is_left_out_is_said(models: dict[s
     said = " ".join(evaluation.notes)
     assert "Faces labelled bored are left out: a.onnx does not know that class." in said
     lacked = "disgust, fear, neutral, surprise"
-    assert f"Classes that a.onnx may not answer here, as the store lacks them: {lacked}." in said
+    assert f"Classes that a.onnx cannot predict here, because the store lacks them: {lacked}." in said
     assert "a.onnx: Pictures were brought from 24 to 16 pixels." in said
 
 
@@ -207,13 +207,13 @@ def test_models_that_know_these_faces_are_flagged(store: Store, tmp_path: Path) 
     opened = open_models([str(own), str(alike)], threads=1)
     on_train = evaluate(opened, store, "train", trained_on=[store])
     said = " ".join(on_train.notes)
-    assert "own.onnx was trained on this store, and has seen faces of its part train" in said
+    assert "own.onnx was trained on this store, and its training used the part train" in said
     assert "alike.onnx was trained on made-ferplus" in said
     count = len(store.rows("train"))
-    assert f"Of {count} faces, {count} are pictures that store trains or chooses on, and {count} have a source" in said
+    assert f"Of {count} faces, {count} are also in train or valid of store, and {count} have a source" in said
     assert on_train.examined.issues is None, "models that were trained on these labels cannot doubt them"
     on_test = evaluate(opened, store, "test", trained_on=[store])
-    assert "own.onnx was trained on this store. Its test part was set aside then" in " ".join(on_test.notes)
+    assert "own.onnx was trained on this store, without its test part" in " ".join(on_test.notes)
     assert "Of 70 faces, 0 are pictures" in " ".join(on_test.notes)
 
 

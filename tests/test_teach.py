@@ -115,7 +115,7 @@ def test_votes_of_the_test_stay_votes(tmp_path: Path) -> None:
 def test_a_taught_store_cannot_be_cross_validated(bars: Bars, tmp_path: Path, protocol: Any) -> None:
     store = bars(subjects=True)
     teach(store, teachers_of(store, tmp_path), 0.5, tmp_path / "taught")
-    with pytest.raises(DataError, match="test on what was taught"):
+    with pytest.raises(DataError, match="test on faces that its teachers were trained on"):
         divide(Store.open(tmp_path / "taught"), DataSettings(protocol=protocol))
 
 
@@ -152,7 +152,7 @@ def test_without_a_teacher(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [{"crop": CropSpec(size=16, channels=1)}, {"labels": ("anger", "fear", "joy")}])
 def test_a_teacher_of_other_faces_or_classes(store: Store, tmp_path: Path, changed: dict[str, object]) -> None:
     stranger = teacher_of(store, tmp_path / "s.onnx", **changed)
-    with pytest.raises(ConfigError, match="A teacher has the store's crops and classes"):
+    with pytest.raises(ConfigError, match="A teacher must have the store's crops and classes"):
         teach(store, [stranger], 0.5, tmp_path / "taught")
 
 

@@ -37,12 +37,12 @@ def familiar(name: str, corpus: str, fingerprint: str, store: Store, part: str) 
     if fingerprint == store.meta.sha256:
         if part == "test":
             return (
-                f"{name} was trained on this store. Its test part was set aside then, unless its run was a fold of a "
-                "cross-validation. These are faces like those that it learnt from: others may be harder.",
+                f"{name} was trained on this store, without its test part, unless its run was a fold of a "
+                "cross-validation. These faces resemble those of training: others may be harder.",
                 False,
             )
         return (
-            f"{name} was trained on this store, and has seen faces of its part {part}: figures are too good.",
+            f"{name} was trained on this store, and its training used the part {part}: figures are too high.",
             True,
         )
     if _pictures(corpus) & _pictures(store.meta.corpus):
@@ -71,7 +71,7 @@ def shared_faces(store: Store, rows: NDArray[np.int64], others: Sequence[Store])
         equal = count_copies(other, learnt, pictures)
         named = int(np.isin(store.samples.source[rows], other.samples.source[learnt]).sum())
         yield (
-            f"Of {len(rows):,} faces, {equal:,} are pictures that {other.path.name} trains or chooses on, and "
+            f"Of {len(rows):,} faces, {equal:,} are also in train or valid of {other.path.name}, and "
             f"{named:,} have a source of the same name there."
         )
 

@@ -56,28 +56,28 @@ def summary(found: Audit) -> tuple[Line, ...]:
             kind="Identical images across splits",
             count=len(found.leaks),
             numbers=_groups(found.leaks, _across(numbers["exact_across_splits"])),
-            meaning="A network can know these test faces by heart, so figures on this test are too good.",
+            meaning="A network can memorise these test faces, so figures on this test are too high.",
             drop="leaks",
         ),
         Line(
             kind="Nearly identical images across splits",
             count=len(found.near_leaks),
             numbers=_groups(found.near_leaks, _across(numbers["near_across_splits"])) + some,
-            meaning="One photograph in another crop, size or brightness. It spoils the test nearly as much.",
+            meaning="One photograph in another crop, size or brightness. The effect on figures is nearly the same.",
             drop="near-leaks",
         ),
         Line(
             kind="Identical images with different labels",
             count=len(found.conflicts),
             numbers=_groups(found.conflicts),
-            meaning="At least one label in each group is wrong, and nobody can be right about all of them.",
+            meaning="At least one label in each group is wrong, so no model can predict all of them.",
             drop="conflicts",
         ),
         Line(
             kind="Blank images",
             count=len(found.blanks),
             numbers=_many(len(found.blanks), "image"),
-            meaning="They show nothing, so any answer to them is luck.",
+            meaning="They show no face, so a correct prediction is chance.",
             drop="blanks",
         ),
         Line(
@@ -90,7 +90,7 @@ def summary(found: Audit) -> tuple[Line, ...]:
             kind="Nearly identical images within one split",
             count=len(near_within),
             numbers=_groups(near_within) + some,
-            meaning="They do no harm that is known, except that they count several times.",
+            meaning="They count several times. No other harm is known.",
         ),
     )
 

@@ -90,10 +90,10 @@ def _summary(store: Store, found: Audit) -> str:
     )
     command = next_command(found, str(store.path))
     told = (
-        "<p>Leave out what spoils a test or a training. Of copies, those in the test stay:</p>"
+        "<p>To leave out everything that distorts a test or a training (of copies, those in the test are kept):</p>"
         f"<pre>{tagless(command)}</pre>"
         if command
-        else "<p>Nothing here spoils a test or a training.</p>"
+        else "<p>Nothing found here distorts a test or a training.</p>"
     )
     return f'<table class="summary">{rows}</table>{told}'
 

@@ -96,8 +96,9 @@ def divide(store: Store, settings: DataSettings) -> Fold:
         train, valid, test = (store.rows(split) for split in ("train", "valid", "test"))
     elif store.meta.taught:
         raise DataError(
-            f"{store.path} holds what models said that saw all of its faces, so data.protocol {settings.protocol} "
-            "would test on what was taught. Set data.protocol to holdout, or take the store it was taught from."
+            f"{store.path} holds predictions of models that were trained on every fold, so data.protocol "
+            f"{settings.protocol} would test on faces that its teachers were trained on. Set data.protocol to holdout, "
+            "or use the store that it was taught from."
         )
     else:
         tests = _tests(store, settings)

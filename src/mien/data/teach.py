@@ -57,14 +57,14 @@ def teach(store: Store, teachers: Sequence[Bundle], share: float, out: GivenPath
 
 def _check(store: Store, teachers: Sequence[Bundle], share: float) -> None:
     if not teachers:
-        raise ConfigError("A store is taught by one model or more; pass --model.")
+        raise ConfigError("Teaching needs one model or more. Pass --model.")
     if not 0 < share <= 1:
-        raise ConfigError(f"The teachers' share is above 0 and at most 1; got {share}.")
+        raise ConfigError(f"The teachers' share must be above 0 and at most 1; got {share}.")
     for teacher in teachers:
         card = teacher.card
         if (card.labels, card.crop) != (store.meta.labels, store.meta.crop):
             raise ConfigError(
-                f"A teacher has the store's crops and classes: {store.path} holds "
+                f"A teacher must have the store's crops and classes: {store.path} holds "
                 f"{_faces(store.meta.crop, store.meta.labels)}; {teacher.path} takes {_faces(card.crop, card.labels)}. "
                 "Choose another --model, or prepare the store with its --size, --grey or --rgb, --margin and --labels."
             )
@@ -89,7 +89,7 @@ def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator
 
 
 def _own(sample: Sample, classes: int) -> tuple[float, ...]:
-    """The sample's distribution; where it has none, its label's one class."""
+    """The sample's distribution; if it has none, all weight on its label."""
     return sample.soft or tuple(float(k == sample.label) for k in range(classes))
 
 

@@ -32,16 +32,16 @@ def estimate(issues: LabelIssues) -> str:
     if issues.weak:
         return (
             f"Too weak to judge labels: {many} here {verb} with {100 * issues.accuracy:.1f} % of {issues.n:,} labels. "
-            f"Below {100 * TRUSTED:.0f} % most of what confident learning doubts are mistakes of the networks. So no "
-            "label is doubted here."
+            f"Below {100 * TRUSTED:.0f} % agreement, most doubts of confident learning are mistakes of the networks. "
+            "So no label is doubted here."
         )
     interval = issues.share.interval
     return (
         f"Confident learning takes about {round(issues.n * issues.share.value):,} of {issues.n:,} labels to be wrong, "
         f"{100 * issues.share.value:.1f} % ({100 * interval.level:.0f} % interval {100 * interval.low:.1f} to "
         f"{100 * interval.high:.1f}, over faces), and doubts {len(issues.ids):,} one by one. It uses {many} that "
-        f"{verb} with {100 * issues.accuracy:.1f} % of the labels, and counts some of their mistakes as wrong labels: "
-        "look at the faces before you trust it."
+        f"{verb} with {100 * issues.accuracy:.1f} % of the labels, and also counts some of their mistakes as wrong "
+        "labels: look at the faces before you trust it."
     )
 
 

@@ -189,7 +189,7 @@ def _notes(rows: Sequence[ModelRow], store: Store, faces: Logits, common: Common
     unused = {row.name: ", ".join(n for i, n in enumerate(row.card.labels) if i not in row.columns) for row in rows}
     for classes in dict.fromkeys(filter(None, unused.values())):
         who = ", ".join(name for name, words in unused.items() if words == classes)
-        yield f"Classes that {who} may not answer here, as the store lacks them: {classes}."
+        yield f"Classes that {who} cannot predict here, because the store lacks them: {classes}."
     absent = [labels[k] for place, k in enumerate(common.of_store) if not (faces.labels == place).any()]
     if absent:
         yield f"No face here is labelled {', '.join(absent)}: UAR and macro F1 are over the other classes."

@@ -212,7 +212,7 @@ def _trained_apart(rows: Sequence[Row], others: Sequence[Sequence[Row]], found: 
         ]
         if said:
             corpus = group[0].runs[0].data.corpus
-            yield "matrix", f"Networks were trained on {corpus} under settings of its own: {'; '.join(said)}."
+            yield "matrix", f"Networks trained on {corpus} had other settings: {'; '.join(said)}."
 
 
 def _values(values: Iterable[object]) -> str:

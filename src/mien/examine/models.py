@@ -116,7 +116,7 @@ def answered(name: str, bundle: Bundle, store: Store, faces: Logits, common: Com
     wrong = int((~np.isfinite(logits).all(axis=1)).sum())
     if wrong:
         raise BundleError(
-            f"{name} answers {wrong} of {len(logits)} faces with NaN or infinity. It cannot be evaluated."
+            f"{name} gives NaN or infinity for {wrong} of {len(logits)} faces, so it cannot be evaluated."
         )
     return ModelRow(
         factors={NAME: name},

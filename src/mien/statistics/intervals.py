@@ -172,12 +172,12 @@ def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
 
 
 def check_runs(logits: ArrayLike, over: Over) -> NDArray[np.generic]:
-    """Logits as `(S, N, K)`; raises `CompareError` where the shape or the number of seeds cannot do."""
+    """Logits as `(S, N, K)`; raises `CompareError` for a wrong shape or too few seeds."""
     z = np.asarray(logits)
     if z.ndim != 3 or 0 in z.shape:
         raise CompareError(f"Logits must be (S, N, K), seeds first and none of them 0; got {z.shape}.")
     if over != "faces" and len(z) < 2:
-        raise CompareError("One seed says nothing about seeds: train two or more, or take over='faces'.")
+        raise CompareError("One seed gives no variance between seeds. Train two or more, or use over='faces'.")
     return z
 
 
