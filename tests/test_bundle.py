@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -110,6 +111,12 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, sentence: str) 
     path.write_bytes(content)
     with pytest.raises(BundleError, match=sentence):
         Bundle.open(path)
+
+
+@pytest.mark.parametrize("address", ["https://a.org/b.onnx", "s3://bucket/b.onnx", "http://localhost:1/x y"])
+def test_an_address_is_no_model_file(address: str) -> None:
+    with pytest.raises(BundleError, match=rf"^{re.escape(address)}: mien reads no URLs; download the model first"):
+        Bundle.open(Path(address))
 
 
 @pytest.mark.parametrize(

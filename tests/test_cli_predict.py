@@ -478,6 +478,19 @@ def test_drawings_do_not_go_into_a_folder_that_is_looked_at(
     assert {path.name for path in (tmp_path / "in").iterdir()} == {"scene.png", "scene-mien.png"}
 
 
+def test_a_picture_among_the_drawings_is_named_and_drawings_are_not(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "in/scene.png", SCENE)
+    save(tmp_path / "in/drawn/sub/other.png", SCENE)
+    save(tmp_path / "in/drawn/film-timeline.png", SCENE)
+    for _ in range(2):  # the second time, the first one's drawing is there too
+        assert predict("in", "--draw", "in/drawn") == 0
+        noted = " ".join(capsys.readouterr().err.split())
+        assert f"pictures and videos in the folder for drawings (1): {Path('in/drawn/sub/other.png')}." in noted
+    assert (tmp_path / "in/drawn/scene-mien.png").is_file()
+
+
 def test_what_stands_elsewhere_is_not_fetched(predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
     for url in ("https://example.org/a.jpg?x=[1]", "s3://b/a.png", "file:///etc/passwd", "rtsp://camera/1"):
         assert predict(url) == 1

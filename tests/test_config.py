@@ -34,7 +34,16 @@ PRINT = "f" * 64
 
 @pytest.mark.parametrize(
     ("key", "nearest"),
-    [("train.epoch", "train.epochs"), ("train.learning", "train."), ("model.dropuot", "model.dropout")],
+    [
+        ("train.epoch", "train.epochs"),
+        ("train.learning", "train."),
+        ("model.dropuot", "model.dropout"),
+        ("train.seed", "seed'"),
+        ("data.seed", "seed'"),
+        ("lr", "optimizer.lr'"),
+        ("train.lr", "optimizer.lr'"),
+        ("optimizer.batch_size", "train.batch_size'"),
+    ],
 )
 def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
     with pytest.raises(ConfigError, match=rf"no setting '{key}'. Did you mean '{nearest}"):

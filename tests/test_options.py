@@ -192,6 +192,7 @@ def test_a_wrong_value_is_a_result_or_one_sentence(
         if code == 2:
             assert err.startswith("mien: "), said
             assert err.count("\n") == 1, said
+            assert ". Try --help." in err or "Try --help." not in err, said
             assert len(err) < LONGEST, said + str(len(err))
             assert not set(err) & set("\x1b\u202e"), said
             assert listing(Path()) == before, said

@@ -8,6 +8,7 @@ whoever changes a file can compute a new hash.
 
 import hashlib
 import os
+import re
 from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
@@ -37,6 +38,8 @@ MAX_BYTES = (1 << 31) - 1
 """Protobuf's own limit."""
 MAX_CARD_BYTES = 1 << 20
 CARD, HASH = b"mien", b"mien.sha256"
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+")
+"""How an address begins after `Path` took one of its slashes; a drive of Windows has one letter."""
 WORDS = 200
 """An error message quotes at most this many characters of ONNX Runtime's own message."""
 NOT_ONNX, NO_CARD = "is not an ONNX model", "is not a mien bundle: it has no card"
@@ -238,6 +241,9 @@ def _advice(reason: str, path: Path) -> str:
 def _read(path: Path) -> bytes:
     try:
         if not os.path.isfile(path):  # which is no error for a name too long, or with a NUL
+            if found := ADDRESS.match(str(path)):
+                address = f"{found[1]}://{str(path)[found.end() :]}"
+                raise BundleError(f"{address}: mien reads no URLs; download the model first, and give its file.")
             seen = "is not a file" if os.path.exists(path) else "does not exist"
             raise BundleError(
                 f"{path} {seen}; a model is one file, NAME.onnx, as `mien export` writes it, or one of "

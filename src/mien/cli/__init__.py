@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except UsageError as error:
         if message := error.format_message():  # type: ignore[attr-defined]
-            say(f"{sentence(message)} Try --help.")
+            say(f"{sentence(message).rstrip('.')}. Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.annotate import annotate, draw_timeline
 from mien.atomic import write_bytes, write_text
-from mien.cli.inputs import Input
+from mien.cli.inputs import DRAWN, TIMELINE, Input
 from mien.cli.places import is_one_file, keep_inputs
 from mien.cli.results import track_rows
 from mien.cli.screen import say
@@ -65,8 +65,8 @@ class Drawings:
             yield lambda seen: film(annotate(seen), seen.time_s or 0.0)
         if film.cut_s > 1:
             say(f"{path} is {film.cut_s:,.0f} s shorter than the video: long times without a frame are cut.")
-        stem = path.stem.removesuffix("-mien")
-        _write_picture(path.with_name(f"{stem}-timeline.png"), draw_timeline(timeline, self._labels[:-1]))
+        stem = path.stem.removesuffix(DRAWN)
+        _write_picture(path.with_name(f"{stem}{TIMELINE}.png"), draw_timeline(timeline, self._labels[:-1]))
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
             map(csv_cell, row) for row in track_rows(timeline, self._labels)
@@ -79,10 +79,10 @@ class Drawings:
         if self._single:
             return self._out
         place = self._out / given.place
-        path, number = place.with_name(f"{place.stem}-mien{suffix}"), 1
+        path, number = place.with_name(f"{place.stem}{DRAWN}{suffix}"), 1
         while path.as_posix().casefold() in self._taken:
             number += 1
-            path = place.with_name(f"{place.stem}-{number}-mien{suffix}")
+            path = place.with_name(f"{place.stem}-{number}{DRAWN}{suffix}")
         self._taken.add(path.as_posix().casefold())
         with _written(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,13 @@ from mien.images import NO_URLS
 from mien.media import VIDEO, PassedOver, file_kind, is_picture, is_url, kind_by_content
 from mien.video import CAMERA
 
-__all__ = ["STDIN", "Input", "find_inputs", "in_turns"]
+__all__ = ["DRAWN", "STDIN", "TIMELINE", "Input", "find_inputs", "in_turns"]
 
 STDIN = "-"
+DRAWN = "-mien"
+"""Ends the name of a drawing, before its suffix."""
+TIMELINE = "-timeline"
+"""Ends that of a video's timeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ def find_inputs(
     Args:
         words: paths, folders, globs, `camera:0`, `-`.
         leave_out: a folder that is not searched, the one that drawings go to.
-        passed_over: counts the files of folders that are no inputs.
+        passed_over: counts the files of folders that are no inputs, and what stands in `leave_out` and is no drawing.
     """
     search = _Search(leave_out, PassedOver() if passed_over is None else passed_over)
     return [found for word in words for found in _of_word(word, search)]
@@ -89,7 +93,7 @@ def _of_path(path: Path, search: _Search) -> Iterator[Input]:
 
 def _of_folder(folder: Path, search: _Search) -> Iterator[Input]:
     found, problems = [], list[OSError]()
-    for path in _walk(folder, search.leave_out, problems):
+    for path in _walk(folder, search, problems):
         if path.name.startswith("."):
             if is_picture(kind_by_content(path)):
                 search.passed_over.add("hidden pictures", str(path))
@@ -104,17 +108,30 @@ def _of_folder(folder: Path, search: _Search) -> Iterator[Input]:
         yield _failed(str(folder), f"{folder} has no pictures or videos in it.")
 
 
-def _walk(folder: Path, leave_out: Path | None, problems: list[OSError]) -> Iterator[Path]:
+def _walk(folder: Path, search: _Search, problems: list[OSError]) -> Iterator[Path]:
     """Files below a folder, by name; links to folders are followed, but no folder is entered twice."""
-    entered = {_identity(leave_out)} if leave_out and leave_out.is_dir() else set()
+    entered = set[tuple[int, int]]()
+    drawings = _identity(search.leave_out) if search.leave_out and search.leave_out.is_dir() else None
     for root, folders, names in os.walk(folder, followlinks=True, onerror=problems.append):
         identity = _identity(Path(root))
-        if identity in entered:
+        if identity == drawings and identity not in entered:
+            _pass_over_drawings(Path(root), search.passed_over)
+        if identity in entered or identity == drawings:
             folders.clear()
+            entered.add(identity)
             continue
         entered.add(identity)
         folders.sort()
         yield from (Path(root, name) for name in sorted(names))
+
+
+def _pass_over_drawings(folder: Path, passed_over: PassedOver) -> None:
+    """Count what stands among the drawings and was not drawn by mien: it is passed over too."""
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (Path(root, name) for name in sorted(names)):
+            if not path.stem.endswith((DRAWN, TIMELINE)) and file_kind(path):
+                passed_over.add("pictures and videos in the folder for drawings", str(path))
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -100,9 +100,14 @@ def flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`Did you mean 'train.epochs'?`, or the list of what there is."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(known))}."
+    """`Did you mean 'train.epochs'?`, or the list of what there is.
+
+    A setting of the same name in another table comes before all that is spelled alike: `train.seed` means `seed`.
+    """
+    words = sorted(known)
+    namesakes = [each for each in words if each.rpartition(".")[2] == word.rpartition(".")[2]]
+    close = difflib.get_close_matches(word, namesakes or words, n=1, cutoff=0 if namesakes else 0.5)
+    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(words)}."
 
 
 def _toml_value(key: str, text: str) -> Any:
