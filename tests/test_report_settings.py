@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from made_runs import make_runs, make_store
+from made_runs import finish, make_runs, make_store
 from mien.compare import collect
-from mien.config import read_recipe
+from mien.config import NetworkSettings, override, read_recipe
+from mien.data.splits import divide
 from mien.judge.select import MOST_ROWS
 from mien.report.figures import settings as figures
 from mien.report.figures.settings import Line
@@ -86,3 +87,30 @@ def test_the_recipe_has_the_papers_networks_at_eight_rates() -> None:
     cells = list(read_recipe("dropout").cells())
     assert len(cells) == 72
     assert {cell.name for cell in cells} == {"vgg16", "densenet121", "resnet34"}
+
+
+def test_a_learning_curve_is_over_the_faces_that_were_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without transfer: two lines, whose last point, a limit of 0, is all of the training part."""
+    store = make_store(tmp_path / "store", test=70)
+    runs = []
+    for weights in ("", "default"):
+        for limit in (0, 14, 28):
+            changes = {"model.name": "compact-m", "data.train_limit": limit, "start.weights": weights}
+            chosen = override(NetworkSettings(), changes).resolved(store.meta.crop)
+            fold = divide(store, chosen.data)
+            runs.append(finish(Run.create(tmp_path / "runs", replace_hash(chosen), store, fold), fold))
+    found = find(collect(runs, vary=["data.train_limit", "start.weights"]))
+    [(key, lines)] = drawn(found, monkeypatch)
+    everything = runs[0].data.counts["train"]
+    assert key == "data.train_limit"
+    assert {line.name: [point.level for point in line.points] for line in lines} == {
+        "compact-m, from random weights": [14, 28, everything],
+        "compact-m, from default": [14, 28, everything],
+    }
+
+
+def replace_hash(settings: NetworkSettings) -> NetworkSettings:
+    """With a hash where weights are named, as planning fills it in."""
+    return override(settings, {"start.sha256": "0" * 64 if settings.start.weights else ""})

@@ -190,6 +190,8 @@ def pooled(parts: Sequence[Logits]) -> Logits:
 def level_words(key: str, value: Any) -> str:
     """A level of a factor in words: `dropout 0.2`, `no dropout`, `no attention`."""
     word = key.rpartition(".")[2].replace("_", " ")
+    if key == "data.train_limit":
+        return f"{value:,} training faces" if value else "all training faces"
     if key == "start.weights":
         return f"from {PurePath(value).name}" if value else "from random weights"
     return f"no {word}" if value in (0, "none") and word in ("dropout", "attention") else f"{word} {value}"

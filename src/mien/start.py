@@ -40,6 +40,8 @@ OTHERS = {"efficientnet-lite0": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey face (ITU-R BT.601), as `mien data prepare --grey` makes it."""
 PIXELS = ("pixel_mean", "pixel_std")
+COUNT_THEM = " Give the store of training with --trained-on to count them."
+"""Advice for `mien evaluate` alone."""
 COUNTER = "num_batches_tracked"
 FACES, BATCH = 512, 64
 """Faces that batch norm is given its statistics from, where a model file has it folded into its convolutions."""
@@ -184,11 +186,11 @@ def seen_words(origin: Origin, store: Store) -> str:
         )
         if run.data.fingerprint == store.meta.sha256:
             return ""  # other folds are refused, and a holdout's test was set aside
-        return f"{words} {_copies(origin, store)}".strip()
+        return f"{words.replace(COUNT_THEM, '')} {_copies(origin, store)}".strip()
     if origin.kind == "model":
         card = Bundle.open(origin.file).card
         words, _ = familiar(f"What it starts from, {origin.name},", card.corpus, card.fingerprint, store, "test")
-        return words.replace(" Give the store of training with --trained-on to count them.", "")
+        return words.replace(COUNT_THEM, "")
     return ""
 
 

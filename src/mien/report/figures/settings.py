@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Point", "draw_setting"]
 
+WORDS = {"data.train_limit": "faces trained on"}
+"""What an axis is called where the name of the setting does not say it."""
 FEWEST_DECADES = 30.0
 """A setting whose largest level is so many times its least, which is not 0, is drawn in logarithms."""
 ASIDE = 0.006
@@ -39,7 +41,7 @@ class Line:
 @in_both_forms
 def draw_setting(key: str, lines: Sequence[Line], over: str) -> list[Drawing]:
     """One panel; `over` says what the intervals are over."""
-    word = key.rpartition(".")[2].replace("_", " ")
+    word = WORDS.get(key, key.rpartition(".")[2].replace("_", " "))
     every = [point for line in lines for point in line.points]
     top = 0.25 + 0.2 * -(-len(lines) // legend_columns())
     with Sheet(1, 1, (3.6, 2.4), top=top) as sheet:

@@ -12,6 +12,8 @@ from ..parts import Section, panels
 
 __all__ = ["sections"]
 
+LIMIT = "data.train_limit"
+"""Its curve, a learning curve, is over the faces that were trained on: a limit of 0 stands for all."""
 FEWEST = 3
 """Levels that make a curve."""
 
@@ -33,7 +35,7 @@ def _of(found: Findings, key: str) -> Iterator[Drawing]:
 
 def _line(found: Findings, key: str, group: Mapping[Any, Row]) -> Line | None:
     """Rows that differ in the setting alone; None where too few of them have figures, or it is no number."""
-    points = sorted((p for level, row in group.items() if (p := _point(found, level, row))), key=lambda p: p.level)
+    points = sorted((p for level, row in group.items() if (p := _point(found, key, level, row))), key=lambda p: p.level)
     if len(points) < FEWEST:
         return None
     first = next(iter(group.values()))
@@ -42,10 +44,12 @@ def _line(found: Findings, key: str, group: Mapping[Any, Row]) -> Line | None:
     return Line(name=", ".join([first.network, *others]), look=look, points=tuple(points))
 
 
-def _point(found: Findings, level: Any, row: Row) -> Point | None:
+def _point(found: Findings, key: str, level: Any, row: Row) -> Point | None:
     """None for a level that is no number, or a row without an interval."""
     interval = found.judgement.certainty.intervals.get((row.name, "accuracy"))
     if isinstance(level, bool) or not isinstance(level, int | float) or interval is None or not row.scores:
         return None
     mean = sum(score.accuracy for score in row.scores) / len(row.scores)
+    if key == LIMIT:
+        level = row.runs[0].data.counts["train"]
     return Point(level=float(level), mean=mean, low=min(interval.low, mean), high=max(interval.high, mean))
