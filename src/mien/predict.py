@@ -74,7 +74,7 @@ class Prediction:
         """The prediction as JSON values, rounded: the fields of a face in docs/predict.md, then source, frame and time.
 
         Args:
-            top_k: give only so many of the likeliest classes, 1 or more; None gives all, in the model's order.
+            top_k: number of likeliest classes to give, 1 or more; None gives all, in the model's order.
         """
         place = {"source": self.source, "frame": self.frame, "time_s": self.time_s}
         return _face_record(self, top_k) | place

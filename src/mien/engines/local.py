@@ -234,7 +234,7 @@ def _in_fresh_process(work: Work, runs: Sequence[Run], report: Report, neighbour
 
 
 def _start(process: BaseProcess, besides: Mapping[str, str]) -> None:
-    """Start the process with an allocator that keeps its pages, with what else its environment has, and SIGINT blocked.
+    """Start the process with SIGINT blocked, an allocator that keeps its pages, and further environment variables.
 
     While it loads its libraries it is still in the terminal's group.
     """

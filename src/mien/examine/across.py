@@ -103,8 +103,8 @@ def across(
 ) -> Matrix:
     """Test finished `runs`, of one training store or several, on the test parts of `stores` and on their own.
 
-    `vary` names settings that may differ between the runs of one store, as in `compare.collect`. `report` is told
-    of each run and store before it is tested.
+    `vary` names settings that may differ between the runs of one store, as in `compare.collect`. `report` is called
+    with each run and store before the test.
 
     Raises:
         CompareError: no run is finished, or runs of one store differ in more than `vary`.

@@ -127,7 +127,7 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True)
 class _Level:
-    """A level to judge: who is in it, and who in the rest; `(N,)`."""
+    """A level to judge: the faces in it, and those of the rest; `(N,)`."""
 
     attribute: str
     level: str

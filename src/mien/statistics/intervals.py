@@ -46,7 +46,7 @@ class Interval:
     low: float
     high: float
     level: float
-    """The share of such intervals that hold the truth, 0.95 for 95 %."""
+    """The nominal coverage of the interval, 0.95 for 95 %."""
     method: str
     """How it was made, in words."""
 
@@ -85,7 +85,7 @@ class Spread:
 
     @property
     def df(self) -> float:
-        """Satterthwaite's degrees of freedom of V, with the seeds' share before the interplay is taken off.
+        """Satterthwaite's degrees of freedom of V, with the seeds' part before the interaction is subtracted.
 
         They are never fewer than those of the seeds, or of the units if these are fewer. The subtracted interaction is
         an estimate too. Where it is large by chance, the formula alone gives a fraction of one degree, and an extremely

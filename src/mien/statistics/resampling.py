@@ -32,7 +32,7 @@ def known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
 
 
 def usual_draws(metric: str) -> int:
-    """2000 where a draw costs microseconds, 400 where it costs milliseconds."""
+    """The default number of draws: 2000 if a draw takes microseconds, 400 if it takes milliseconds."""
     return SLOW_DRAWS if named(metric).of == "whole" else FAST_DRAWS
 
 

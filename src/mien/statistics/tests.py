@@ -140,7 +140,7 @@ class SignFlip:
 
     p: float
     smallest: float
-    """The smallest p that so many seeds can give, 2/2^S: five seeds never get below 0.0625, six reach 0.031."""
+    """The smallest p that S seeds can give, 2/2^S: 0.0625 for five seeds, 0.031 for six."""
 
 
 def sign_flip(differences: ArrayLike, rng: np.random.Generator) -> SignFlip:
