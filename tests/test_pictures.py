@@ -239,6 +239,23 @@ def test_a_jpeg_of_many_scans_is_refused_at_once() -> None:
     assert time.process_time() - started < 0.5
 
 
+@pytest.mark.parametrize("magic", [b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"])
+def test_comments_of_a_pnm_take_no_time(magic: bytes) -> None:
+    started = time.process_time()
+    for filling in (b"#" * 20_000_000 + b"\n", b" " * 20_000_000, b"#\n" * 5_000_000):
+        assert "a PNM whose header has more than 65,536 letters" in refusal(
+            magic + b"\n#\n" + filling + b"8 8 1\n" + bytes(300)
+        )
+    if magic in (b"P1", b"P2", b"P3"):
+        head = magic + (b"\n8 8\n" if magic == b"P1" else b"\n8 8\n255\n")
+        bomb = head + b"#\n" * 2_000_000 + b"0 " * 192
+        assert "a PNM of 2,000,000 comments, expected at most 10,000" in refusal(bomb)
+        with pytest.raises(BadSample, match="a PNM of 2,000,000 comments"):
+            decode_opened(Image.open(io.BytesIO(bomb)), "x")
+        assert decode(head + b"# a row\n" * 5000 + b"0 " * 192, "x").shape == (8, 8, 3)
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize("limit", [(256, 8000), (257, 8000), (322, 60_000), (254, 1)])
 def test_a_picture_that_pillow_opened_passes_the_same_checks(limit: tuple[int, int]) -> None:
     """Whoever opens it: scans, tiles, previews and sizes are looked at before it is decoded."""

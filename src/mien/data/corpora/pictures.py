@@ -31,6 +31,13 @@ __all__ = ["MAX_BYTES", "decode", "decode_opened", "inside", "load_picture"]
 MAX_BYTES = 64 << 20
 MAX_SCANS = 64
 """Of a JPEG. Encoders write 1 to 14, and each costs a pass over all pixels: 500 in 7 kB took 18 s."""
+MAX_COMMENTS = 10_000
+"""Of a PNM written in text: the time of Pillow grows with their square, and 4 MB took more than half a minute."""
+MAX_HEADER = 1 << 16
+"""Letters of a PNM's header, with its comments. Pillow reads them one by one: 20 MB took 17 s."""
+COMMENT = re.compile(rb"#[^\r\n]*")
+HEADER_WORDS = 3
+"""Of each PNM: its magic number, width and height."""
 READERS = {
     "PNG": "PngImagePlugin.PngImageFile",
     "JPEG": "JpegImagePlugin.JpegImageFile",
@@ -130,6 +137,10 @@ def _unread(head: bytes, kind: str) -> str:
 
 
 def _decoded(data: bytes, kind: str, where: str, most_pixels: int) -> NDArray[np.uint8]:
+    if kind == "PNM" and len(data) > MAX_HEADER:
+        bilevel = data.startswith((b"P1", b"P4"))  # these have no maximum
+        if len(COMMENT.sub(b" ", data[:MAX_HEADER]).split(None, 4)) < (HEADER_WORDS if bilevel else HEADER_WORDS + 1):
+            raise BadSample(where, f"a PNM whose header has more than {MAX_HEADER:,} letters")
     with _reader(kind)(BytesIO(data)) as picture:
         _check_size(picture.size, kind, where, most_pixels)
         _check(picture, data, kind, where)
@@ -143,7 +154,7 @@ def decode_opened(picture: Image, where: str) -> NDArray[np.uint8]:
     """As `decode`, of a picture that Pillow has opened and maybe read; it stays as it was. Raises `BadSample`."""
     kind = KINDS.get(picture.format or "", picture.format or "")
     try:
-        _check(picture, _file_of(picture) if kind == "JPEG" else b"", kind, where)
+        _check(picture, _file_of(picture) if kind in ("JPEG", "PNM") else b"", kind, where)
         with _loaded(picture, kind, where):
             turned = picture
             with suppress(Exception):
@@ -190,6 +201,8 @@ def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
     _check_size(picture.size, kind, where)
     if kind == "JPEG" and (scans := _scans(data)) > MAX_SCANS:
         raise BadSample(where, f"a JPEG of {scans} scans, expected at most {MAX_SCANS}")
+    if kind == "PNM" and data[:2] in (b"P1", b"P2", b"P3") and (comments := data.count(b"#")) > MAX_COMMENTS:
+        raise BadSample(where, f"a PNM of {comments:,} comments, expected at most {MAX_COMMENTS:,}")
     if kind == "TIFF":
         tags: Any = getattr(picture, "tag_v2", {})  # a copy in memory has none
         _check_size([tags.get(tag, 1) for tag in TILE_SIZE], kind, where)
