@@ -23,8 +23,10 @@ test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long
 
 test-browser: $(READY)  ## the page in a real browser: Debian's Chromium, with the server and without
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
 	test -n "$(CHROMIUM)" || command -v chromium >/dev/null || apt-get install -y chromium
 	CHROMIUM=$(CHROMIUM) $(BIN)/pytest -m browser tests/test_browser.py
+	$(BIN)/pytest tests/test_server_schema.py
 
 test-lowest: $(LOWEST)/.ready  ## those of the base install, without torch, on the lowest versions that are allowed
 	$(LOWEST)/bin/python -m pytest -o filterwarnings=default $(BASE_TESTS:%=tests/test_%.py)
@@ -67,7 +69,7 @@ $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "make: $(PYTHON) is older than Python 3.11; give one with make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
 $(LOWEST)/.ready: constraints-lowest.txt pyproject.toml

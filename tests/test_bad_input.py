@@ -269,7 +269,8 @@ CASES = [
         name="text named .png",
         corpus="folder",
         build=in_folder(write(b"no picture at all")),
-        says=f"{PICTURE}.png: not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000 or AVIF",
+        says=f"{PICTURE}.png: not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, "
+        "PNM, JPEG 2000, AVIF, PCX, SGI or TGA",
     ),
     Case(
         name="30,000 x 30,000 PNG",
