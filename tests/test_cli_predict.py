@@ -312,8 +312,8 @@ def bad_inputs(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.png")
     return {
         "absent.jpg": "absent.jpg does not exist.",
-        "text.jpg": "text.jpg: not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000, AVIF, PCX, SGI or "
-        "TGA.",
+        "text.jpg": "text.jpg: not a picture, expected PNG, JPEG, BMP, GIF, WebP, TIFF, PNM, JPEG 2000, AVIF, PCX, "
+        "SGI or TGA.",
         "empty.png": "empty.png: an empty file.",
         "empty.mp4": "empty.mp4 is an empty file.",
         "text.mp4": "text.mp4 is not a video (MP4, MOV, AVI, MKV, WebM, OGG, MPEG, FLV, WMV or Y4M).",
