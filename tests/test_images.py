@@ -161,6 +161,9 @@ class NoPath:
     def __init__(self, gives: Any) -> None:
         self.gives = gives
 
+    def __repr__(self) -> str:
+        return f"NoPath({self.gives!r})"
+
     def __fspath__(self) -> Any:
         if isinstance(self.gives, Exception):
             raise self.gives
