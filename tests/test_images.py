@@ -405,7 +405,7 @@ def test_a_path_may_be_bytes(opened: str, tmp_path: Path) -> None:
     "wrong", [{"smoothing_s": "1"}, {"forget_s": None}, {"forget_s": -1}, {"smoothing_s": float("nan")}]
 )
 def test_seconds_are_numbers(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"_s, in seconds, is a number, 0 to 1e\+09; got"):
+    with pytest.raises(ConfigError, match=r"_s, in seconds, is a number, 0 to 1,000,000,000; got"):
         Session(**wrong)
 
 

@@ -278,7 +278,7 @@ def test_2000_draws_of_3589_faces_are_fast():
 
 def test_what_cannot_be_is_refused():
     logits, labels = drawn(seeds=1)
-    with pytest.raises(CompareError, match="One seed says nothing"):
+    with pytest.raises(CompareError, match="One seed gives no variance between seeds"):
         st.bootstrap(logits, labels, "accuracy", rng(), over="both")
     with pytest.raises(CompareError, match="seeds first"):
         st.bootstrap(logits[0], labels, "accuracy", rng())

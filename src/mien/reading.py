@@ -80,7 +80,7 @@ def given_number(value: Any, name: str, most: float) -> float:
         or not isinstance(value, int | float | np.integer | np.floating)
         or not 0 <= value <= most
     ):
-        raise ConfigError(f"{name} is a number, 0 to {most:g}; got {brief(value)}.")
+        raise ConfigError(f"{name} is a number, 0 to {most:,.10g}; got {brief(value)}.")
     return float(value)
 
 
