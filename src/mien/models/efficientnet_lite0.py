@@ -89,9 +89,10 @@ class InvertedResidual(nn.Module):
         if self.widens:
             self._expand_conv = nn.Conv2d(before, inner, 1, bias=False)
             self._bn0 = nn.BatchNorm2d(inner, eps=EPS)
+            self.relu0 = nn.ReLU6(inplace=True)
         self._depthwise_conv = Same(inner, inner, kernel, stride, groups=inner)
         self._bn1 = nn.BatchNorm2d(inner, eps=EPS)
-        self.relu = nn.ReLU6(inplace=True)
+        self.relu1 = nn.ReLU6(inplace=True)
         self.drop = nn.Dropout(settings.block_dropout)
         self._project_conv = nn.Conv2d(inner, channels, 1, bias=False)
         self._bn2 = nn.BatchNorm2d(channels, eps=EPS)
@@ -99,8 +100,8 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and before == channels
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = self.relu(self._bn0(self._expand_conv(x))) if self.widens else x
-        looked = self.drop(self.relu(self._bn1(self._depthwise_conv.on(wide))))
+        wide = self.relu0(self._bn0(self._expand_conv(x))) if self.widens else x
+        looked = self.drop(self.relu1(self._bn1(self._depthwise_conv.on(wide))))
         out: Tensor = self.attention(self._bn2(self._project_conv(looked)))
         return out + x if self.adds else out
 
@@ -113,7 +114,7 @@ class EfficientNetLite(Network):
         before = scaled(STEM, settings.width)
         self._conv_stem = Same(settings.in_chans, before, 3, 2 if settings.stem == "imagenet" else 1)
         self._bn0 = nn.BatchNorm2d(before, eps=EPS)
-        self.relu = nn.ReLU6(inplace=True)
+        self.relu0 = nn.ReLU6(inplace=True)
         self._blocks = nn.Sequential()
         for depth, kernel, first, widen, planned in STAGES:
             channels = scaled(planned, settings.width)
@@ -124,6 +125,7 @@ class EfficientNetLite(Network):
         last = scaled(LAST, settings.width)
         self._conv_head = nn.Conv2d(before, last, 1, bias=False)
         self._bn1 = nn.BatchNorm2d(last, eps=EPS)
+        self.relu1 = nn.ReLU6(inplace=True)
         self.reduce, self._fc = head_layers(self, settings, classes=classes, size=size)
         initialise(self)
 
@@ -140,8 +142,8 @@ class EfficientNetLite(Network):
 
     def features(self, x: Tensor) -> Tensor:
         """Normalised (B, C, H, W) -> map (B, 1280 x width, h, w)."""
-        x = self._blocks(self.relu(self._bn0(self._conv_stem.on(x))))
-        maps: Tensor = self.relu(self._bn1(self._conv_head(x)))
+        x = self._blocks(self.relu0(self._bn0(self._conv_stem.on(x))))
+        maps: Tensor = self.relu1(self._bn1(self._conv_head(x)))
         return maps
 
     def classify(self, maps: Tensor) -> Tensor:
