@@ -37,7 +37,11 @@ def small(name: str, kind: str) -> nn.Module:
     ("name", "added"),
     [
         ("resnet34", {"se": 161_196, "eca": 74, "cbam": 162_796, "coordinate": 135_496}),
-        ("densenet121", {"se": 306_096, "eca": 20, "cbam": 306_496, "coordinate": 233_224}),
+        pytest.param(
+            "densenet121",
+            {"se": 306_096, "eca": 20, "cbam": 306_496, "coordinate": 233_224},
+            marks=pytest.mark.long,
+        ),
         ("vgg16", {"se": 77_852, "eca": 23, "cbam": 78_352, "coordinate": 63_016}),
     ],
 )
@@ -51,8 +55,14 @@ def test_a_kind_that_is_not_there_is_named() -> None:
         small("compact-s", "self")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=() if name == "compact-s" or kind == "eca" else pytest.mark.long)
+        for name in NETWORKS
+        for kind in KINDS
+    ],
+)
 def test_every_network_has_every_kind_and_its_weights_learn(name: str, kind: str) -> None:
     plain, network = small(name, "none"), small(name, kind)
     assert set(plain.state_dict()) < set(network.state_dict())
@@ -99,6 +109,7 @@ def test_the_arithmetic_of_attention_is_counted() -> None:
     assert weighed.flops - plain.flops == 2 * sum(2 * c * max(4, c // 16) * n for c, n in BLOCKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exported_file_has_it(tmp_path: Path, kind: str) -> None:
     torch.manual_seed(0)

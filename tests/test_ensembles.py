@@ -230,6 +230,7 @@ def test_a_member_that_is_not_finished_leaves_it_to_be_tried_again(place: Path) 
     assert planned[-1].finished
 
 
+@pytest.mark.long
 def test_the_verb_joins_what_is_there(runs: list[Run], place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     members = place / "members"
     members.mkdir()

@@ -630,6 +630,7 @@ def test_comparisons_that_examine_explain_drawn_faces(
     assert not (real[0].path / FILE).exists()
 
 
+@pytest.mark.long
 def test_the_report_shows_what_was_measured(tmp_path: Path, drawn: Store) -> None:
     from mien.report.figures.sheet import looks
     from mien.report.findings import find

@@ -38,6 +38,8 @@ WRITES = {
     "data audit": ["data audit home", "data audit home --page page.html", "data audit home --drop leaks -o new"],
     "data teach": ["data teach home -m tiny.onnx -o new"],
     "compare": ["compare demo --data home --set model.name=compact-s"],
+    "ensemble": ["ensemble runs --out report"],
+    "tune": ["tune demo --data home --over model.dropout --trials 1 --set model.name=compact-s"],
     "report": ["report runs --out report/below/it --no-faces"],
     "evaluate": ["evaluate tiny.onnx --data home --out report"],
     "robustness": ["robustness runs --limit 7"],

@@ -64,7 +64,7 @@ def test_equal_starts_give_equal_first_logits(first: Run, store: Store, tmp_path
                 assert torch.equal(network(faces), load_network(first)(faces))
 
 
-@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("int8", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_model_file_gives_its_logits_and_trains_from_there(
     first: Run, store: Store, tmp_path: Path, int8: bool
 ) -> None:

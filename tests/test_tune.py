@@ -278,6 +278,7 @@ def test_a_damaged_record_is_left_out_with_its_sentence(tmp_path: Path) -> None:
     assert "tuning.json is damaged" in said[0]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("inline", "plain_figures")
 def test_from_the_command_line_to_the_report(
     tmp_path: Path, bars: Bars, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
