@@ -314,13 +314,14 @@ def _unfold(network: Network, names: set[str], faces: NDArray[np.uint8]) -> None
     In training, batch norm divides by the deviation of its batch. One that says "deviation 1" of maps that have another
     would turn the network into another at its first step.
     """
-    sums: dict[str, list[Tensor]] = {name: [] for name in names}
+    sums: dict[str, list[tuple[int, Tensor]]] = {name: [] for name in names}
     layers = {name: layer for name, layer in network.named_modules() if name in names}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def see(_layer: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
             maps = inputs[0].double()
-            sums[name].append(torch.stack([maps.mean((0, 2, 3)), maps.square().mean((0, 2, 3))]) * len(maps))
+            moments = torch.stack([maps.mean((0, 2, 3)), maps.square().mean((0, 2, 3))])
+            sums[name].append((len(maps), moments))  # with `mirror`, twice as many as faces
 
         return see
 
@@ -334,7 +335,8 @@ def _unfold(network: Network, names: set[str], faces: NDArray[np.uint8]) -> None
         for hook in hooks:
             hook.remove()
     for name, layer in layers.items():
-        mean, square = torch.stack(sums[name]).sum(0) / len(faces)
+        count = sum(number for number, _ in sums[name])
+        mean, square = torch.stack([number * moments for number, moments in sums[name]]).sum(0) / count
         variance = (square - mean.square()).clamp_min(0)
         own = layer.state_dict()
         own["running_mean"].copy_(mean)
