@@ -623,6 +623,7 @@ def test_ctrl_c_leaves_whole_json_and_a_whole_film(tmp_path: Path) -> None:
     assert (tmp_path / "out/film-timeline.png").is_file()
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_whole_lines(tmp_path: Path) -> None:
     code, out, _ = interrupted(tmp_path, "--jsonl")
     assert code == 130

@@ -117,6 +117,7 @@ def near(value: Any, other: Any, path: str = "") -> None:
         assert value == other, path
 
 
+@pytest.mark.long
 def test_figures_of_an_exported_file_are_those_of_its_runs_report(trained: Run, tmp_path: Path) -> None:
     export(trained, tmp_path / "net.onnx")
     store = Store.open(trained.data.store)
@@ -217,6 +218,7 @@ def test_models_that_know_these_faces_are_flagged(store: Store, tmp_path: Path) 
     assert "Of 70 faces, 0 are pictures" in " ".join(on_test.notes)
 
 
+@pytest.mark.long
 def test_weak_models_are_not_asked_to_doubt_labels(models: dict[str, Bundle], store: Store, tmp_path: Path) -> None:
     evaluation = evaluate(models, store)
     assert evaluation.examined.issues is not None

@@ -306,6 +306,7 @@ def weighted_run(folder: Path, store: Store, seed: int = 0, **changes: object) -
     return run
 
 
+@pytest.mark.long
 def test_measured_once_method_by_method_and_kept(tmp_path: Path, drawn: Store) -> None:
     run = weighted_run(tmp_path / "runs", drawn)
     done: list[int] = []
@@ -663,6 +664,7 @@ def test_the_report_shows_what_was_measured(tmp_path: Path, drawn: Store) -> Non
     assert len({line.count(",") for line in lines}) == 1
 
 
+@pytest.mark.long
 def test_a_model_file_is_explained_without_torch(tmp_path: Path) -> None:
     write_bundle(tmp_path / "tiny.onnx")
     write_picture(tmp_path / "face.png", draw_face(0, "fear", seed=0, index=0, size=64).image)

@@ -179,6 +179,7 @@ def test_a_full_stdout_is_one_sentence(place: Path) -> None:
         assert "Traceback" not in said
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="a shell closes it")
 def test_a_closed_stdout_is_one_sentence_and_a_closed_stderr_none(place: Path) -> None:
     for closed, code, expected in (
@@ -192,6 +193,7 @@ def test_a_closed_stdout_is_one_sentence_and_a_closed_stderr_none(place: Path) -
         assert bool(done.stdout) == (code == 0)
 
 
+@pytest.mark.long
 def test_a_reader_that_went_away_is_no_error(place: Path) -> None:
     for words in ("info tiny.onnx --json", "data info home", "--help"):
         process = start(place, words, stdout=subprocess.PIPE)

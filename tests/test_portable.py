@@ -138,6 +138,7 @@ def done(process: subprocess.Popen[str], code: int = 0) -> str:
     return out
 
 
+@pytest.mark.long
 def test_the_verbs_work_without_what_only_posix_has(tmp_path: Path) -> None:
     """Prepare, predict, a comparison that is interrupted, and its resume."""
     for label in ("anger", "fear", "happiness"):

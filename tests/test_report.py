@@ -116,6 +116,7 @@ def test_everything_is_written(report: Path) -> None:
     assert report.stat().st_size < 3_000_000
 
 
+@pytest.mark.long
 def test_the_same_runs_give_the_same_bytes(place: Path, three_seeds: Comparison) -> None:
     first, second = (write_report(three_seeds, place / name).parent for name in ("first", "second"))
     files = {path.relative_to(first): path.read_bytes() for path in first.rglob("*") if path.is_file()}
@@ -207,6 +208,7 @@ def test_one_seed_claims_nothing(one_seed: Comparison, page: Page) -> None:
     assert all(np.isnan(cell.spread) for line in table.lines for cell in line.cells.values())
 
 
+@pytest.mark.long
 def test_three_seeds_show_spread_and_a_tested_best(place: Path, three_seeds: Comparison) -> None:
     page = Page(write_report(three_seeds, place / "spread").read_text(encoding="utf-8"))
     table = build_table(three_seeds, assess(three_seeds))
@@ -289,6 +291,7 @@ def test_no_faces_leaves_no_picture(place: Path, one_seed: Comparison) -> None:
     assert not list((place / "hidden").rglob("*.png"))
 
 
+@pytest.mark.long
 def test_missing_or_changed_store_is_said(place: Path, store: Store) -> None:
     moved = make_store(place / "moved", test=70)
     comparison = collect(make_runs(place / "moved-runs", moved, networks=("vgg16",), dropouts=(0.0,)))
@@ -302,6 +305,7 @@ def test_missing_or_changed_store_is_said(place: Path, store: Store) -> None:
     assert "has changed since" in page.text
 
 
+@pytest.mark.long
 def test_names_are_escaped(place: Path) -> None:
     names = LabelSet(("<script>alert(1)</script>", "a&b", "50%_$x$", "喜び"))
     nasty = make_store(place / "nasty", labels=names, test=80, corpus="<img src=x onerror=alert(1)>")
@@ -314,6 +318,7 @@ def test_names_are_escaped(place: Path) -> None:
     assert "喜び" in page.text
 
 
+@pytest.mark.long
 def test_failed_and_pending_rows(place: Path, store: Store) -> None:
     folder = place / "partial"
     make_runs(folder, store, networks=("vgg16",), dropouts=(0.0,))
@@ -336,6 +341,7 @@ def test_failed_and_pending_rows(place: Path, store: Store) -> None:
     as_json(comparison)
 
 
+@pytest.mark.long
 def test_nothing_finished_yet(place: Path, store: Store) -> None:
     fold = divide(store, NetworkSettings().data)
     run = Run.create(place / "none", NetworkSettings().resolved(store.meta.crop), store, fold)
@@ -346,6 +352,7 @@ def test_nothing_finished_yet(place: Path, store: Store) -> None:
     assert "No run is finished yet" not in page.text
 
 
+@pytest.mark.long
 def test_undefined_precision_is_noted(place: Path, store: Store) -> None:
     (run,) = make_runs(place / "mute", store, networks=("vgg16",), dropouts=(0.0,))
     test, valid = run.logits("test"), run.logits("valid")
@@ -386,6 +393,7 @@ def test_json_is_plain_and_the_terminal_fits(one_seed: Comparison) -> None:
     assert f"{100 * one_seed.rows[0].scores[0].accuracy:.1f}" in text
 
 
+@pytest.mark.long
 def test_cross_validation_pools_folds(place: Path, store: Store) -> None:
     runs = []
     for fold in (0, 1):

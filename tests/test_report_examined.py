@@ -189,6 +189,7 @@ def test_damage_files_hold_what_was_measured(compared: Comparison, found: dict[s
     assert len(rows) == 1 + 11 * 7 + 3
 
 
+@pytest.mark.long
 def test_rows_and_seeds_without_measurement_are_named(place: Path, people: Store) -> None:
     runs = make_runs(place / "partly", people, networks=("vgg16", "resnet34"), dropouts=(0.0,), seeds=2, epochs=2)
     damage(runs[0], 0.05)
@@ -233,6 +234,7 @@ def test_groups_too_small_are_named_and_not_judged(found: dict[str, Section]) ->
         assert float(row["low"]) - 1e-12 <= float(row["value"]) <= float(row["high"]) + 1e-12
 
 
+@pytest.mark.long
 def test_no_gap_is_no_equality(place: Path, people: Store) -> None:
     alike = collect(make_runs(place / "alike", people, networks=("vgg16",), dropouts=(0.0,), seeds=2, epochs=2))
     section = sections(alike)["groups"]
@@ -251,6 +253,7 @@ def test_subjects_have_a_range_and_claim_nothing(found: dict[str, Section]) -> N
     assert len(rows_of(section, "subjects.csv")) == 3 * 40
 
 
+@pytest.mark.long
 def test_of_many_rows_the_most_accurate_are_judged(place: Path, people: Store) -> None:
     many = collect(make_runs(place / "many", people, networks=[f"net{i}" for i in range(8)], dropouts=(0.0,), epochs=2))
     section = sections(many)["groups"]
@@ -274,12 +277,14 @@ def test_doubtful_labels_are_counted_with_intervals(compared: Comparison, found:
     assert cells[np.eye(7, dtype=bool)].all()
 
 
+@pytest.mark.long
 def test_drawn_faces_say_that_their_labels_are_right(place: Path) -> None:
     store = make_store(place / "drawn", corpus="drawn")
     runs = make_runs(place / "drawn-runs", store, networks=("vgg16",), dropouts=(0.0,))
     assert "Drawn faces have no wrong labels" in sections(collect(runs))["labels"].lead
 
 
+@pytest.mark.long
 def test_pictures_only_where_they_may_be_shown(compared: Comparison) -> None:
     def pictured(found: dict[str, Section]) -> dict[str, int]:
         return {
@@ -317,6 +322,7 @@ def noisy_runs(folder: Path, store: Store, shares: Sequence[float]) -> list[Run]
     return runs
 
 
+@pytest.mark.long
 def test_noise_of_another_folder_gives_curves(place: Path, compared: Comparison) -> None:
     store = make_store(place / "noise-store", train=700)
     noisy = noisy_runs(place / "noise", store, (0.0, 0.2))
@@ -359,6 +365,7 @@ def travelled(place: Path) -> Comparison:
     return collect(runs)
 
 
+@pytest.mark.long
 def test_the_matrix_is_shown_without_the_stores(place: Path, travelled: Comparison) -> None:
     for name in ("few", "all"):
         (place / name / "planes/face.npy").rename(place / name / "gone")
@@ -389,6 +396,7 @@ def test_change_is_away_less_home(travelled: Comparison) -> None:
             assert cell.change_uar.interval.low < cell.change_uar.value < cell.change_uar.interval.high
 
 
+@pytest.mark.long
 def test_a_row_not_tested_with_all_its_runs_is_named(place: Path, travelled: Comparison) -> None:
     run = travelled.rows[0].runs[0]
     for path in run.path.glob("across-*.npz"):
@@ -400,6 +408,7 @@ def test_a_row_not_tested_with_all_its_runs_is_named(place: Path, travelled: Com
     assert has_travelled(run)
 
 
+@pytest.mark.long
 def test_runs_trained_elsewhere_make_the_matrix_square(place: Path, travelled: Comparison) -> None:
     other = make_store(place / "elsewhere", size=16, train=147, corpus="elsewhere")
     runs = make_runs(place / "elsewhere-runs", other, networks=("compact-s", "resnet34"), dropouts=(0.0,), epochs=2)
@@ -411,6 +420,7 @@ def test_runs_trained_elsewhere_make_the_matrix_square(place: Path, travelled: C
         sections(travelled, Context(elsewhere=travelled.runs))
 
 
+@pytest.mark.long
 def test_json_holds_what_was_examined(place: Path, compared: Comparison, travelled: Comparison) -> None:
     path = write_report(compared, place / "json", faces=False).with_name("report.json")
     content = json.loads(path.read_text(encoding="utf-8"))

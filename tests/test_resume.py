@@ -83,6 +83,7 @@ def left_behind(run: Run) -> list[str]:
     return [path.name for path in run.path.rglob(".*")]
 
 
+@pytest.mark.long
 def test_killed_again_and_again_it_ends_with_the_same_bytes(
     tmp_path: Path, soft: Store, expected: dict[str, bytes]
 ) -> None:

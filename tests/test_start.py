@@ -270,6 +270,7 @@ def torchvision_file(path: Path, name: str, **changes: Any) -> dict[str, torch.T
     return tensors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet34", "densenet121"])
 def test_published_weights_fit_the_third_stem_and_grey_faces(name: str, bars: Bars, tmp_path: Path) -> None:
     tensors = torchvision_file(tmp_path / "w.safetensors", name)
