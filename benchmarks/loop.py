@@ -31,7 +31,7 @@ from measure import Side, Turns, conditions, publish, spread, table
 from torch import nn
 from training import PACKAGES, RAF_DB, TARGETS, Task, against_first, make_data, mien_side
 
-from mien import optimise, train
+from mien import initial, optimise, train
 from mien.config import NetworkSettings, override, read_recipe
 from mien.inference import placed, predict_logits
 from mien.machine import keeping_pages
@@ -50,7 +50,7 @@ def _nothing() -> None:
 def _nchw() -> None:
     """A face's channels one after the other, as torch lays out weights and maps by itself."""
     channels_last = Network.pixels
-    train.placed = lambda network, device: network.to(device)
+    initial.placed = lambda network, device: network.to(device)
     Network.pixels = lambda self, images: channels_last(self, images).contiguous()  # type: ignore[method-assign]
 
 

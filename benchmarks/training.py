@@ -142,7 +142,7 @@ def mien_side(turns: Turns, task: Task) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder), settings, store, fold)
         train.train(run, fold.train, fold.valid, device=pick_device())
-        options |= train.means(settings)
+        options |= train.describe_loop(settings)
         options |= {"threads": torch.get_num_threads(), "allocator": allocator()}
     turns.close(peak_mb=peak_memory_mb(), workers_mb=0.0, options=options)
 

@@ -199,7 +199,7 @@ def test_the_convolutions_alone_are_all_of_them(task: Any) -> None:
 def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from mien import optimise, train
+    from mien import initial, optimise, train
     from mien.config import NetworkSettings, override
     from mien.data.splits import divide
     from mien.models import Network
@@ -207,8 +207,8 @@ def test_the_loop_is_changed_in_what_the_table_says(task: Any, store: Store, mon
     loop = script("loop")
     settings = override(NetworkSettings(), task.settings | {"optimizer.ema": 0.9}).resolved(store.meta.crop)
     part = divide(store, settings.data).train
-    for name in ("placed", "average", "build_optimizer"):
-        monkeypatch.setattr(train, name, getattr(train, name))
+    for module, name in ((initial, "placed"), (train, "average"), (train, "build_optimizer")):
+        monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(optimise, "fuses", optimise.fuses)
     monkeypatch.setattr(Network, "pixels", Network.pixels)
     monkeypatch.setattr(torch.optim.Optimizer, "zero_grad", torch.optim.Optimizer.zero_grad)

@@ -151,6 +151,8 @@ def _audit_places(store: Store, out: Path | None, page: Path | None) -> tuple[Pa
     folder = page.parent if page and out is None else out or beside.with_name(f"{beside.name}-audit")
     if (folder / "meta.json").exists():
         raise DataError(f"{folder} is a store; findings go elsewhere. To write a cleaned store, add --drop.")
+    if page and page.is_dir():
+        raise DataError(f"{page} is a folder, and --page is the name of a file. Give {page / 'audit.html'}.")
     return folder, page or folder / "audit.html"
 
 
