@@ -56,6 +56,22 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert names(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+def test_nothing_takes_the_place_of_a_device_or_of_what_has_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root can rename a file onto `/dev/null`, and every program that writes there fills the disk from then on."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for path, words in ((Path("pipe"), "a device, a pipe or a socket"), (Path(), "Is a directory")):
+        with pytest.raises(OSError, match=words):
+            atomic.write_text(path, "x")
+        with pytest.raises(OSError, match=words), atomic.new_folder(path, replace=True):
+            pass
+    assert Path("pipe").is_fifo()
+    assert names(tmp_path) == ["pipe"]
+
+
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         atomic.write_json(tmp_path / "a.json", {"uar": float("nan")})

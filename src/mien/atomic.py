@@ -31,10 +31,8 @@ def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path; what the body wrote there becomes `path` when it ends well.
 
     It has the name of `path`, in a folder of its own: the body may put other files beside it. Raises `OSError` where it
-    cannot be written, and where `path` has no name, such as `.`.
+    cannot be written, and as `folder_beside` does.
     """
-    if not path.name:
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with folder_beside(path) as room:
         temporary = room / path.name
         yield temporary

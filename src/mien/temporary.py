@@ -6,12 +6,14 @@ not even two containers on one disk whose processes have equal numbers. The fold
 nothing that somebody put there before is followed or overwritten.
 """
 
+import errno
 import hashlib
 import os
 import platform
 import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,8 +38,13 @@ _swept: set[str] = set()
 def folder_beside(path: Path) -> Iterator[Path]:
     """Yield a new temporary folder beside `path`, and remove it at the end.
 
-    The first one in each folder also sweeps that folder.
+    The first one in each folder also sweeps that folder. Raises `OSError` for a `path` that nothing may take the place
+    of: one without a name, such as `.`, and a device, a pipe or a socket, such as `/dev/null`.
     """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if _is_special(path):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no file", str(path))
     parent = os.path.abspath(path.parent)
     if parent not in _swept:
         _swept.add(parent)
@@ -68,6 +75,14 @@ def sweep(folder: Path) -> None:
             if found and not room.is_symlink() and room.is_dir() and _is_left(room, found["system"], found["process"]):
                 with suppress(OSError):
                     _discard(room)
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        kind = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
 
 
 def _discard(room: Path) -> None:
