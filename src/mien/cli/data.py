@@ -151,8 +151,6 @@ def _audit_places(store: Store, out: Path | None, page: Path | None) -> tuple[Pa
     folder = page.parent if page and out is None else out or beside.with_name(f"{beside.name}-audit")
     if (folder / "meta.json").exists():
         raise DataError(f"{folder} is a store; findings go elsewhere. To write a cleaned store, add --drop.")
-    if page and page.is_dir():
-        raise DataError(f"{page} is a folder, and --page is the name of a file. Give {page / 'audit.html'}.")
     return folder, page or folder / "audit.html"
 
 
@@ -162,11 +160,14 @@ def _write_audit(store: Store, found: Audit, folder: Path, page: Path, *, faces:
     try:
         if page == folder / "audit.html":
             folder.mkdir(exist_ok=True)
+        write_text(page, gallery_page(store, found, faces=faces))  # first: a page that is refused leaves no findings
         write_text(folder / "findings.csv", findings_csv(listed))
         write_text(folder / "findings.json", json_text(facts, indent=1))
-        write_text(page, gallery_page(store, found, faces=faces))
     except OSError as error:
-        raise DataError(f"The findings {folder} cannot be written ({error.strerror}). Pass another --out.") from None
+        raise DataError(
+            f"The findings {folder} with the page {page} cannot be written ({error.strerror}). Pass another --out or "
+            "--page."
+        ) from None
 
 
 @app.command()
