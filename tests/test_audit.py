@@ -297,6 +297,7 @@ def test_the_summary_says_what_harms_and_what_to_type(tmp_path: Path) -> None:
     assert not any(line.harms for line in summary(audit(clean_store)))
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_fer2013_shows_its_known_dirt(tmp_path: Path) -> None:
     """280 PublicTest images with an exact copy in Training, 12 blank images. The 1,514 groups of exact duplicates

@@ -216,6 +216,7 @@ def test_kept_files_are_read_without_unpickling(runs: list[Run]) -> None:
         assert all(file[key].dtype != object for key in file)
 
 
+@pytest.mark.long
 def test_sections_name_the_corpus_and_its_files(runs: list[Run]) -> None:
     sections = {one.id: one for one in compose(find(collect(runs)), faces=False)}
     groups, labels = sections["groups-drawn"], sections["labels"]

@@ -83,6 +83,7 @@ def test_its_spread_is_paired_by_seed_and_face(grid: Comparison) -> None:
     assert found.pair.verdict.spread.seeds == pytest.approx(by_seed.var(ddof=1) / 3)
 
 
+@pytest.mark.long
 def test_networks_together_tell_what_none_tells_alone() -> None:
     """Simulated: dropout gives 2 points to each of three networks, with three seeds on 600 faces."""
     rng, alone, pooled, equal = np.random.default_rng(0), 0, 0, 0

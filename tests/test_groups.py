@@ -83,6 +83,7 @@ def test_a_real_gap_is_found_and_said() -> None:
     assert "corrected p < .001, 2 gaps; 300 and 700 faces" in dark.sentence
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("accuracy", "size"), [(0.7, 60), (0.97, 40)])
 def test_no_gap_is_claimed_in_more_than_1_of_20_corpora_without_one(accuracy: float, size: int) -> None:
     column = np.repeat(["few", "many"], [size, 300])

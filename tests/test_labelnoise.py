@@ -234,6 +234,7 @@ def test_divergence_interval_holds_the_truth_19_times_in_20() -> None:
     assert 0.89 <= hits / 120 <= 0.99
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.3)])
 def test_agreement_holds_the_truth_over_faces_and_seeds(seeds: int, seed_sd: float) -> None:
     """A network sees the votes through noise, some faces more clearly than others, and some seeds than others."""

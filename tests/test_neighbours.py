@@ -126,6 +126,7 @@ def test_who_chose_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not machine.go(seen, 100)
 
 
+@pytest.mark.long
 def test_a_run_goes_on_in_a_process_that_waits_the_other_way(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ def code_of(name: str) -> list[str]:
     return ["".join(cell["source"]) for cell in cells(name) if cell["cell_type"] == "code"]
 
 
+@pytest.mark.long
 def test_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("compare.ipynb", "read-a-report.ipynb"):

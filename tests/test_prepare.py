@@ -376,6 +376,7 @@ def test_memory_is_flat_from_10_000_to_100_000(tmp_path: Path) -> None:
     assert peaks[1] == pytest.approx(peaks[0], rel=0.10), f"peak RSS in MB: {peaks}"
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_fer2013_whole(tmp_path: Path) -> None:
     source = Path(os.environ.get("MIEN_REAL_DATA", Path(__file__).parents[2] / "shared/data/fer2013.npz"))

@@ -252,6 +252,7 @@ COMMANDS += " tabcolsep textbf textit to toprule times"
 """All that `table.tex` may say beside escaped signs: LaTeX itself and booktabs."""
 
 
+@pytest.mark.long
 def test_latex_is_booktabs_and_escaped(place: Path, three_seeds: Comparison) -> None:
     path = write_report(three_seeds, place / "latex").parent / "table.tex"
     lines = path.read_text(encoding="utf-8").splitlines()

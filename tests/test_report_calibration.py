@@ -180,6 +180,7 @@ def test_coverage_of_the_intervals() -> None:
     assert all(0.91 < count / 300 < 0.98 for count in held.values()), held
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sharper", [1.0, 1.1, 1.5])
 def test_calibration_error_of_many_bins_is_covered_by_its_interval(sharper: float) -> None:
     """Labels drawn from what the network says; it then speaks too surely by a factor. At 1.0 it is perfect."""

@@ -151,6 +151,7 @@ def test_what_was_not_measured_is_one_sentence_with_the_command(plain: Compariso
     assert any(f"mien report {folder} --noise-runs NOISE" in point for point in found["labels"].points)
 
 
+@pytest.mark.long
 def test_damage_is_set_against_a_named_baseline_with_intervals(found: dict[str, Section]) -> None:
     section = found["robustness"]
     assert "relative to that of densenet121, which has 100" in section.lead

@@ -64,6 +64,7 @@ def test_latex_takes_both_and_the_narrow_one_fits_article(tmp_path: Path, table:
     assert too_wide < 480 - 345, "the comment says how wide it is"
 
 
+@pytest.mark.long
 def test_figures_carry_truetype_fonts(tmp_path: Path) -> None:
     """Journals refuse Type 3, which is matplotlib's default."""
     store = make_store(tmp_path / "store", test=70)
@@ -76,6 +77,7 @@ def test_figures_carry_truetype_fonts(tmp_path: Path) -> None:
         assert b"/Subtype /Type3" not in content, page.name
 
 
+@pytest.mark.long
 def test_figures_are_as_wide_as_a_papers_text_and_cut_no_word(
     tmp_path: Path, table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def simulated_gaps(rng: np.random.Generator, shape: tuple[int, ...], epochs: int
     return test.max(-1) - kept
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("epochs", "sway"), [(12, 0.005), (12, 0.02), (75, 0.005)])
 def test_coverage_where_t_does_not_cover(epochs: int, sway: float) -> None:
     rng = np.random.default_rng(1)
@@ -101,6 +102,7 @@ def test_coverage_where_t_does_not_cover(epochs: int, sway: float) -> None:
             assert held["t"] < 0.85 * 250
 
 
+@pytest.mark.long
 def test_the_page_shows_both_figures(tmp_path: Path, store: Store) -> None:
     comparison = made(tmp_path / "runs", store, [0.01, 0.03, 0.02, 0.015])
     path = write_report(comparison, tmp_path / "report", faces=False)

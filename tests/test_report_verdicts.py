@@ -146,6 +146,7 @@ def test_the_forest_says_every_verdict(three_seeds: Comparison) -> None:
 # Cross-validation
 
 
+@pytest.mark.long
 def test_folds_are_judged_by_the_corrected_resampled_t(place: Path, store: Store) -> None:
     comparison = cross_validated(place / "cv", store, repeats=2)
     certainty = assess(comparison)

@@ -151,6 +151,7 @@ def test_mce_is_the_definition_and_the_baseline_has_1() -> None:
         assert figure.interval.low < figure.value < figure.interval.high
 
 
+@pytest.mark.long
 def test_mce_interval_holds_the_truth_19_times_in_20() -> None:
     truth = rates(0.2, 0.6)[1:].sum() / rates(0.3, 0.7)[1:].sum()
     hits = 0

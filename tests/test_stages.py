@@ -9,6 +9,7 @@ from mien.models import NETWORKS, build
 from mien.models.stages import stages_of
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_weight_belongs_to_one_stage(name: str) -> None:
     for head, attention, stem in (("fc", "cbam", "imagenet"), ("flat", "none", "small"), ("gap", "cbam", "stride1")):
