@@ -21,7 +21,9 @@ SAME_PICTURES = {"ferplus": "fer2013"}
 CHUNK = 1024
 
 
-def familiar(name: str, corpus: str, fingerprint: str, store: Store, part: str) -> tuple[str, bool]:
+def familiar(
+    name: str, corpus: str, fingerprint: str, store: Store, part: str, *, advice: str = ""
+) -> tuple[str, bool]:
     """A warning about a model on a part of a store, and whether its faces were used for training or validation.
 
     Args:
@@ -30,6 +32,7 @@ def familiar(name: str, corpus: str, fingerprint: str, store: Store, part: str) 
         fingerprint: the sha256 of the store that it was trained on.
         store: another one, or the same.
         part: train, valid, test or all.
+        advice: what to do where only the names of the corpora connect the two, a sentence.
 
     Returns:
         A sentence, empty if nothing connects the two; and whether figures on that part are too good.
@@ -48,7 +51,7 @@ def familiar(name: str, corpus: str, fingerprint: str, store: Store, part: str) 
     if _pictures(corpus) & _pictures(store.meta.corpus):
         return (
             f"{name} was trained on {corpus}, from another store; this one is of {store.meta.corpus}. The same "
-            "pictures may be in both. Give the store of training with --trained-on to count them.",
+            f"pictures may be in both. {advice}".strip(),
             part == "train",
         )
     return "", False

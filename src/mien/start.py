@@ -40,8 +40,6 @@ OTHERS = {"efficientnet-lite0": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey face (ITU-R BT.601), as `mien data prepare --grey` makes it."""
 PIXELS = ("pixel_mean", "pixel_std")
-COUNT_THEM = " Give the store of training with --trained-on to count them."
-"""Advice for `mien evaluate` alone."""
 COUNTER = "num_batches_tracked"
 FACES, BATCH = 512, 64
 """Faces that batch norm is given its statistics from, where a model file has it folded into its convolutions."""
@@ -179,19 +177,15 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
 
 def seen_words(origin: Origin, store: Store) -> str:
     """What a reader must know of the faces that weights were trained on; empty where nothing links them to these."""
-    if origin.kind == "run":
-        run = origin.run
-        words, _ = familiar(
-            f"What it starts from, {origin.name},", run.data.corpus, run.data.fingerprint, store, "test"
-        )
-        if run.data.fingerprint == store.meta.sha256:
-            return ""  # other folds are refused, and a holdout's test was set aside
-        return f"{words.replace(COUNT_THEM, '')} {_copies(origin, store)}".strip()
+    name = f"What it starts from, {origin.name},"
     if origin.kind == "model":
         card = Bundle.open(origin.file).card
-        words, _ = familiar(f"What it starts from, {origin.name},", card.corpus, card.fingerprint, store, "test")
-        return words.replace(COUNT_THEM, "")
-    return ""
+        return familiar(name, card.corpus, card.fingerprint, store, "test")[0]
+    if origin.kind != "run" or origin.run.data.fingerprint == store.meta.sha256:
+        return ""  # of the same store other folds are refused, and a holdout's test was set aside
+    data = origin.run.data
+    words, _ = familiar(name, data.corpus, data.fingerprint, store, "test")
+    return f"{words} {_copies(origin, store)}".strip()
 
 
 def _copies(origin: Origin, store: Store) -> str:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mien.compare import Comparison
     from mien.examine.examined import Context
 
-__all__ = ["NoFaces", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
+__all__ = ["Data", "NoFaces", "OfCorpus", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
 
 DRAWN_FACES = 10_000
 SHORTER = {
@@ -48,6 +48,12 @@ SHORTER = {
 COMMANDS = "commands.txt"
 """In the folder of the runs: every command that planned some of them, a line each."""
 
+Data = Annotated[
+    Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
+]
+OfCorpus = Annotated[
+    str | None, typer.Option("--corpus", "-c", help=f"Import --data first: {', '.join(sorted(CORPORA))}.")
+]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders; finished ones are reused.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
 NoFaces = Annotated[bool, typer.Option("--no-faces", help="Leave out every picture of the corpus.")]
@@ -60,12 +66,8 @@ def compare(
             help=f"A TOML file, or one of {', '.join(recipe_names())}. Default: paper, or demo without --data."
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
-    ] = None,
-    corpus: Annotated[
-        str | None, typer.Option("--corpus", "-c", help=f"Import --data first: {', '.join(sorted(CORPORA))}.")
-    ] = None,
+    data: Data = None,
+    corpus: OfCorpus = None,
     runs: Runs = Path("runs"),
     out: Out = Path("report"),
     changes: Annotated[

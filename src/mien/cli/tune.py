@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.compare import NoFaces, Out, Runs, note, present, store_of
+from mien.cli.compare import Data, NoFaces, OfCorpus, Out, Runs, note, present, store_of
 from mien.cli.extras import Json, needs
 from mien.cli.ready import check_libraries, check_out, check_runs_folder, check_space
 from mien.config import parse_overrides, read_recipe, recipe_names
-from mien.data.corpora import CORPORA
 from mien.progress import about
 from mien.shown import visible
 from mien.words import listed, many, number, percent
@@ -37,12 +36,8 @@ def tune(
         list[str],
         typer.Option("--over", help="KEY, KEY=LOW..HIGH or 'KEY=[A, B]': a setting to search. May be repeated."),
     ],
-    data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
-    ] = None,
-    corpus: Annotated[
-        str | None, typer.Option("--corpus", "-c", help=f"Import --data first: {', '.join(sorted(CORPORA))}.")
-    ] = None,
+    data: Data = None,
+    corpus: OfCorpus = None,
     trials: Annotated[int, typer.Option("--trials", "-n", min=1, max=10_000, help="Settings to try.")] = 20,
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, max=1000, help="New seeds that the best settings are trained with.")

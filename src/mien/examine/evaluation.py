@@ -29,6 +29,7 @@ from .tested import Tested, votes_among
 
 __all__ = ["Evaluation", "evaluate"]
 
+COUNT_THEM = "Give the store of training with --trained-on to count them."
 SEED = 0
 """Of the bootstrap: the same models give the same figures."""
 
@@ -80,7 +81,7 @@ def evaluate(
     rows = tuple(answered(name, bundle, store, faces, common) for name, bundle in models.items())
     names = tuple(store.meta.labels[k] for k in common.of_store)
     damages = _damages(rows, models, store, limit, report) if damage else ()
-    known = [familiar(row.name, row.card.corpus, row.card.fingerprint, store, part) for row in rows]
+    known = [familiar(row.name, row.card.corpus, row.card.fingerprint, store, part, advice=COUNT_THEM) for row in rows]
     strangers = [row for row, (_, seen) in zip(rows, known, strict=True) if not seen]
     return Evaluation(
         comparison=_comparison(rows, store, names),

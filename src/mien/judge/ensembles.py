@@ -48,9 +48,7 @@ class Joined:
 
 def joined_rows(rows: Sequence[Row]) -> tuple[Joined, ...]:
     """The ensembles among the rows whose members are rows too."""
-    return tuple(
-        _joined(row, rows) for row in rows if row.runs and row.runs[0].settings.JOINS and members_among(row, rows)
-    )
+    return tuple(_joined(row, rows) for row in rows if members_among(row, rows))
 
 
 def members_among(row: Row, rows: Sequence[Row]) -> tuple[Row, ...]:

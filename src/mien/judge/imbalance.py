@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import adjusted
-from ..metrics import Predicted, metric
 from ..rows import Replicate, Row, pooled
 from ..runs import Logits, Run
 from ..statistics import Interval, spread
@@ -83,12 +82,9 @@ def _changes(row: Row, subjects: NDArray[np.str_] | None) -> Imbalance:
             if np.isfinite(difference[0]).all()
             else None,
         )
-    found["ece"] = Change(before=_mean(row, "ece"), after=_mean(after, "ece"), interval=None)
+    ece = [float(np.mean([score.ece for score in one.scores])) for one in (row, after)]
+    found["ece"] = Change(before=ece[0], after=ece[1], interval=None)
     return Imbalance(name=row.name, changes=found)
-
-
-def _mean(row: Row, key: str) -> float:
-    return float(np.mean([metric(key).on(Predicted(test.logits, test.labels)) for test in predictions(row)]))
 
 
 def _adjusted(run: Run) -> Logits:

@@ -27,7 +27,7 @@ def accuracy(row: Row) -> float:
 def valid_accuracy(row: Row) -> float:
     """On validation, the mean over runs; 0 where there is none."""
     parts = [part for own in row.valids.values() for part in own if len(part.labels)]
-    return math.fsum((part.logits.argmax(axis=1) == part.labels).mean() for part in parts) / max(len(parts), 1)
+    return math.fsum(part.accuracy for part in parts) / max(len(parts), 1)
 
 
 def predictions(row: Row) -> tuple[Logits, ...]:

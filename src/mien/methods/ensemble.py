@@ -90,10 +90,12 @@ class EnsembleMethod:
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Ensemble:
         """Fit the rule on the members' logits of validation."""
         members, rule = members_of(run), rule_of(run)
-        stacked, part = _stacked(members, "valid"), members[0].logits("valid")
+        _joinable(members, "test")
+        part, stacked = _joinable(members, "valid")
         fitted = dict(rule.fit(stacked, part.labels)) if rule.fit else {}
         crossed = cross_fitted(rule, stacked, part.labels, _units(part), run.settings.seed)
-        both = [_accuracy(rule.join(fitted, stacked), part), _accuracy(crossed, part)]
+        ways = (rule.join(fitted, stacked), crossed)
+        both = [replace(part, logits=joined.astype(np.float32)).accuracy for joined in ways]
         bags = {BAG: _out_of_bag(members, training)} if all(map(_is_bagged, members)) else {}
         with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, **fitted, **bags, **{OPTIMISM: np.array(both)})
@@ -109,8 +111,8 @@ class EnsembleMethod:
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
         """The logits of a part, from the members'; of validation cross-fitted, so that they flatter no fitted rule."""
-        members, rule = members_of(run), rule_of(run)
-        first, stacked = members[0].logits(part), _stacked(members, part)
+        rule = rule_of(run)
+        first, stacked = _joinable(members_of(run), part)
         if part == "valid":
             joined = cross_fitted(rule, stacked, first.labels, _units(first), run.settings.seed)
         else:
@@ -129,24 +131,19 @@ class EnsembleMethod:
 def members_of(run: Run) -> tuple[Run, ...]:
     """The finished runs that an ensemble joins, in the order of its settings.
 
-    Raises `MemberMissing` where one is not there, not finished, or saw other samples.
+    Raises `MemberMissing` where one is not there or not finished.
     """
-    settings, folder = run.of(EnsembleSettings), run.path.parent
+    settings = run.of(EnsembleSettings)
     found = [_member(run, row, seed) for row in settings.ensemble.members for seed in settings.seeds]
     for member in found:
         if not member.finished:
             raise MemberMissing(f"{member.path} is {member.record.status}, and {run.id} joins it. Finish it first.")
-    for part in ("valid", "test"):
-        first = found[0].logits(part)
-        for member in found[1:]:
-            if not np.array_equal(member.logits(part).ids, first.ids):
-                raise MemberMissing(f"{found[0].id} and {member.id} in {folder} were judged on different samples.")
     return tuple(found)
 
 
 def joined_logits(run: Run, part: str) -> NDArray[np.float64]:
-    """The members' logits of a part, `(M, N, K)`."""
-    return _stacked(members_of(run), part)
+    """The members' logits of a part, `(M, N, K)`; raises `MemberMissing` where they are of different samples."""
+    return _joinable(members_of(run), part)[1]
 
 
 def optimism(run: Run) -> tuple[float, float]:
@@ -194,16 +191,17 @@ def _member(run: Run, row: str, seed: int) -> Run:
     return Run.open(path)
 
 
-def _stacked(members: tuple[Run, ...], part: str) -> NDArray[np.float64]:
-    return np.stack([member.logits(part).logits for member in members]).astype(np.float64)
+def _joinable(members: tuple[Run, ...], part: str) -> tuple[Logits, NDArray[np.float64]]:
+    """The first member's logits of a part, and those of all, `(M, N, K)`."""
+    parts = [member.logits(part) for member in members]
+    for member, own in zip(members, parts, strict=True):
+        if not np.array_equal(own.ids, parts[0].ids):
+            raise MemberMissing(f"{members[0].id} and {member.id} were judged on different samples of {part}.")
+    return parts[0], np.stack([own.logits for own in parts]).astype(np.float64)
 
 
 def _units(part: Logits) -> NDArray[Any]:
     return part.subjects if (part.subjects != "").all() else part.ids
-
-
-def _accuracy(logits: NDArray[np.float64], part: Logits) -> float:
-    return float((logits.argmax(axis=1) == part.labels).mean()) if len(part.labels) else float("nan")
 
 
 def fitted_of(run: Run) -> Mapping[str, NDArray[np.float64]]:

@@ -61,8 +61,8 @@ class NetworkMethod:
     def check(self, settings: Settings, store: Store) -> None:
         """Build the network once, and see that it fits the faces and the memory."""
         assert isinstance(settings, NetworkSettings)
+        losses.check(settings.loss)
         if (shape := _shapes(settings)) not in self._checked:
-            losses.check(settings.loss)
             check_room(settings, classes=len(store.labels), size=store.meta.crop.size)
             rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
             check_frozen(sketch(settings.model, classes=len(store.labels), size=store.meta.crop.size), settings)

@@ -1,5 +1,6 @@
 """What the files of a run folder hold, as types: each is read back into what wrote it (`mien.reading`)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
@@ -158,6 +159,11 @@ class Logits:
     subjects: NDArray[np.str_]
     """`(n,)`; empty texts where unknown."""
     groups: Mapping[str, NDArray[np.str_]]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of samples whose highest logit is that of the label; nan without samples."""
+        return float((self.logits.argmax(axis=1) == self.labels).mean()) if len(self.labels) else math.nan
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Logits":

@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..config import NetworkSettings, Recipe
 from ..data.splits import Fold, divide
 from ..data.store import Store
@@ -152,7 +150,8 @@ class _Batch:
         self._plan, self._first, self._asked = plan, len(before), asked
         self._refused: dict[int, str] = {}
         self._runs = [self._planned(place, values, fold) for place, values in enumerate(asked)]
-        self._earlier = [trial for trial in before if trial.status == "complete" and plan.prune]
+        done = [trial for trial in before if trial.status == "complete" and plan.prune]
+        self._earlier = [(_schedule(plan.settings(trial.values)), trial.history) for trial in done]
         self._epochs: dict[str, int] = {}
 
     def finish(self, finish: Finish) -> None:
@@ -198,8 +197,7 @@ class _Batch:
 
     def _comparable(self, run: Run) -> list[Sequence[float]]:
         schedule = _schedule(run.of(NetworkSettings))
-        others = [trial for trial in self._earlier if _schedule(self._plan.settings(trial.values)) == schedule]
-        return [trial.history for trial in others]
+        return [history for own, history in self._earlier if own == schedule]
 
     def _trial(self, place: int, run: Run | None) -> Trial:
         facts: dict[str, Any] = {"number": self._first + place, "values": dict(self._asked[place])}
@@ -209,7 +207,7 @@ class _Batch:
         if stop := self._stopped(run):
             return Trial(run=run.id, status="pruned", score=max(history[:stop]), history=history[:stop], **facts)
         if run.has("valid"):
-            return Trial(run=run.id, status="complete", score=_valid_accuracy(run), history=history, **facts)
+            return Trial(run=run.id, status="complete", score=run.logits("valid").accuracy, history=history, **facts)
         return Trial(run=run.id, status="failed", score=0.0, history=history, reason=record.reason, **facts)
 
 
@@ -221,8 +219,3 @@ def _schedule(settings: NetworkSettings) -> tuple[Any, ...]:
 def _accuracies(run: Run) -> tuple[float, ...]:
     """On valid, an epoch each, as the folder has them now."""
     return tuple(line.valid_accuracy for line in Run.open(run.path).history)
-
-
-def _valid_accuracy(run: Run) -> float:
-    valid = run.logits("valid")
-    return float(np.mean(valid.logits.argmax(axis=1) == valid.labels))

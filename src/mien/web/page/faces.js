@@ -51,6 +51,18 @@ export function bars(face, labels) {
   );
 }
 
+/** The article of a picture or a video: its `name`, its `count`, a button that removes it, its `frame`, and beside that its faces. */
+export function sheet({ name, count, frame }, remove, beside, ...below) {
+  const button = el("button", { type: "button", className: "quiet small", textContent: texts.removeShort, ariaLabel: texts.remove(name), onclick: remove });
+  return el(
+    "article",
+    { className: "sheet" },
+    el("header", {}, el("h2", { textContent: name }), count, button),
+    el("div", { className: "body" }, el("div", { className: "view" }, frame), beside),
+    ...below,
+  );
+}
+
 /** A panel for one face, with an answer of each model that was asked. */
 export function panel({ number, count, answers, sure, thumb, extra }) {
   const { face } = answers[0];

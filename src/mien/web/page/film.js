@@ -3,7 +3,7 @@
 import { backend } from "./backend.js";
 import { column, key } from "./camera.js";
 import { el } from "./dom.js";
-import { outlines, panel } from "./faces.js";
+import { outlines, panel, sheet } from "./faces.js";
 import { texts } from "./texts.js";
 
 const FPS = 12;
@@ -18,19 +18,7 @@ export class FilmSheet {
     this.list = el("ul", { className: "faces" });
     this.count = el("span", { className: "count" });
     this.strips = el("div", { className: "strips", hidden: true });
-    this.element = el(
-      "article",
-      { className: "sheet" },
-      el(
-        "header",
-        {},
-        el("h2", { textContent: this.name }),
-        this.count,
-        el("button", { type: "button", className: "quiet small", textContent: texts.removeShort, ariaLabel: texts.remove(this.name), onclick: () => page.remove(this) }),
-      ),
-      el("div", { className: "body" }, el("div", { className: "view" }, this.frame), this.list),
-      this.strips,
-    );
+    this.element = sheet(this, () => page.remove(this), this.list, this.strips);
   }
 
   async ask() {

@@ -2,7 +2,7 @@
 
 import { backend } from "./backend.js";
 import { el } from "./dom.js";
-import { drawFace, likeliest, outlines, paired, panel, shownLabel, thumbnail } from "./faces.js";
+import { drawFace, likeliest, outlines, paired, panel, sheet, shownLabel, thumbnail } from "./faces.js";
 import { texts } from "./texts.js";
 
 const TINY = 200;
@@ -16,18 +16,7 @@ export class PictureSheet {
     this.frame = el("div", { className: "frame" }, this.image);
     this.side = el("div", {}, el("p", { className: "busy", textContent: texts.looking(this.name) }));
     this.count = el("span", { className: "count" });
-    this.element = el(
-      "article",
-      { className: "sheet" },
-      el(
-        "header",
-        {},
-        el("h2", { textContent: this.name }),
-        this.count,
-        el("button", { type: "button", className: "quiet small", textContent: texts.removeShort, ariaLabel: texts.remove(this.name), onclick: () => page.remove(this) }),
-      ),
-      el("div", { className: "body" }, el("div", { className: "view" }, this.frame), this.side),
-    );
+    this.element = sheet(this, () => page.remove(this), this.side);
   }
 
   /** Ask all models that are chosen; answers that come too late for a newer question are let go. */
