@@ -1,13 +1,16 @@
 """Losses and imbalance, each held to its paper: a special case, a formula written out, or what it is made for."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from mien.config import LossSettings, ModelSettings, NetworkSettings, TrainSettings
+from conftest import write_bars
+from mien.compare import plan
+from mien.config import LossSettings, ModelSettings, NetworkSettings, TrainSettings, recipe_from
 from mien.crop import CropSpec
 from mien.data.batches import Batches
 from mien.data.splits import Part, divide
@@ -84,6 +87,15 @@ def test_class_weights_are_those_of_their_papers() -> None:
 def test_a_loss_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"loss\.name is 'hinge'; it must be one of cross-entropy, focal"):
         check(LossSettings(name="hinge"))
+
+
+def test_every_row_of_a_grid_has_its_loss_checked(tmp_path: Path) -> None:
+    """The second network has the shape of the first, and was passed over."""
+    grid = {"model.name": ["compact-s"], "loss.name": ["cross-entropy", "hinge"]}
+    recipe = recipe_from({"grid": grid, "model": {"width": 0.25}}, "losses")
+    with pytest.raises(ConfigError, match=r"loss\.name is 'hinge'"):
+        plan(recipe, write_bars(tmp_path / "store"), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.fixture(scope="module")
