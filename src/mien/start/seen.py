@@ -1,0 +1,63 @@
+"""Whether weights have seen the faces that a run tests on: what is known is said, and what is certain is refused."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..config import DataSettings, NetworkSettings
+from ..data.store import Store
+from ..errors import ConfigError, DataError
+from ..familiar import count_copies, familiar
+from ..origins import Origin
+from ..planes import FACE
+
+__all__ = ["check_folds", "seen_words"]
+
+WITHIN: dict[str, Any] = {
+    name: getattr(DataSettings(), name) for name in ("train_limit", "label_noise", "valid_fraction")
+}
+"""Settings of the data that move no face into the test or out of it."""
+
+
+def check_folds(origin: Origin, settings: NetworkSettings, store: Store) -> None:
+    """Refuse a run on the same store that may have been trained on what this one tests."""
+    if origin.kind != "run" or origin.run.data.fingerprint != store.meta.sha256:
+        return
+    theirs, ours = (replace(one, **WITHIN) for one in (origin.run.settings.data, settings.data))
+    if theirs == ours or theirs.protocol == ours.protocol == "holdout":
+        return
+    raise ConfigError(
+        f"start.weights: {origin.name} was trained on this store with data.protocol={theirs.protocol}, fold "
+        f"{theirs.fold}; this run tests with {ours.protocol}, fold {ours.fold}. It may have learnt the faces of the "
+        "test. Start from a run with the same division, or from another corpus."
+    )
+
+
+def seen_words(origin: Origin, store: Store) -> str:
+    """What a reader must know of the faces that weights were trained on; empty where nothing links them to these."""
+    name = f"What it starts from, {origin.name},"
+    if origin.kind == "model":
+        card = Bundle.open(origin.file).card
+        return familiar(name, card.corpus, card.fingerprint, store, "test")[0]
+    if origin.kind != "run" or origin.run.data.fingerprint == store.meta.sha256:
+        return ""  # of the same store other folds are refused, and a holdout's test was set aside
+    data = origin.run.data
+    words, _ = familiar(name, data.corpus, data.fingerprint, store, "test")
+    return f"{words} {_copies(origin, store)}".strip()
+
+
+def _copies(origin: Origin, store: Store) -> str:
+    """How many of the faces that may be tested on were trained or chosen on, where that store is still there."""
+    run = origin.run
+    try:
+        other = Store.open(run.data.store)
+    except DataError:
+        return ""
+    rows = store.rows("test") if len(store.rows("test")) else np.arange(len(store))
+    if other.meta.sha256 != run.data.fingerprint or other.meta.crop.plane.shape != store.meta.crop.plane.shape:
+        return ""
+    batches = (store.read(part)[FACE] for part in np.split(rows, range(1024, len(rows), 1024)))
+    equal = count_copies(other, other.samples.split != "test", batches)
+    return f"Of {len(rows):,} faces to be tested on, {equal:,} are pictures that it was trained or chosen on."
