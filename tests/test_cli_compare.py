@@ -184,6 +184,7 @@ def flat(text: str) -> str:
 # Where the data comes from
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("light")
 def test_a_folder_of_pictures_is_imported_on_the_way(here: Path, inline: Inline, capsys: Captured) -> None:
     corpus = made.folders(here / "photos", each=4)

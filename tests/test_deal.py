@@ -34,6 +34,7 @@ def made(kind: str, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArra
     return labels, groups, folds
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["alone", "some copies", "subjects"])
 def test_the_folds_are_scikit_learns(kind: str) -> None:
     """To the last sample: runs of a cross-validation that was begun before go on with the same folds."""

@@ -132,6 +132,7 @@ def test_mirrored_networks_are_explained_by_both_looks(faces: np.ndarray, classe
     np.testing.assert_allclose(found, found[:, :, ::-1], atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["compact-s", "resnet34", "vgg16"])
 def test_integrated_gradients_add_up_to_the_difference_of_logits(name: str) -> None:
     torch.manual_seed(1)

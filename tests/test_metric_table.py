@@ -27,6 +27,7 @@ write_report(collect(find_runs(Path(sys.argv[1]))), Path(sys.argv[2]), faces=Fal
 """
 
 
+@pytest.mark.long
 def test_a_metric_is_one_line(tmp_path: Path) -> None:
     """It gets a column with intervals everywhere, its tests, its figure, and its words in the methods."""
     runs = make_runs(

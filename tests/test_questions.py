@@ -81,6 +81,7 @@ def test_bold_is_not_given_where_a_row_was_not_held_against_all_others(nine: Com
     assert not any(cell.best for line in build_table(nine, assess(nine)).lines for cell in line.cells.values())
 
 
+@pytest.mark.long
 def test_one_row_with_other_seeds_silences_nothing_and_is_named(place: Path, store: Store) -> None:
     runs = make_runs(place / "seeds", store, dropouts=(0.0,), seeds=4)
     kept = [run for run in runs if (run.settings.seed > 1) == (run.settings.name == "resnet34")]

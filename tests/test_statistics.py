@@ -177,6 +177,7 @@ def test_coverage_over_faces_and_seeds(seeds, least):
     assert covered(seeds, 0.4, "both", "t", 300) > least
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("seeds", "faces", "seed_sd", "face_sd"),
     [
