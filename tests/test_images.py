@@ -155,6 +155,12 @@ def closed_picture() -> Pil.Image:
     return picture
 
 
+def at_its_end() -> io.BytesIO:
+    file = io.BytesIO()
+    file.write(PNG)
+    return file
+
+
 class NoPath:
     """Path-like by name alone."""
 
@@ -225,6 +231,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "view of floats": (lambda: memoryview(np.zeros((9, 9))), "not a picture, expected PNG"),
     "text file": (lambda: io.StringIO("x"), "gives 'str', expected bytes; open it with 'rb'"),
     "closed file": (closed, "an open file that cannot be read (I/O operation on closed file.)"),
+    "file at its end": (at_its_end, "nothing left to read; if it was read or written before, seek(0)"),
     "upload": (Upload, "gives 'coroutine', expected bytes"),
     "PIL of floats to 255": (lambda: Pil.fromarray(FLOATS[..., 0] * 255), "expected 0 (black) to 1 (white)"),
     "PIL of 32 bits": (lambda: Pil.fromarray(RGB[..., 0].astype(np.int32)), "32 bits a pixel, expected 8 or 16"),

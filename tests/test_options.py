@@ -7,6 +7,7 @@ what was seen, in a length that fits a message, has exit code 2 and leaves nothi
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -198,6 +199,16 @@ def test_a_wrong_value_is_a_result_or_one_sentence(
             assert listing(Path()) == before, said
         else:
             before = listing(Path())
+
+
+def test_a_text_for_a_number_says_which_option_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [(verb, option) for verb, option, values in (case.values for case in cases()) if values is NUMBERS]
+    assert len(numbers) > 10
+    for verb, option in numbers:
+        with pytest.raises(SystemExit, match="2"):
+            main([*str(verb).split(), *([f"{option}=abc"] if option else ["abc"])])
+        err = capsys.readouterr().err
+        assert re.search(rf"mien: {option} is a (whole )?number", err), f"{verb} {option}: {err}"
 
 
 def listing(folder: Path) -> set[str]:

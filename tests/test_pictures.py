@@ -126,7 +126,7 @@ def test_floating_point_is_black_at_0_and_white_at_1() -> None:
     wrong = cv2.imencode(".tif", GREY.astype(np.float32))[1].tobytes()
     assert refusal(wrong).startswith("floating-point pixels from")
     assert "expected 0 (black) to 1 (white)" in refusal(wrong)
-    assert "floating-point" in refusal(written(np.full((4, 4), np.nan, np.float32), "TIFF"))
+    assert "no numbers (NaN)" in refusal(written(np.full((4, 4), np.nan, np.float32), "TIFF"))
     assert "32 bits a pixel" in refusal(written(np.full((4, 4), 70_000, np.int32), "TIFF"))
 
 

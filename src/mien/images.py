@@ -149,6 +149,8 @@ def _of_file(file: Any, where: str) -> NDArray[np.uint8]:
     except Exception as error:  # closed, not opened for reading, of a foreign library
         raise BadSample(where, f"an open file that cannot be read ({_first_line(error)})") from None
     if isinstance(data, bytes | bytearray | memoryview):
+        if not data:
+            raise BadSample(where, "an open file with nothing left to read; if it was read or written before, seek(0)")
         return _of_bytes(data, where)
     if hasattr(data, "close"):
         data.close()  # of an asynchronous file: it is not waited for

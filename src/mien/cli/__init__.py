@@ -41,6 +41,8 @@ VERBS = {
 }
 """Where each verb stands under `mien.cli`: module, and a function or a Typer app."""
 INTERRUPTED = 130
+NUMBERS = {"integer": "a whole number", "number": "a number", "float": "a number"}
+"""What Typer's parsers call kinds of numbers, by version, and what mien calls them."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's own, wherever this version of it keeps its parser."""
@@ -73,6 +75,14 @@ def _command(verb: str) -> Any:
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(verb)(found)
     return typer.main.get_command(single)
+
+
+def _plain(error: Exception, message: str) -> str:
+    """The message, in mien's words where the parser of types only says that a text is no number."""
+    for kind, words in NUMBERS.items():
+        if f"valid {kind}" in message and (option := getattr(error, "param", None)):
+            return f"{option.opts[0]} is {words}"
+    return message
 
 
 app = typer.Typer(
@@ -110,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except UsageError as error:
         if message := error.format_message():  # type: ignore[attr-defined]
-            say(f"{sentence(message).rstrip('.')}. Try --help.")
+            say(f"{sentence(_plain(error, message)).rstrip('.')}. Try --help.")
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import import_module
 from io import BytesIO
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,8 @@ def _band(band: Image, format: str | None, where: str) -> NDArray[np.uint8]:
     if band.mode == "F":
         grey = np.asarray(band)[..., None]
         low, high = float(grey.min()), float(grey.max())
+        if isnan(low):
+            raise BadSample(where, "floating-point pixels that are no numbers (NaN), expected 0 (black) to 1 (white)")
         if not 0 <= low <= high <= 1:
             raise BadSample(where, f"floating-point pixels from {low:g} to {high:g}, expected 0 (black) to 1 (white)")
         return (grey * 255 + 0.5).astype(np.uint8)
