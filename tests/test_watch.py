@@ -141,7 +141,7 @@ def test_a_grid_of_hours_is_announced_once_on_a_processor(
     announced: bool,
 ) -> None:
     monkeypatch.setattr(module, "pick_device", lambda: type("Device", (), {"type": device}))
-    with watch(three, "Shorter is better.") as report:
+    with watch(three, lambda: "Shorter is better.") as report:
         for step in range(4):
             clock.now = step * seconds
             report(three[0], at(step / 100))
@@ -149,17 +149,20 @@ def test_a_grid_of_hours_is_announced_once_on_a_processor(
     assert lines == ["The 3 runs take about 3 h 19 min on this processor. Shorter is better."] * announced
 
 
-def test_what_is_shorter_is_a_command_that_can_be_typed() -> None:
-    assert shorter("paper", Path("STORE")).startswith("mien compare reduced --data STORE (the paper's networks")
-    assert "compare reduced" not in shorter("reduced", None)
-    assert "mien compare fast (one good" in shorter("reduced", None)
+def test_what_is_shorter_is_a_command_that_can_be_typed_and_has_less_work(tmp_path: Path, store: Store) -> None:
+    grid = [plan_run(tmp_path, store, model__width=1.0, train__epochs=75, seed=seed) for seed in range(6)]
+    text = shorter(grid, store, Path("STORE"))
+    assert text.startswith("mien compare reduced --data STORE (the paper's networks")
+    assert "mien compare fast --data STORE (one good" in text
+    few = [plan_run(tmp_path, store, model__name="compact-s", train__epochs=1)]
+    assert shorter(few, store, None) == "Ctrl-C stops; the same command goes on where it was."
 
 
 def test_bars_are_measured_in_work(three: list[Run], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: Any = io.StringIO()
     monkeypatch.setattr(module.sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(module, "Console", lambda **_: Console(file=shown, force_terminal=True, width=160))
-    with watch(three, "Shorter is better.") as report:
+    with watch(three, lambda: "Shorter is better.") as report:
         report(three[0], at(0.0))
         clock.now = 100
         report(three[0], at(0.01))

@@ -11,7 +11,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +37,7 @@ from mien.shown import visible
 if TYPE_CHECKING:
     from mien.compare import Comparison
     from mien.examine.examined import Context
+    from mien.runs import Run
 
 __all__ = ["Data", "NoFaces", "OfCorpus", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
 
@@ -137,7 +139,7 @@ def compare(
     command = shlex.join(["mien", *sys.argv[1:]])
     make(planned, runs)
     note(runs, command)
-    with watch(planned, shorter(chosen.name, data)) as progress:
+    with watch(planned, partial(shorter, planned, store, data)) as progress:
         find_engine().finish(planned, progress, hooks=["peeking"] if peeking else [])
     examine_runs(planned, others, damage=examine)
     if examine:
@@ -210,12 +212,19 @@ def store_of(data: Path | None, corpus: str | None, runs: Path) -> Store:
     return Store.open(path)
 
 
-def shorter(recipe: str, data: Path | None) -> str:
-    """What takes less time than a recipe of hours, a sentence."""
+def shorter(planned: "Sequence[Run]", store: Store, data: Path | None) -> str:
+    """Which recipes ask for less work than the planned runs, a sentence."""
+    from mien.compare import outline
+    from mien.engines.forecast import operations
+
+    def work(runs: "Sequence[Run]") -> float:
+        return sum(map(operations, runs))
+
+    most = work(planned)
     told = "".join(
         f"mien compare {name}{f' --data {data}' if data else ''} ({what}) is shorter. "
         for name, what in SHORTER.items()
-        if name != recipe
+        if work(outline(read_recipe(name), store, planned[0].path.parent)) < most
     )
     return f"{told}Ctrl-C stops; the same command goes on where it was."
 

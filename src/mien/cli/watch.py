@@ -6,7 +6,7 @@ that the grid takes hours, one line says so, and what is shorter.
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -30,12 +30,12 @@ LONG_SECONDS = 3600.0
 
 
 @contextmanager
-def watch(runs: Sequence[Run], shorter: str = "") -> Iterator[Report]:
+def watch(runs: Sequence[Run], shorter: Callable[[], str] = str) -> Iterator[Report]:
     """Yield the function that an engine reports to.
 
     Args:
         runs: the grid.
-        shorter: what to do instead, a sentence, if it takes hours.
+        shorter: gives what to do instead, a sentence; it is asked if the grid takes hours.
     """
     forecast = Forecast(runs)
     if not sys.stderr.isatty():
@@ -60,7 +60,7 @@ class _Watch:
 
     forecast: Forecast
     count: int
-    shorter: str
+    shorter: Callable[[], str]
     ended: int = 0
     announced: bool = False
     noted: set[str] = field(default_factory=set)
@@ -98,7 +98,7 @@ class _Watch:
         self.announced, left = True, self.forecast.all_left
         if left and left > LONG_SECONDS and pick_device().type == "cpu":
             runs = f"The {self.count} runs take" if self.count > 1 else "The run takes"
-            self.say(f"{runs} {about(left)} on this processor. {self.shorter}".strip())
+            self.say(f"{runs} {about(left)} on this processor. {self.shorter()}".strip())
 
 
 @dataclass
