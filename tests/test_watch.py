@@ -11,6 +11,7 @@ from conftest import plan_run
 from mien.cli import watch as module
 from mien.cli.compare import shorter
 from mien.cli.watch import watch
+from mien.data.prepare import draw_store
 from mien.data.store import Store
 from mien.engines import forecast
 from mien.engines.forecast import Forecast, operations
@@ -150,12 +151,18 @@ def test_a_grid_of_hours_is_announced_once_on_a_processor(
 
 
 def test_what_is_shorter_is_a_command_that_can_be_typed_and_has_less_work(tmp_path: Path, store: Store) -> None:
-    grid = [plan_run(tmp_path, store, model__width=1.0, train__epochs=75, seed=seed) for seed in range(6)]
-    text = shorter(grid, store, Path("STORE"))
+    draw_store(tmp_path / "drawn", count=84)
+    drawn = Store.open(tmp_path / "drawn")
+    grid = [
+        plan_run(tmp_path, drawn, model__name="vgg16", model__width=1.0, train__epochs=75, seed=seed)
+        for seed in range(6)
+    ]
+    text = shorter(grid, drawn, Path("STORE"))
     assert text.startswith("mien compare reduced --data STORE (the paper's networks")
     assert "mien compare fast --data STORE (one good" in text
-    few = [plan_run(tmp_path, store, model__name="compact-s", train__epochs=1)]
-    assert shorter(few, store, None) == "Ctrl-C stops; the same command goes on where it was."
+    few = [plan_run(tmp_path, drawn, model__name="compact-s", train__epochs=1)]
+    assert "reduced" not in shorter(grid, store, None)  # its faces are too small for these networks
+    assert shorter(few, drawn, None) == "Ctrl-C stops; the same command goes on where it was."
 
 
 def test_bars_are_measured_in_work(three: list[Run], clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

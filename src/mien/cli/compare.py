@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,7 @@ from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.splits import untested_words
 from mien.data.store import Store
-from mien.errors import BadSample, DataError
+from mien.errors import BadSample, DataError, MienError
 from mien.reading import read_text, reading
 from mien.shown import visible
 
@@ -217,14 +218,17 @@ def shorter(planned: "Sequence[Run]", store: Store, data: Path | None) -> str:
     from mien.compare import outline
     from mien.engines.forecast import operations
 
-    def work(runs: "Sequence[Run]") -> float:
-        return sum(map(operations, runs))
+    most = sum(map(operations, planned))
 
-    most = work(planned)
+    def takes_less(recipe: str) -> bool:
+        with suppress(MienError):  # the recipe does not fit the store
+            return sum(map(operations, outline(read_recipe(recipe), store, planned[0].path.parent))) < most
+        return False
+
     told = "".join(
         f"mien compare {name}{f' --data {data}' if data else ''} ({what}) is shorter. "
         for name, what in SHORTER.items()
-        if work(outline(read_recipe(name), store, planned[0].path.parent)) < most
+        if takes_less(name)
     )
     return f"{told}Ctrl-C stops; the same command goes on where it was."
 
