@@ -58,6 +58,8 @@ def doubts_section(
             "The cost of wrong training labels was not measured: train “mien compare noise --data STORE --runs "
             f"NOISE”, then make this page by “mien report {folder} --noise-runs NOISE”."
         )
+    if not panels:
+        return Section(id=ID, title=TITLE, lead=" ".join([lead, *notes]).strip(), measured=False)
     return Section(id=ID, title=TITLE, lead=lead, points=tuple(notes), panels=tuple(panels), files=files)
 
 

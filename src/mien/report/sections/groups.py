@@ -48,7 +48,13 @@ def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> 
     panels, files = [], {}
     for drawing in draw_groups(place, looks):
         panels.append(
-            Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_gaps_table(judged, tail))
+            Panel(
+                title=drawing.title,
+                caption=drawing.caption,
+                drawing=drawing,
+                table=_gaps_table(judged, tail),
+                small_print=True,
+            )
         )
         files = {f"groups{tail}.csv": _groups_csv(judged), f"gaps{tail}.csv": _gaps_csv(judged)}
     for drawing in draw_subjects(place, looks):
@@ -58,6 +64,7 @@ def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> 
                 caption=drawing.caption,
                 drawing=drawing,
                 table=_subjects_table(judged, tail),
+                folded=True,
                 small_print=True,
             )
         )
