@@ -218,8 +218,8 @@ class PassedOver:
 
     def sentence(self) -> str:
         """ "Passed over: videos (2): a.mp4, b.mp4."; empty where nothing was."""
-        told = [
+        counts = [
             f"{kind} ({count:,}): {', '.join(self._names[kind])}{', …' if count > NAMED else ''}"
             for kind, count in self._counts.items()
         ]
-        return f"Passed over: {'; '.join(told)}." if told else ""
+        return f"Passed over: {'; '.join(counts)}." if counts else ""

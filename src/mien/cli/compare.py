@@ -225,12 +225,12 @@ def shorter(planned: "Sequence[Run]", store: Store, data: Path | None) -> str:
             return sum(map(operations, outline(read_recipe(recipe), store, planned[0].path.parent))) < most
         return False
 
-    told = "".join(
+    advice = "".join(
         f"mien compare {name}{f' --data {data}' if data else ''} ({what}) is shorter. "
         for name, what in SHORTER.items()
         if takes_less(name)
     )
-    return f"{told}Ctrl-C stops; the same command goes on where it was."
+    return f"{advice}Ctrl-C stops; the same command goes on where it was."
 
 
 def _either(names: Iterable[str]) -> str:

@@ -105,8 +105,8 @@ def predict(
         finally:
             results.end()
         work.report(len(found), quietly=isinstance(results, Tables))
-        if told := passed_over.sentence():
-            say(told)
+        if note := passed_over.sentence():
+            say(note)
         if work.faceless and faces == "default" and predictor.detector.name == "haar":
             say(f"The cascade of OpenCV looked for faces. Others find more: {_better_detector()}.")
         _exit(stopped(), bool(work.failures))

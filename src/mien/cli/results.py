@@ -94,9 +94,9 @@ class Csv:
 
     def add(self, seen: Seen) -> None:
         """See `Results`."""
-        told = record(seen, self._top_k)
-        for face in told.get("faces", ()):
-            facts = (told["source"], told.get("frame"), told.get("time_s"), face["track"], face["label"])
+        found = record(seen, self._top_k)
+        for face in found.get("faces", ()):
+            facts = (found["source"], found.get("frame"), found.get("time_s"), face["track"], face["label"])
             probs = (face["probs"].get(name) for name in self._labels)
             self._rows.writerow((*map(csv_cell, facts), face["confidence"], *face["box"], face["score"], *probs))
 

@@ -146,9 +146,9 @@ def _finish(plan: "Plan") -> "Finish":
     def finish(batch: Sequence["Run"], decide: Report) -> None:
         with watch(batch) as progress:
 
-            def report(run: "Run", told: Update) -> bool | None:
-                progress(run, told)
-                return decide(run, told)
+            def report(run: "Run", update: Update) -> bool | None:
+                progress(run, update)
+                return decide(run, update)
 
             find_engine().finish(batch, report, stages=STAGES)
 

@@ -66,21 +66,21 @@ class _Watch:
     noted: set[str] = field(default_factory=set)
     """Runs whose note was shown."""
 
-    def report(self, run: Run, told: Update) -> None:
+    def report(self, run: Run, update: Update) -> None:
         """Take what the engine says."""
-        if isinstance(told, Progress):
-            if told.note and run.id not in self.noted:
+        if isinstance(update, Progress):
+            if update.note and run.id not in self.noted:
                 self.noted.add(run.id)
-                self.say(f"{run.id}: {told.note}")
-            self.forecast.see(run, told.done)
-            self.moved(run, told)
+                self.say(f"{run.id}: {update.note}")
+            self.forecast.see(run, update.done)
+            self.moved(run, update)
             self._announce()
-        elif told is None:
+        elif update is None:
             self.ended += 1
             self.forecast.end(run)
             self.finished(run)
         else:
-            self.say(f"{run.id}: {told}")
+            self.say(f"{run.id}: {update}")
 
     def moved(self, run: Run, progress: Progress) -> None:
         raise NotImplementedError

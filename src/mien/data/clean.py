@@ -80,5 +80,5 @@ def _less_protected(groups: Iterable[Group]) -> list[int]:
 
 def _note(store: Store, reasons: dict[int, str]) -> str:
     counts = Counter(reasons.values())
-    told = ", ".join(f"{counts[word]} {word}" for word in DROPS if counts[word]) or "nothing"
-    return f"Cleaned from the store {store.meta.sha256[:16]} of {len(store)}: dropped {told} (see dropped.csv)."
+    dropped = ", ".join(f"{counts[word]} {word}" for word in DROPS if counts[word]) or "nothing"
+    return f"Cleaned from the store {store.meta.sha256[:16]} of {len(store)}: dropped {dropped} (see dropped.csv)."

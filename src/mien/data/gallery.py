@@ -89,13 +89,13 @@ def _summary(store: Store, found: Audit) -> str:
         for line in summary(found)
     )
     command = next_command(found, str(store.path))
-    told = (
+    rest = (
         "<p>To leave out everything that distorts a test or a training (of copies, those in the test are kept):</p>"
         f"<pre>{tagless(command)}</pre>"
         if command
         else "<p>Nothing found here distorts a test or a training.</p>"
     )
-    return f'<table class="summary">{rows}</table>{told}'
+    return f'<table class="summary">{rows}</table>{rest}'
 
 
 def _numbers(found: Audit) -> str:

@@ -18,9 +18,9 @@ def doubts_page(store: Store, issues: LabelIssues, *, faces: bool = True) -> str
     """The page: the estimate with its limits, then at most `SHOWN` faces."""
     rest = f", the first {SHOWN} shown" if len(issues.ids) > SHOWN else ""
     shown = "".join(_figure(store, issues, i, faces) for i in range(min(len(issues.ids), SHOWN)))
-    told = f"<p>{tagless(store.meta.licence)}</p><p>{tagless(estimate(issues))}</p>"
+    opening = f"<p>{tagless(store.meta.licence)}</p><p>{tagless(estimate(issues))}</p>"
     found = f'<h2>Doubted: {len(issues.ids)}{rest}</h2><div class="group">{shown or "<p>None.</p>"}</div>'
-    return page(f"Doubtful labels of {store.meta.corpus}", told + found)
+    return page(f"Doubtful labels of {store.meta.corpus}", opening + found)
 
 
 def estimate(issues: LabelIssues) -> str:

@@ -85,8 +85,8 @@ class Gap:
     def sentence(self) -> str:
         """The gap in words and numbers."""
         low, high = 100 * self.interval.low, 100 * self.interval.high
-        told = self.p_corrected < 1 - self.interval.level
-        way = ("worse" if self.value < 0 else "better") if told else "not told apart"
+        significant = self.p_corrected < 1 - self.interval.level
+        way = ("worse" if self.value < 0 else "better") if significant else "not told apart"
         p = "< .001" if self.p_corrected < 0.001 else f"= {self.p_corrected:.3f}"
         return (
             f"{self.attribute} {self.level}: {way}; {self.metric} {100 * self.value:+.1f} points against the rest "

@@ -46,17 +46,17 @@ class Ticket:
 class Batcher:
     """Workers and what they wait for; any thread may hand in work."""
 
-    def __init__(self, workers: int, told: Callable[[str, float], None] = lambda event, value: None) -> None:
+    def __init__(self, workers: int, on_event: Callable[[str, float], None] = lambda event, value: None) -> None:
         """Start the workers.
 
         Args:
             workers: threads; each classifies on its own.
-            told: called with "batch" and the faces of each pass, "dropped" or "expired" and 1, from any thread.
+            on_event: called with "batch" and the faces of each pass, "dropped" or "expired" and 1, from any thread.
         """
         self._waiting: deque[Ticket] = deque()
         self._ready = threading.Condition()
         self._stopped = False
-        self._told = told
+        self._on_event = on_event
         self._threads = [
             threading.Thread(target=self._serve, name=f"mien-worker-{number}", daemon=True) for number in range(workers)
         ]
@@ -105,10 +105,10 @@ class Batcher:
 
     def _begun(self, ticket: Ticket) -> bool:
         if not ticket.future.set_running_or_notify_cancel():
-            self._told("dropped" if ticket.gone.is_set() else "expired", 1)
+            self._on_event("dropped" if ticket.gone.is_set() else "expired", 1)
             return False
         if time.monotonic() > ticket.expires_s:
-            self._told("expired", 1)
+            self._on_event("expired", 1)
             ticket.future.set_exception(expired())
             return False
         return True
@@ -135,7 +135,7 @@ class Batcher:
             ticket.future.set_exception(error)
             return None
         if ticket.gone.is_set():
-            self._told("dropped", 1)
+            self._on_event("dropped", 1)
             ticket.future.set_exception(Refused(499, "The client is gone."))
             return None
         return found
@@ -158,7 +158,7 @@ class Batcher:
 
     def _pass(self, bundle: Bundle, group: list[tuple[Ticket, list[Found]]]) -> list[Logits]:
         together = [one for _, found in group for one in found]
-        self._told("batch", sum(len(one.faces) for one in together))
+        self._on_event("batch", sum(len(one.faces) for one in together))
         return group[0][0].work.predictor.classify(together)
 
 

@@ -89,7 +89,7 @@ class _Lines:
         """Lines of JSON."""
         try:
             while chunk := await asyncio.to_thread(next, self._frames, None):
-                yield b"".join(map(json_line, await self._told(chunk)))
+                yield b"".join(map(json_line, await self._answers(chunk)))
             yield json_line({"end": {"frames": self._count, "time_s": round(self._last_s, 3)}})
         except DataError as error:
             yield json_line({"source": NAME, "error": str(error)})
@@ -98,7 +98,7 @@ class _Lines:
         finally:
             await asyncio.shield(asyncio.to_thread(self._close))
 
-    async def _told(self, chunk: list[Seen]) -> list[dict[str, Any]]:
+    async def _answers(self, chunk: list[Seen]) -> list[dict[str, Any]]:
         film = Film(
             predictor=self._film.predictor,
             frames=chunk,
@@ -106,9 +106,9 @@ class _Lines:
             most_faces=self._film.most_faces,
             top_k=self._film.top_k,
         )
-        told: list[dict[str, Any]] = await self._state.done(film, self._state.limits.answer_s)
+        answers: list[dict[str, Any]] = await self._state.done(film, self._state.limits.answer_s)
         self._count, self._last_s = self._count + len(chunk), chunk[-1].time_s or 0.0
-        return told
+        return answers
 
     def _close(self) -> None:
         self._stack.close()

@@ -105,9 +105,9 @@ class _Camera:
             if self._newest is None:
                 continue
             (number, time_s, content), self._newest = self._newest, None
-            await self._socket.send_text(json_line(await self._told(number, time_s, content)).decode())
+            await self._socket.send_text(json_line(await self._answered(number, time_s, content)).decode())
 
-    async def _told(self, number: int, time_s: float, content: bytes) -> dict[str, Any]:
+    async def _answered(self, number: int, time_s: float, content: bytes) -> dict[str, Any]:
         limits = self._state.limits
         frame = Frame(
             predictor=self._predictor,
@@ -120,10 +120,10 @@ class _Camera:
             top_k=self._asked.top_k,
         )
         try:
-            told: dict[str, Any] = await self._state.done(frame, limits.wait_s)
+            answer: dict[str, Any] = await self._state.done(frame, limits.wait_s)
         except Refused as refused:
-            told = {"source": "", "error": refused.said}
-        return {**told, "frame": number, "dropped": self._dropped}
+            answer = {"source": "", "error": refused.said}
+        return {**answer, "frame": number, "dropped": self._dropped}
 
     async def _hang_up(self, code: int, said: str) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):

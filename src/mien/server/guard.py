@@ -142,7 +142,7 @@ class _Passage:
     async def go(self, receive: Receive) -> None:
         started = time.monotonic()
         try:
-            await self._guard.inner(self._scope, receive, self._told)
+            await self._guard.inner(self._scope, receive, self._forward)
         except Refused as refused:
             await self._refuse(refused, receive)
         except (TimeoutError, ConnectionError):  # the client does not take its answer: the server hangs up
@@ -157,9 +157,9 @@ class _Passage:
     async def _refuse(self, refused: Refused, receive: Receive) -> None:
         if self._started:
             return
-        await problem(refused, self._number)(self._scope, receive, self._told)
+        await problem(refused, self._number)(self._scope, receive, self._forward)
 
-    async def _told(self, message: Message) -> None:
+    async def _forward(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self._started, self._status = True, message["status"]
             kept = _kept(message.get("headers", ()))

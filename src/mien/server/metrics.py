@@ -38,7 +38,7 @@ class Metrics:
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def told(self, event: str, value: float) -> None:
+    def count(self, event: str, value: float) -> None:
         """What the batcher tells: the faces of a batch, or work that was dropped."""
         if event == "batch":
             self._batch.observe(value)

@@ -65,11 +65,11 @@ def routes(state: State) -> APIRouter:
                 most_faces=limits.faces,
                 top_k=asked.top_k,
             )
-            told = await state.done(work, limits.wait_s, request)
-        failures = [each for each in told if "error" in each]
-        if len(failures) == len(told):
+            answers = await state.done(work, limits.wait_s, request)
+        failures = [each for each in answers if "error" in each]
+        if len(failures) == len(answers):
             raise Refused(422, failures[0]["error"], failures=failures)
-        results = [each for each in told if "error" not in each]
+        results = [each for each in answers if "error" not in each]
         return as_json(heading(predictor.bundle, predictor.detector.name) | {"results": results, "failures": failures})
 
     @router.post(
@@ -93,7 +93,7 @@ def routes(state: State) -> APIRouter:
                 face=asked.face,
                 label=asked.label,
             )
-            told = await state.done(work, limits.wait_s, request)
-        return as_json(heading(predictor.bundle, predictor.detector.name) | told)
+            answers = await state.done(work, limits.wait_s, request)
+        return as_json(heading(predictor.bundle, predictor.detector.name) | answers)
 
     return router

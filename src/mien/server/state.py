@@ -31,7 +31,7 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.limits = settings, settings.limits
         self.models, self.gate, self.metrics = Models(settings), Gate(settings.limits), Metrics()
-        self.batcher = Batcher(settings.threads, self.metrics.told)
+        self.batcher = Batcher(settings.threads, self.metrics.count)
         self.failure: MienError | None = None
         """Why the models could not be loaded."""
         self.end: Callable[[], None] = lambda: None

@@ -74,8 +74,8 @@ class Pictures:
 
     def answer(self, logits: Sequence[Logits]) -> list[dict[str, Any]]:
         """A record a picture."""
-        told = zip(self._seen, self._found, logits, strict=True)
-        return [record(self.predictor.answer(seen, found.faces, each), self.top_k) for seen, found, each in told]
+        answers = zip(self._seen, self._found, logits, strict=True)
+        return [record(self.predictor.answer(seen, found.faces, each), self.top_k) for seen, found, each in answers]
 
 
 @dataclass(kw_only=True)
@@ -126,10 +126,10 @@ class Film:
 
     def answer(self, logits: Sequence[Logits]) -> list[dict[str, Any]]:
         """A record a frame."""
-        told = zip(self.frames, self._found, logits, strict=True)
+        answers = zip(self.frames, self._found, logits, strict=True)
         return [
             record(self.predictor.follow(seen, found.faces, each, self.session), self.top_k)
-            for seen, found, each in told
+            for seen, found, each in answers
         ]
 
 
@@ -165,10 +165,10 @@ class Explanation:
         answers = self.predictor.bundle.logits
         values = occlusion(lambda batch: answers({FACE: batch[FACE]}), self._crop, np.array([place]))[0]
         seen = self.predictor.answer(Seen(source="", frame=0), [self._face], logits[0])
-        (told,) = record(seen)["faces"]
+        (answer,) = record(seen)["faces"]
         return {
             "label": labels[place],
-            "face": told,
+            "face": answer,
             "margin": self.predictor.bundle.crop.margin,
             "map": [[round(float(v), 4) for v in row] for row in values],
         }

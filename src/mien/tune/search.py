@@ -158,7 +158,7 @@ class _Batch:
         """Do what is left to do of the batch."""
         left = {run.id: run for run in self._runs if run is not None and self._has_to_do(run)}
         if left:
-            finish(list(left.values()), self._told)
+            finish(list(left.values()), self._report)
 
     @property
     def trials(self) -> list[Trial]:
@@ -185,11 +185,11 @@ class _Batch:
             run.update(status="running", reason="")
         return True
 
-    def _told(self, run: Run, told: Update) -> bool | None:
+    def _report(self, run: Run, update: Update) -> bool | None:
         """Stop a trial that has fallen behind, as soon as its history shows it."""
-        if not isinstance(told, Progress) or told.epoch == self._epochs.get(run.id):
+        if not isinstance(update, Progress) or update.epoch == self._epochs.get(run.id):
             return None
-        self._epochs[run.id] = told.epoch
+        self._epochs[run.id] = update.epoch
         return not self._stopped(run)
 
     def _stopped(self, run: Run) -> int:

@@ -65,8 +65,8 @@ def read(root: Path, options: ReadOptions) -> Corpus:
 
 def _passed_over(sets: list[tuple[Path, str]]) -> Iterator[str]:
     for folder, _ in sets:
-        if told := passed_over(folder / "images", [folder / "images"]):
-            yield f"{folder.name}/images: {told}"
+        if note := passed_over(folder / "images", [folder / "images"]):
+            yield f"{folder.name}/images: {note}"
 
 
 def _from_arrays(root: Path, sets: list[tuple[Path, str]]) -> Iterator[Entry | BadSample]:

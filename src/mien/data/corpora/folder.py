@@ -80,8 +80,8 @@ def scan(root: Path) -> Tree:
     ] or [Part(split="train", name=path.name, folder=path, count=_count(path)) for path in top]
     if not any(part.count for part in parts):
         raise DataError(f"{root} holds no pictures in class folders; expected {root.name}/[train|valid|test]/CLASS/*.")
-    told = passed_over(root, [part.folder for part in parts])
-    return Tree(root=root, parts=tuple(parts), has_splits=bool(splits), passed_over=told)
+    note = passed_over(root, [part.folder for part in parts])
+    return Tree(root=root, parts=tuple(parts), has_splits=bool(splits), passed_over=note)
 
 
 def files(tree: Tree) -> Iterator[tuple[Part, str, str]]:

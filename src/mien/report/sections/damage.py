@@ -60,11 +60,11 @@ def _lead(damages: Sequence[Damage]) -> str:
         f"network's error on damaged faces relative to that of {first.baseline}, which has 100; lower is better."
     )
     others = [one for one in damages if one.name != one.baseline and math.isfinite(one.mce.value)]
-    told = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
-    if not told:
+    significant = sorted((one for one in others if not _holds(one.mce, 1.0)), key=lambda one: one.mce.value)
+    if not significant:
         return f"{lead} No other row differs significantly from it." if others else lead
-    words = "; ".join(f"{one.name} {in_percent(one.mce)}" for one in told[:MOST_SAID])
-    more = f"; and {len(told) - MOST_SAID} more in the table" if len(told) > MOST_SAID else ""
+    words = "; ".join(f"{one.name} {in_percent(one.mce)}" for one in significant[:MOST_SAID])
+    more = f"; and {len(significant) - MOST_SAID} more in the table" if len(significant) > MOST_SAID else ""
     return (
         f"{lead} Rows whose own 95 % interval excludes 100, without correction for the number of rows: {words}{more}."
     )

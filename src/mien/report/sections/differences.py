@@ -68,12 +68,12 @@ def _lead(certainty: Certainty) -> str:
         if certainty.of(key)
     ]
     pairs = certainty.of(certainty.pairs[0].metric)
-    told = f"Of {many(len(pairs), 'pair')}, these differ significantly"
+    count = f"Of {many(len(pairs), 'pair')}, these differ significantly"
     left = f" {many(len(certainty.untested), 'difference')} could not be tested; the reasons are below." * bool(
         certainty.untested
     )
     carries = " ".join(dict.fromkeys(map(_what_carries, pairs)))
-    return f"Tested: {certainty.asked}. {told}: {', '.join(counts)}.{left} {carries}"
+    return f"Tested: {certainty.asked}. {count}: {', '.join(counts)}.{left} {carries}"
 
 
 def _what_carries(pair: Pair) -> str:

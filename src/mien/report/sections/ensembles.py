@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from ...compare import Comparison
 from ...judge.ensembles import Joined, joined_rows
 from ...words import DASH, listed, percent
 from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 
-__all__ = ["sections"]
+__all__ = ["ensembles_words", "sections"]
 
 HEADS = (
     "Ensemble",
@@ -29,6 +30,20 @@ HEADS = (
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
     if rows := joined_rows(found.judgement.comparison.rows):
         yield Section(id="ensembles", title="What joining runs gained", lead=_lead(rows), panels=(_table(rows, found),))
+
+
+def ensembles_words(comparison: Comparison) -> Iterator[str]:
+    """What each ensemble joins and how, a sentence each; nothing where the comparison has none."""
+    rows = joined_rows(comparison.rows)
+    for row in rows:
+        yield f"{row.name} joins {row.count} runs of {listed(row.members)}: it is {row.rule}."
+    if rows:
+        yield "An ensemble is computed from the logits that its members saved: nothing is trained and no test opened."
+    if any(row.fitted for row in rows):
+        yield (
+            "A rule that is fitted was fitted on validation alone. Its own validation figures are cross-fitted: each "
+            "face, or each subject where subjects are known, is predicted by a rule that was fitted without it."
+        )
 
 
 def _lead(rows: Sequence[Joined]) -> str:

@@ -74,7 +74,7 @@ def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> 
         id=f"{ID}{tail}",
         title=_title(place),
         lead=away + _lead(judged),
-        points=(*_told(judged), *place.notes, *_small(judged)),
+        points=(*_significant(judged), *place.notes, *_small(judged)),
         panels=tuple(panels),
         files=files,
     )
@@ -103,9 +103,9 @@ def _lead(judged: Sequence[Groups]) -> str:
             if any(one.subjects for one in judged)
             else "No attribute has two groups that are large enough to compare."
         )
-    told = sum(gap.p_corrected < LEVEL for gap in gaps)
+    significant = sum(gap.p_corrected < LEVEL for gap in gaps)
     count = f"Of {gaps[0].tests} gaps tested (accuracy and UAR of each group against all other faces, each row)"
-    if told:
+    if significant:
         return f"{count}, those below are significant after Holm's correction for all of them (5 %)."
     reach = [100 * max(abs(gap.interval.low), abs(gap.interval.high)) for gap in gaps if np.isfinite(gap.value)]
     return (
@@ -115,13 +115,13 @@ def _lead(judged: Sequence[Groups]) -> str:
     )
 
 
-def _told(judged: Sequence[Groups]) -> Iterator[str]:
+def _significant(judged: Sequence[Groups]) -> Iterator[str]:
     """The gaps that hold, the largest first, a gap and its mirror image once."""
-    told = [(one.name, gap) for one in judged for gap in _once(one) if gap.p_corrected < LEVEL]
-    told.sort(key=lambda pair: -abs(pair[1].value))
-    yield from (f"{name}: {gap.sentence}." for name, gap in told[:MOST_SAID])
-    if len(told) > MOST_SAID:
-        yield f"{len(told) - MOST_SAID} smaller ones are in the table."
+    significant = [(one.name, gap) for one in judged for gap in _once(one) if gap.p_corrected < LEVEL]
+    significant.sort(key=lambda pair: -abs(pair[1].value))
+    yield from (f"{name}: {gap.sentence}." for name, gap in significant[:MOST_SAID])
+    if len(significant) > MOST_SAID:
+        yield f"{len(significant) - MOST_SAID} smaller ones are in the table."
 
 
 def _once(one: Groups) -> Iterator[Gap]:

@@ -29,6 +29,7 @@ from ..parts import Section
 from ..references import cited
 from ..settings_words import SettingsWords
 from ..trained import networks_words, training_words
+from .ensembles import ensembles_words
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
 from .tuning import tuning_words
 
@@ -96,6 +97,7 @@ def describe_methods(judgement: Judgement, examined: Iterable[str] = ()) -> Meth
         ("Networks", networks_words(comparison, settings) if settings.trains else iter(())),
         ("Training", training_words(settings, store) if settings.trains else iter(())),
         ("Classical methods", classical_words(comparison, settings)),
+        ("Ensembles", ensembles_words(comparison)),
         ("Seeds", _seeds(comparison, settings)),
         ("Figures of merit", _figures(comparison)),
         ("Statistics", _statistics(comparison, certainty)),
