@@ -1,0 +1,110 @@
+"""A clip: one micro-expression in its frames, from onset to offset; and a long video with several of them.
+
+In: what an importer found. Out: facts that are checked once, in `check`, before a pixel is read. Places of onset, apex
+and offset are places in `frames`, from 0, whatever numbers the corpus gives its files.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...errors import BadSample
+from .frames import Frames
+
+__all__ = ["FEWEST_FRAMES", "Clip", "Interval", "LongVideo"]
+
+FEWEST_FRAMES = 2
+"""Of a clip: a movement is between two frames."""
+MOST_FPS = 10_000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One micro-expression. Nothing of it is decoded before a frame is asked for."""
+
+    name: str
+    """Unique in its corpus; what messages call it."""
+    subject: str
+    label: str
+    """The corpus's own word for the class."""
+    frames: Frames
+    """`len(frames)`, `frames[i]` `(H, W, 3)` uint8 RGB."""
+    onset: int
+    """The last frame at rest."""
+    apex: int | None
+    """The frame of the strongest movement; None where the corpus gives none and it has to be found."""
+    offset: int
+    """The last frame of the movement."""
+    fps: float
+    """Frames a second."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Attributes for subgroup reports."""
+    aus: tuple[str, ...] = ()
+    """Action units as the corpus writes them, such as `4` or `L12`; () where it does not say."""
+
+    def check(self) -> None:
+        """Raise `BadSample` for a clip without a movement that can be measured: it says what is wrong."""
+        count = len(self.frames)
+        if not 0 < self.fps <= MOST_FPS:
+            raise BadSample(self.name, f"{self.fps:g} frames a second, expected above 0 and at most {MOST_FPS:g}")
+        if count < FEWEST_FRAMES:
+            raise BadSample(self.name, f"a clip of {_frames(count)}; a movement needs {FEWEST_FRAMES} or more")
+        for name in ("onset", "apex", "offset"):
+            place = getattr(self, name)
+            if place is not None and not 0 <= place < count:
+                raise BadSample(self.name, f"the {name} is frame {place} of a clip of {count} (counted from 0)")
+        if self.onset >= self.offset:
+            raise BadSample(self.name, f"the offset (frame {self.offset}) is not after the onset (frame {self.onset})")
+        if self.apex is not None and not self.onset < self.apex <= self.offset:
+            raise BadSample(
+                self.name,
+                f"the apex (frame {self.apex}) is not after the onset ({self.onset}) and up to the offset "
+                f"({self.offset})",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """One expression in a long video; places are those of its frames, from 0, both ends inclusive."""
+
+    onset: int
+    apex: int | None
+    """None where the corpus gives none."""
+    offset: int
+    kind: Literal["micro", "macro"]
+    label: str = ""
+    """The corpus's own word for the class; "" where it gives none."""
+    aus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongVideo:
+    """A video in which expressions are to be found, and where they are."""
+
+    name: str
+    subject: str
+    frames: Frames
+    fps: float
+    intervals: tuple[Interval, ...] = ()
+    """In the order of their onsets; () for a video without any, which counts in spotting too."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise `BadSample` where the frames are too few or an interval leaves them."""
+        count = len(self.frames)
+        if not (math.isfinite(self.fps) and 0 < self.fps <= MOST_FPS):
+            raise BadSample(self.name, f"{self.fps:g} frames a second, expected above 0 and at most {MOST_FPS:g}")
+        if count < FEWEST_FRAMES:
+            raise BadSample(self.name, f"a video of {_frames(count)}; a movement needs {FEWEST_FRAMES} or more")
+        for interval in self.intervals:
+            if not 0 <= interval.onset <= interval.offset < count:
+                raise BadSample(
+                    self.name,
+                    f"the {interval.kind}-expression {interval.onset}–{interval.offset} is not in a video of {count} "
+                    "frames (counted from 0)",
+                )
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"
