@@ -13,7 +13,7 @@ import pytest
 
 from mien.arrays import Array, map_npy, read_header, read_npz
 from mien.errors import DataError, RunError
-from mien.reading import Count, Share, from_json, from_toml, read_bytes, read_rows, reading
+from mien.reading import Count, Share, from_json, from_toml, given_path, read_bytes, read_rows, reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,3 +210,16 @@ def test_a_map_has_the_size_that_its_header_declares(tmp_path: Path) -> None:
 def test_a_header_of_another_version_is_no_surprise() -> None:
     with pytest.raises(ValueError, match="its header is not one of an array"):
         read_header(io.BytesIO(b"\x93NUMPY\x03\x00" + bytes(100)))
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a/" * 3000])
+def test_a_path_that_no_system_can_have_is_a_sentence(path: str) -> None:
+    with pytest.raises(DataError, match=r"A store cannot be at .* \(File name too long\)"):
+        given_path(path, "A store", DataError)
+
+
+def test_what_is_absent_is_left_to_its_reader(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    for name in ("gone", "file/below", "loop"):
+        assert given_path(tmp_path / name, "A store", DataError) == tmp_path / name

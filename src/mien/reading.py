@@ -12,6 +12,7 @@ path or a number goes through `given_path`, `given_number` and `given_count`, so
 """
 
 import csv
+import errno
 import io
 import os
 import tomllib
@@ -53,6 +54,8 @@ LARGEST = 16 << 20
 """Bytes of a text file that mien reads whole; its own stay far below."""
 LONGEST_TEXT = 1024
 """Letters of one subject, source, group or class name: a column of N texts takes N times the longest."""
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF, errno.EINVAL)
+"""What the system says of a path at which nothing is; to whoever reads it later it gives the better sentence."""
 DEEPEST = 100
 """Tables and lists inside each other in one TOML text."""
 
@@ -101,6 +104,11 @@ def given_path(value: object, what: str, error: type[MienError]) -> Path:
     except Exception as failure:  # a foreign class's own __fspath__ may raise whatever it likes
         reason = f" ({first_line(failure)})" if isinstance(failure, ValueError) else ""
         raise error(f"{what} is given by its path, a text or a Path; got {brief(value)}{reason}.") from None
+    try:
+        path.stat()
+    except OSError as failure:
+        if failure.errno not in NOT_THERE:  # a name that is too long, a folder that may not be searched
+            raise error(f"{what} cannot be at {brief(os.fspath(path))} ({failure.strerror}).") from None
     return path
 
 

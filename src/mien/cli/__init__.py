@@ -26,6 +26,7 @@ __all__ = ["app", "main"]
 VERBS = {
     "predict": "predict:predict",
     "evaluate": "evaluate:evaluate",
+    "spot": "spot:spot_videos",
     "serve": "serve:serve",
     "info": "export:info",
     "export": "export:export",

@@ -1,0 +1,16 @@
+"""Spotting: when a face in a video of any length makes a micro- or a macro-expression.
+
+In: frames, one after the other. Out: intervals with onset, apex and offset. Memory holds two small grey faces
+and a few numbers a frame, whatever the length.
+
+    track      finds the face now and then, and cuts it out of every frame with one transform until the next time
+    movement   by how much each region of the face has moved against the whole face
+    pulses     movements that rise and fall again, as intervals
+    spotter    the three together
+"""
+
+from .movement import REGIONS
+from .pulses import PulseOptions, find_pulses
+from .spotter import Spotted, spot
+
+__all__ = ["REGIONS", "PulseOptions", "Spotted", "find_pulses", "spot"]

@@ -1,0 +1,101 @@
+"""A video as a stream to intervals: find the face, follow its regions, find what rises and falls."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..faces import FaceDetector
+from ..metrics.spotting import Interval
+from ..video import Frame
+from .movement import REGIONS, Movement
+from .pulses import PulseOptions, find_pulses, score
+from .track import Anchor, Track
+
+__all__ = ["Spotted", "spot"]
+
+ANCHOR_S, LONGEST_S = 5.0, 15.0
+"""A new anchor frame after so long, once the face is at rest; and at the latest."""
+QUIET_PX = 0.3
+"""A face of which no region is further than this from the anchor frame is at rest."""
+MOST_HEAD_PX = 12.0
+"""A new anchor frame where the head has moved further than this, of a face 128 pixels wide."""
+SEEK_S = 0.2
+"""A face that was lost is looked for so often."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spotted:
+    """What was found in one video."""
+
+    intervals: list[Interval]
+    frames: int
+    fps: float
+    faceless: int
+    """Frames in which no face was followed."""
+    scores: NDArray[np.float32]
+    """`(frames,)`: how far the face is from rest, in pixels of a face 128 pixels wide."""
+
+
+def spot(frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions | None = None) -> Spotted:
+    """The expressions of the largest face of a video; frames are read once, one at a time.
+
+    Args:
+        frames: of a video, in order.
+        fps: frames a second; times are counted by it.
+        detector: finds the face, best with its landmarks.
+        options: what counts as an expression.
+
+    Raises `DataError` where no frame has a face.
+    """
+    options = options or PulseOptions()
+    follower = _Follower(detector, fps)
+    moved = [follower.moved(frame.picture) for frame in frames]
+    if not follower.found:
+        raise DataError(f"No face was found in {len(moved)} frames.")
+    series = np.array(moved)
+    return Spotted(
+        intervals=find_pulses(series, fps, options),
+        frames=len(series),
+        fps=fps,
+        faceless=int(np.isnan(series).any(axis=(1, 2)).sum()),
+        scores=score(series, fps, options)[0].astype(np.float32),
+    )
+
+
+class _Follower:
+    """Displacements of the regions from the first anchor on, joined over the anchors after it."""
+
+    def __init__(self, detector: FaceDetector, fps: float) -> None:
+        self._track, self._fps = Track(detector), fps
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._movement: Movement | None = None
+        self._anchor: Anchor | None = None
+        self._base = np.zeros((len(REGIONS), 2))
+        """Displacements of the anchor frame itself."""
+        self._age = 0
+        self.found = False
+
+    def moved(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`(R, 2)` in this frame; nan where there is no face."""
+        self._age += 1
+        if self._movement is None or self._anchor is None:
+            if self._age == 1 or self._age % max(1, round(SEEK_S * self._fps)) == 0:
+                self._anchor_here(picture, self._base)
+            return (self._base if self._movement else np.full_like(self._base, np.nan)).astype(np.float32)
+        here, head = self._movement.of(self._anchor.cut(picture))
+        now = self._base + here
+        quiet = bool(np.abs(here).max() < QUIET_PX)
+        if head > MOST_HEAD_PX or self._age >= (ANCHOR_S if quiet else LONGEST_S) * self._fps:
+            self._anchor_here(picture, now)
+        return now.astype(np.float32)
+
+    def _anchor_here(self, picture: NDArray[np.uint8], now: NDArray[np.float64]) -> None:
+        self._anchor = self._track.anchor(picture)
+        self._movement = Movement(self._anchor, self._flow) if self._anchor else None
+        self._base = now
+        self._age = 0
+        self.found |= self._movement is not None
