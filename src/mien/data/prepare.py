@@ -11,7 +11,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,9 +30,9 @@ from .corpora import Corpus, Derived, Entry, Load, ReadOptions, check_options, f
 from .drawn import AUS, draw_faces, moved_plane
 from .store import Meta, Sample, StoreWriter, create_store
 
-__all__ = ["PrepareOptions", "draw_store", "prepare"]
+__all__ = ["PrepareOptions", "draw_store", "prepare", "write_corpus"]
 
-OWN = "own"
+OWN, USUAL = "own", "seven"
 WORKERS = min(8, os.cpu_count() or 1)
 WINDOW = 16 * WORKERS
 EXAMPLES = 20
@@ -45,8 +45,10 @@ class PrepareOptions:
 
     crop: CropSpec = field(default_factory=CropSpec)
     """Size, colours and margin of the crops."""
-    labels: str = "seven"
-    """seven, eight (with contempt), or own (the corpus's own classes)."""
+    sized: bool = False
+    """Whether `crop.size` was asked for, though it is the usual one: a corpus may have a size of its own."""
+    labels: str | None = None
+    """seven, eight (with contempt), or own (the corpus's own classes); None takes the corpus's choice, or seven."""
     limit: int | None = None
     """Take this many pictures, spread evenly over the corpus; None takes all."""
     skip_bad: bool = False
@@ -58,7 +60,7 @@ class PrepareOptions:
     read: ReadOptions = field(default_factory=ReadOptions)
 
     def __post_init__(self) -> None:
-        if self.labels not in (*LABEL_SETS, OWN):
+        if self.labels not in (None, *LABEL_SETS, OWN):
             raise ConfigError(f"--labels is {', '.join(LABEL_SETS)} or {OWN}; got {self.labels!r}.")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is 1 or more; got {self.limit}.")
@@ -93,12 +95,28 @@ def prepare(root: GivenPath, corpus: str, out: GivenPath, options: PrepareOption
         found = reader(root, options.read)
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error}).") from None
+    return write_corpus(found, out, options)
+
+
+def write_corpus(found: Corpus, out: Path, options: PrepareOptions) -> Meta:
+    """Write a corpus that has been listed as a store at `out`; raises as `prepare` does."""
+    options = _settled(options, found)
+    assert options.labels is not None
     labels, translation = _mapping(found, options.labels)
-    planes = found.derived.planes(options.crop) if found.derived else ()
+    planes = (*(found.derived.planes(options.crop) if found.derived else ()), *found.planes)
     with create_store(out, labels, options.crop, planes=planes, replace=options.force) as writer:
         with _Import(writer, translation, options) as run:
             run.take(found)
+        for name, text in found.extra.items():
+            (writer.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
         return run.finish(found)
+
+
+def _settled(options: PrepareOptions, found: Corpus) -> PrepareOptions:
+    """The options with what the corpus chooses where the user did not."""
+    asked = options.sized or options.crop.size != CropSpec().size
+    size = options.crop.size if asked or found.size is None else found.size
+    return replace(options, crop=replace(options.crop, size=size), labels=options.labels or found.labels or USUAL)
 
 
 def draw_store(out: GivenPath, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
@@ -162,7 +180,7 @@ class _Import:
                 self._write(entry, planes)
         for label, name in enumerate(self.writer.labels.names):
             if not self.kept[label] and limit is None:
-                self._skip(_empty(name, self.options.labels))
+                self._skip(_empty(name, self.options.labels or USUAL))
 
     def finish(self, found: Corpus) -> Meta:
         """Write `meta.json`."""
@@ -251,6 +269,8 @@ def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Derived | None
     if isinstance(entry, BadSample):
         return entry
     try:
+        if entry.whole:
+            return entry.whole()
         crops = {name: _crop(entry, load, spec) for name, load in {FACE: entry.load, **entry.others}.items()}
         return {FACE: crops[FACE], **(derived.make(crops) if derived else {})}
     except BadSample as bad:

@@ -22,6 +22,11 @@ Load = Callable[[], NDArray[np.uint8]]
 """Gives a picture, `(H, W)` grey or `(H, W, 3)` RGB uint8, or raises `BadSample`."""
 
 
+def nothing() -> NDArray[np.uint8]:
+    """In place of a picture, where an entry gives its planes itself."""
+    raise AssertionError("an entry without a picture was asked for one")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """What a user may say about how a corpus is read."""
@@ -42,7 +47,7 @@ class Entry:
     """train, valid or test."""
     source: str
     """A path inside the corpus, with `:line` for a row of a table."""
-    load: Load
+    load: Load = nothing
     """Called in a thread; raises `BadSample`."""
     subject: str = ""
     """Who is shown, where the corpus says."""
@@ -52,6 +57,9 @@ class Entry:
     """Attributes for subgroup reports."""
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height of the face in the picture, in pixels; None where the picture is the face."""
+    whole: Callable[[], Batch] | None = None
+    """Gives all planes of the sample at once, in place of `load`, `box` and `others`. Called in a thread; raises
+    `BadSample`."""
     others: Mapping[str, Load] = field(default_factory=dict)
     """Further pictures of the sample by name, such as the `onset` of a clip; they are cropped as the face is."""
 
@@ -83,7 +91,15 @@ class Corpus:
     not_expressions: tuple[str, ...] = ()
     """Classes that say "none of these" (unknown, no face): left out under every label set, and counted."""
     derived: Derived | None = None
-    """Planes beside the face."""
+    """Planes beside the face that are computed from crops."""
+    planes: tuple[Plane, ...] = ()
+    """Planes beside the face that entries give themselves."""
+    size: int | None = None
+    """Side of the crops where the user says none; None: that of all corpora."""
+    labels: str | None = None
+    """The label set where the user says none; None: that of all corpora."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Further files of the store by name, such as a list of what was repaired."""
     notes: tuple[str, ...] = ()
     """What the importer decided, in sentences, for `meta.json`."""
 

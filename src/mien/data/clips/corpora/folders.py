@@ -1,0 +1,114 @@
+"""Where the frames and the coding sheet of a corpus are, wherever the path that the user gave begins.
+
+In: a folder at, above or inside a corpus. Out: `Folders`, which finds a folder by the last parts of its path without
+regard to case (`spNO.1` in sheets, `spNo.1` on disk), and the coding sheet by what its name begins with. Raw frames go
+before cropped ones: mien finds and aligns faces itself, the same way in training and in use.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ....errors import DataError
+from ..sheets import SUFFIXES, plain
+
+__all__ = ["Folders", "find_sheet", "scan"]
+
+DEEPEST = 8
+MOST_FOLDERS = 200_000
+CROPPED = "cropped"
+
+
+class Folders:
+    """All folders below a root, by their last part in lower case."""
+
+    def __init__(self, root: Path, paths: Sequence[Path], files: Sequence[Path]) -> None:
+        self.root = root
+        self.sheets = tuple(path for path in files if path.suffix.lower() in SUFFIXES)
+        """Files that may be coding sheets."""
+        self.files = tuple(files)
+        """Files that are no pictures."""
+        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        for path in paths:
+            self.by_name[path.name.lower()].append(path)
+
+    def find(self, *parts: str, without: Sequence[str] = ()) -> Path | None:
+        """The folder whose path ends in `parts`.
+
+        Folders that have one of `without` among their parts below the root are passed over. Of several, raw
+        ones go first, then those that are less deep.
+        """
+        wanted = [part.lower() for part in parts]
+        found = []
+        for path in self.by_name.get(wanted[-1], ()):
+            above = self._above(path)
+            if above[-len(wanted) :] == wanted and not set(above[1:]) & {name.lower() for name in without}:
+                found.append((any(CROPPED in part for part in above), len(above), str(path), path))
+        return min(found)[-1] if found else None
+
+    def named(self, pattern: str, *, without: Sequence[str] = ()) -> list[Path]:
+        """The folders whose name fits a regular expression, sorted; raw ones alone where there are any."""
+        fits = re.compile(pattern, re.IGNORECASE).fullmatch
+        banned = {name.lower() for name in without}
+        found = [
+            path
+            for paths in self.by_name.values()
+            for path in paths
+            if fits(path.name) and not set(self._above(path)[1:]) & banned
+        ]
+        raw = [path for path in found if not any(CROPPED in part for part in self._above(path))]
+        return sorted(raw or found)
+
+    def _above(self, path: Path) -> list[str]:
+        """The parts of a path from the root's own name on, in lower case."""
+        return [self.root.name.lower(), *(part.lower() for part in path.relative_to(self.root).parts)]
+
+
+def scan(root: Path, corpus: str) -> Folders:
+    """List the folders below `root`, and the files that are no frames; raises `DataError` where it is no folder."""
+    if not root.is_dir():
+        seen = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"{root} {seen}; the {corpus} corpus is a folder.")
+    root = root.resolve()  # the name of "." is wanted
+    paths, files = [root], []
+    for folder, names, inside in os.walk(root):
+        depth = len(Path(folder).relative_to(root).parts)
+        names[:] = sorted(name for name in names if not name.startswith((".", "__"))) if depth < DEEPEST else []
+        paths += [Path(folder, name) for name in names]
+        files += [Path(folder, name) for name in sorted(inside) if _is_document(name)]
+        if len(paths) > MOST_FOLDERS:
+            raise DataError(f"{root} has more than {MOST_FOLDERS:,} folders in it; give the path of the corpus.")
+    return Folders(root, paths, files)
+
+
+def _is_document(name: str) -> bool:
+    """Whether a file may be a sheet or a video; `~$…` is what Excel leaves beside an open file."""
+    return not name.startswith((".", "~$")) and os.path.splitext(name)[1].lower() in (*SUFFIXES, *FILMS)
+
+
+FILMS = (".mp4", ".avi", ".mov", ".mkv")
+
+
+def find_sheet(folders: Folders, corpus: str, given: Path | None, *starts: str) -> Path:
+    """The coding sheet: the given one, or that of the corpus whose name begins with one of `starts`.
+
+    Names are compared by letters and digits. Of several the last by name is taken, which is the newest version.
+    Raises `DataError` where there is none.
+    """
+    if given is not None:
+        if not given.is_file():
+            raise DataError(f"{given} is not a file; --sheet is the coding sheet of {corpus}.")
+        return given
+    beside = sorted(path for path in folders.root.parent.iterdir() if path.suffix.lower() in SUFFIXES)
+    for start in starts:
+        for place in (folders.sheets, beside):
+            found = [path for path in place if plain(path.stem).startswith(plain(start)) and path.name[:2] != "~$"]
+            if found:
+                return max(found, key=lambda path: plain(path.stem))
+    seen = ", ".join(path.name for path in folders.sheets[:6]) or "none"
+    raise DataError(
+        f"{folders.root} has no coding sheet of {corpus} ({starts[0]}….xlsx, .xls or .csv; seen: {seen}). Put it into "
+        "the folder, or name it with --sheet."
+    )

@@ -1,0 +1,84 @@
+"""What an importer of clips gives: its clips, its long videos where it has them, and what was wrong, by clip name.
+
+An importer is a module with `read(root, options) -> ClipCorpus`. It lists and repairs; nothing is decoded. A row of a
+sheet that is no clip is repaired by a stated rule or left out, and either way it is an `Irregular`: named, counted in
+the notes of the store, listed in its `irregular.csv`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ....errors import BadSample
+from ..clip import Clip, LongVideo
+
+__all__ = ["OWN", "ClipCorpus", "ClipOptions", "Irregular", "LabelRule", "Reader"]
+
+OWN = "own"
+"""The label set that every corpus has: its classes as published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """What a user may say about how a corpus of clips is read."""
+
+    sheet: Path | None = None
+    """The coding sheet; None takes the one that is found in the corpus, the newest version first."""
+    fps: float | None = None
+    """Frames a second, in place of those that the corpus is said to have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Irregular:
+    """A row or a folder that is not as it should be, and what was done."""
+
+    clip: str
+    seen: str
+    """What is wrong. Rows of one kind have the same words, so that they are counted together."""
+    done: str
+    """The rule that was applied."""
+    kept: bool = True
+    """Whether the clip is in the corpus."""
+    details: str = ""
+    """The numbers of this row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRule:
+    """A label set of a corpus: what each published class becomes, and which clips are left out by name."""
+
+    classes: Mapping[str, str]
+    """Published class, in lower case, to class. Others are left out."""
+    without: frozenset[str] = frozenset()
+    """Names of clips."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many clips a class has in the published protocol; {} where none is."""
+    subjects: int = 0
+    """And how many subjects in all."""
+    kinds: bool = False
+    """Whether the class is the kind of the expression, micro or macro."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipCorpus:
+    """A corpus of clips on disk, listed and repaired."""
+
+    name: str
+    licence: str
+    clips: tuple[Clip, ...]
+    """In the order of the corpus. Labels are its own words, in lower case."""
+    videos: tuple[LongVideo, ...] = ()
+    """Long videos with their intervals, where the corpus has them."""
+    irregular: tuple[Irregular, ...] = ()
+    rules: Mapping[str, LabelRule] = field(default_factory=dict)
+    """Label sets beside `own`."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """micro or macro by name of the clip; {} where the corpus does not tell them apart in its clips."""
+    bad: tuple[BadSample, ...] = ()
+    """Rows of a user's own table that cannot be used: they stop an import unless bad samples are skipped."""
+    notes: tuple[str, ...] = ()
+    """What was read and decided, in sentences."""
+
+
+Reader = Callable[[Path, ClipOptions], ClipCorpus]
+"""The signature of an importer's `read`."""
