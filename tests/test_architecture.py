@@ -13,7 +13,8 @@ FLOORS: list[str] = [
     " progress"
     " machine calibration metrics statistics",
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
-    " data.clean data.deal data.splits data.batches data.augment data classifier models faces card familiar modelfile"
+    " data.clean data.join"
+    " data.deal data.splits data.batches data.augment data classifier models faces card familiar modelfile"
     " bundle data.teach session container video"
     " data.clips images predict spot summary annotate explain.occlusion",
     "runs origins hooks checkpoint device ensembles optimise losses threads space signals inference from_onnx start"

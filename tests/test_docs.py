@@ -44,6 +44,7 @@ FORBIDDEN = re.compile(
 
 The class `Session` and its module are code, which is not looked at.
 """
+DATA_VERBS = ("prepare", "draw", "audit", "teach", "join", "info")
 STOPS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 
 
@@ -113,7 +114,7 @@ def options_of(words: list[str]) -> set[str]:
 
 
 def all_options() -> set[str]:
-    verbs = [[verb] for verb in cli.VERBS] + [["data", verb] for verb in ("prepare", "draw", "audit", "teach", "info")]
+    verbs = [[verb] for verb in cli.VERBS] + [["data", verb] for verb in DATA_VERBS]
     return set().union(*(options_of(verb) for verb in verbs), {"--version"})
 
 

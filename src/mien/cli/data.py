@@ -1,4 +1,4 @@
-"""`mien data`: a corpus becomes a store (prepare, draw), a store is looked through (info, audit), a store is taught."""
+"""`mien data`: a corpus becomes a store (prepare, draw), stores are joined, looked through (info, audit) and taught."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,6 +21,7 @@ from mien.data.clean import DROPS, clean
 from mien.data.corpora import CORPORA, ReadOptions
 from mien.data.findings import findings, findings_csv, next_command, summary
 from mien.data.gallery import gallery_page
+from mien.data.join import join as join_stores
 from mien.data.prepare import PrepareOptions, draw_store
 from mien.data.prepare import prepare as prepare_store
 from mien.data.splits import untested_words
@@ -46,10 +47,14 @@ def prepare(
     path: Annotated[Path, typer.Argument(help="The corpus: a folder or a file, as its importer wants it.")],
     corpus: Annotated[str, typer.Option("--corpus", "-c", help=f"One of {', '.join(sorted(CORPORA))}.")],
     out: Out,
-    size: Annotated[int, typer.Option(help="Side of the crops in pixels.")] = 48,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the crops in pixels. Default: 48; of flow, its own side.")
+    ] = None,
     grey: Annotated[bool, typer.Option("--grey/--rgb", help="One channel or three.")] = False,
     margin: Annotated[float, typer.Option(help="Border around face boxes, as a share of their side.")] = 0.0,
-    labels: Annotated[str, typer.Option(help="seven, eight (with contempt) or own.")] = "seven",
+    labels: Annotated[
+        str | None, typer.Option(help="seven, eight (with contempt) or own. Default: seven; of flow, own.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Import only this many samples, evenly spread; for trials.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad samples and list them.")] = False,
     public_test: Annotated[
@@ -58,19 +63,21 @@ def prepare(
     original_votes: Annotated[
         int, typer.Option(help="ferplus: keep FER2013's label and count it as so many votes beside the ten.")
     ] = 0,
+    flow: Annotated[bool, typer.Option("--flow", help="npz: images is flow (u, v, strain), not pictures.")] = False,
     licence: Annotated[str | None, typer.Option(help="The licence, in place of the importer's.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Import a corpus into a store."""
     options = PrepareOptions(
-        crop=CropSpec(size=size, channels=1 if grey else 3, margin=margin),
+        crop=CropSpec(size=CropSpec().size if size is None else size, channels=1 if grey else 3, margin=margin),
+        sized=size is not None,
         labels=labels,
         limit=limit,
         skip_bad=skip_bad,
         force=force,
         licence=licence,
-        read=ReadOptions(public_test=public_test, original_votes=original_votes),
+        read=ReadOptions(public_test=public_test, original_votes=original_votes, flow=flow),
     )
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
     prepare_store(path, corpus, out, options)
@@ -196,6 +203,22 @@ def teach(
         print_json({"meta": asdict(meta)})
         return
     Console(highlight=False).print(_facts(out, meta))
+
+
+@app.command()
+def join(
+    stores: Annotated[list[Path], typer.Argument(help="Two stores or more, of the same classes, planes and crop.")],
+    out: Out,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Join stores of several corpora into one composite.
+
+    Subjects become CORPUS/SUBJECT, and the corpus is a group. MEGC-2019's composite, once its parts are prepared:
+      mien data join stores/casme2 stores/samm stores/smic --out stores/megc2019
+    """
+    join_stores([Store.open(path) for path in stores], out, force=force)
+    _show_new(Store.open(out), as_json)
 
 
 @app.command()

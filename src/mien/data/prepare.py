@@ -269,10 +269,11 @@ def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Derived | None
     if isinstance(entry, BadSample):
         return entry
     try:
-        if entry.whole:
-            return entry.whole()
+        ready = entry.planes() if entry.planes else {}
+        if FACE in ready:
+            return ready
         crops = {name: _crop(entry, load, spec) for name, load in {FACE: entry.load, **entry.others}.items()}
-        return {FACE: crops[FACE], **(derived.make(crops) if derived else {})}
+        return {FACE: crops[FACE], **(derived.make(crops) if derived else {}), **ready}
     except BadSample as bad:
         return bad
 

@@ -1,36 +1,35 @@
-"""Any corpus as arrays: one `.npz` with images, labels and, if wanted, class_names, subjects, split, soft.
+"""Any corpus as arrays: one `.npz` with images or flow, labels and, if wanted, class_names, subjects, corpus, split,
+soft.
 
 In: `images` uint8 `(N, H, W)` or `(N, H, W, 1 or 3)` RGB, `labels` `(N,)` class names or codes into `class_names`
-`(K,)`, `subjects` `(N,)`, `split` `(N,)` names or codes (0 train, 1 valid, 2 test; where 2 never occurs, 1 is the
-test), `soft` `(N, K)` votes in the order of `class_names`. Out: a `Corpus`. Pictures are read one by one from
-the archive, so that it may be larger than memory; the other arrays are read whole. Nothing is unpickled.
+`(K,)`, `subjects` `(N,)`, `corpus` `(N,)` names, `split` `(N,)` names or codes (0 train, 1 valid, 2 test; where 2 never
+occurs, 1 is the test), `soft` `(N, K)` votes in the order of `class_names`. `flow` `(N, H, W, C)`, of floats or uint8,
+becomes a plane; so does `images` where it holds floats, or where the user says that it is flow. Out: a `Corpus`.
+Pictures and flow are read one by one from the archive, so that it may be larger than memory; the other arrays are read
+whole. Nothing is unpickled.
 """
 
 import zipfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import MOST_BYTES, read_header, read_items
 from ...errors import BadSample, DataError
-from ...media import MAX_SIDE
 from ...reading import LONGEST_TEXT, reading
+from .flows import flow_plane
 from .folder import SPLIT_NAMES
 from .protocol import Corpus, Entry, ReadOptions
+from .stored import REMEDY, Stored, find, notes, samples
 
 __all__ = ["read"]
 
-SMALL = ("labels", "class_names", "subjects", "split", "soft")
-MOST_PIXELS = 1 << 21
-"""Of one picture, about 1400 × 1400: a window of them waits in memory to be cut."""
+SMALL = ("labels", "class_names", "subjects", "corpus", "split", "soft")
+MICRO = {"negative", "positive", "surprise"}
+"""The classes of MEGC-2019: the label set is then their own, unless the user says another."""
 MOST_CLASSES = 1000
-MOST_ROWS = 5_000_000
-"""Each costs a few hundred bytes, beside its picture."""
-REMEDY = "Write it again with numpy.savez, without pickled objects."
 
 
 def read(root: Path, options: ReadOptions) -> Corpus:
@@ -38,40 +37,24 @@ def read(root: Path, options: ReadOptions) -> Corpus:
     if not root.is_file():
         raise DataError(f"{root} is not a file; the npz corpus is one .npz file.")
     with reading(root, DataError, REMEDY), zipfile.ZipFile(root) as archive:
-        shape = _images_shape(archive, root)
+        stored = find(archive, root, options)
         arrays = _small(archive)
-    if shape[0] == 0:
+    if stored.count == 0:
         raise DataError(f"{root} holds zero images.")
-    classes, labels = _labels(root, arrays, shape[0])
-    splits, note = _splits(root, arrays, shape[0])
+    classes, labels = _labels(root, arrays, stored.count)
+    splits, note = _splits(root, arrays, stored.count)
+    plane = flow_plane(stored.flow[1]) if stored.flow else None
     return Corpus(
         name="npz",
         classes=classes,
         licence="The licence of these arrays was not stated.",
-        count=shape[0],
-        entries=_entries(root, shape, labels, splits, arrays, len(classes)),
-        notes=(note,),
+        count=stored.count,
+        entries=_entries(root, stored, labels, splits, arrays, len(classes)),
+        planes=(plane,) if plane else (),
+        size=max(plane.shape[:2]) if plane else None,
+        labels="own" if plane or set(classes) == MICRO else None,
+        notes=(note, *notes(stored)),
     )
-
-
-def _images_shape(archive: zipfile.ZipFile, root: Path) -> tuple[int, ...]:
-    names = archive.namelist()
-    if "images.npy" not in names or "labels.npy" not in names:
-        raise DataError(f"{root} holds {names[:12]}, but needs images.npy and labels.npy.")
-    with archive.open("images.npy") as file:
-        header = read_header(file)
-    shape = header.shape
-    good = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-    if header.dtype != np.uint8 or not good or not all(1 <= side <= MAX_SIDE for side in shape[1:3]):
-        raise DataError(f"{root} has images {header}; expected uint8 (N, H, W) or (N, H, W, 1 or 3).")
-    if header.fortran:
-        raise DataError(f"{root} has images in column order; write them again through numpy.ascontiguousarray.")
-    if shape[1] * shape[2] > MOST_PIXELS or shape[0] > MOST_ROWS:
-        raise DataError(
-            f"{root} has images {header}; expected at most {MOST_ROWS:,} of {MOST_PIXELS:,} pixels each. Larger ones "
-            "are imported from files: --corpus folder or csv."
-        )
-    return shape
 
 
 def _small(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
@@ -127,18 +110,20 @@ def _splits(root: Path, arrays: dict[str, NDArray[Any]], count: int) -> tuple[li
 
 def _entries(
     root: Path,
-    shape: tuple[int, ...],
+    stored: Stored,
     labels: list[int | str],
     splits: list[str],
     arrays: dict[str, NDArray[Any]],
     classes: int,
 ) -> Iterator[Entry | BadSample]:
-    subjects, soft = arrays.get("subjects"), arrays.get("soft")
-    for name, column, expected in (("subjects", subjects, (shape[0],)), ("soft", soft, (shape[0], classes))):
-        if column is not None and column.shape != expected:
-            raise DataError(f"{root} has {name} of shape {column.shape}; expected {expected}.")
-    for row, picture in enumerate(_pictures(root, shape)):
+    count = stored.count
+    subjects, corpora, soft = arrays.get("subjects"), arrays.get("corpus"), arrays.get("soft")
+    for name, expected in (("subjects", (count,)), ("corpus", (count,)), ("soft", (count, classes))):
+        if name in arrays and arrays[name].shape != expected:
+            raise DataError(f"{root} has {name} of shape {arrays[name].shape}; expected {expected}.")
+    for row, (picture, planes) in enumerate(samples(root, stored)):
         where, label = f"{root.name}:{row}", labels[row]
+        subject = "" if subjects is None else str(subjects[row])
         if isinstance(label, str):
             yield BadSample(where, f"the label is {label}, expected 0 to {classes - 1}")
         elif splits[row] not in SPLIT_NAMES.values():
@@ -148,24 +133,16 @@ def _entries(
                 label=label,
                 split=splits[row],
                 source=where,
-                load=partial(_same, picture),
-                subject="" if subjects is None else str(subjects[row]),
+                load=picture,
+                planes=planes,
+                subject=_subject(subject, "" if corpora is None else str(corpora[row])),
+                groups={} if corpora is None else {"corpus": str(corpora[row])},
                 votes=() if soft is None else tuple(float(vote) for vote in soft[row]),
             )
 
 
-def _same(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return picture
-
-
-def _pictures(root: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    size = int(np.prod(shape[1:], dtype=np.int64))
-    with reading(root, DataError, REMEDY), zipfile.ZipFile(root) as archive, archive.open("images.npy") as file:
-        read_header(file)
-        for row in range(shape[0]):
-            data = file.read(size)
-            if len(data) < size:
-                raise DataError(f"{root.name} ends in image {row} of {shape[0]}: the file is truncated.")
-            yield np.frombuffer(data, np.uint8).reshape(shape[1:])
-        if file.read(1):
-            raise ValueError(f"images holds more than the {shape[0]} images that it declares")
+def _subject(subject: str, corpus: str) -> str:
+    """As in a composite: the same number in two corpora is two people."""
+    if not subject or not corpus or subject.startswith(f"{corpus}/"):
+        return subject
+    return f"{corpus}/{subject}"

@@ -33,6 +33,8 @@ class ReadOptions:
 
     public_test: str | None = None
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
+    flow: bool = False
+    """npz: `images` is flow (u, v, strain), not pictures."""
     original_votes: int = 0
     """FER+: keep FER2013's label, count it as so many votes beside the ten, leave nobody out; 0: FER+'s rule."""
 
@@ -57,9 +59,9 @@ class Entry:
     """Attributes for subgroup reports."""
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height of the face in the picture, in pixels; None where the picture is the face."""
-    whole: Callable[[], Batch] | None = None
-    """Gives all planes of the sample at once, in place of `load`, `box` and `others`. Called in a thread; raises
-    `BadSample`."""
+    planes: Callable[[], Batch] | None = None
+    """Gives planes ready-made, of `Corpus.planes`; where `face` is among them, it is taken and nothing is loaded or
+    cropped. Called in a thread; raises `BadSample`."""
     others: Mapping[str, Load] = field(default_factory=dict)
     """Further pictures of the sample by name, such as the `onset` of a clip; they are cropped as the face is."""
 
