@@ -8,7 +8,7 @@ is inexact; frames that are asked for in ascending order cost one pass.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -72,7 +72,7 @@ class FilmFrames:
 
     def __init__(self, path: Path, first: int = 0, last: int | None = None) -> None:
         self.path, self.first, self.last = path, first, last
-        self._pending: Iterator[Frame] | None = None
+        self._pending: Generator[Frame] | None = None
         self._next = 0
 
     @cached_property
@@ -113,7 +113,13 @@ class FilmFrames:
             if frame.index >= self.first:
                 yield frame.picture
 
-    def _stream(self) -> Iterator[Frame]:
+    def close(self) -> None:
+        """Close the video; the next frame opens it again."""
+        if self._pending is not None:
+            self._pending.close()
+        self._pending, self._next = None, 0
+
+    def _stream(self) -> Generator[Frame]:
         with open_video(self.path, name=self.path.name) as video:
             yield from self._bounded(video.frames())
 

@@ -1,0 +1,162 @@
+"""A corpus of clips becomes a store: listed and repaired, its classes mapped, each clip made into planes, in threads.
+
+In: the folder of a corpus, and a `Mover`, which turns a clip into its planes (the flow between two of its frames, and
+the face). Out: an ordinary store with subjects, so that runs, protocols and reports are those of still faces. What was
+repaired or left out stands in the notes of `meta.json` by clip name, and row by row in `irregular.csv` of the store.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from typing import Protocol
+
+from ...crop import CropSpec
+from ...errors import BadSample, ConfigError, DataError
+from ...planes import Batch, Plane
+from ...reading import GivenPath, given_path
+from ...shown import brief, csv_cell
+from ..corpora import Corpus, Entry
+from ..prepare import PrepareOptions, write_corpus
+from ..store import Meta
+from .clip import Clip
+from .corpora import CLIP_CORPORA, ClipCorpus, ClipOptions, Irregular
+from .corpora.protocol import OWN
+from .frames import FilmFrames
+from .labelled import Labelled, irregular_words, labelled
+
+__all__ = ["Mover", "prepare_clips", "read_clips"]
+
+IRREGULAR = "irregular.csv"
+NO_SPLITS = "The corpus has no splits: every clip is train. Cross-validate by subject (data.protocol=loso)."
+
+
+class Mover(Protocol):
+    """How a clip becomes planes."""
+
+    @property
+    def crop(self) -> CropSpec:
+        """Of the plane `face`."""
+
+    @property
+    def planes(self) -> Sequence[Plane]:
+        """Those beside `face`."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was computed and on which scale, in sentences."""
+
+    def __call__(self, clip: Clip, /) -> Batch:
+        """The planes of one clip, `face` among them. Called in a thread; raises `BadSample`."""
+
+
+def read_clips(root: GivenPath, corpus: str, options: ClipOptions | None = None) -> ClipCorpus:
+    """List a corpus of clips, with its long videos where it has them.
+
+    Args:
+        root: the folder of the corpus, or one above or inside it.
+        corpus: a name from `corpora.CLIP_CORPORA`.
+        options: its coding sheet and frames a second, where they are not those that are found and known.
+
+    Raises:
+        ConfigError: an option is out of range.
+        DataError: where the corpus or its coding sheet is absent, of another version, or cannot be read.
+        MissingExtra: without `openpyxl` or `xlrd`, where the sheet needs it.
+    """
+    root = given_path(root, "A corpus", DataError)
+    options = options or ClipOptions()
+    if corpus not in CLIP_CORPORA:
+        raise DataError(
+            f"There is no importer of clips for {brief(corpus)}; there are {', '.join(sorted(CLIP_CORPORA))}."
+        )
+    if options.fps is not None and not 0 < options.fps <= 10_000:
+        raise ConfigError(f"--fps is above 0 and at most 10,000 frames a second; got {options.fps:g}.")
+    if not root.exists():
+        raise DataError(f"{root} does not exist.")
+    try:
+        return CLIP_CORPORA[corpus](root, options)
+    except OSError as error:
+        raise DataError(f"{error.filename or root} cannot be read ({error.strerror or error}).") from None
+
+
+def prepare_clips(
+    root: GivenPath,
+    corpus: str,
+    out: GivenPath,
+    mover: Mover,
+    options: PrepareOptions | None = None,
+    *,
+    labels: str = OWN,
+    read: ClipOptions | None = None,
+) -> Meta:
+    """Write the clips at `root` as a store at `out`, whole or not at all.
+
+    Args:
+        root: the corpus, as `read_clips` takes it.
+        corpus: its name.
+        out: the folder of the new store.
+        mover: makes planes of a clip.
+        options: limit, what to do with bad samples, licence; the crop is the mover's.
+        labels: a label set of the corpus: `own`, as published, or one of its `rules`.
+        read: how the corpus is read.
+
+    Raises what `read_clips` and `prepare` raise, and `ConfigError` where the corpus has no such label set.
+    """
+    out, options = given_path(out, "A store", DataError), options or PrepareOptions()
+    found = read_clips(root, corpus, read)
+    if found.bad and not options.skip_bad:
+        raise found.bad[0]
+    options = replace(options, crop=mover.crop, sized=True, labels="own")
+    return write_corpus(_corpus(found, labelled(found, labels), mover), out, options)
+
+
+def _corpus(found: ClipCorpus, chosen: Labelled, mover: Mover) -> Corpus:
+    extra = {IRREGULAR: _irregular_csv(found.irregular)} if found.irregular else {}
+    return Corpus(
+        name=found.name,
+        classes=chosen.names,
+        licence=found.licence,
+        count=len(found.bad) + len(chosen.clips),
+        entries=_entries(found, chosen, mover),
+        planes=tuple(mover.planes),
+        extra=extra,
+        notes=(*found.notes, *irregular_words(found.irregular), *chosen.notes, *mover.notes, NO_SPLITS),
+    )
+
+
+def _entries(found: ClipCorpus, chosen: Labelled, mover: Mover) -> Iterator[Entry | BadSample]:
+    yield from found.bad
+    for clip, label in chosen.clips:
+        yield Entry(
+            label=label,
+            split="train",
+            source=clip.name,
+            subject=clip.subject,
+            groups=clip.groups,
+            planes=partial(_made, clip, mover),
+        )
+
+
+def _made(clip: Clip, mover: Mover) -> Batch:
+    try:
+        clip.check()
+        return mover(clip)
+    except BadSample as bad:
+        if bad.where == clip.name:
+            raise
+        raise BadSample(clip.name, str(bad)) from None
+    except DataError as error:
+        raise BadSample(clip.name, str(error)) from None
+    finally:
+        if isinstance(clip.frames, FilmFrames):
+            clip.frames.close()  # an open video holds frames in memory, and a corpus has hundreds
+
+
+def _irregular_csv(irregular: Sequence[Irregular]) -> str:
+    file = StringIO()
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(["clip", "seen", "done", "kept", "details"])
+    for odd in irregular:
+        table.writerow([csv_cell(cell) for cell in (odd.clip, odd.seen, odd.done, str(odd.kept).lower(), odd.details)])
+    return file.getvalue()
