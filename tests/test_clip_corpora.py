@@ -2,9 +2,9 @@
 
 import csv
 import os
+import struct
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,6 +135,26 @@ def test_smic_long_clips_may_hold_two(tmp_path: Path) -> None:
     assert ends(corpus, "s02_po_01.2") == (0, None, 5, 6)
     assert "2 rows of SMIC-HS-E_annotation.xlsx!Sheet1; 1 more hold text." in corpus.notes
     assert not corpus.irregular
+
+
+@pytest.mark.parametrize("inside", ["", "HS_long", "HS_long/SMIC-HS-E"])
+def test_the_path_may_begin_anywhere(tmp_path: Path, inside: str) -> None:
+    root = made.smic_long(tmp_path / "SMIC-E")
+    corpus = read("smic", root / inside, sheet=root / "SMIC-HS-E_annotation.xlsx")
+    assert len(corpus.clips) == 3
+    made.smic(tmp_path / "raw")
+    assert len(read("smic", tmp_path / "raw" / "HS" / "s1").clips) == 2
+
+
+def test_rows_without_a_class_or_an_onset_are_named(tmp_path: Path) -> None:
+    rows = [("01", "EP02_01f", None, 46, 50, 56, None, 12, None), ("01", "EP03_02", None, None, 5, 9, None, 12, "fear")]
+    root = made.casme2(tmp_path / "casme2")
+    made.workbook(root / "CASME2-coding-20190701.xlsx", {"Sheet1": [made.CASME2_HEADER, *rows]})
+    made.frames(root / "CASME2_RAW_selected/sub01/EP03_02", range(1, 5))
+    assert [(odd.clip, odd.seen, odd.kept) for odd in read("casme2", root).irregular] == [
+        ("sub01/EP02_01f", "the sheet gives no class", False),
+        ("sub01/EP03_02", "the sheet gives no onset (or 0)", False),
+    ]
 
 
 def test_cas2_is_long_videos_and_clips(tmp_path: Path) -> None:
@@ -328,23 +348,33 @@ def test_files_with_other_numbers_than_the_sheet_are_taken_in_order(tmp_path: Pa
     assert corpus.irregular[0].seen == "its files have other numbers than the sheet"
 
 
-def test_sheets_in_csv_and_xls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import xlrd
+def biff2(rows: list[list[object]]) -> bytes:
+    """The oldest kind of .xls: one sheet of texts and numbers."""
+    records = [(0x0009, struct.pack("<HH", 2, 0x0010))]
+    for r, cells in enumerate(rows):
+        for c, cell in enumerate(cells):
+            place = struct.pack("<HH3x", r, c)
+            if isinstance(cell, str):
+                records.append((0x0004, place + bytes([len(cell)]) + cell.encode()))
+            else:
+                records.append((0x0003, place + struct.pack("<d", cell)))
+    records.append((0x000A, b""))
+    return b"".join(struct.pack("<HH", kind, len(body)) + body for kind, body in records)
 
+
+def test_sheets_in_csv_and_xls(tmp_path: Path) -> None:
     text = tmp_path / "codes.csv"
     text.write_text("remarks,,\nSubject,on-set,Filename\n01,25.0,a\n,,below it\n")
     table = find_table(text, {"subject": ("subject",), "onset": ("onset",)}, ("subject", "onset"))
     assert [(row.text("subject"), row.number("onset")) for row in table.rows] == [("01", 25)]
     assert table.text == 1
     old = tmp_path / "codes.xls"
+    old.write_bytes(biff2([["Subject", "Onset Frame'"], [7.0, 566.4]]))
+    (row,) = find_table(old, {"subject": ("subject",), "onset": ("onsetframe",)}, ("subject", "onset")).rows
+    assert (row.text("subject"), row.number("onset")) == ("7", 566)
     old.write_bytes(b"\xd0\xcf\x11\xe0")
     with pytest.raises(DataError, match="is damaged"):
         read_sheets(old)
-    sheet = SimpleNamespace(nrows=2, row_values=lambda row, *_: [["Subject", "Onset Frame'"], [7.0, 566.4]][row])
-    book = SimpleNamespace(sheet_names=lambda: ["S"], sheet_by_name=lambda _: sheet, unload_sheet=lambda _: None)
-    monkeypatch.setattr(xlrd, "open_workbook", lambda **_: book)
-    (row,) = find_table(old, {"subject": ("subject",), "onset": ("onsetframe",)}, ("subject", "onset")).rows
-    assert (row.text("subject"), row.number("onset")) == ("7", 566)
     assert plain("Onset_Frame'") == "onsetframe"
 
 

@@ -32,6 +32,8 @@ MOST_UNPACKED = 128 << 20
 MOST_SHEETS, MOST_ROWS, MOST_COLUMNS = 64, 50_000, 256
 HEADER_WITHIN = 100
 """Rows of a sheet in which its header is looked for. SAMM has 13 rows of text before it."""
+KEYS = ("subject", "clip")
+"""Fields that say which clip a row is about."""
 REMEDY = "Save it again as .xlsx or .csv."
 Fields = Mapping[str, Sequence[str]]
 """For each field the header words that mean it, as `plain` gives them."""
@@ -157,26 +159,26 @@ def _text(cell: Any) -> str:
 
 
 def find_table(
-    path: Path, fields: Fields, required: Sequence[str], *, prefer: str = "", sheets: Sequence[Sheet] = ()
+    path: Path, fields: Fields, required: Sequence[str], *, prefer: str = "", keys: Sequence[str] = KEYS
 ) -> Table:
     """The table of a coding file: the rows below the first row that has all `required` fields.
 
     Args:
         path: the file.
         fields: for each field the header words that mean it, as `plain` gives them.
-        required: the fields that the header must have. A row without one of them is text, and counted.
+        required: the fields that the header must have.
         prefer: the sheet that is looked at first, whatever its case.
-        sheets: those of the file, where they have been read.
+        keys: the fields without which a row is text, and counted, as far as the header has them.
 
     Raises `DataError` where no sheet has such a header: it is that of another version, and the message says what is
     there.
     """
-    found = sorted(sheets or read_sheets(path), key=lambda sheet: plain(sheet.name) != plain(prefer))
+    found = sorted(read_sheets(path), key=lambda sheet: plain(sheet.name) != plain(prefer))
     for sheet in found:
         for place, row in enumerate(sheet.rows[:HEADER_WITHIN]):
             columns = _columns(row, fields)
             if all(name in columns for name in required):
-                return _table(path, sheet, columns, place + 1, required)
+                return _table(path, sheet, columns, place + 1, keys)
     raise DataError(
         f"{path.name} has no header with the columns {', '.join(fields[name][0] for name in required)}: it is a coding "
         f"sheet of another version or corpus. {_seen(found)}"
@@ -193,11 +195,11 @@ def _columns(row: Sequence[str], fields: Fields) -> dict[str, int]:
     }
 
 
-def _table(path: Path, sheet: Sheet, columns: Mapping[str, int], start: int, required: Sequence[str]) -> Table:
+def _table(path: Path, sheet: Sheet, columns: Mapping[str, int], start: int, keys: Sequence[str]) -> Table:
     rows, text = [], 0
     for cells in sheet.rows[start:]:
         row = Row(cells={field: cells[at] for field, at in columns.items() if at < len(cells)})
-        if all(row.text(name) for name in required):
+        if all(row.text(name) for name in keys if name in columns):
             rows.append(row)
         else:
             text += any(cells)

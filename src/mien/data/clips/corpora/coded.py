@@ -76,33 +76,42 @@ def clips_of(rows: Iterable[Coded], fps: float) -> tuple[list[Clip], list[Irregu
     irregular: list[Irregular] = []
     listed: dict[Path, dict[int, Path]] = {}
     for row in rows:
-        numbers, found = repaired(row)
-        irregular += found
-        if numbers is None:
+        if row.folder is None:
+            irregular.append(left_out(row.clip, "its frames are not on disk", row.wanted))
+            continue
+        if not row.label:
+            irregular.append(left_out(row.clip, "the sheet gives no class"))
             continue
         try:
-            if row.folder is None:
-                irregular.append(left_out(row.clip, "its frames are not on disk", row.wanted))
-                continue
             if row.folder not in listed:
                 listed = {row.folder: numbered(row.folder)}  # rows of one folder follow each other; one list at a time
-            frames, found = _as_coded(row, numbers, listed[row.folder])
-            irregular += found
-            clip, found = _clip(row, numbers, frames, fps)
         except BadSample as bad:
             irregular.append(left_out(row.clip, "its frames cannot be listed", bad.reason))
             continue
+        clip, found = _found(row, listed[row.folder], fps)
         irregular += found
         clips += [clip] if clip else []
     return clips, irregular
 
 
-def repaired(row: Coded) -> tuple[Numbers | None, list[Irregular]]:
-    """Onset, apex and offset by the rules that need no frames; None where the row is left out."""
+def _found(row: Coded, files: Mapping[int, Path], fps: float) -> tuple[Clip | None, list[Irregular]]:
+    numbers, odd = repaired(row, from_zero=0 in files)
+    if numbers is None:
+        return None, odd
+    frames, renamed = _as_coded(row, numbers, files)
+    clip, missing = _clip(row, numbers, frames, fps)
+    return clip, [*odd, *renamed, *missing]
+
+
+def repaired(row: Coded, *, from_zero: bool = False) -> tuple[Numbers | None, list[Irregular]]:
+    """Onset, apex and offset by the rules that need no frames; None where the row is left out.
+
+    An onset of 0 says that nobody knows it, unless the files count `from_zero`.
+    """
     onset, apex, offset = row.onset, row.apex, row.offset
     said = f"onset {_said(onset)}, apex {_said(apex)}, offset {_said(offset)}"
     found: list[Irregular] = []
-    if not onset:
+    if onset is None or (onset == 0 and not from_zero):
         return None, [left_out(row.clip, "the sheet gives no onset (or 0)", said)]
     if not offset:
         if not apex or apex <= onset:

@@ -30,9 +30,10 @@ class Folders:
         """Files that may be coding sheets."""
         self.files = tuple(files)
         """Files that are no pictures."""
-        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        self._by_name: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
         for path in paths:
-            self.by_name[path.name.lower()].append(path)
+            parts = (root.name, *path.relative_to(root).parts)
+            self._by_name[path.name.lower()].append((tuple(map(str.lower, parts)), path))
 
     def find(self, *parts: str, without: Sequence[str] = ()) -> Path | None:
         """The folder whose path ends in `parts`.
@@ -40,30 +41,29 @@ class Folders:
         Folders that have one of `without` among their parts below the root are passed over. Of several, raw
         ones go first, then those that are less deep.
         """
-        wanted = [part.lower() for part in parts]
-        found = []
-        for path in self.by_name.get(wanted[-1], ()):
-            above = self._above(path)
-            if above[-len(wanted) :] == wanted and not set(above[1:]) & {name.lower() for name in without}:
-                found.append((any(CROPPED in part for part in above), len(above), str(path), path))
+        wanted, banned = tuple(map(str.lower, parts)), {name.lower() for name in without}
+        found = [
+            (any(CROPPED in part for part in above), len(above), str(path), path)
+            for above, path in self._by_name.get(wanted[-1], ())
+            if above[-len(wanted) :] == wanted and banned.isdisjoint(above[1:])
+        ]
         return min(found)[-1] if found else None
 
     def named(self, pattern: str, *, without: Sequence[str] = ()) -> list[Path]:
-        """The folders whose name fits a regular expression, sorted; raw ones alone where there are any."""
-        fits = re.compile(pattern, re.IGNORECASE).fullmatch
-        banned = {name.lower() for name in without}
-        found = [
-            path
-            for paths in self.by_name.values()
-            for path in paths
-            if fits(path.name) and not set(self._above(path)[1:]) & banned
-        ]
-        raw = [path for path in found if not any(CROPPED in part for part in self._above(path))]
-        return sorted(raw or found)
+        """The folders whose name fits a regular expression, sorted; raw ones alone where there are any.
 
-    def _above(self, path: Path) -> list[str]:
-        """The parts of a path from the root's own name on, in lower case."""
-        return [self.root.name.lower(), *(part.lower() for part in path.relative_to(self.root).parts)]
+        Those that have one of `without` among their parts, the root's own name included, are passed over.
+        """
+        fits, banned = re.compile(pattern, re.IGNORECASE).fullmatch, {name.lower() for name in without}
+        found = [
+            (any(CROPPED in part for part in above), path)
+            for name, folders in self._by_name.items()
+            if fits(name)
+            for above, path in folders
+            if banned.isdisjoint(above)
+        ]
+        raw = [path for cropped, path in found if not cropped]
+        return sorted(raw or [path for _, path in found])
 
 
 def scan(root: Path, corpus: str) -> Folders:

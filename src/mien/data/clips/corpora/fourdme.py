@@ -16,6 +16,7 @@ from .protocol import ClipCorpus, ClipOptions, Irregular
 __all__ = ["read"]
 
 FPS = 60.0
+GREY = "gray_micro"
 LICENCE = "4DME: for academic research, under an agreement with its authors; frames must not be passed on."
 CLASSES = ("positive", "negative", "surprise", "repression", "others")
 MARKS = {"1", "x", "yes", "true"}
@@ -64,7 +65,8 @@ def _coded(rows: list[Row], folders: Folders) -> Iterator[Coded]:
             onset=row.number("onset"),
             apex=row.number("apex"),
             offset=row.number("offset"),
-            folder=folders.find(row.text("subject"), row.text("clip")),
+            folder=folders.find(GREY, row.text("subject"), row.text("clip"))
+            or folders.find(row.text("subject"), row.text("clip")),
             wanted=_name(row),
             aus=units(row.text("aus")),
         )

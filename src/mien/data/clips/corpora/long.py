@@ -89,7 +89,7 @@ def _intervals(rows: Iterable[Spotted], frames: Mapping[int, Path]) -> tuple[lis
     intervals: list[Interval] = []
     irregular: list[Irregular] = []
     for row in rows:
-        numbers, odd = repaired(row.coded)
+        numbers, odd = repaired(row.coded, from_zero=0 in frames)
         irregular += odd
         if numbers is None:
             continue

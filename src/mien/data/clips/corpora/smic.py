@@ -3,8 +3,8 @@
 In: either `HS/s1/micro/negative/s1_ne_01/image######.bmp` (cropped: `SMIC_all_cropped/HS/…`), a folder a clip, its
 class in its name, and no sheet; or, where there is none of these, the long clips
 `HS_long/SMIC-HS-E/s01/s01_ne_01/image######.jpg` with `SMIC-HS-E_annotation.xlsx`, of which 7 hold two
-micro-expressions. Its frame numbers are a camera's counter: FirstF is that of the first file. `VIS` and `NIR` are read
-where the path holds only them.
+micro-expressions. Its frame numbers are a camera's counter: FirstF is that of the first file. Of the slower cameras,
+`VIS` and `NIR`, the long clips are read where the path holds only them.
 """
 
 import re
@@ -38,14 +38,14 @@ LONG = {
     "onset2": ("onset2f", "onsetf2"),
     "offset2": ("offset2f", "offsetf2"),
 }
-NOT_HS = ("non_micro", "vis", "nir", "hs_long", "vis_long", "nir_long")
+CAMERAS = ("HS", "VIS", "NIR")
+NOT_SHORT = ("non_micro", *(f"SMIC-{camera}-E" for camera in CAMERAS), *(f"{camera}_long" for camera in CAMERAS))
 
 
 def read(root: Path, options: ClipOptions) -> ClipCorpus:
     """Read the folders of clips, or the long clips by their sheet."""
     folders = scan(root, "smic")
-    short = folders.named(NAME.pattern, without=NOT_HS) if options.sheet is None else []
-    short = [path for path in short if not any("-e" in part.lower() for part in path.relative_to(folders.root).parts)]
+    short = [] if options.sheet else folders.named(NAME.pattern, without=(*NOT_SHORT, *CAMERAS[1:]))
     return _short(short, options) if short else _long(folders, options)
 
 
@@ -105,7 +105,7 @@ def _long(folders: Folders, options: ClipOptions) -> ClipCorpus:
 
 
 def _coded(rows: tuple[Row, ...], folders: Folders, camera: str) -> Iterator[Coded]:
-    others = [name for name in ("HS", "VIS", "NIR") if name != camera]
+    others = [name for name in CAMERAS if name != camera]
     without = [word for name in others for word in (f"{name}_long", f"SMIC-{name}-E")]
     for row in rows:
         name = _official(row.text("clip"))
