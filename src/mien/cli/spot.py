@@ -2,6 +2,8 @@
 
 import csv
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +20,11 @@ from mien.cli.places import check_folder
 from mien.cli.results import PIPE_WIDTH
 from mien.cli.screen import literal, print_json, say
 from mien.errors import ConfigError, DataError
-from mien.faces import FaceDetector, find_detector
+from mien.faces import find_detector
 from mien.metrics.spotting import Interval, SpotScore, spot_scores, strs
 from mien.progress import progress
 from mien.shown import csv_cell
-from mien.spot import PulseOptions, Spotted, spot
+from mien.spot import SPOTTERS, PulseOptions, Spotted, spot
 from mien.spot.coded import read_coded
 from mien.spot.timeline import timeline_svg
 from mien.video import Video, open_video
@@ -46,6 +48,7 @@ def spot_videos(
             help="Score against a CSV: video, onset, offset and, if wanted, apex, kind, label; frames from 0."
         ),
     ] = None,
+    method: Annotated[str, typer.Option(help=f"{' or '.join(SPOTTERS)}.")] = "regions",
     threshold: Annotated[
         float, typer.Option(help="How many times the noise of its video an expression moves the face, 1 to 100.")
     ] = PulseOptions.threshold,
@@ -65,11 +68,15 @@ def spot_videos(
         raise ConfigError("--json and --csv exclude each other; give one.")
     cv2.utils.logging.setLogLevel(0)
     options = PulseOptions(threshold=threshold, micro_s=micro_s, longest_s=longest_s)
+    if method not in SPOTTERS:
+        raise ConfigError(f"--method is {' or '.join(SPOTTERS)}; got {method[:40]!r}.")
     detector = find_detector(faces)
     truth = read_coded(coded) if coded else {}
     if out:
         check_folder("--out", out, inputs)
-    found, failures = _spotted(find_inputs(inputs, out), detector, options, out)
+    found, failures = _spotted(
+        find_inputs(inputs, out), partial(spot, detector=detector, options=options, method=method), out
+    )
     scored = _scored(found, truth) if coded else {}
     if as_json:
         print_json({"results": [_record(*each) for each in found.items()], "failures": failures, **scored})
@@ -83,7 +90,7 @@ def spot_videos(
 
 
 def _spotted(
-    inputs: list[Input], detector: FaceDetector, options: PulseOptions, out: Path | None
+    inputs: list[Input], spot_in: Callable[..., Spotted], out: Path | None
 ) -> tuple[dict[str, Spotted], list[str]]:
     """What each video gave, and a sentence for each that gave nothing."""
     found: dict[str, Spotted] = {}
@@ -93,7 +100,7 @@ def _spotted(
             if given.failure or not given.is_video:
                 raise DataError(given.failure or f"{given.name} is no video; expressions are spotted in videos alone.")
             with open_video(given.name) as video:
-                found[given.name] = _one(given, video, detector, options)
+                found[given.name] = _one(given, video, spot_in)
             if out:
                 out.mkdir(parents=True, exist_ok=True)
                 write_text(out / f"{given.place.name}-timeline.svg", timeline_svg(given.name, found[given.name]))
@@ -104,7 +111,7 @@ def _spotted(
     return found, failures
 
 
-def _one(given: Input, video: Video, detector: FaceDetector, options: PulseOptions) -> Spotted:
+def _one(given: Input, video: Video, spot_in: Callable[..., Spotted]) -> Spotted:
     if video.live:
         raise DataError(f"{given.name} is a camera; film first, then spot.")
     with progress(f"Spotting {given.name}", video.announced) as advance:
@@ -114,7 +121,7 @@ def _one(given: Input, video: Video, detector: FaceDetector, options: PulseOptio
                 yield frame
                 advance(1)
 
-        return spot(frames(), video.fps, detector, options)
+        return spot_in(frames(), video.fps)
 
 
 def _scored(found: dict[str, Spotted], truth: dict[str, list[Interval]]) -> dict[str, Any]:

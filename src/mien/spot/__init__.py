@@ -6,11 +6,12 @@ and a few numbers a frame, whatever the length.
     track      finds the face now and then, and cuts it out of every frame with one transform until the next time
     movement   by how much each region of the face has moved against the whole face
     pulses     movements that rise and fall again, as intervals
-    spotter    the three together
+    mdmd       the field's baseline, which compares each frame with those before and after it
+    spotter    the methods, by name
 """
 
 from .movement import REGIONS
 from .pulses import PulseOptions, find_pulses
-from .spotter import Spotted, spot
+from .spotter import SPOTTERS, Spotted, spot
 
-__all__ = ["REGIONS", "PulseOptions", "Spotted", "find_pulses", "spot"]
+__all__ = ["REGIONS", "SPOTTERS", "PulseOptions", "Spotted", "find_pulses", "spot"]

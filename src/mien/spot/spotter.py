@@ -1,21 +1,22 @@
-"""A video as a stream to intervals: find the face, follow its regions, find what rises and falls."""
+"""A video as a stream to intervals. A new method of spotting is a file here and a line in `SPOTTERS`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..faces import FaceDetector
 from ..metrics.spotting import Interval
 from ..video import Frame
+from .mdmd import spot_mdmd
 from .movement import REGIONS, Movement
 from .pulses import PulseOptions, find_pulses, score
 from .track import Anchor, Track
 
-__all__ = ["Spotted", "spot"]
+__all__ = ["SPOTTERS", "Spotted", "spot"]
 
 ANCHOR_S, LONGEST_S = 5.0, 15.0
 """A new anchor frame after so long, once the face is at rest; and at the latest."""
@@ -37,25 +38,38 @@ class Spotted:
     faceless: int
     """Frames in which no face was followed."""
     scores: NDArray[np.float32]
-    """`(frames,)`: how far the face is from rest, in pixels of a face 128 pixels wide."""
+    """`(frames,)`: how far the face is from rest, in pixels of a face 128 pixels wide; of mdmd, its contrast."""
 
 
-def spot(frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions | None = None) -> Spotted:
+def spot(
+    frames: Iterable[Frame],
+    fps: float,
+    detector: FaceDetector,
+    options: PulseOptions | None = None,
+    *,
+    method: str = "regions",
+) -> Spotted:
     """The expressions of the largest face of a video; frames are read once, one at a time.
 
     Args:
         frames: of a video, in order.
         fps: frames a second; times are counted by it.
         detector: finds the face, best with its landmarks.
-        options: what counts as an expression.
+        options: what counts as an expression; for `regions` alone.
+        method: a key of `SPOTTERS`.
 
-    Raises `DataError` where no frame has a face.
+    Raises `DataError` where no frame has a face, `ConfigError` for a method that there is not.
     """
-    options = options or PulseOptions()
+    if method not in SPOTTERS:
+        raise ConfigError(f"There is no spotting method {method[:40]!r}; the methods are {', '.join(SPOTTERS)}.")
+    return SPOTTERS[method](frames, fps, detector, options or PulseOptions())
+
+
+def _by_regions(frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions) -> Spotted:
     follower = _Follower(detector, fps)
     moved = [follower.moved(frame.picture) for frame in frames]
     if not follower.found:
-        raise DataError(f"No face was found in {len(moved)} frames.")
+        raise _faceless(len(moved))
     series = np.array(moved)
     return Spotted(
         intervals=find_pulses(series, fps, options),
@@ -64,6 +78,23 @@ def spot(frames: Iterable[Frame], fps: float, detector: FaceDetector, options: P
         faceless=int(np.isnan(series).any(axis=(1, 2)).sum()),
         scores=score(series, fps, options)[0].astype(np.float32),
     )
+
+
+def _by_mdmd(frames: Iterable[Frame], fps: float, detector: FaceDetector, _options: PulseOptions) -> Spotted:
+    intervals, scores, faceless = spot_mdmd(frames, fps, detector)
+    if faceless == len(scores):
+        raise _faceless(faceless)
+    return Spotted(intervals=intervals, frames=len(scores), fps=fps, faceless=faceless, scores=scores)
+
+
+def _faceless(frames: int) -> DataError:
+    return DataError(f"No face was found in {frames} frames.")
+
+
+SPOTTERS: dict[str, Callable[[Iterable[Frame], float, FaceDetector, PulseOptions], Spotted]] = {
+    "regions": _by_regions,
+    "mdmd": _by_mdmd,
+}
 
 
 class _Follower:
