@@ -16,7 +16,7 @@ FLOORS: list[str] = [
     " data.clean data.join"
     " data.deal data.splits data.batches data.augment data classifier models faces card familiar modelfile"
     " bundle data.teach session container video"
-    " data.clips images predict spot summary annotate explain.occlusion",
+    " data.flow spot data.clips images predict summary annotate explain.occlusion",
     "runs origins hooks checkpoint device ensembles optimise losses threads space signals inference from_onnx start"
     " freezing initial train room methods stages to_onnx joined_network export",
     "rows compare joining engines tune examine explain",

@@ -19,12 +19,12 @@ from mien.data.drawn.identity import draw_identity
 from mien.data.drawn.render import draw_scenery, grainy, photograph
 from mien.errors import ConfigError, DataError
 from mien.faces import Face
+from mien.faces.anchor import SIDE, Anchor
 from mien.metrics.spotting import Interval, spot_scores
 from mien.spot import REGIONS, PulseOptions, find_pulses, spot
 from mien.spot.coded import read_coded
 from mien.spot.movement import MOUTH, Movement
 from mien.spot.timeline import timeline_svg
-from mien.spot.track import SIDE, Anchor
 from mien.video import Frame, video_writer
 
 FPS = 30.0

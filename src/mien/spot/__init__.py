@@ -3,7 +3,6 @@
 In: frames, one after the other. Out: intervals with onset, apex and offset. Memory holds two small grey faces
 and a few numbers a frame, whatever the length.
 
-    track      finds the face now and then, and cuts it out of every frame with one transform until the next time
     movement   by how much each region of the face has moved against the whole face
     pulses     movements that rise and fall again, as intervals
     mdmd       the field's baseline, which compares each frame with those before and after it

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..faces import FaceDetector
+from ..faces.anchor import SIDE, Anchor, Track
 from ..metrics.spotting import Interval, Kind
 from ..video import Frame
-from .track import SIDE, Anchor, Track
 
 __all__ = ["contrasts", "feature", "runs", "spot_mdmd"]
 

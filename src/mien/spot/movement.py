@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .track import SIDE, Anchor
+from ..faces.anchor import SIDE, Anchor
 
-__all__ = ["MOUTH", "REGIONS", "Movement"]
+__all__ = ["MOUTH", "REGIONS", "Movement", "head_movement"]
 
 Floats = NDArray[np.float64]
 REGIONS: dict[str, tuple[str, float, float]] = {
@@ -60,6 +60,21 @@ class Movement:
         head = _fitted(self._terms, seen)
         moved = np.array([_mean(flow, window) - _at(head, window) for window in self._windows])
         return moved, float(np.abs(self._terms @ head).max())
+
+
+def head_movement(flow: NDArray[np.float32], landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(SIDE, SIDE, 2)`: the part of a face's flow that is the movement of the head, an affine map fitted robustly.
+
+    Args:
+        flow: `(SIDE, SIDE, 2)` between two faces that are cut by one anchor.
+        landmarks: `(5, 2)` of the anchor.
+    """
+    ys, xs = np.mgrid[GRID // 2 : SIDE : GRID, GRID // 2 : SIDE : GRID]
+    inside = _ellipse(xs, ys) & ~_near_eyes(xs, ys, landmarks)
+    xs, ys = xs[inside], ys[inside]
+    head = _fitted(_terms(xs, ys), flow[ys, xs].astype(np.float64))
+    every = np.mgrid[0:SIDE, 0:SIDE]
+    return np.asarray(_terms(every[1].ravel(), every[0].ravel()) @ head, np.float32).reshape(SIDE, SIDE, 2)
 
 
 def _windows(landmarks: NDArray[np.float32]) -> list[tuple[slice, slice]]:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
 from ..faces import FaceDetector
+from ..faces.anchor import Anchor, Track
 from ..metrics.spotting import Interval
 from ..video import Frame
 from .mdmd import spot_mdmd
 from .movement import REGIONS, Movement
 from .pulses import PulseOptions, find_pulses, score
-from .track import Anchor, Track
 
 __all__ = ["SPOTTERS", "Spotted", "spot"]
 

@@ -1,4 +1,4 @@
-"""The face of a video, cut out of every frame by one transform from one anchor frame to the next.
+"""The face of a clip or a video, cut out of every frame by one transform from one anchor frame to the next.
 
 A detector's boxes and landmarks tremble from frame to frame by more than a micro-expression moves. So the face is found
 in an anchor frame alone, and the frames after it are cut by the same transform: what moves in the crops is the face.
@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..faces import FaceDetector, overlap
-from ..faces.face import Box, Face
+from .face import Box, Face, FaceDetector, overlap
 
 __all__ = ["SIDE", "Anchor", "Track"]
 
@@ -34,6 +33,8 @@ class Anchor:
     """`(5, 2)` in pixels of `grey`, as `mien.faces.Face` has them."""
     transform: NDArray[np.float64]
     """`(2, 3)` from pixels of the frame to those of the crops."""
+    face: Face | None = None
+    """As the detector gave it, in pixels of the frame."""
 
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same part of another frame, `(SIDE, SIDE)` grey. `picture` is RGB `(H, W, 3)` uint8."""
@@ -57,7 +58,9 @@ class Track:
         found = _usual(face.box) if face.landmarks is None else face.landmarks
         transform = _transform(face.box, found)
         landmarks = found @ transform[:, :2].T + transform[:, 2]
-        return Anchor(grey=_cut(picture, transform), landmarks=landmarks.astype(np.float32), transform=transform)
+        return Anchor(
+            grey=_cut(picture, transform), landmarks=landmarks.astype(np.float32), transform=transform, face=face
+        )
 
     def _rank(self, face: Face) -> tuple[float, float]:
         """The followed face first, otherwise the largest."""

@@ -1,0 +1,123 @@
+"""How well flow and apex are found on drawn faces, whose movement is known: Markdown tables.
+
+    $ python benchmarks/flow.py            # a minute
+    $ python benchmarks/flow.py --quick
+
+The points of a drawn face are projected for two frames, so the movement of each is known. The endpoint error is the
+mean distance between a point's flow and its movement, in pixels of a face 128 pixels wide; "moving" are the points that
+move by at least half as much as the strongest. The head drifts by half a pixel to the right and 0.3 upwards.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.clips.apex import find_apex
+from mien.data.clips.clip import Clip
+from mien.data.drawn import AUS, PROTOTYPES, draw_clip
+from mien.data.drawn.chance import Chance
+from mien.data.drawn.geometry import GRID, draw_view, project
+from mien.data.drawn.identity import draw_identity
+from mien.data.drawn.render import draw_scenery, grainy, photograph
+from mien.data.flow import FLOWS, find_flow
+from mien.faces import Face
+from mien.faces.anchor import Track
+
+SIZE = 128
+DRIFT = (16, -10)
+"""In 1/32 pixel."""
+INTENSITIES = {"trace": 0.1, "slight": 0.3, "marked": 0.6}
+EXPRESSIONS = tuple(name for name in PROTOTYPES if name != "neutral")
+Grey = NDArray[np.uint8]
+
+
+def drawn_pair(seed: int, strength: float) -> tuple[Grey, Grey, NDArray[np.float64], NDArray[np.float64]]:
+    """Two grey faces, points of the first `(P, 2)`, and their movements `(P, 2)`."""
+    chance = Chance(seed, 3, 0)
+    who, view = draw_identity(seed, seed), draw_view(chance, SIZE)
+    scenery = draw_scenery(chance)
+    scenery = replace(scenery, soft=False, grain=min(scenery.grain, 8))
+    levels = np.zeros((2, len(AUS)))
+    for au in PROTOTYPES[EXPRESSIONS[seed % len(EXPRESSIONS)]]:
+        levels[:, AUS.index(au)] = np.floor(strength * 256) / 256
+    moved = replace(view, middle=(view.middle[0] + DRIFT[0], view.middle[1] + DRIFT[1]))
+    rest = np.zeros_like(levels)
+    points = [project(who, rest, view), project(who, levels, moved)]
+    faces = [
+        grainy(photograph(who, points[0], rest, view, scenery, SIZE), scenery, chance),
+        grainy(photograph(who, points[1], levels, moved, scenery, SIZE), scenery, chance),
+    ]
+    before, after = (np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), np.uint8) for face in faces)
+    return before, after, points[0] / GRID, (points[1] - points[0]) / GRID
+
+
+def errors(name: str, pairs: Sequence[tuple[Grey, Grey, NDArray[np.float64], NDArray[np.float64]]]) -> list[float]:
+    """Mean endpoint error over all points, over those that move, and milliseconds a pair."""
+    flow, everywhere, moving, seconds = find_flow(name), [], [], 0.0
+    for before, after, points, truth in pairs:
+        started = time.perf_counter()
+        found = flow(before, after)
+        seconds += time.perf_counter() - started
+        inside = (points > 4).all(axis=1) & (points < SIZE - 5).all(axis=1)
+        at = points[inside].astype(np.float32)
+        seen = np.stack([cv2.remap(found[..., k], at[:, 0], at[:, 1], cv2.INTER_LINEAR)[:, 0] for k in (0, 1)], axis=1)
+        off = np.hypot(*(seen - truth[inside]).T)
+        own = np.hypot(*(truth[inside] - np.array(DRIFT) / GRID).T)
+        everywhere.append(float(off.mean()))
+        moving.append(float(off[own >= 0.5 * np.percentile(own, 95)].mean()))
+    return [float(np.mean(everywhere)), float(np.mean(moving)), 1000 * seconds / len(pairs)]
+
+
+class Known:
+    """A detector that knows where drawn faces are."""
+
+    name = "known"
+
+    def detect(self, picture: Grey) -> list[Face]:
+        """One face."""
+        return [Face(box=(10.0, 20.0, 108.0, 108.0), score=1.0)]
+
+
+def apex_errors(count: int) -> NDArray[np.int64]:
+    """Frames between the apex that is found and the true one, of clips of 40 frames at 200 a second."""
+    off = []
+    for seed in range(count):
+        drawn = draw_clip(1, EXPRESSIONS[seed % len(EXPRESSIONS)], seed=seed, index=0, size=SIZE)
+        clip = Clip(
+            name=str(seed),
+            subject="1",
+            label=drawn.label,
+            frames=drawn.frames,
+            onset=drawn.onset,
+            apex=None,
+            offset=drawn.offset,
+            fps=drawn.fps,
+        )
+        anchor = Track(Known()).anchor(drawn.frames[drawn.onset])
+        assert anchor is not None
+        off.append(abs(find_apex(clip, anchor) - drawn.apex))
+    return np.array(off)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    count = 6 if parser.parse_args().quick else 42
+    print("| flow | " + " | ".join(f"{name}: all, moving" for name in INTENSITIES) + " | ms a pair |")
+    print("| --- |" + " ---: |" * (len(INTENSITIES) + 1))
+    drawn = {name: [drawn_pair(seed, level) for seed in range(count)] for name, level in INTENSITIES.items()}
+    for name in FLOWS:
+        found = [errors(name, pairs) for pairs in drawn.values()]
+        print(f"| {name} | " + " | ".join(f"{a:.3f}, {m:.3f}" for a, m, _ in found) + f" | {found[0][2]:.1f} |")
+    off = apex_errors(2 * count)
+    print(f"\nApex: within 2 frames in {100 * (off <= 2).mean():.0f} % of {len(off)} clips, median {np.median(off):g}.")
+
+
+if __name__ == "__main__":
+    main()
