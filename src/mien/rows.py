@@ -126,9 +126,9 @@ def _record(run: Run) -> Record:
 
 
 def _planned_folds(run: Run) -> int:
-    """How many folds a whole replicate has. Folders of earlier versions do not say it, and `loso` cannot tell."""
+    """How many folds a whole replicate has. Folders of earlier versions do not say it; `loso`, `hde` cannot tell."""
     data = run.settings.data
-    return run.data.folds or {"holdout": 1, "loso": 0}.get(data.protocol, data.folds)
+    return run.data.folds or {"holdout": 1, "loso": 0, "hde": 0}.get(data.protocol, data.folds)
 
 
 def _gap(replicate: Replicate, statuses: Mapping[int, str], folds: int) -> str:

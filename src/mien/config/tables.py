@@ -46,10 +46,11 @@ class DataSettings(Table):
     """Seed of that carving. It is the same for all runs of a comparison, so that they are paired."""
     train_limit: Annotated[int, Within(0, 10**9)] = 0
     """Use at most this many training samples, stratified by class. 0 uses all."""
-    protocol: Literal["holdout", "kfold", "group-kfold", "loso"] = "holdout"
-    """The corpus's own test split; or cross-validation over all samples: stratified, by subject, one subject out."""
+    protocol: Literal["holdout", "kfold", "group-kfold", "loso", "hde"] = "holdout"
+    """The corpus's own test split; or cross-validation over all samples: stratified, by subject, one subject out, one
+    corpus out."""
     folds: Annotated[int, Within(2, 1000)] = 5
-    """Number of folds of `kfold` and `group-kfold`. `loso` has one for each subject."""
+    """Number of folds of `kfold` and `group-kfold`. `loso` has one for each subject, `hde` for each corpus."""
     fold: Annotated[int, Within(0, 10**6)] = 0
     """Which fold is the test, from 0. A comparison runs them all."""
     repeat: Annotated[int, Within(0, 10**6)] = 0

@@ -1,11 +1,12 @@
 """Divides the samples of a store into train, valid (which chooses the epoch) and test.
 
-`holdout` keeps the corpus's own splits; `kfold`, `group-kfold` and `loso` (leave one subject out) divide all
-samples, whatever their split, and each fold is the test once. Where there is no valid split, a stratified
+`holdout` keeps the corpus's own splits; `kfold`, `group-kfold`, `loso` (leave one subject out) and `hde` (leave one
+corpus of a composite out, by the group `corpus`) divide all samples, whatever their split, and each fold is the test
+once. Where there is no valid split, a stratified
 part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
 that no part repeats what was trained on. There are two exceptions. A corpus's own splits are kept as they are; `mien
-data audit` checks them. Under `loso`, copies of a test image are left out of train. The test part comes sealed: only
-`mien.stages` opens it.
+data audit` checks them. Under `loso` and `hde`, copies of a test image are left out of train. The test part comes
+sealed: only `mien.stages` opens it.
 """
 
 import hashlib
@@ -147,6 +148,8 @@ def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[
     from sklearn.model_selection import LeaveOneGroupOut
 
     rows, subjects = np.arange(len(store)), store.samples.subject
+    if protocol == "hde":
+        return _by_corpus(store)
     if protocol != "kfold" and (subjects == "").any():
         raise DataError(
             f"data.protocol {protocol} needs the subject of every sample; {(subjects == '').sum()} of "
@@ -162,8 +165,22 @@ def _folds(store: Store, protocol: str, folds: int, seed: int) -> tuple[NDArray[
         raise DataError(f"Cannot divide {store.path} by {protocol} into folds: {error}") from None
 
 
+def _by_corpus(store: Store) -> tuple[NDArray[np.int64], ...]:
+    """The rows of each corpus of a composite, corpora by name (holdout-database evaluation, HDE; Yap 2018, FG)."""
+    corpora = store.samples.groups.get("corpus", np.array([], np.str_))
+    names = np.unique(corpora)
+    if len(names) < 2:
+        raise DataError(
+            f"data.protocol hde leaves out one corpus at a time; {store.path} has {len(names) or 'no'} "
+            f"{'corpus' if len(names) == 1 else 'corpora'} in its group corpus. Join stores with mien data join, or "
+            "use loso."
+        )
+    return tuple(np.flatnonzero(corpora == name) for name in names)
+
+
 def _without_copies(store: Store, train: NDArray[np.int64], test: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`train` without exact copies of test images. Under `loso` other subjects may have such copies."""
+    """`train` without exact copies of test images. Under `loso` other subjects may have such copies, and under
+    `hde` other corpora."""
     kept: NDArray[np.int64] = train[~np.isin(_pixels(store, train), _pixels(store, test))]
     return kept
 

@@ -9,7 +9,7 @@ Pure functions of numpy arrays; nothing here knows a network, a run or a file.
 
 from .confusion import ClassScores, absent_words, class_scores, confusion_matrix, ratio, weighted
 from .ranking import auc_averages, auc_one_vs_rest, auc_pairs, roc_curve
-from .table import FROM_0, METRICS, SHARE, Bounds, Metric, Predicted, Scores, metric, scores
+from .table import FROM_0, METRICS, SHARE, Bounds, Metric, Predicted, Scores, metric, parts, scores
 
 __all__ = [
     "FROM_0",
@@ -27,6 +27,7 @@ __all__ = [
     "class_scores",
     "confusion_matrix",
     "metric",
+    "parts",
     "ratio",
     "roc_curve",
     "scores",

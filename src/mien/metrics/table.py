@@ -26,7 +26,7 @@ from ..calibration import (
 from .confusion import ClassScores, Ints, class_scores, confusion_matrix, ratio, weighted
 from .ranking import auc_averages
 
-__all__ = ["FROM_0", "METRICS", "SHARE", "Bounds", "Metric", "Predicted", "Scores", "metric", "scores"]
+__all__ = ["FROM_0", "METRICS", "SHARE", "Bounds", "Metric", "Predicted", "Scores", "metric", "parts", "scores"]
 
 Bounds = tuple[float, float]
 """The least and the most that a figure can be."""
@@ -298,3 +298,18 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> Scores:
         values={one.key: one.on(seen) for one in METRICS},
         undefined=tuple(np.flatnonzero(ignored).tolist()),
     )
+
+
+def parts(logits: ArrayLike, labels: ArrayLike, group: ArrayLike) -> dict[str, Scores]:
+    """The scores of each part of pooled predictions, by its name in `group (N,)`: of each corpus of a composite.
+
+    `logits (N, K)` and `labels (N,)` are of all folds together. Raises `ValueError` where the lengths differ.
+
+    >>> found = parts([[2, 0], [0, 2], [2, 0]], [0, 1, 1], ["casme2", "casme2", "samm"])
+    >>> {name: one.accuracy for name, one in found.items()}
+    {'casme2': 1.0, 'samm': 0.0}
+    """
+    seen, names = Predicted(logits, labels), np.asarray(group, np.str_)
+    if names.shape != seen.labels.shape:
+        raise ValueError(f"{len(names)} names of parts for {len(seen.labels)} predictions")
+    return {str(name): scores(seen.logits[names == name], seen.labels[names == name]) for name in np.unique(names)}

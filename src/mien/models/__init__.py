@@ -1,5 +1,7 @@
 """The networks, by name. A new one is one file and one line in `NETWORKS` (docs/adding-a-network.md).
 
+`FLOW_NETWORKS` are those of micro-expressions: as published, of the shared options they have the two kinds of dropout.
+
 In: a run's `ModelSettings`, the number of classes, the side of the faces in pixels. Out: a `Network` with
 weights drawn from torch's global generator; seed it before.
 """
@@ -17,13 +19,17 @@ from mien.machine import memory_bytes
 from mien.models.attention import ATTENTION
 from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
+from mien.models.dual_inception import dual_inception
 from mien.models.efficientnet_lite0 import efficientnet_lite0
 from mien.models.layers import Network, pass_on
+from mien.models.offapexnet import offapexnet
+from mien.models.rcn_a import rcn_a
 from mien.models.resnet import resnet34
+from mien.models.ststnet import ststnet
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
 
-__all__ = ["NETWORKS", "Network", "build", "sketch"]
+__all__ = ["FLOW_NETWORKS", "NETWORKS", "Network", "build", "sketch"]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "compact-l": compact_l,
@@ -35,6 +41,14 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "vgg16": vgg16,
     "vgg_paper": vgg_paper,
 }
+FLOW_NETWORKS: dict[str, Callable[..., Network]] = {
+    "dual-inception": dual_inception,
+    "offapexnet": offapexnet,
+    "rcn-a": rcn_a,
+    "ststnet": ststnet,
+}
+FIXED = ("attention", "classifier", "head", "stem", "width")
+"""Settings that networks of micro-expressions do not have."""
 
 
 def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
@@ -50,7 +64,7 @@ def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
             f"million parameters: the weights alone take {weights / 1e9:.0f} GB, and this machine has "
             f"{memory_bytes() / 1e9:.0f} GB of memory. Lower model.width, or set model.head to gap."
         )
-    network = NETWORKS[settings.name](settings, classes=classes, size=size)
+    network = _maker(settings.name)(settings, classes=classes, size=size)
     network.mirror = settings.mirror
     if settings.init == "dirac":
         pass_on(network)
@@ -65,13 +79,18 @@ def sketch(settings: ModelSettings, *, classes: int, size: int) -> Network:
     """
     check(settings, classes=classes, size=size)
     with torch.device("meta"):
-        return NETWORKS[settings.name](settings, classes=classes, size=size)
+        return _maker(settings.name)(settings, classes=classes, size=size)
+
+
+def _maker(name: str) -> Callable[..., Network]:
+    return NETWORKS[name] if name in NETWORKS else FLOW_NETWORKS[name]
 
 
 def check(settings: ModelSettings, *, classes: int, size: int) -> None:
     """Raise `ConfigError`, one sentence, for what no network can be built with; settings are in their ranges."""
+    names, published = sorted([*NETWORKS, *FLOW_NETWORKS]), ModelSettings()
     options: list[tuple[str, object, bool, str]] = [
-        ("model.name", settings.name, settings.name in NETWORKS, f"one of {', '.join(sorted(NETWORKS))}"),
+        ("model.name", settings.name, settings.name in names, f"one of {', '.join(names)}"),
         ("model.attention", settings.attention, settings.attention in ATTENTION, f"one of {', '.join(ATTENTION)}"),
         ("model.in_chans", settings.in_chans, settings.in_chans >= 1, "at least 1"),
         ("the number of classes", classes, classes >= 2, "at least 2"),
@@ -80,3 +99,14 @@ def check(settings: ModelSettings, *, classes: int, size: int) -> None:
     for what, seen, good, expected in options:
         if not good:
             raise ConfigError(f"{what} is {seen!r}; it must be {expected}.")
+    if settings.name in FLOW_NETWORKS:
+        _check_fixed(settings, published)
+
+
+def _check_fixed(settings: ModelSettings, published: ModelSettings) -> None:
+    for option in FIXED:
+        if getattr(settings, option) != getattr(published, option):
+            raise ConfigError(
+                f"model.{option} is {getattr(settings, option)!r}; {settings.name} is built as published and has no "
+                f"such option. Leave it at {getattr(published, option)!r}."
+            )

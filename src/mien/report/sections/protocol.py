@@ -97,6 +97,8 @@ def _protocol_words(comparison: Comparison, data: DataSettings) -> str:
     once = _once(comparison) + again
     if data.protocol == "loso":
         return f"Leave one subject out: the test part of each fold is one subject. {once}; predictions were pooled."
+    if data.protocol == "hde":
+        return f"Leave one corpus out (HDE): the test part of each fold is one corpus. {once}; predictions were pooled."
     by = (
         "stratified by class, whole subjects together"
         if data.protocol == "group-kfold"
