@@ -27,7 +27,7 @@ from ..corpora.tables import lines
 __all__ = ["SUFFIXES", "Row", "Sheet", "Table", "find_table", "plain", "read_sheets"]
 
 SUFFIXES = (".xlsx", ".xls", ".csv")
-MOST_UNPACKED = 128 << 20
+MOST_UNPACKED = 32 << 20
 """Bytes of one part of an .xlsx, which is a zip archive."""
 MOST_SHEETS, MOST_ROWS, MOST_COLUMNS = 64, 50_000, 256
 HEADER_WITHIN = 100
