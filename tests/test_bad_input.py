@@ -565,7 +565,7 @@ CASES = [
         name="unknown corpus",
         corpus="fer2012",
         build=in_fer(lambda rows: None),
-        says="There is no importer for 'fer2012'; the corpora are affectnet, csv, fer2013,",
+        says="There is no importer for 'fer2012'; the corpora are 4dme, affectnet, cas2,",
         skippable=0,
     ),
 ]

@@ -17,6 +17,7 @@ import typer
 
 from mien import cli
 from mien.config import override, parse_overrides, read_recipe, recipe_names
+from mien.data.clips.corpora import CLIP_CORPORA
 from mien.data.corpora import CORPORA
 from mien.errors import MienError
 from mien.models import NETWORKS
@@ -177,7 +178,7 @@ def test_recipes_corpora_and_settings_exist(page: str) -> None:
         networks: Any = changes.get("model.name", [])
         assert {networks} if isinstance(networks, str) else set(networks) <= set(NETWORKS)
         corpora = {name for name in values_after(words, "--corpus", "-c") if name not in ("NAME", "toy")}
-        assert corpora <= set(CORPORA), f"{page} speaks of the corpora {corpora}"
+        assert corpora <= {*CORPORA, *CLIP_CORPORA}, f"{page} speaks of the corpora {corpora}"
     for name in re.findall(r"\brecipes? `([\w-]+)`", prose_of(page)):
         assert name in recipe_names(), f"{page} speaks of the recipe {name}"
     rooms = " ".join(FLOORS).split()
@@ -299,6 +300,8 @@ def test_the_architecture_page_lists_the_rooms_that_are_held() -> None:
 def test_every_corpus_is_described() -> None:
     page = text_of("docs/corpora.md")
     assert not [name for name in CORPORA if f"`{name}`" not in page]
+    page = text_of("docs/clips.md")
+    assert not [name for name in CLIP_CORPORA if f"`{name}`" not in page]
 
 
 def test_a_wrong_word_is_seen() -> None:

@@ -92,7 +92,7 @@ def test_bytes_are_pictures_unless_the_user_says_flow(tmp_path: Path) -> None:
     image = np.random.default_rng(2).integers(0, 255, (N, SIDE, SIDE, 3), dtype=np.uint8)
     image[0, 0, 0] = (0, 255, 51)
     assert "flow" not in prepared(tmp_path, images=image).planes
-    store = prepared(tmp_path, "--flow", "--force", images=image)
+    store = prepared(tmp_path, "--as-flow", "--force", images=image)
     assert np.allclose(store.array("flow")[0, 0, 0], (-1, 1, -0.6))
     assert any("stretched" in note for note in store.meta.notes)
     named = prepared(tmp_path, "--force", flow=image)
@@ -115,7 +115,7 @@ def test_bytes_are_pictures_unless_the_user_says_flow(tmp_path: Path) -> None:
         ),
         (
             {"images": np.zeros((N, 28, 28), np.uint8)},
-            ("--flow",),
+            ("--as-flow",),
             "has images uint8 (12, 28, 28), which cannot be flow",
         ),
         (
@@ -135,8 +135,8 @@ def test_what_is_no_flow_is_one_sentence(
 
 
 def test_the_option_is_of_arrays_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("data", "prepare", str(tmp_path), "--corpus", "folder", "--flow", "--out", str(tmp_path / "s")) == 2
-    assert "--flow is for npz, and folder has no such thing" in capsys.readouterr().err
+    assert run("data", "prepare", str(tmp_path), "--corpus", "folder", "--as-flow", "--out", str(tmp_path / "s")) == 2
+    assert "--as-flow is for npz, and folder has no such thing" in capsys.readouterr().err
 
 
 def test_a_large_file_is_a_stream(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ BASES: dict[str, list[str]] = {
     "data draw": ["--out", "new", "--count", "14"],
     "data audit": ["store"],
     "data teach": ["store", "--model", "teacher.onnx", "--out", "new"],
+    "data join": ["store", "other", "--out", "new"],
     "data info": ["store"],
     "compare": ["demo", "--data", "store", "--set", "model.name=compact-s", "--set", "train.epochs=1"],
     "ensemble": ["runs"],
@@ -69,7 +70,7 @@ BASES: dict[str, list[str]] = {
 """Of each verb, words that are right but for the one that is tried."""
 UNTRAINED = {"tune": "None of 1 trials is complete."}
 """What a verb says at its end where no training is made, as here."""
-QUICK = ("predict", "info", "serve", "data prepare", "data draw", "data audit", "data teach", "data info")
+QUICK = ("predict", "info", "serve", "data prepare", "data draw", "data audit", "data teach", "data join", "data info")
 
 
 def verbs() -> dict[str, Any]:
@@ -115,6 +116,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finish_run(run)
     finish_run(plan_run(root / "runs", store, train__epochs=1, seed=1))
     write_bundle(root / "model.onnx")
+    shutil.copytree(root / "store", root / "other")
+    meta = root / "other" / "meta.json"
+    meta.write_text(meta.read_text().replace(f'"corpus": "{store.meta.corpus}"', '"corpus": "other"'))
     write_bundle(root / "teacher.onnx", labels=store.meta.labels, crop=store.meta.crop)
     scene = draw_scene(1, seed=3, height=120, width=160).image
     (root / "photo.png").write_bytes(cv2.imencode(".png", scene)[1].tobytes())

@@ -1,9 +1,8 @@
 """A corpus of clips becomes a store: samples, subjects, what was repaired, and one sentence for what cannot be used."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,35 +10,24 @@ from PIL import Image
 
 import clips_made as made
 from made_videos import numbered, write_video
-from mien.crop import CropSpec, crop
-from mien.data.clips.clip import Clip
+from mien.cli import main
+from mien.config.tables import DataSettings
+from mien.crop import CropSpec
 from mien.data.clips.corpora import ClipOptions
+from mien.data.clips.motion import MotionOptions
 from mien.data.clips.prepare import prepare_clips, read_clips
 from mien.data.prepare import PrepareOptions
+from mien.data.splits import fold_count
 from mien.data.store import Store
 from mien.errors import BadSample, ConfigError, DataError
-from mien.planes import Batch, Plane
+from mien.faces import find_detector
 
-CROP = CropSpec(size=16)
-FLOW = Plane(name="flow", kind="flow", shape=(16, 16, 3), dtype="float32")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A stand-in for flow: by how much the last frame differs from the first."""
-
-    crop: CropSpec = CROP
-    planes: Sequence[Plane] = (FLOW,)
-    notes: Sequence[str] = ("The difference of two frames.",)
-
-    def __call__(self, clip: Clip, /) -> Batch:
-        first, last = (crop(clip.frames[place], self.crop) for place in (clip.onset, clip.apex or clip.offset))
-        return {"face": last, "flow": last.astype(np.float32) - first}
+MOTION = MotionOptions(size=16, crop=CropSpec(size=24))
 
 
-def prepared(root: Path, name: str, **options: object) -> Store:
+def prepared(root: Path, name: str, **options: Any) -> Store:
     out = root.parent / f"{root.name}-store"
-    prepare_clips(root, name, out, Difference(), **options)  # type: ignore[arg-type]
+    prepare_clips(root, name, out, detector=find_detector("none"), motion=MOTION, **options)
     return Store.open(out)
 
 
@@ -56,7 +44,8 @@ def test_a_corpus_becomes_a_store(tmp_path: Path) -> None:
     for words in (
         "1 clip: the sheet gives no apex; its apex is found in the frames: sub04/EP12_01f.",
         "megc2019 has 145 clips of 24 subjects",
-        "The difference of two frames.",
+        "Flow by dis, from onset to apex",
+        "Faces were found by none.",
         "data.protocol=loso",
     ):
         assert words in notes
@@ -132,3 +121,64 @@ def test_what_the_user_says_is_checked(tmp_path: Path) -> None:
     assert read_clips(root, "casme2", ClipOptions(fps=60.0)).clips[0].fps == 60.0
     with pytest.raises(DataError, match=r"have the classes \['happiness'\]; two or more are needed"):
         prepared(made.casme2(tmp_path / "few", made.CASME2_ROWS[:1]), "casme2")
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    return int(left.value.code or 0)
+
+
+def test_from_three_corpora_to_a_composite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made.casme2(tmp_path / "casme2")
+    made.samm(tmp_path / "samm")
+    made.smic(tmp_path / "smic")
+    how = ("--labels", "megc2019", "--faces", "none", "--skip-bad", "--size", 24, "--flow-size", 16)
+    for name in ("casme2", "samm", "smic"):
+        assert run("data", "prepare", tmp_path / name, "-c", name, *how, "--out", tmp_path / f"s-{name}") == 0
+    assert "its apex is found in the frames: 028_4_1, 032_3_1." in " ".join(capsys.readouterr().out.split())
+    stores = [tmp_path / f"s-{name}" for name in ("casme2", "samm", "smic")]
+    assert run("data", "join", *stores, "--out", tmp_path / "all") == 0
+    store = Store.open(tmp_path / "all")
+    assert len(store) == 3 + 4 + 3
+    assert {"casme2/sub01", "samm/006", "smic/s01", "smic/s12"} <= set(store.samples.subject)
+    assert store.array("flow").shape == (10, 16, 16, 3)
+    assert fold_count(store, DataSettings(protocol="loso")) == len(set(store.samples.subject)) == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("-c", "casme2", "--flow", "pwc"),
+            "There is no optical flow 'pwc'; the methods are dis, farneback, tvl1, ilk.",
+        ),
+        (("-c", "casme2", "--labels", "seven"), "has the label sets own, five, megc2019; got --labels seven"),
+        (("-c", "casme2", "--as-flow"), "--as-flow is for npz, and casme2 has no such thing"),
+        (("-c", "folder", "--halves"), "--halves is for corpora of clips, and folder has no such thing"),
+        (("-c", "folder", "--fps", "9"), "--fps is for corpora of clips, and folder has no such thing"),
+        (("-c", "casme2", "--fps", "0"), "--fps is above 0 and at most 10,000 frames a second; got 0."),
+        (("-c", "casme5"), "There is no importer for 'casme5'; the corpora are 4dme, affectnet, cas2,"),
+    ],
+)
+def test_options_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    made.casme2(tmp_path / "casme2")
+    assert run("data", "prepare", tmp_path / "casme2", *words, "--out", tmp_path / "store") == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_clip_without_a_face_is_one_sentence(tmp_path: Path) -> None:
+    root = table(tmp_path / "own")
+    for path in (root / "a").iterdir():
+        Image.new("RGB", (64, 64), (90, 90, 90)).save(path)
+    with pytest.raises(BadSample, match=r"clips.csv:2: a: no face was found in its onset frame"):
+        prepare_clips(root, "clips", tmp_path / "store", detector=find_detector("haar"))
+
+
+def test_an_apex_that_is_not_given_is_found(tmp_path: Path) -> None:
+    root = table(tmp_path / "own")
+    made.frames(root / "a", range(1, 13))
+    store = prepared(root, "clips")
+    assert np.abs(store.array("flow")[1]).max() > 0  # the clip b gives no apex

@@ -12,13 +12,16 @@ from rich.table import Table
 
 from mien.atomic import json_text, write_text
 from mien.bundle import Bundle
+from mien.cli import clips
 from mien.cli.extras import Json
 from mien.cli.screen import literal, print_json
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
 from mien.data.clean import DROPS, clean
-from mien.data.corpora import CORPORA, ReadOptions
+from mien.data.clips.corpora import CLIP_CORPORA, ClipOptions
+from mien.data.clips.prepare import prepare_clips
+from mien.data.corpora import CORPORA, ReadOptions, check_options
 from mien.data.findings import findings, findings_csv, next_command, summary
 from mien.data.gallery import gallery_page
 from mien.data.join import join as join_stores
@@ -28,6 +31,8 @@ from mien.data.splits import untested_words
 from mien.data.store import Meta, Store
 from mien.data.teach import teach as teach_store
 from mien.errors import ConfigError, DataError
+from mien.faces import find_detector
+from mien.shown import brief
 
 __all__ = ["app"]
 
@@ -38,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+NAMES = sorted((*CORPORA, *CLIP_CORPORA))
 Out = Annotated[Path, typer.Option("--out", "-o", help="The store to write: a new folder.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the store if there is one.")]
 
@@ -45,7 +51,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the store if there
 @app.command()
 def prepare(
     path: Annotated[Path, typer.Argument(help="The corpus: a folder or a file, as its importer wants it.")],
-    corpus: Annotated[str, typer.Option("--corpus", "-c", help=f"One of {', '.join(sorted(CORPORA))}.")],
+    corpus: Annotated[
+        str, typer.Option("--corpus", "-c", help=f"One of {', '.join(sorted((*CORPORA, *CLIP_CORPORA)))}.")
+    ],
     out: Out,
     size: Annotated[
         int | None, typer.Option(help="Side of the crops in pixels. Default: 48; of flow, its own side.")
@@ -53,7 +61,11 @@ def prepare(
     grey: Annotated[bool, typer.Option("--grey/--rgb", help="One channel or three.")] = False,
     margin: Annotated[float, typer.Option(help="Border around face boxes, as a share of their side.")] = 0.0,
     labels: Annotated[
-        str | None, typer.Option(help="seven, eight (with contempt) or own. Default: seven; of flow, own.")
+        str | None,
+        typer.Option(
+            help="seven, eight (with contempt) or own; of clips own, five, three, megc2019 and others. Default: seven; "
+            "of flow and clips, own."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Import only this many samples, evenly spread; for trials.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad samples and list them.")] = False,
@@ -63,24 +75,59 @@ def prepare(
     original_votes: Annotated[
         int, typer.Option(help="ferplus: keep FER2013's label and count it as so many votes beside the ten.")
     ] = 0,
-    flow: Annotated[bool, typer.Option("--flow", help="npz: images is flow (u, v, strain), not pictures.")] = False,
+    as_flow: Annotated[
+        bool, typer.Option("--as-flow", help="npz: images is flow (u, v, strain), not pictures.")
+    ] = False,
     licence: Annotated[str | None, typer.Option(help="The licence, in place of the importer's.")] = None,
+    sheet: clips.Sheet = None,
+    fps: clips.Fps = None,
+    flow: clips.Flow = "dis",
+    flow_size: clips.FlowSize = 28,
+    head: clips.Head = False,
+    halves: clips.Halves = False,
+    stretch: clips.Stretch = False,
+    magnify: clips.Magnify = 0.0,
+    dynamic: clips.Dynamic = False,
+    tim: clips.Tim = 0,
+    faces: clips.Faces = "default",
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Import a corpus into a store."""
+    """Import a corpus into a store: faces, or clips, which become flow."""
+    crop = CropSpec(size=CropSpec().size if size is None else size, channels=1 if grey else 3, margin=margin)
+    if corpus not in NAMES:
+        raise DataError(f"There is no importer for {brief(corpus)}; the corpora are {', '.join(NAMES)}.")
+    of_clips = corpus in CLIP_CORPORA
     options = PrepareOptions(
-        crop=CropSpec(size=CropSpec().size if size is None else size, channels=1 if grey else 3, margin=margin),
+        crop=crop,
         sized=size is not None,
-        labels=labels,
+        labels=None if of_clips else labels,
         limit=limit,
         skip_bad=skip_bad,
         force=force,
         licence=licence,
-        read=ReadOptions(public_test=public_test, original_votes=original_votes, flow=flow),
+        read=ReadOptions(public_test=public_test, original_votes=original_votes, as_flow=as_flow),
     )
+    motion = clips.motion_options(
+        crop,
+        flow=flow,
+        flow_size=flow_size,
+        head=head,
+        halves=halves,
+        stretch=stretch,
+        magnify=magnify,
+        dynamic=dynamic,
+        tim=tim,
+    )
+    read = ClipOptions(sheet=sheet, fps=fps)
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
-    prepare_store(path, corpus, out, options)
+    if of_clips:
+        check_options(corpus, options.read)
+        detector = find_detector(faces)
+        prepare_clips(path, corpus, out, options, labels=labels or "own", read=read, motion=motion, detector=detector)
+    else:
+        clips.check_stills(corpus, motion, read, faces)
+        prepare_store(path, corpus, out, options)
     _show_new(Store.open(out), as_json)
 
 

@@ -1,20 +1,20 @@
 """A corpus of clips becomes a store: listed and repaired, its classes mapped, each clip made into planes, in threads.
 
-In: the folder of a corpus, and a `Mover`, which turns a clip into its planes (the flow between two of its frames, and
-the face). Out: an ordinary store with subjects, so that runs, protocols and reports are those of still faces. What was
-repaired or left out stands in the notes of `meta.json` by clip name, and row by row in `irregular.csv` of the store.
+In: the folder of a corpus, and how a clip becomes planes (`MotionOptions`). Out: an ordinary store with subjects, so
+that runs, protocols and reports are those of still faces. What was repaired or left out stands in the notes of
+`meta.json` by clip name, and row by row in `irregular.csv` of the store. Memory stays flat: clips are read as the store
+is written.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from io import StringIO
-from typing import Protocol
 
-from ...crop import CropSpec
 from ...errors import BadSample, ConfigError, DataError
-from ...planes import Batch, Plane
+from ...faces import FaceDetector, find_detector
+from ...planes import Batch
 from ...reading import GivenPath, given_path
 from ...shown import brief, csv_cell
 from ..corpora import Corpus, Entry
@@ -25,30 +25,14 @@ from .corpora import CLIP_CORPORA, ClipCorpus, ClipOptions, Irregular
 from .corpora.protocol import OWN
 from .frames import FilmFrames
 from .labelled import Labelled, irregular_words, labelled
+from .motion import MotionOptions
+from .motion import motion as make_planes
 
-__all__ = ["Mover", "prepare_clips", "read_clips"]
+__all__ = ["prepare_clips", "read_clips"]
 
+Make = Callable[[Clip], Batch]
 IRREGULAR = "irregular.csv"
 NO_SPLITS = "The corpus has no splits: every clip is train. Cross-validate by subject (data.protocol=loso)."
-
-
-class Mover(Protocol):
-    """How a clip becomes planes."""
-
-    @property
-    def crop(self) -> CropSpec:
-        """Of the plane `face`."""
-
-    @property
-    def planes(self) -> Sequence[Plane]:
-        """Those beside `face`."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What was computed and on which scale, in sentences."""
-
-    def __call__(self, clip: Clip, /) -> Batch:
-        """The planes of one clip, `face` among them. Called in a thread; raises `BadSample`."""
 
 
 def read_clips(root: GivenPath, corpus: str, options: ClipOptions | None = None) -> ClipCorpus:
@@ -84,11 +68,12 @@ def prepare_clips(
     root: GivenPath,
     corpus: str,
     out: GivenPath,
-    mover: Mover,
     options: PrepareOptions | None = None,
     *,
     labels: str = OWN,
     read: ClipOptions | None = None,
+    motion: MotionOptions | None = None,
+    detector: FaceDetector | None = None,
 ) -> Meta:
     """Write the clips at `root` as a store at `out`, whole or not at all.
 
@@ -96,10 +81,11 @@ def prepare_clips(
         root: the corpus, as `read_clips` takes it.
         corpus: its name.
         out: the folder of the new store.
-        mover: makes planes of a clip.
-        options: limit, what to do with bad samples, licence; the crop is the mover's.
+        options: limit, what to do with bad samples, licence, force; crop and classes are said below.
         labels: a label set of the corpus: `own`, as published, or one of its `rules`.
         read: how the corpus is read.
+        motion: which planes are made, and how.
+        detector: finds the faces; that of `find_detector` unless given.
 
     Raises what `read_clips` and `prepare` raise, and `ConfigError` where the corpus has no such label set.
     """
@@ -107,25 +93,33 @@ def prepare_clips(
     found = read_clips(root, corpus, read)
     if found.bad and not options.skip_bad:
         raise found.bad[0]
-    options = replace(options, crop=mover.crop, sized=True, labels="own")
-    return write_corpus(_corpus(found, labelled(found, labels), mover), out, options)
+    motion, finder = motion or MotionOptions(), detector or find_detector()
+    options = replace(options, crop=motion.crop, sized=True, labels="own")
+    return write_corpus(_corpus(found, labelled(found, labels), motion, finder), out, options)
 
 
-def _corpus(found: ClipCorpus, chosen: Labelled, mover: Mover) -> Corpus:
+def _corpus(found: ClipCorpus, chosen: Labelled, motion: MotionOptions, finder: FaceDetector) -> Corpus:
     extra = {IRREGULAR: _irregular_csv(found.irregular)} if found.irregular else {}
     return Corpus(
         name=found.name,
         classes=chosen.names,
         licence=found.licence,
         count=len(found.bad) + len(chosen.clips),
-        entries=_entries(found, chosen, mover),
-        planes=tuple(mover.planes),
+        entries=_entries(found, chosen, partial(make_planes, detector=finder, options=motion)),
+        planes=motion.planes,
         extra=extra,
-        notes=(*found.notes, *irregular_words(found.irregular), *chosen.notes, *mover.notes, NO_SPLITS),
+        notes=(
+            *found.notes,
+            *irregular_words(found.irregular),
+            *chosen.notes,
+            *motion.words,
+            f"Faces were found by {finder.name}.",
+            NO_SPLITS,
+        ),
     )
 
 
-def _entries(found: ClipCorpus, chosen: Labelled, mover: Mover) -> Iterator[Entry | BadSample]:
+def _entries(found: ClipCorpus, chosen: Labelled, make: Make) -> Iterator[Entry | BadSample]:
     yield from found.bad
     for clip, label in chosen.clips:
         yield Entry(
@@ -134,14 +128,13 @@ def _entries(found: ClipCorpus, chosen: Labelled, mover: Mover) -> Iterator[Entr
             source=clip.name,
             subject=clip.subject,
             groups=clip.groups,
-            planes=partial(_made, clip, mover),
+            planes=partial(_made, clip, make),
         )
 
 
-def _made(clip: Clip, mover: Mover) -> Batch:
+def _made(clip: Clip, make: Make) -> Batch:
     try:
-        clip.check()
-        return mover(clip)
+        return make(clip)
     except BadSample as bad:
         if bad.where == clip.name:
             raise

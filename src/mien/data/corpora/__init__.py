@@ -18,7 +18,7 @@ CORPORA: dict[str, Reader] = {
 }
 
 
-KNOWN_TO = {"public_test": ("fer2013", "ferplus"), "original_votes": ("ferplus",), "flow": ("npz",)}
+KNOWN_TO = {"public_test": ("fer2013", "ferplus"), "original_votes": ("ferplus",), "as_flow": ("npz",)}
 """Options of one corpus or two, and which. All others would pass them over in silence."""
 
 

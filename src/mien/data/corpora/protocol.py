@@ -33,7 +33,7 @@ class ReadOptions:
 
     public_test: str | None = None
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
-    flow: bool = False
+    as_flow: bool = False
     """npz: `images` is flow (u, v, strain), not pictures."""
     original_votes: int = 0
     """FER+: keep FER2013's label, count it as so many votes beside the ten, leave nobody out; 0: FER+'s rule."""

@@ -55,11 +55,11 @@ def find(archive: zipfile.ZipFile, root: Path, options: ReadOptions) -> Stored:
             with archive.open(f"{name}.npy") as file:
                 headers[name] = read_header(file)
     images, flow = headers.get("images"), headers.get("flow")
-    if images and flow is None and is_flow(images) and (options.flow or _is_signed(root, images)):
+    if images and flow is None and is_flow(images) and (options.as_flow or _is_signed(root, images)):
         images, flow, name = None, images, "images"
     else:
         name = "flow"
-    if options.flow and flow is None:
+    if options.as_flow and flow is None:
         raise DataError(f"{root} has images {images}, which cannot be flow; expected {EXPECTED}.")
     first = images or flow
     assert first is not None
@@ -83,7 +83,7 @@ def _check_stored(stored: Stored, root: Path) -> None:
     for name, header in filter(None, (stored.pictures, stored.flow)):
         shape = header.shape
         if name == "images" and stored.pictures:
-            hint = " Flow that has no negative values needs --flow." if is_flow(header) else ""
+            hint = " Flow that has no negative values needs --as-flow." if is_flow(header) else ""
             good = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
             if header.dtype != np.uint8 or not good or not all(1 <= side <= MAX_SIDE for side in shape[1:3]):
                 raise DataError(f"{root} has images {header}; expected uint8 (N, H, W) or (N, H, W, 1 or 3).{hint}")

@@ -1,0 +1,91 @@
+"""The options of `mien data prepare` that are for clips, and what they become."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.crop import CropSpec
+from mien.data.clips.corpora import CLIP_CORPORA, ClipOptions
+from mien.data.clips.motion import MotionOptions
+from mien.data.flow import FLOWS
+from mien.errors import ConfigError
+from mien.faces import DETECTORS
+
+__all__ = [
+    "Dynamic",
+    "Faces",
+    "Flow",
+    "FlowSize",
+    "Fps",
+    "Halves",
+    "Head",
+    "Magnify",
+    "Sheet",
+    "Stretch",
+    "Tim",
+    "check_stills",
+    "motion_options",
+]
+
+PANEL = f"Clips ({', '.join(sorted(CLIP_CORPORA))})"
+Sheet = Annotated[
+    Path | None, typer.Option(help="The coding sheet, where it is not the newest in the corpus.", rich_help_panel=PANEL)
+]
+Fps = Annotated[float | None, typer.Option(help="Frames a second, in place of what is known.", rich_help_panel=PANEL)]
+Flow = Annotated[str, typer.Option(help=f"The optical flow: {', '.join(FLOWS)}.", rich_help_panel=PANEL)]
+FlowSize = Annotated[int, typer.Option(help="Side of the planes of movement in pixels.", rich_help_panel=PANEL)]
+Head = Annotated[
+    bool,
+    typer.Option("--head", help="Leave the movement of the head in the flow.", rich_help_panel=PANEL),
+]
+Halves = Annotated[
+    bool, typer.Option("--halves", help="A plane flow_back, from apex to offset, too.", rich_help_panel=PANEL)
+]
+Stretch = Annotated[
+    bool,
+    typer.Option("--stretch", help="Stretch flow per clip, as published images are.", rich_help_panel=PANEL),
+]
+Magnify = Annotated[
+    float, typer.Option(help="Amplify movements before the flow (Eulerian), 0 for none.", rich_help_panel=PANEL)
+]
+Dynamic = Annotated[bool, typer.Option("--dynamic", help="The dynamic image, too.", rich_help_panel=PANEL)]
+Tim = Annotated[int, typer.Option(help="So many frames interpolated in time, too; 0 for none.", rich_help_panel=PANEL)]
+Faces = Annotated[str, typer.Option(help=f"Who finds faces: {', '.join(DETECTORS)}.", rich_help_panel=PANEL)]
+
+
+def motion_options(
+    crop: CropSpec,
+    *,
+    flow: str,
+    flow_size: int,
+    head: bool,
+    halves: bool,
+    stretch: bool,
+    magnify: float,
+    dynamic: bool,
+    tim: int,
+) -> MotionOptions:
+    """What a clip becomes, by the options of the command line."""
+    return MotionOptions(
+        flow=flow,
+        size=flow_size,
+        steady=not head,
+        halves=halves,
+        stretch=stretch,
+        magnify=magnify,
+        dynamic=dynamic,
+        tim=tim,
+        crop=crop,
+    )
+
+
+def check_stills(corpus: str, motion: MotionOptions, read: ClipOptions, faces: str) -> None:
+    """Raise `ConfigError` where an option of clips is set for a corpus of stills, which would pass it over."""
+    usual = MotionOptions(crop=motion.crop)
+    names = {"flow": "flow", "size": "flow-size", "steady": "head", "halves": "halves", "stretch": "stretch"}
+    names |= {"magnify": "magnify", "dynamic": "dynamic", "tim": "tim"}
+    said = [option for field, option in names.items() if getattr(motion, field) != getattr(usual, field)]
+    said += ["sheet"] * (read.sheet is not None) + ["fps"] * (read.fps is not None) + ["faces"] * (faces != "default")
+    if said:
+        raise ConfigError(f"--{said[0]} is for corpora of clips, and {corpus} has no such thing; leave it out.")
