@@ -8,6 +8,7 @@ import pytest
 
 from mien.config.tables import DataSettings
 from mien.crop import CropSpec
+from mien.data.clips.motion import MotionOptions
 from mien.data.join import join
 from mien.data.splits import fold_count
 from mien.data.store import Sample, Store, create_store
@@ -16,6 +17,7 @@ from mien.labels import LabelSet
 from mien.planes import Plane
 
 LABELS = LabelSet(("negative", "positive", "surprise"))
+MOTION = MotionOptions()
 FLOW = Plane(name="flow", kind="flow", shape=(8, 8, 3), dtype="float32")
 
 
@@ -28,6 +30,7 @@ def store(
     margin: float = 0.0,
     groups: tuple[str, ...] = (),
     soft: bool = False,
+    motion: MotionOptions = MOTION,
 ) -> Store:
     """Two subjects, three clips each."""
     rng = np.random.default_rng(len(corpus))
@@ -45,7 +48,7 @@ def store(
             )
             face = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
             writer.add(sample, face=face, flow=rng.normal(size=flow.shape).astype(flow.dtype))
-        writer.finish(corpus=corpus, licence=f"Licence of {corpus}.", notes=("Flow by dis.",))
+        writer.finish(corpus=corpus, licence=f"Licence of {corpus}.", notes=tuple(motion.words))
     return Store.open(path)
 
 
@@ -62,7 +65,7 @@ def test_subjects_of_two_corpora_stay_two(tmp_path: Path) -> None:
     assert (joined.images[:6] == one.images).all()
     assert joined.meta.corpus == "casme2+smic"
     assert joined.meta.licence == "Licence of casme2. Licence of smic."
-    assert "smic: Flow by dis." in joined.meta.notes
+    assert any(note.startswith("smic: Flow by dis, from onset to apex") for note in joined.meta.notes)
     assert fold_count(joined, DataSettings(protocol="loso")) == 4
 
 
@@ -80,6 +83,9 @@ def test_a_composite_may_be_joined_again(tmp_path: Path) -> None:
         ({"labels": LabelSet(("a", "b", "c"))}, r"their classes differ \(a, b, c and negative, positive, surprise\)"),
         ({"flow": replace(FLOW, shape=(9, 9, 3))}, r"their planes differ .*float32 \(9, 9, 3\)"),
         ({"margin": 0.1}, r"their crops differ \(size 8, channels 3, margin 0.1 and"),
+        ({"motion": replace(MOTION, flow="farneback")}, r"their flows differ \(Flow by farneback.* and Flow by dis"),
+        ({"motion": replace(MOTION, steady=False)}, r"their flows differ"),
+        ({"motion": replace(MOTION, magnify=4.0)}, r"their flows differ"),
         ({"soft": True}, r"their soft labels differ \(there are some and there are none\)"),
         ({"corpus": "casme2"}, r"Two of the stores hold the corpus casme2"),
     ],

@@ -21,6 +21,11 @@ CORPUS = "corpus"
 """The group that says where a sample comes from."""
 
 
+MADE = ("Flow by", "The movement of the head", "Movements were magnified")
+"""Beginnings of the sentences that say how planes of clips were made (`MotionOptions.words`): planes of one shape may
+differ in what their numbers mean."""
+
+
 def join(stores: Sequence[Store], out: GivenPath, *, force: bool = False) -> Meta:
     """Write the samples of `stores` as one store at `out`, whole or not at all.
 
@@ -84,6 +89,7 @@ def _check(stores: Sequence[Store]) -> None:
             ("classes", list(store.meta.labels), list(first.meta.labels)),
             ("planes", _planes(store), _planes(first)),
             ("crops", asdict(store.meta.crop), asdict(first.meta.crop)),
+            ("flows", _made(store), _made(first)),
             ("soft labels", store.samples.soft is not None, first.samples.soft is not None),
         ):
             if seen != expected:
@@ -103,9 +109,15 @@ def _planes(store: Store) -> list[str]:
     return [f"{plane.name} {plane.kind} {plane}" for plane in store.planes.values()]
 
 
+def _made(store: Store) -> list[str]:
+    """How the planes of clips were made; a composite has the name of the corpus before each sentence."""
+    said = [text for note in store.meta.notes for text in (note, note.partition(": ")[2])]
+    return sorted({text for text in said if text.startswith(MADE)})
+
+
 def _said(seen: object) -> str:
     if isinstance(seen, bool):
         return "there are some" if seen else "there are none"
     if isinstance(seen, dict):
         return ", ".join(f"{name} {value}" for name, value in seen.items())
-    return ", ".join(map(str, seen)) if isinstance(seen, list) else str(seen)
+    return ", ".join(map(str, seen)) or "none" if isinstance(seen, list) else str(seen)
