@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from .tables import Table
-from .within import Within
+from .within import Letters, Within
 
 __all__ = ["FeaturesTable"]
 
@@ -18,14 +18,18 @@ class FeaturesTable(Table):
 
     TABLE = "features"
 
-    descriptor: Literal["hog", "lbp", "hog+lbp", "pixels"] = "hog"
-    """Histograms of oriented gradients, of local binary patterns, both joined, or the grey levels themselves."""
-    classifier: Literal["linear-svm", "rbf-svm", "logistic", "centroid"] = "linear-svm"
-    """`rbf-svm` is a linear one on a Nyström approximation of the kernel."""
+    descriptor: Literal["hog", "lbp", "hog+lbp", "pixels", "hoof", "bi-woof", "mdmo"] = "hog"
+    """Histograms of oriented gradients, of local binary patterns, both joined, or the grey levels themselves. Of flow:
+    `pixels`, histograms of its directions (`hoof`), weighed by strain (`bi-woof`), or main directions (`mdmo`)."""
+    plane: Annotated[str, Letters(32)] = "face"
+    """The plane that is described. `pixels` of a plane of flow are its numbers in all channels."""
+    classifier: Literal["linear-svm", "rbf-svm", "logistic", "ridge", "centroid"] = "linear-svm"
+    """`rbf-svm` is a linear one on a Nyström approximation of the kernel; `ridge` is solved in closed form."""
     components: Annotated[int, Within(0, 10_000, log=True)] = 0
     """Principal components that the descriptor is brought to, at most as many as it has numbers. 0 keeps it."""
     c: Annotated[float, Within(1e-6, 1e6, log=True)] = 1.0
-    """How much an error on a training face weighs against small weights: `C` of scikit-learn. Not for `centroid`."""
+    """How much an error on a training face weighs against small weights: `C` of scikit-learn; of `ridge`, one
+    over its penalty. Not for `centroid`."""
     gamma: Annotated[float, Within(1e-3, 1e3, log=True)] = 1.0
     """Of `rbf-svm`: gamma of the kernel, in units of one over the number of features ("scale" of scikit-learn)."""
     landmarks: Annotated[int, Within(1, 20_000, log=True)] = 2000
@@ -41,11 +45,17 @@ class FeaturesTable(Table):
     lbp_grid: Annotated[int, Within(1, 32)] = 6
     """LBP has a histogram for each of `lbp_grid` × `lbp_grid` parts of the face."""
 
+    flow_grid: Annotated[int, Within(1, 32)] = 7
+    """The descriptors of flow look at `flow_grid` × `flow_grid` parts."""
+    flow_bins: Annotated[int, Within(2, 64)] = 8
+    """Directions that the descriptors of flow tell apart, over 360 degrees."""
+
     @property
     def name(self) -> str:
         """`hog-linear-svm`, `pixels-pca-logistic`: how the row is called."""
         reduced = "-pca" if self.components else ""
-        return f"{self.descriptor.replace('+', '-')}{reduced}-{self.classifier}"
+        of = "" if self.plane == "face" else f"{self.plane}-"
+        return f"{of}{self.descriptor.replace('+', '-')}{reduced}-{self.classifier}"
 
     @property
     def random(self) -> bool:

@@ -181,6 +181,8 @@ def _kernel(inputs: Numbers, landmarks: Numbers, gamma: float) -> Numbers:
 
 def _linear(inputs: Numbers, labels: NDArray[np.int64], settings: FeaturesTable) -> tuple[Numbers, Numbers]:
     """Weights `(Q, K)` and bias `(K,)` of the classes there are."""
+    if settings.classifier == "ridge":
+        return _ridge(inputs, labels, 1 / settings.c)
     if settings.classifier != "logistic":
         return _squared_hinge(inputs, labels, settings.c)
     model = LogisticRegression(C=settings.c, max_iter=STEPS)
@@ -210,6 +212,23 @@ def _squared_hinge(inputs: Numbers, labels: NDArray[np.int64], c: float) -> tupl
     options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "maxcor": 20, "ftol": 1e-8, "gtol": 1e-6}
     weights = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
     return weights[:-1], weights[-1]
+
+
+def _ridge(inputs: Numbers, labels: NDArray[np.int64], penalty: float) -> tuple[Numbers, Numbers]:
+    """Least squares on ±1 a class with a penalty on the weights (Hoerl & Kennard 1970), as `RidgeClassifier` has it.
+
+    `inputs (n, D)` have mean 0. Solved for the samples where there are fewer of them than columns: the same weights.
+    """
+    signs = np.where(labels[:, None] == np.unique(labels), 1.0, -1.0)
+    bias: Numbers = signs.mean(axis=0)
+    count, columns = inputs.shape
+    if count < columns:
+        inner = inputs @ inputs.T + penalty * np.eye(count)
+        solved: NDArray[Any] = inputs.T @ np.linalg.solve(inner, signs - bias)
+    else:
+        outer = inputs.T @ inputs + penalty * np.eye(columns)
+        solved = np.linalg.solve(outer, inputs.T @ (signs - bias))
+    return solved, bias
 
 
 def _centroids(inputs: Numbers, labels: NDArray[np.int64]) -> tuple[Numbers, Numbers]:

@@ -4,30 +4,34 @@ In: a run with `FeaturesSettings`. Out: the classifier as plain arrays, `feature
 costs. Valid chooses nothing here but the temperature, as of every run.
 """
 
+import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import write_text
 from ..classifier import Classifier
 from ..config import FeaturesSettings, FeaturesTable, Settings
 from ..data.splits import Part
 from ..data.store import Store
-from ..errors import MissingExtra, Pruned, RunError
+from ..errors import ConfigError, MissingExtra, Pruned, RunError
 from ..hooks import Hooks, Progress
 from ..machine import allocator, describe, peak_memory_mb, versions
 from ..planes import FACE, Batch, Plane
-from ..reading import reading
+from ..reading import from_json, reading
 from ..runs import Costs, Run, Stage
 from .speed import PREDICT_BATCH, predict_speed
 
 __all__ = ["Described", "FeaturesMethod"]
 
 FITTED = "features.npz"
+PLANE = "plane.json"
+"""The form of the plane that is described, where it is not the face."""
 LIBRARIES = ("skimage", "sklearn")
 CHUNK = 256
 """Faces that are described between two reports of progress."""
@@ -44,8 +48,8 @@ class Described:
         from .decision import Decision
 
         self.labels: tuple[str, ...] = run.data.labels
-        self.takes: tuple[Plane, ...] = (run.data.crop.plane,)
         self._settings = run.of(FeaturesSettings).features
+        self.takes: tuple[Plane, ...] = (_plane(run, self._settings),)
         path = run.path / FITTED
         if not path.exists():
             raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
@@ -53,10 +57,10 @@ class Described:
             self.decision = Decision.read(path, len(self.labels))
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """Logits `(n, K)` of the run's own crops, `{"face": (n, H, W, C)}`."""
+        """Logits `(n, K)` of the run's own crops, `{"face": (n, H, W, C)}`, or of the plane that its settings name."""
         from .descriptors import describe
 
-        return self.decision.logits(describe(batch[FACE], self._settings))
+        return self.decision.logits(describe(batch[self._settings.plane], self._settings))
 
 
 class FeaturesMethod:
@@ -67,9 +71,14 @@ class FeaturesMethod:
         assert isinstance(settings, FeaturesSettings)
         if any(find_spec(name) is None for name in LIBRARIES):
             raise MissingExtra(f"The row {settings.name}", "classical")
-        from .descriptors import describe
+        from .descriptors import check_plane, describe
 
-        describe(np.zeros((1, *store.meta.crop.plane.shape), np.uint8), settings.features)
+        if settings.features.plane not in store.planes:
+            planes = ", ".join(store.planes)
+            raise ConfigError(f"features.plane is {settings.features.plane!r}; {store.path} has {planes}.")
+        plane = store.planes[settings.features.plane]
+        check_plane(plane, settings.features)
+        describe(np.zeros((1, *plane.shape), plane.dtype), settings.features)
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
         """Describe the training part, fit, and keep the arrays."""
@@ -81,6 +90,9 @@ class FeaturesMethod:
         decision = fit_decision(vectors, training.labels, len(run.data.labels), settings.features, settings.seed)
         with run.writing():
             decision.save(run.path / FITTED)
+            if settings.features.plane != FACE:
+                plane = training.store.planes[settings.features.plane]
+                write_text(run.path / PLANE, json.dumps(asdict(plane), indent=1) + "\n")
         seconds = time.monotonic() - started
         costs = replace(
             run.record.costs,
@@ -105,8 +117,9 @@ class FeaturesMethod:
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction."""
         classifier, store = self.load(run), Store.open(run.data.store)
-        batch = store.read(np.arange(min(PREDICT_BATCH, len(store))))
-        speed = predict_speed(lambda: classifier.logits(batch), len(batch[FACE]))
+        (plane,) = classifier.takes
+        batch = store.read(np.arange(min(PREDICT_BATCH, len(store))), (plane.name,))
+        speed = predict_speed(lambda: classifier.logits(batch), len(batch[plane.name]))
         return replace(
             run.record.costs,
             predict_peak_mb=round(peak_memory_mb(), 1),
@@ -119,11 +132,19 @@ class FeaturesMethod:
         return run.data.counts["train"] * OPERATIONS_A_FACE
 
 
+def _plane(run: Run, settings: FeaturesTable) -> Plane:
+    """What the run takes: its crop, or the plane whose form was written beside the fitted arrays."""
+    if settings.plane == FACE:
+        return run.data.crop.plane
+    with reading(run.path / PLANE, RunError, f"Remove the folder {run.path} and run the same command again."):
+        return from_json((run.path / PLANE).read_text(encoding="utf-8"), Plane)
+
+
 def _described(part: Part, settings: FeaturesTable, hooks: Hooks) -> NDArray[np.float32]:
     """Vectors `(n, D)` of a part; raises `Pruned` where who looks on asks to stop."""
     from .descriptors import describe
 
-    images, started = part.read()[FACE], time.monotonic()
+    images, started = part.read((settings.plane,))[settings.plane], time.monotonic()
     found: list[NDArray[np.float32]] = []
     for start in range(0, len(images), CHUNK):
         found.append(describe(images[start : start + CHUNK], settings))
@@ -160,6 +181,7 @@ SOLVERS = {
     "linear-svm": "L-BFGS, squared hinge, one class against the others",
     "rbf-svm": "Nyström approximation, then L-BFGS, squared hinge, one class against the others",
     "logistic": "L-BFGS, multinomial",
+    "ridge": "closed form",
     "centroid": "means of the classes",
 }
 

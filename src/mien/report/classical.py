@@ -14,6 +14,7 @@ CLASSIFIERS = {
     "rbf-svm": "a support vector machine with a Gaussian kernel (Cortes & Vapnik 1995), one class against the others, "
     "squared hinge",
     "logistic": "multinomial logistic regression",
+    "ridge": "ridge regression on ±1 a class in closed form (Hoerl & Kennard 1970)",
     "centroid": "the nearest class centroid, by distance in deviations within the classes",
 }
 
@@ -33,9 +34,9 @@ def classical_words(comparison: Comparison, settings: SettingsWords) -> Iterator
     for name, table in found:
         yield f"{name}: {_descriptor(table)}; {_classifier(table)}."
     yield (
-        "Faces were grey, without augmentation; each number was brought to mean 0 and deviation 1 over the training "
-        "part. Their decision values stand as logits, and the one temperature fitted on validation scales them to "
-        "probabilities."
+        "Faces were grey, flow as it is, without augmentation; each number was brought to mean 0 and deviation 1 over "
+        "the training part. Their decision values stand as logits, and the one temperature fitted on validation "
+        "scales them to probabilities."
     )
     if any(table.random for _, table in found):
         yield "The seed draws the landmarks of a kernel; the other methods have no randomness and were fitted once."
@@ -49,7 +50,12 @@ def _descriptor(table: FeaturesTable) -> str:
         "blocks of 2 × 2 cells (Dalal & Triggs 2005)",
         "lbp": f"histograms of uniform local binary patterns ({table.lbp_points} points, radius {table.lbp_radius}, "
         f"{table.lbp_grid} × {table.lbp_grid} parts; Ahonen et al. 2006)",
-        "pixels": "grey levels",
+        "pixels": "grey levels" if table.plane == "face" else f"all numbers of the plane {table.plane}",
+        "hoof": f"histograms of {table.flow_bins} directions of flow in {table.flow_grid} × {table.flow_grid} parts "
+        "(HOOF; Chaudhry et al. 2009)",
+        "bi-woof": f"histograms of {table.flow_bins} directions of flow in {table.flow_grid} × {table.flow_grid} "
+        "parts, weighed by strain (Bi-WOOF; Liong et al. 2018)",
+        "mdmo": f"main directional mean flow of {table.flow_grid} × {table.flow_grid} parts (MDMO; Liu et al. 2016)",
     }
     joined = listed(words[name] for name in table.descriptor.split("+"))
     reduced = f", brought to {table.components} principal components (Turk & Pentland 1991)" if table.components else ""

@@ -1,33 +1,54 @@
 """Descriptors: a face becomes a vector of numbers by a rule that nobody trained. A new one is a file and a line below.
 
-A function of this package takes one grey face `(H, W)` uint8 and the table of settings, and gives a vector. Faces of
-one size give vectors of one length.
+A function of this package takes one grey face `(H, W)` uint8, or one sample of a plane of flow `(H, W, C)`, and the
+table of settings, and gives a vector. Faces of one size give vectors of one length.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...config import FeaturesTable
+from ...errors import ConfigError
+from ...planes import FACE, Plane
 
-__all__ = ["DESCRIPTORS", "Descriptor", "describe", "grey"]
+__all__ = ["DESCRIPTORS", "FLOW_DESCRIPTORS", "Descriptor", "check_plane", "describe", "grey"]
 
-Descriptor = Callable[[NDArray[np.uint8], FeaturesTable], NDArray[np.float32]]
+Descriptor = Callable[[NDArray[Any], FeaturesTable], NDArray[np.float32]]
 
 DESCRIPTORS = {"hog": "hog:hog", "lbp": "lbp:lbp", "pixels": "pixels:pixels"}
 """By name in `features.descriptor`, where `+` joins several: `module:function` of this package."""
+FLOW_DESCRIPTORS = {"pixels": "flow:values", "hoof": "flow:hoof", "bi-woof": "flow:bi_woof", "mdmo": "flow:mdmo"}
+"""Those of a plane of flow."""
 WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue in grey (ITU-R BT.601)."""
 
 
-def describe(images: NDArray[np.uint8], settings: FeaturesTable) -> NDArray[np.float32]:
-    """Vectors `(n, D)` of faces `(n, H, W, C)`.
+def check_plane(plane: Plane, settings: FeaturesTable) -> None:
+    """Raise `ConfigError` where the descriptor is none of such a plane."""
+    known = DESCRIPTORS if plane.name == FACE else FLOW_DESCRIPTORS
+    of = "faces" if plane.name == FACE else "flow"
+    if plane.name != FACE and plane.kind != "flow":
+        raise ConfigError(f"features.plane {plane.name} is of the kind {plane.kind}; choose {FACE} or a plane of flow.")
+    if not set(settings.descriptor.split("+")) <= set(known):
+        raise ConfigError(
+            f"features.descriptor {settings.descriptor} does not describe {of}, and features.plane is {plane.name}; "
+            f"choose {', '.join(known)}, or another plane."
+        )
+
+
+def describe(images: NDArray[Any], settings: FeaturesTable) -> NDArray[np.float32]:
+    """Vectors `(n, D)` of faces `(n, H, W, C)`, or of another plane where the settings name one.
 
     Raises `ConfigError` for faces that are too small for the settings.
     """
-    parts = [_find(name) for name in settings.descriptor.split("+")]
+    if settings.plane != FACE:
+        part = _find(settings.descriptor, FLOW_DESCRIPTORS)
+        return np.array([part(flow, settings) for flow in images], np.float32)
+    parts = [_find(name, DESCRIPTORS) for name in settings.descriptor.split("+")]
     return np.array([np.concatenate([part(face, settings) for part in parts]) for face in grey(images)], np.float32)
 
 
@@ -39,7 +60,7 @@ def grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.rint(images @ weights).astype(np.uint8)
 
 
-def _find(name: str) -> Descriptor:
-    module, _, function = DESCRIPTORS[name].partition(":")
+def _find(name: str, known: Mapping[str, str]) -> Descriptor:
+    module, _, function = known[name].partition(":")
     found: Descriptor = getattr(import_module(f"{__name__}.{module}"), function)
     return found
