@@ -124,6 +124,8 @@ def test_smic_short_clips(tmp_path: Path) -> None:
     ]
     assert ends(corpus, "s01_ne_01") == (0, None, 4, 5)
     assert corpus.clips[0].fps == 100.0
+    few = labelled(corpus, "megc2019").notes[-1]
+    assert few.startswith("Clips of single subjects: s01 2 of 6, s02 0 of 6, s03 0 of 39")
     assert not corpus.irregular
 
 

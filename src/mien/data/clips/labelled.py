@@ -96,7 +96,15 @@ def _notes(corpus: ClipCorpus, labels: str, rule: LabelRule, pairs: list[tuple[C
         *notes,
         f"{labels} has {published}; here are {len(pairs)} of {subjects} ({had}). "
         f"Left out: {_named(missing) if missing else 'nothing that the disk or the sheet names'}.",
+        *_fewer(rule, pairs),
     ]
+
+
+def _fewer(rule: LabelRule, pairs: list[tuple[Clip, str]]) -> list[str]:
+    """Subjects of whom there are not as many clips as were published, where that is known."""
+    seen = Counter(clip.subject for clip, _ in pairs)
+    fewer = [f"{who} {seen[who]} of {count}" for who, count in rule.of_subject.items() if seen[who] != count]
+    return [f"Clips of single subjects: {', '.join(fewer)}."] if fewer else []
 
 
 def irregular_words(irregular: tuple[Irregular, ...]) -> list[str]:

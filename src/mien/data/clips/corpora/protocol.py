@@ -55,6 +55,8 @@ class LabelRule:
     """How many clips a class has in the published protocol; {} where none is."""
     subjects: int = 0
     """And how many subjects in all."""
+    of_subject: Mapping[str, int] = field(default_factory=dict)
+    """And how many clips each subject, where no sheet names them; {} where one does."""
     kinds: bool = False
     """Whether the class is the kind of the expression, micro or macro."""
 

@@ -25,11 +25,13 @@ FPS, SLOW_FPS = 100.0, 25.0
 LICENCE = "SMIC: for academic research, under an agreement with its authors; frames must not be passed on."
 NAME = re.compile(r"s(\d{1,2})_(ne|po|sur)_(\d{1,3})", re.IGNORECASE)
 CLASSES = {"ne": "negative", "po": "positive", "sur": "surprise"}
+SUBJECTS = tuple(f"s{number:02}" for number in range(1, 21) if number not in (7, 10, 16, 17))
 RULES = {
     "megc2019": LabelRule(
         classes={name: name for name in CLASSES.values()},
         counts={"negative": 70, "positive": 51, "surprise": 43},
         subjects=16,
+        of_subject=dict(zip(SUBJECTS, (6, 6, 39, 19, 2, 4, 13, 4, 7, 9, 10, 10, 4, 7, 2, 22), strict=True)),
     )
 }
 LONG = {
