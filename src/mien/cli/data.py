@@ -20,8 +20,10 @@ from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
 from mien.data.clean import DROPS, clean
 from mien.data.clips.corpora import CLIP_CORPORA, ClipOptions
+from mien.data.clips.drawn import draw_clip_store, write_clips
 from mien.data.clips.prepare import prepare_clips
 from mien.data.corpora import CORPORA, ReadOptions, check_options
+from mien.data.drawn import FilmOptions
 from mien.data.findings import findings, findings_csv, next_command, summary
 from mien.data.gallery import gallery_page
 from mien.data.join import join as join_stores
@@ -134,15 +136,55 @@ def prepare(
 @app.command()
 def draw(
     out: Out,
-    count: Annotated[int, typer.Option(help="How many faces.")] = 2000,
-    size: Annotated[int, typer.Option(help="Their side in pixels.")] = 48,
+    count: Annotated[int | None, typer.Option(help="How many faces (default: 2000).")] = None,
+    clips: Annotated[int | None, typer.Option(help="Draw so many clips of micro-expressions instead of faces.")] = None,
+    as_store: Annotated[
+        bool, typer.Option("--store", help="Clips: write a store with their flow, not frames and a table.")
+    ] = False,
+    subjects: Annotated[int | None, typer.Option(help="Clips: of so many subjects (default: 6 clips each).")] = None,
+    fps: Annotated[float, typer.Option(help="Clips: frames a second.")] = 200.0,
+    distractors: Annotated[
+        bool, typer.Option("--distractors", help="Clips: the head nods, eyes blink and look about, the mouth speaks.")
+    ] = False,
+    size: Annotated[int | None, typer.Option(help="Their side in pixels (default: faces 48, clips 128).")] = None,
     seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Draw a corpus of faces: no person is shown, and the truth about every pixel is known."""
-    draw_store(out, count=count, size=size, seed=seed, force=force)
-    _show_new(Store.open(out), as_json)
+    """Draw a corpus of faces, or of clips: no person is shown, and the truth about every pixel is known.
+
+    Clips of micro-expressions, as frames with a table that `mien data prepare --corpus clips` reads:
+      mien data draw --clips 60 --out clips
+    As a store with their flow, to train on:
+      mien data draw --clips 120 --store --out stores/clips
+    """
+    if clips is None:
+        if as_store or subjects is not None or distractors:
+            raise ConfigError("--store, --subjects and --distractors are for clips. Add --clips N.")
+        draw_store(
+            out, count=2000 if count is None else count, size=48 if size is None else size, seed=seed, force=force
+        )
+        _show_new(Store.open(out), as_json)
+        return
+    if count is not None:
+        raise ConfigError("--count draws faces and --clips draws clips. Give one of them.")
+    options = FilmOptions(
+        size=128 if size is None else size,
+        fps=fps,
+        nods=distractors,
+        blinks=distractors,
+        gaze=distractors,
+        speech=distractors,
+    )
+    if as_store:
+        draw_clip_store(out, clips=clips, subjects=subjects, seed=seed, options=options, force=force)
+        _show_new(Store.open(out), as_json)
+        return
+    write_clips(out, clips=clips, subjects=subjects, seed=seed, options=options, force=force)
+    if as_json:
+        print_json({"clips": str(out), "count": clips})
+    else:
+        Console(highlight=False).print(f"{clips} clips: {literal(out)}, listed in clips.csv", soft_wrap=True)
 
 
 @app.command()

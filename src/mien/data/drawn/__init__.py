@@ -14,6 +14,7 @@ from mien.data.drawn.clips import Clip, draw_clip
 from mien.data.drawn.contact import contact_sheet, sheet_faces
 from mien.data.drawn.expression import AUS, PROTOTYPES
 from mien.data.drawn.faces import Face, draw_face, draw_faces, moved_plane
+from mien.data.drawn.film import Film, FilmOptions, draw_film, draw_long_film
 from mien.data.drawn.scene import Scene, draw_scene
 
 __all__ = [
@@ -21,11 +22,15 @@ __all__ = [
     "PROTOTYPES",
     "Clip",
     "Face",
+    "Film",
+    "FilmOptions",
     "Scene",
     "contact_sheet",
     "draw_clip",
     "draw_face",
     "draw_faces",
+    "draw_film",
+    "draw_long_film",
     "draw_scene",
     "moved_plane",
     "sheet_faces",
