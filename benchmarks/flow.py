@@ -1,11 +1,14 @@
 """How well flow and apex are found on drawn faces, whose movement is known: Markdown tables.
 
-    $ python benchmarks/flow.py            # a minute
+    $ python benchmarks/flow.py            # six minutes
     $ python benchmarks/flow.py --quick
 
 The points of a drawn face are projected for two frames, so the movement of each is known. The endpoint error is the
 mean distance between a point's flow and its movement, in pixels of a face 128 pixels wide; "moving" are the points that
 move by at least half as much as the strongest. The head drifts by half a pixel to the right and 0.3 upwards.
+
+A second table is of films whose strongest point moves by a given number of pixels: the error of the default flow on all
+pixels whose movement is known, beside that of saying that nothing moves; and how far off the apex is.
 """
 
 import argparse
@@ -19,7 +22,8 @@ from numpy.typing import NDArray
 
 from mien.data.clips.apex import find_apex
 from mien.data.clips.clip import Clip
-from mien.data.drawn import AUS, PROTOTYPES, draw_clip
+from mien.data.clips.drawn import FilmDetector, drawn_clips
+from mien.data.drawn import AUS, PROTOTYPES, FilmOptions, draw_clip
 from mien.data.drawn.chance import Chance
 from mien.data.drawn.geometry import GRID, draw_view, project
 from mien.data.drawn.identity import draw_identity
@@ -32,6 +36,10 @@ SIZE = 128
 DRIFT = (16, -10)
 """In 1/32 pixel."""
 INTENSITIES = {"trace": 0.1, "slight": 0.3, "marked": 0.6}
+FILMS = {
+    "plain": FilmOptions(),
+    "distractors": FilmOptions(nods=True, blinks=True, gaze=True, speech=True, flicker=4),
+}
 EXPRESSIONS = tuple(name for name in PROTOTYPES if name != "neutral")
 Grey = NDArray[np.uint8]
 
@@ -104,6 +112,27 @@ def apex_errors(count: int) -> NDArray[np.int64]:
     return np.array(off)
 
 
+def film_row(pixels: float, count: int, options: FilmOptions) -> str:
+    """A line of the second table."""
+    flow = find_flow("dis")
+    off, zero, away = [], [], []
+    films = drawn_clips(count, subjects=count, options=replace(options, pixels=(pixels, pixels)))
+    for clip, film in films:
+        assert clip.apex is not None
+        truth, known = film.flow(clip.onset, clip.apex)
+        before, after = (
+            np.asarray(cv2.cvtColor(film[p], cv2.COLOR_RGB2GRAY), np.uint8) for p in (clip.onset, clip.apex)
+        )
+        off.append(np.hypot(*(flow(before, after) - truth)[known].T).mean())
+        zero.append(np.hypot(*truth[known].T).mean())
+        anchor = Track(FilmDetector(film, clip.onset)).anchor(film[clip.onset])
+        assert anchor is not None
+        away.append(abs(find_apex(clip, anchor) - clip.apex))
+    found = np.array(away)
+    errs = f"{np.mean(off):.3f} | {np.mean(zero):.3f}"
+    return f"{pixels:g} | {errs} | {100 * (found <= 2).mean():.0f} % | {np.median(found):g} | {found.max()} |"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -115,6 +144,11 @@ def main() -> None:
     for name in FLOWS:
         found = [errors(name, pairs) for pairs in drawn.values()]
         print(f"| {name} | " + " | ".join(f"{a:.3f}, {m:.3f}" for a, m, _ in found) + f" | {found[0][2]:.1f} |")
+    print("\n| films | pixels | dis | no movement | apex within 2 frames | median off | most off |")
+    print("| --- |" + " ---: |" * 6)
+    for words, options in FILMS.items():
+        for pixels in (0.3, 0.6, 1.0, 2.0):
+            print(f"| {words} | " + film_row(pixels, 2 * count, options))
     off = apex_errors(2 * count)
     print(f"\nApex: within 2 frames in {100 * (off <= 2).mean():.0f} % of {len(off)} clips, median {np.median(off):g}.")
 
