@@ -20,6 +20,7 @@ import typer
 from made_runs import make_runs, make_store
 from mien.checkpoint import save_tensors
 from mien.cli import VERBS, app, main
+from mien.data.drawn import draw_scene
 from mien.data.prepare import draw_store
 from mien.data.splits import divide
 from mien.data.store import Store
@@ -36,6 +37,7 @@ WRITES = {
     "data draw": ["data draw --count 14 --size 24 -o new", "data draw --count 14 --size 24 -o home --force"],
     "data info": [],
     "data audit": ["data audit home", "data audit home --page page.html", "data audit home --drop leaks -o new"],
+    "data join": ["data join home twin -o new"],
     "data teach": ["data teach home -m tiny.onnx -o new"],
     "compare": ["compare demo --data home --set model.name=compact-s"],
     "ensemble": ["ensemble runs --out report"],
@@ -45,6 +47,7 @@ WRITES = {
     "robustness": ["robustness runs --limit 7"],
     "across": ["across runs --data other"],
     "noise": ["noise runs --page doubts.html"],
+    "spot": ["spot film.avi --out seen"],
     "explain": ["explain face.png --model tiny.onnx --faces none --out seen", "explain runs --truth --limit 7"],
 }
 """What each verb writes with; `{run}` is a run folder."""
@@ -75,11 +78,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_store(folder / "home", count=140, size=24)
     make_store(folder / "other", test=28, size=24, corpus="other")
     home = Store.open(folder / "home")
+    shutil.copytree(folder / "home", folder / "twin")
+    meta = folder / "twin" / "meta.json"
+    meta.write_text(meta.read_text().replace(f'"corpus": "{home.meta.corpus}"', '"corpus": "twin"'))
     changes = {"networks": ("compact-s",), "dropouts": (0.0,), "seeds": 2, "epochs": 2}
     for run in make_runs(folder / "runs", home, **changes):  # type: ignore[arg-type]
         network = build_network(run.settings, divide(home, run.settings.data).train, torch.device("cpu"))
         save_tensors(run, "model.safetensors", network.state_dict(), {})
     write_bundle(folder / "tiny.onnx", labels=home.meta.labels, crop=home.meta.crop)
+    scene = draw_scene(1, seed=3, height=240, width=320).image
+    film = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    for _ in range(12):
+        film.write(scene[..., ::-1].copy())
+    film.release()
     picture = np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)
     for place in ("face.png", "corpus/train/anger/1.png", "corpus/test/anger/2.png", "corpus/train/fear/3.png"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ BASES: dict[str, list[str]] = {
     "ensemble": ["runs"],
     "tune": ["demo", "--data", "store", "--over", "model.dropout", "--trials", "1", "--set", "model.name=compact-s"],
     "report": ["runs"],
-    "spot": ["photo.png"],
+    "spot": ["film.avi"],
     "robustness": ["runs", "--limit", "3"],
     "across": ["runs", "--data", "store"],
     "noise": ["runs"],
@@ -120,8 +120,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     meta = root / "other" / "meta.json"
     meta.write_text(meta.read_text().replace(f'"corpus": "{store.meta.corpus}"', '"corpus": "other"'))
     write_bundle(root / "teacher.onnx", labels=store.meta.labels, crop=store.meta.crop)
-    scene = draw_scene(1, seed=3, height=120, width=160).image
+    scene = draw_scene(1, seed=3, height=240, width=320).image
     (root / "photo.png").write_bytes(cv2.imencode(".png", scene)[1].tobytes())
+    film = cv2.VideoWriter(str(root / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    for _ in range(12):
+        film.write(scene[..., ::-1].copy())
+    film.release()
     for split in ("train", "test"):
         for number, name in enumerate(("a", "b")):
             folder = root / "corpus" / split / name

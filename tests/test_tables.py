@@ -11,7 +11,7 @@ import pytest
 import corpora_made as made
 from mien.arrays import MOST_BYTES
 from mien.cli import main
-from mien.data.corpora.npz import MOST_PIXELS
+from mien.data.corpora.stored import MOST_PIXELS
 from mien.data.corpora.tables import CHUNK, count_lines, lines
 from mien.data.store import Store
 

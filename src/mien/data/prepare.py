@@ -108,7 +108,7 @@ def write_corpus(found: Corpus, out: Path, options: PrepareOptions) -> Meta:
         with _Import(writer, translation, options) as run:
             run.take(found)
         for name, text in found.extra.items():
-            (writer.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+            (writer.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         return run.finish(found)
 
 

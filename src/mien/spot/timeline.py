@@ -1,10 +1,10 @@
 """The timeline of one video as an SVG: how far the face is from rest, and the intervals that were found."""
 
 from collections.abc import Iterator
-from html import escape
 
 import numpy as np
 
+from ..shown import tagless
 from .spotter import Spotted
 
 __all__ = ["timeline_svg"]
@@ -25,13 +25,13 @@ def _parts(name: str, spotted: Spotted) -> Iterator[str]:
     high = max(1.0, float(spotted.scores.max(initial=0.0)))
     across, down = (WIDTH - LEFT - 12) / seconds, (HEIGHT - TOP - BOTTOM) / high
     floor = HEIGHT - BOTTOM
-    title = escape(f"{name}: {len(spotted.intervals)} expressions in {seconds:.1f} s")
+    title = tagless(f"{name}: {len(spotted.intervals)} expressions in {seconds:.1f} s")
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
     yield "<style>text{font:12px system-ui,sans-serif;fill:#1b1b1a}.soft{fill:#5c5b57}</style>"
     yield f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/><text x="{LEFT}" y="18">{title}</text>'
     for one in spotted.intervals:
         left, width = LEFT + one.onset / spotted.fps * across, max(2.0, one.length / spotted.fps * across)
-        words = escape(" ".join(filter(None, [one.kind, one.label])))
+        words = tagless(" ".join(filter(None, [one.kind, one.label])))
         yield (
             f'<rect x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{floor - TOP}" fill="{COLOURS[one.kind]}" '
             f'fill-opacity="0.3"><title>{words}, frames {one.onset} to {one.offset}</title></rect>'

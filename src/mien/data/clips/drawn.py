@@ -21,6 +21,7 @@ from ...faces import Face
 from ...planes import Batch
 from ...progress import track
 from ...reading import GivenPath, given_path
+from ...shown import csv_cell
 from ..corpora import Corpus, Entry
 from ..drawn.expression import PROTOTYPES, require_expression
 from ..drawn.film import Film, FilmOptions, draw_film
@@ -215,8 +216,9 @@ def write_clips(
     with new_folder(out, replace=force) as folder:
         for clip, film in track(pairs, "Drawing clips", clips):
             _write(folder / clip.name, clip, film)
-            table.writerow([clip.name, clip.subject, clip.label, clip.onset, clip.apex, clip.offset, f"{clip.fps:g}"])
-        (folder / TABLE).write_text(text.getvalue(), encoding="utf-8")
+            row = (clip.name, clip.subject, clip.label, clip.onset, clip.apex, clip.offset, f"{clip.fps:g}")
+            table.writerow(map(csv_cell, row))
+        (folder / TABLE).write_text(text.getvalue(), encoding="utf-8", newline="")
     return out
 
 
