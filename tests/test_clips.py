@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from made_videos import number_of, numbered, write_video
-from mien.data.clips.clip import Clip, Interval, LongVideo
+from mien.data.clips.clip import Clip, LongVideo
 from mien.data.clips.frames import FilmFrames, ImageFrames, frame_number
 from mien.data.clips.frames import numbered as frames_of
 from mien.errors import BadSample
+from mien.metrics.spotting import Interval, spot_scores
 
 STILL = np.zeros((10, 8, 8, 3), np.uint8)
 CLIP = Clip(name="sub01/EP02", subject="01", label="disgust", frames=STILL, onset=2, apex=5, offset=9, fps=200.0)
@@ -111,3 +112,4 @@ def test_a_long_video_holds_its_intervals() -> None:
     replace(video, intervals=()).check()
     with pytest.raises(BadSample, match="the micro-expression 4–10 is not in a video of 10 frames"):
         replace(video, intervals=(replace(inside, onset=4, offset=10),)).check()
+    assert spot_scores([(video.intervals, [Interval(onset=1, offset=8)])])["micro"].f1 == 1

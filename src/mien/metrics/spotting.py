@@ -29,9 +29,12 @@ class Interval:
     offset: int
     """The last frame, inclusive."""
     apex: int | None = None
+    """None where it is not known."""
     kind: Kind = "micro"
     label: str = ""
     """Its class; "" where it has none."""
+    aus: tuple[str, ...] = ()
+    """Action units as a corpus writes them, such as `4` or `L12`; () where it does not say."""
 
     def __post_init__(self) -> None:
         if self.offset < self.onset or self.onset < 0:

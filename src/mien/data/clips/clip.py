@@ -7,12 +7,12 @@ and offset are places in `frames`, from 0, whatever numbers the corpus gives its
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ...errors import BadSample
+from ...metrics.spotting import Interval
 from .frames import Frames
 
-__all__ = ["FEWEST_FRAMES", "Clip", "Interval", "LongVideo"]
+__all__ = ["FEWEST_FRAMES", "Clip", "LongVideo"]
 
 FEWEST_FRAMES = 2
 """Of a clip: a movement is between two frames."""
@@ -65,20 +65,6 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    """One expression in a long video; places are those of its frames, from 0, both ends inclusive."""
-
-    onset: int
-    apex: int | None
-    """None where the corpus gives none."""
-    offset: int
-    kind: Literal["micro", "macro"]
-    label: str = ""
-    """The corpus's own word for the class; "" where it gives none."""
-    aus: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class LongVideo:
     """A video in which expressions are to be found, and where they are."""
 
@@ -87,7 +73,7 @@ class LongVideo:
     frames: Frames
     fps: float
     intervals: tuple[Interval, ...] = ()
-    """In the order of their onsets; () for a video without any, which counts in spotting too."""
+    """Places in `frames`, in the order of their onsets; () for a video without any, which counts in spotting too."""
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:

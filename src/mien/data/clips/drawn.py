@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ...atomic import new_folder
 from ...errors import ConfigError, DataError
 from ...faces import Face
+from ...metrics.spotting import Interval
 from ...planes import Batch
 from ...progress import track
 from ...reading import GivenPath, given_path
@@ -27,7 +28,7 @@ from ..drawn.expression import PROTOTYPES, require_expression
 from ..drawn.film import Film, FilmOptions, draw_film
 from ..prepare import PrepareOptions, write_corpus
 from ..store import Meta
-from .clip import Clip, Interval, LongVideo
+from .clip import Clip, LongVideo
 from .motion import MotionOptions, motion
 
 __all__ = ["EXPRESSIONS", "FilmDetector", "as_long_video", "draw_clip_store", "drawn_clips", "write_clips"]

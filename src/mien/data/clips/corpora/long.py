@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from ....errors import BadSample
-from ..clip import FEWEST_FRAMES, Interval, LongVideo
+from ....metrics.spotting import Interval, Kind
+from ..clip import FEWEST_FRAMES, LongVideo
 from ..frames import ImageFrames, numbered
 from .coded import Coded, Numbers, repaired
 from .protocol import Irregular, LabelRule
@@ -28,7 +28,7 @@ class Spotted:
     """One row: an expression in a long video."""
 
     coded: Coded
-    kind: Literal["micro", "macro"]
+    kind: Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Video:
     folder: Path
 
 
-def kind_of(text: str) -> Literal["micro", "macro"] | None:
+def kind_of(text: str) -> Kind | None:
     """`Micro - 1/2`, `micro-expression` and `Macro` are kinds; None for what is none.
 
     >>> kind_of("Micro - 1/2"), kind_of("macro-expression"), kind_of("blink")
