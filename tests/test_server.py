@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -291,6 +292,36 @@ def test_who_left_is_dropped_before_a_pixel_is_decoded(model: Path) -> None:
         assert server.post(png(9)).status_code == 200
         assert len(held.pictures) == 2
         assert server.counted('mien_dropped_total{why="dropped"}') == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep fewer connections waiting")
+def test_a_flood_of_clients_that_left_takes_nothing_from_those_who_stay(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them knock while the loop is busy, so that it finds those who left and those who stayed together."""
+    with running(settings_for(model, {"connections": 100, "queue": 30})) as server, ThreadPoolExecutor(1) as pool:
+        with monkeypatch.context() as stalled:
+            begun = threading.Event()
+            stalled.setattr(server.state.gate, "check_open", lambda: begun.set() or time.sleep(1))
+            busy = pool.submit(server.get, "/v1/models")
+            assert begun.wait(20)
+            for seed in range(300):
+                with socket.create_connection(("127.0.0.1", server.port)) as left:
+                    left.sendall(_request(server, png(seed % 3)))
+            stay = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(30)]
+            for each in stay:
+                each.sendall(_request(server, png()))
+            assert not busy.done(), "the loop was busy for too short a time"
+        assert busy.result().status_code == 200
+        assert [each.recv(12) for each in stay] == [b"HTTP/1.1 200"] * 30
+        for each in stay:
+            each.close()
+        assert server.counted("mien_refused") == 0
+        asked = server.get("/metrics").text.splitlines()
+        seen = sum(
+            float(line.split()[-1]) for line in asked if line.startswith('mien_requests_total{route="/v1/predict"')
+        )
+        assert seen == 30, "who left is not even asked for an answer"
 
 
 def _request(server: Running, content: bytes, *, length: int = -1) -> bytes:

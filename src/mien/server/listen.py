@@ -27,6 +27,9 @@ __all__ = ["listen"]
 
 HEADER_BYTES = 16 << 10
 KEEP_ALIVE_S = 5
+ACCEPTED, WAITING = 16, 512
+"""Connections that are accepted in one turn of the loop, and those that the system keeps until their turn. A turn that
+took all of a flood at once would hold a thousand that have left before it sees that the first of them has."""
 
 
 def listen(
@@ -71,6 +74,7 @@ def listen(
         date_header=True,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=ACCEPTED,
         timeout_graceful_shutdown=limits.grace_s,
         h11_max_incomplete_event_size=HEADER_BYTES,
         ssl_certfile=certificate,
@@ -92,6 +96,10 @@ def listen(
         raise state.failure
 
 
+TURNS = 3
+"""Of the loop, from a request to the news that its client hung up behind it: read, then the end, then the loss."""
+
+
 class _Server(uvicorn.Server):
     """Says that it stops before it does, and ends as one that was asked to."""
 
@@ -99,6 +107,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._state = state
         state.end = self._end
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's own, which shortens the system's queue to what is accepted in a turn."""
+        await super().startup(sockets)
+        for opened in sockets or ():
+            opened.listen(WAITING)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Uvicorn's own way, which would raise the signal again at the end."""
@@ -113,7 +127,7 @@ class _Server(uvicorn.Server):
 def _socket(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host.strip("[]"), port), family=family, backlog=512)
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=WAITING)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         said = f"Cannot listen on {brief(host)}, port {port} ({reason}); give another with --host or --port."
@@ -139,6 +153,8 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._due: asyncio.TimerHandle | None = None
+            self._lost = False
+            self._served, self.app = self.app, self._unless_lost
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -152,8 +168,16 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
                 self._mind(owes=self._owes())
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._lost = True
             self._mind(owes=False)
             super().connection_lost(exc)
+
+        async def _unless_lost(self, scope: Any, receive: Any, send: Any) -> None:
+            """The app, for a client that is still there once the loop has seen all that happened until now."""
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            if not self._lost:
+                await self._served(scope, receive, send)
 
         def _owes(self) -> bool:
             """Whether the next step is the client's: the rest of a header, or of a body that was answered already."""
