@@ -81,16 +81,25 @@ def message(content: bytes, port: int) -> bytes:
 
 
 class Line:
-    """One connection that stays open."""
+    """One connection that stays open; where the server closed it between two requests, the next one opens another."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writer: asyncio.StreamWriter | None = None
 
     async def ask(self, sent: bytes) -> tuple[int, bytes]:
-        if self._writer is None or self._writer.is_closing():
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writer.write(sent)
+        if self._writer is not None:
+            try:
+                return await self._exchange(self._writer, sent)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.hang_up()
+                if getattr(error, "partial", b""):
+                    raise
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return await self._exchange(self._writer, sent)
+
+    async def _exchange(self, writer: asyncio.StreamWriter, sent: bytes) -> tuple[int, bytes]:
+        writer.write(sent)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)
         body = await self._reader.readexactly(int(length[1])) if length else b""

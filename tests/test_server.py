@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from itertools import islice
 from pathlib import Path
@@ -322,6 +322,29 @@ def test_a_flood_of_clients_that_left_takes_nothing_from_those_who_stay(
             float(line.split()[-1]) for line in asked if line.startswith('mien_requests_total{route="/v1/predict"')
         )
         assert seen == 30, "who left is not even asked for an answer"
+
+
+def test_who_is_idle_longest_makes_room_and_who_is_at_work_does_not(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model, {"connections": 3}), held) as server, ExitStack() as stack:
+
+        def connected() -> HTTPConnection:
+            return stack.enter_context(closing(HTTPConnection("127.0.0.1", server.port, timeout=10)))
+
+        def asked(connection: HTTPConnection) -> int:
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+
+        busy, idle, newer = connected(), connected(), connected()
+        busy.request("POST", "/v1/predict", png(), {"Content-Type": "image/png"})
+        held.wait_for(1)
+        assert [asked(idle), asked(newer), asked(connected()), asked(newer)] == [200] * 4
+        with pytest.raises(ConnectionError):
+            asked(idle)
+        held.open.set()
+        assert busy.getresponse().status == 200
 
 
 def _request(server: Running, content: bytes, *, length: int = -1) -> bytes:

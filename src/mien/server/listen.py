@@ -9,6 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +27,9 @@ from .state import State
 __all__ = ["listen"]
 
 HEADER_BYTES = 16 << 10
-KEEP_ALIVE_S = 5
+KEEP_ALIVE_S = 75
+"""A connection may stay open between two requests; longer than the 60 s of reverse proxies, which would otherwise send
+into one that is being closed. Where there are too many connections, the one that was idle longest makes room."""
 ACCEPTED, WAITING = 16, 512
 """Connections that are accepted in one turn of the loop, and those that the system keeps until their turn. A turn that
 took all of a flood at once would hold a thousand that have left before it sees that the first of them has."""
@@ -159,7 +162,7 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > most:
-                transport.close()
+                self._make_room()
             self._mind(owes=True)
 
         def data_received(self, data: bytes) -> None:
@@ -171,6 +174,12 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
             self._lost = True
             self._mind(owes=False)
             super().connection_lost(exc)
+
+        def _make_room(self) -> None:
+            """Close the connection that has been idle longest; where none is, this one."""
+            timers = [(getattr(other, "timeout_keep_alive_task", None), other) for other in self.connections]
+            idle = [(timer.when(), other.transport) for timer, other in timers if timer]
+            min(idle, key=itemgetter(0), default=(0.0, self.transport))[1].close()
 
         async def _unless_lost(self, scope: Any, receive: Any, send: Any) -> None:
             """The app, for a client that is still there once the loop has seen all that happened until now."""
