@@ -14,7 +14,8 @@ FLOORS: list[str] = [
     " machine calibration metrics statistics",
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
     " data.clean data.join"
-    " data.deal data.splits data.batches data.augment data classifier models faces card familiar modelfile"
+    " data.deal data.splits data.blocks data.window data.batches data.augment data classifier"
+    " models faces card familiar modelfile"
     " bundle data.teach session container video"
     " data.flow spot data.clips images predict summary annotate explain.occlusion",
     "runs origins hooks checkpoint device ensembles optimise losses threads space signals inference from_onnx start"

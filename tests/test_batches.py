@@ -94,8 +94,9 @@ def test_a_generator_starts_where_its_stream_says() -> None:
 
 def test_images_and_labels_are_the_parts(part: Part) -> None:
     batches = batches_of(part)
-    assert batches.images.dtype == torch.uint8
-    assert np.array_equal(batches.images.numpy(), part.store.images[part.rows])
+    images = batches.images(torch.arange(66))
+    assert images.dtype == torch.uint8
+    assert np.array_equal(images.numpy(), part.store.images[part.rows])
     assert np.array_equal(batches.labels.numpy(), part.labels)
     assert len(batches) == len(part) == 66
 

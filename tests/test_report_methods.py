@@ -30,6 +30,7 @@ OTHER: dict[str, Any] = {
     "data.split_seed": 3,
     "data.train_limit": 60,
     "data.label_noise": 0.3,
+    "data.shuffle": "blocks",
     "model.dropout": 0.35,
     "model.block_dropout": 0.15,
     "model.width": 0.25,

@@ -7,10 +7,12 @@ and every random draw depends on (seed, epoch, step) alone.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -37,6 +39,8 @@ __all__ = ["describe_loop", "practise", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
+JUDGED = 32 * PREDICT_BATCH
+"""Faces that are read together to judge an epoch, where they are not kept in memory."""
 
 
 def train(
@@ -121,9 +125,10 @@ class _Material:
     def __init__(self, training: Part, valid: Part, settings: NetworkSettings, device: torch.device) -> None:
         self.batches = Batches(training, settings, device)
         self.objective = Objective(training, settings.loss, device)
-        self.valid_images = valid.read()[FACE]
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
+        self._valid = valid
+        self._kept = None if settings.data.shuffle == "blocks" else valid.read()[FACE]
 
     def start(self, epoch: int) -> None:
         """Set what holds for a whole epoch: which pictures are mirrored, the side of all, the weights of classes."""
@@ -131,14 +136,23 @@ class _Material:
         options, sizes = self._settings.augment, self._settings.train.sizes
         coin = generator(self._settings.seed, "flip", 0 if options.alternate else epoch)
         flips = (torch.rand(len(self.batches), generator=coin) < 0.5) ^ bool(options.alternate and epoch % 2)
-        self._flips = (flips & options.flip).to(self.batches.images.device)
-        self._side = sizes[epoch * len(sizes) // self._settings.train.epochs] if sizes else self.batches.images.shape[1]
+        self._flips = (flips & options.flip).to(self.batches.labels.device)
+        self._side = sizes[epoch * len(sizes) // self._settings.train.epochs] if sizes else self.batches.side
 
     def pictures(self, rows: Tensor, draws: torch.Generator) -> Tensor:
         """The augmented images of the samples at positions `rows`, in the epoch that was started."""
         options = self._settings.augment
         changes = augment.draw(options, len(rows), draws)
-        return augment.apply(self.batches.images[rows], options, changes, self._flips[rows], self._side)
+        return augment.apply(self.batches.images(rows), options, changes, self._flips[rows], self._side)
+
+    def judged(self) -> Iterator[NDArray[np.uint8]]:
+        """The faces that judge an epoch, in order: those in memory, or so many at a time from the disk."""
+        if self._kept is not None:
+            yield self._kept
+            return
+        rows = self._valid.rows
+        for some in np.split(rows, range(JUDGED, len(rows), JUDGED)):
+            yield self._valid.store.read(some)[FACE]
 
 
 def describe_loop(settings: NetworkSettings) -> dict[str, str]:
@@ -155,7 +169,7 @@ def describe_loop(settings: NetworkSettings) -> dict[str, str]:
         "judging": f"batches of {PREDICT_BATCH} in inference mode"
         + (", averaged weights in place" if settings.optimizer.ema else ""),
         "best weights": "on disk",
-    }
+    } | ({"faces": "read in blocks"} if settings.data.shuffle == "blocks" else {})
 
 
 def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
@@ -233,7 +247,8 @@ def _check_finite(what: str, loss: float, when: str) -> None:
 def _end_epoch(state: State, settings: NetworkSettings, material: _Material) -> dict[str, Tensor]:
     """Judge the epoch on valid and write its line; returns the weights that were judged."""
     judged = state.average or state.network.state_dict()
-    logits = torch.from_numpy(predict_logits(state.network, material.valid_images, weights=judged)).double()
+    answers = [predict_logits(state.network, images, weights=judged) for images in material.judged()]
+    logits = torch.from_numpy(np.concatenate(answers)).double()
     labels = material.valid_labels
     valid_loss = functional.cross_entropy(logits, labels).item()
     _check_finite("validation", valid_loss, f"after epoch {state.epoch + 1}")

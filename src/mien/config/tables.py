@@ -57,6 +57,9 @@ class DataSettings(Table):
     """Which repetition of the cross-validation. Another value divides the samples anew."""
     label_noise: Annotated[float, Within(0, 0.9)] = 0.0
     """Share of training labels replaced by another class at random, to see what wrong labels cost."""
+    shuffle: Literal["full", "blocks"] = "full"
+    """The order in which a network sees the training faces: any order alike, faces in memory; or `blocks` of neighbours
+    in a random order, 128 at a time, read from the disk as they are needed (`mien.data.blocks`)."""
 
 
 Head = Literal["fc", "flat", "gap"]

@@ -1,4 +1,7 @@
-"""The training part in memory, as uint8: an epoch is slices of one permutation.
+"""The training part as uint8, in batches: an epoch is slices of one permutation.
+
+The part is in memory: its own, or for a large part the system's one copy of the file, which all processes share. With
+`data.shuffle = "blocks"` it stays on the disk, and a window moves over it (`mien.data.window`).
 
 Every random draw is a function of (seed, purpose, epoch, step), never of earlier draws. So an interrupted run resumes
 at any step with the same draws, and runs with the same seed use the same order.
@@ -6,15 +9,23 @@ at any step with the same draws, and runs with the same seed use the same order.
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import NetworkSettings
 from ..planes import FACE
+from .blocks import BLOCK_BYTES, LANES, block_order
 from .splits import Part
+from .store import HEADER_BYTES, Store
+from .window import Window
 
 __all__ = ["Batches", "bootstrap", "generator", "stream"]
+
+MAPPED_BYTES = 256 << 20
+"""A part of so many bytes is not copied into this process: runs side by side would hold it once each."""
 
 
 def stream(seed: int, *purpose: str | int) -> int:
@@ -37,16 +48,17 @@ def bootstrap(seed: int, count: int) -> Tensor:
 
 
 class Batches:
-    """Images and labels of a part, on the device; `epoch` yields the positions of each batch."""
+    """Samples of a part in batches; `epoch` yields the positions of each, `images` has their faces."""
 
     def __init__(self, part: Part, settings: NetworkSettings, device: torch.device) -> None:
-        self.images = torch.from_numpy(part.read()[FACE]).to(device)
-        """`(n, H, W, C)` uint8."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
+        self.side = part.store.meta.crop.size
+        """Of the faces as stored, in pixels."""
         self._seed = settings.seed
         self._sampling = settings.train.sampling
         self._size = settings.train.batch_size
+        self._faces = _Blocks(part) if settings.data.shuffle == "blocks" else _Memory(part, device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,15 +75,76 @@ class Batches:
         """`steps` index tensors: together a permutation of the part, or of what is drawn from it."""
         draws = generator(self._seed, "order", number)
         if self._sampling == "balanced":
-            order = torch.multinomial(self._shares(), len(self), replacement=True, generator=draws)
+            chosen = torch.multinomial(self._shares(), len(self), replacement=True, generator=draws)
+        elif self._sampling == "bootstrap":
+            chosen = bootstrap(self._seed, len(self))
         else:
-            order = torch.randperm(len(self), generator=draws)
-        if self._sampling == "bootstrap":
-            order = bootstrap(self._seed, len(self))[order]
+            chosen = torch.arange(len(self))
+        order = self._faces.order(chosen, draws, drawn=self._sampling == "balanced").to(self.labels.device)
         ends = range(self._size, self._size * self.steps, self._size)
-        yield from torch.tensor_split(order.to(self.labels.device), tuple(ends))
+        place = 0
+        for rows in torch.tensor_split(order, tuple(ends)):
+            self._faces.reach(place)
+            place += len(rows)
+            yield rows
+
+    def images(self, rows: Tensor) -> Tensor:
+        """The faces `(B, H, W, C)` uint8, on the device, of samples at positions `rows` `(B,)` of the batch under way.
+
+        Raises `DataError` where they cannot be read.
+        """
+        return self._faces.at(rows)
 
     def _shares(self) -> Tensor:
         """Probability of each sample `(n,)` where every class is drawn equally often."""
         labels = self.labels.cpu()
         return 1.0 / labels.bincount()[labels]
+
+
+class _Memory:
+    """All faces of a part at hand, and a full shuffle."""
+
+    def __init__(self, part: Part, device: torch.device) -> None:
+        self._rows: Tensor | None = None
+        if device.type == "cpu" and len(part) * part.store.planes[FACE].item_bytes >= MAPPED_BYTES:
+            self._images, self._rows = _mapped(part.store), torch.from_numpy(part.rows)
+        else:
+            self._images = torch.from_numpy(part.read()[FACE]).to(device)
+
+    def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
+        """The `chosen` positions in random order, which they have where they were `drawn` one by one."""
+        return chosen if drawn else chosen[torch.randperm(len(chosen), generator=draws)]
+
+    def reach(self, place: int) -> None:
+        """Nothing: all faces stay."""
+
+    def at(self, rows: Tensor) -> Tensor:
+        return self._images[rows if self._rows is None else self._rows[rows]]
+
+
+class _Blocks:
+    """The faces of a part on the disk, and a shuffle in blocks."""
+
+    def __init__(self, part: Part) -> None:
+        self._part, self._reader = part, ThreadPoolExecutor(1)
+        self._size = max(1, BLOCK_BYTES // part.store.planes[FACE].item_bytes)
+
+    def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
+        """The `chosen` positions in the order of their blocks; the window over them begins anew."""
+        found = block_order(chosen.sort().values, self._size, draws, LANES)
+        self._window = Window(self._part, found, self._reader)
+        return found.order
+
+    def reach(self, place: int) -> None:
+        self._window.reach(place)
+
+    def at(self, rows: Tensor) -> Tensor:
+        return torch.from_numpy(self._window.faces(rows.cpu())).to(rows.device)
+
+
+def _mapped(store: Store) -> Tensor:
+    """The faces `(N, H, W, C)` of a store by the system's copy of the file, private to whoever writes into it."""
+    store.read(np.array([], np.int64))  # it was not replaced meanwhile
+    size = HEADER_BYTES + len(store) * store.planes[FACE].item_bytes
+    whole = torch.from_file(str(store.file(FACE)), shared=False, size=size, dtype=torch.uint8)
+    return whole[HEADER_BYTES:].view(len(store), *store.planes[FACE].shape)

@@ -137,6 +137,10 @@ SAMPLING = {
     "balanced": "equally often from every class, with replacement",
     "bootstrap": "once for the whole training, with replacement (bagging, Breiman 1996)",
 }
+SHUFFLES = {
+    "full": "fully shuffled in every epoch",
+    "blocks": "blocks of neighbours, shuffled in every epoch and interleaved",
+}
 
 
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
@@ -175,6 +179,8 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
             yield f"Weights acted after a share of the epochs: {settings.words('loss.weights_from')}."
     if settings.values("train.sampling") != ["natural"]:
         yield f"Training samples were drawn {settings.words('train.sampling', SAMPLING.__getitem__)}."
+    if settings.values("data.shuffle") != ["full"]:
+        yield f"The order of the training faces: {settings.words('data.shuffle', SHUFFLES.__getitem__)}."
     yield f"Arithmetic: {settings.words('train.precision')}."
     yield _augmentation(settings)
 

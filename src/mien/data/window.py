@@ -1,0 +1,69 @@
+"""The faces of an epoch in blocks: open are the pieces that are in use, and the next one is read meanwhile.
+
+In: a part and its `BlockOrder`. Out: the faces of any samples of the batch under way. A piece is read with one call
+for each run of neighbouring rows, at its place in the file (`Store.read`), never through a mapping: mapped pages would
+stay. It is dropped when the last of its samples is past.
+"""
+
+from concurrent.futures import Executor, Future
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..planes import FACE
+from .blocks import BlockOrder
+from .splits import Part
+
+__all__ = ["Window"]
+
+Faces = NDArray[np.uint8]
+
+
+class Window:
+    """The open pieces of one epoch."""
+
+    def __init__(self, part: Part, order: BlockOrder, reader: Executor) -> None:
+        """Begin an epoch with nothing open; `reader`, of one thread, reads ahead."""
+        self._part, self._order, self._reader = part, order, reader
+        first, last = order.uses()
+        self._last = last.tolist()
+        self._coming = first.argsort(descending=True).tolist()
+        self._open: dict[int, Faces] = {}
+        self._ahead: tuple[int, Future[Faces]] | None = None
+
+    def reach(self, place: int) -> None:
+        """All that stands before `place` in the order is past."""
+        for piece in [piece for piece in self._open if self._last[piece] < place]:
+            del self._open[piece]
+        while self._coming and self._last[self._coming[-1]] < place:
+            self._coming.pop()
+
+    def faces(self, positions: Tensor) -> Faces:
+        """The faces `(b, H, W, C)` of samples of the batch that was reached; raises `DataError` as `Store.read`."""
+        pieces, places = (found.tolist() for found in self._order.places(positions))
+        return np.stack([self._piece(piece)[place] for piece, place in zip(pieces, places, strict=True)])
+
+    def _piece(self, piece: int) -> Faces:
+        if piece not in self._open:
+            ahead, self._ahead = self._ahead, None
+            if ahead:
+                self._open[ahead[0]] = ahead[1].result()
+            if piece not in self._open:
+                self._open[piece] = self._read(piece)
+            self._read_ahead()
+        return self._open[piece]
+
+    def _read_ahead(self) -> None:
+        """Have the piece read that is needed next and is not open."""
+        while self._coming and self._coming[-1] in self._open:
+            self._coming.pop()
+        if self._coming:
+            piece = self._coming.pop()
+            self._ahead = piece, self._reader.submit(self._read, piece)
+
+    def _read(self, piece: int) -> Faces:
+        start, end = self._order.starts[piece : piece + 2].tolist()
+        rows = self._part.rows[self._order.distinct[start:end].numpy()]
+        faces: Faces = self._part.store.read(rows)[FACE]
+        return faces
