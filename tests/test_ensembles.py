@@ -11,6 +11,7 @@ from conftest import write_bars
 from mien.bundle import Bundle
 from mien.calibration import softmax
 from mien.cli import main
+from mien.committee import JOINS
 from mien.compare import collect, plan, stated
 from mien.config import recipe_from
 from mien.data.store import Store
@@ -18,7 +19,6 @@ from mien.ensembles import RULES, cross_fitted
 from mien.ensembles.diversity import disagreement, q_statistic
 from mien.errors import CompareError, ConfigError, MemberMissing
 from mien.export import export
-from mien.joined_network import JOINS
 from mien.joining import outline_ensembles
 from mien.judge import judge
 from mien.judge.ensembles import joined_rows

@@ -86,7 +86,7 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     )
     methods: dict[str, Method] = {}
     for settings in cells:
-        method = methods.setdefault(settings.KIND, find_method(settings))
+        method = methods.setdefault(settings.method, find_method(settings))
         if not (folder / settings.run_id(store.meta.sha256)).exists():
             method.check(settings, store)
     folds: dict[DataSettings, Fold] = {}

@@ -26,7 +26,10 @@ def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
     for run in runs:
         if isinstance(run.settings, NetworkSettings):
             weights = weight_bytes(run.settings.model, len(run.data.labels), run.data.crop.size)
-            kept += weights
+            members = run.settings.boosting.rounds
+            kept += weights * members
+            if members > 1:
+                largest = max(largest, weights * members)  # the members' own folders, until they are one
             largest = max(largest, _while_training(weights, run.settings, keep_epochs))
     return kept + largest
 

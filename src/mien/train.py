@@ -51,6 +51,7 @@ def train(
     device: torch.device,
     report: Report | None = None,
     keep_epochs: bool = False,
+    shares: NDArray[np.float64] | None = None,
 ) -> tuple[Network, State]:
     """Train `run` to its last epoch, from its checkpoint where it has one.
 
@@ -61,6 +62,7 @@ def train(
         device: where to compute.
         report: called after each step; False stops the training.
         keep_epochs: also save the weights of every epoch, in `epochs/`, for a hook that asks for them.
+        shares: `(n,)` of sum 1, how much each training sample counts (`boosting.by` says how); None: all alike.
 
     Returns:
         The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
@@ -73,7 +75,7 @@ def train(
         RunError: the folder cannot be written.
     """
     settings = run.of(NetworkSettings)
-    material = _Material(training, valid, settings, device)
+    material = _Material(training, valid, settings, device, shares)
     batches = material.batches
     state = _start(run, training, device, keep_epochs)
     state.threads = with_current(state.threads)
@@ -122,9 +124,17 @@ def practise(settings: NetworkSettings, training: Part, valid: Part, device: tor
 class _Material:
     """What a training works on, read once: the training part with its targets, and the faces that judge an epoch."""
 
-    def __init__(self, training: Part, valid: Part, settings: NetworkSettings, device: torch.device) -> None:
-        self.batches = Batches(training, settings, device)
-        self.objective = Objective(training, settings.loss, device)
+    def __init__(
+        self,
+        training: Part,
+        valid: Part,
+        settings: NetworkSettings,
+        device: torch.device,
+        shares: NDArray[np.float64] | None = None,
+    ) -> None:
+        drawn = shares is not None and settings.boosting.by == "resampling"
+        self.batches = Batches(training, settings, device, shares if drawn else None)
+        self.objective = Objective(training, settings.loss, device, None if drawn else shares)
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
         self._valid = valid

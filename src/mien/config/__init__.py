@@ -20,6 +20,7 @@ from .recipe import Recipe, read_recipe, recipe_from, recipe_names
 from .settings import KINDS, EnsembleSettings, FeaturesSettings, NetworkSettings, Settings
 from .tables import (
     AugmentSettings,
+    BoostingSettings,
     DataSettings,
     Head,
     LossSettings,
@@ -34,6 +35,7 @@ from .within import Within
 __all__ = [
     "KINDS",
     "AugmentSettings",
+    "BoostingSettings",
     "DataSettings",
     "EnsembleSettings",
     "EnsembleTable",

@@ -16,6 +16,7 @@ from .ensemble import EnsembleTable
 from .features import FeaturesTable
 from .tables import (
     AugmentSettings,
+    BoostingSettings,
     DataSettings,
     LossSettings,
     ModelSettings,
@@ -33,7 +34,7 @@ class Settings:
     """All that defines a run beside the data itself; this part is the same for every kind."""
 
     KIND: ClassVar[str] = ""
-    """The key in `KINDS`, and in `mien.methods.METHODS` that of what fits such runs."""
+    """The key in `KINDS`."""
     NAME: ClassVar[str] = ""
     """The dotted key of the setting that names the row."""
     RANDOM: ClassVar[bool] = True
@@ -59,6 +60,11 @@ class Settings:
     def random(self) -> bool:
         """Whether another seed can give another result than this one: `RANDOM`, unless a setting decides it."""
         return self.RANDOM
+
+    @property
+    def method(self) -> str:
+        """The key in `mien.methods.METHODS` of what fits such runs."""
+        return self.KIND
 
     @property
     def name(self) -> str:
@@ -113,15 +119,32 @@ class NetworkSettings(Settings):
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    boosting: BoostingSettings = field(default_factory=BoostingSettings)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.boosting.rounds > 1:
+            self._check_boosting()
         if self.data.label_noise and self.loss.soft_labels:
             raise ConfigError(
                 "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."
             )
         if self.loss.name == "ldam" and self.model.classifier != "cosine":
             raise ConfigError("loss.name=ldam has margins of cosines. Set model.classifier=cosine.")
+
+    def _check_boosting(self) -> None:
+        if self.boosting.by == "weights" and self.loss.name == "ldam":
+            raise ConfigError("loss.name=ldam is not linear in a sample's weight. Set boosting.by=resampling.")
+        if self.boosting.by == "resampling" and self.train.sampling != "natural":
+            raise ConfigError(
+                "boosting.by=resampling draws samples by their weights, and "
+                f"train.sampling={self.train.sampling} draws them otherwise. Set only one."
+            )
+
+    @property
+    def method(self) -> str:
+        """`boosting` where several networks are trained in rounds."""
+        return "boosting" if self.boosting.rounds > 1 else self.KIND
 
     def identity(self) -> dict[str, Any]:
         """Without the place of the weights to start from: their content is in `start.sha256`."""

@@ -11,6 +11,7 @@ from .within import LARGEST, Letters, Within, kinds_of, typed
 
 __all__ = [
     "AugmentSettings",
+    "BoostingSettings",
     "DataSettings",
     "Head",
     "LossSettings",
@@ -193,6 +194,18 @@ class TrainSettings(Table):
     """Arithmetic of forward and backward; the weights stay float32."""
     select: Literal["last", "best"] = "best"
     """Which epoch is kept: the last one, or the one most accurate on valid (of equals, the lowest loss)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoostingSettings(Table):
+    """Networks that are trained one after another, each on what those before it got wrong (SAMME, Zhu 2009)."""
+
+    TABLE = "boosting"
+
+    rounds: Annotated[int, Within(1, 100)] = 1
+    """Networks at most. 1 is the network alone, without boosting."""
+    by: Literal["weights", "resampling"] = "weights"
+    """How a sample's weight acts: as a factor of its loss, or as the chance that it is drawn, anew in each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import NetworkSettings
@@ -50,7 +51,14 @@ def bootstrap(seed: int, count: int) -> Tensor:
 class Batches:
     """Samples of a part in batches; `epoch` yields the positions of each, `images` has their faces."""
 
-    def __init__(self, part: Part, settings: NetworkSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        part: Part,
+        settings: NetworkSettings,
+        device: torch.device,
+        shares: NDArray[np.float64] | None = None,
+    ) -> None:
+        """`shares` `(n,)` are the chances with which each epoch draws its samples, with replacement."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
         self.side = part.store.meta.crop.size
@@ -59,6 +67,7 @@ class Batches:
         self._sampling = settings.train.sampling
         self._size = settings.train.batch_size
         self._faces = _Blocks(part) if settings.data.shuffle == "blocks" else _Memory(part, device)
+        self._shares = None if shares is None else torch.from_numpy(shares)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,13 +83,14 @@ class Batches:
     def epoch(self, number: int) -> Iterator[Tensor]:
         """`steps` index tensors: together a permutation of the part, or of what is drawn from it."""
         draws = generator(self._seed, "order", number)
-        if self._sampling == "balanced":
-            chosen = torch.multinomial(self._shares(), len(self), replacement=True, generator=draws)
+        shares = self._balanced() if self._sampling == "balanced" else self._shares
+        if shares is not None:
+            chosen = torch.multinomial(shares, len(self), replacement=True, generator=draws)
         elif self._sampling == "bootstrap":
             chosen = bootstrap(self._seed, len(self))
         else:
             chosen = torch.arange(len(self))
-        order = self._faces.order(chosen, draws, drawn=self._sampling == "balanced").to(self.labels.device)
+        order = self._faces.order(chosen, draws, drawn=shares is not None).to(self.labels.device)
         ends = range(self._size, self._size * self.steps, self._size)
         place = 0
         for rows in torch.tensor_split(order, tuple(ends)):
@@ -95,7 +105,7 @@ class Batches:
         """
         return self._faces.at(rows)
 
-    def _shares(self) -> Tensor:
+    def _balanced(self) -> Tensor:
         """Probability of each sample `(n,)` where every class is drawn equally often."""
         labels = self.labels.cpu()
         return 1.0 / labels.bincount()[labels]

@@ -24,7 +24,7 @@ from ..compare import Row
 from ..config import NetworkSettings
 from ..data.splits import Fold
 from ..data.store import Store
-from ..errors import DataError
+from ..errors import DataError, RunError
 from ..examine.damaging import stratified_faces
 from ..examine.kept import Replicate, read_arrays, whole_rows, write_arrays
 from ..planes import FACE, MOVED
@@ -94,9 +94,9 @@ class Grounding:
 
 
 def knows_truth(run: Run) -> bool:
-    """Whether the run was trained on drawn faces, with masks of the pixels that moved."""
+    """Whether the run is one network that was trained on drawn faces, with masks of the pixels that moved."""
     try:
-        return MOVED in Store.open(run.data.store).planes
+        return run.settings.method == NetworkSettings.KIND and MOVED in Store.open(run.data.store).planes
     except DataError:
         return False
 
@@ -121,9 +121,11 @@ def measure(
     opened this test part before, and nothing is chosen by it.
 
     Raises:
-        RunError: the run is not finished.
+        RunError: the run is not finished, or is no single network.
         DataError: its store no longer exists, or has no truth.
     """
+    if run.settings.method != NetworkSettings.KIND:
+        raise RunError(f"{run.id} is {run.settings.method}, not one network. Give a folder of networks alone.")
     fold = run.fold()
     found, truth = _so_far(run, fold, limit)
     wanted = [method for method in methods if method not in found.methods]

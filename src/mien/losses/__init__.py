@@ -7,7 +7,9 @@ it gives the sum over the samples.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -42,10 +44,15 @@ def check(settings: LossSettings) -> None:
 class Objective:
     """Targets and class weights of a part, on the device; called with logits it gives their summed loss."""
 
-    def __init__(self, part: Part, settings: LossSettings, device: torch.device) -> None:
+    def __init__(
+        self, part: Part, settings: LossSettings, device: torch.device, shares: NDArray[np.float64] | None = None
+    ) -> None:
+        """`shares` `(n,)` of sum 1 are how much each sample counts; a loss that is linear in its target takes them."""
         counts = torch.bincount(torch.from_numpy(part.labels), minlength=len(part.store.labels)).float()
         self.targets = _targets(part, settings).to(device)
-        """`(n, K)` float32 distributions."""
+        """`(n, K)` float32 distributions; times n · share of the sample, where it has one."""
+        if shares is not None:
+            self.targets *= torch.from_numpy(len(shares) * shares).float().to(device)[:, None]
         self.weights = class_weights(settings, counts.to(device))
         """`(K,)` float32 with mean 1 over the samples, or None."""
         self._loss = LOSSES[settings.name](settings, counts.to(device))

@@ -18,10 +18,11 @@ __all__ = ["METHODS", "Method", "find_method"]
 
 METHODS = {
     "network": "mien.methods.network:NetworkMethod",
+    "boosting": "mien.methods.boosting:BoostingMethod",
     "features": "mien.methods.features:FeaturesMethod",
     "ensemble": "mien.methods.ensemble:EnsembleMethod",
 }
-"""Methods by the kind of settings that they take (`mien.config.KINDS`), as `module:class`."""
+"""Methods by `Settings.method`, which is the kind of settings unless these say more, as `module:class`."""
 
 
 class Method(Protocol):
@@ -63,6 +64,6 @@ class Method(Protocol):
 
 
 def find_method(settings: Settings) -> Method:
-    """The method of a kind of settings."""
-    module, _, name = METHODS[settings.KIND].partition(":")
+    """The method of some settings."""
+    module, _, name = METHODS[settings.method].partition(":")
     return cast(Method, getattr(import_module(module), name)())

@@ -221,7 +221,11 @@ def _file(run: Run) -> Mapping[str, NDArray[Any]]:
 
 
 def _is_bagged(run: Run) -> bool:
-    return isinstance(run.settings, NetworkSettings) and run.settings.train.sampling == "bootstrap"
+    settings = run.settings
+    return isinstance(settings, NetworkSettings) and (settings.train.sampling, settings.boosting.rounds) == (
+        "bootstrap",
+        1,
+    )
 
 
 def _out_of_bag(members: tuple[Run, ...], training: Part) -> NDArray[np.float64]:

@@ -31,9 +31,10 @@ from ..runs import Costs, Run, Stage
 from ..start import check_start, describe_start
 from ..threads import restore_threads, waiting_words
 from ..train import describe_loop, practise, selected_epoch, train
+from .rounds import join, rounds_of
 from .speed import PREDICT_BATCH, predict_speed
 
-__all__ = ["NetworkMethod", "TrainedNetwork", "load_network"]
+__all__ = ["NetworkMethod", "TrainedNetwork", "begin", "load_network", "new_network", "trained_costs"]
 
 BACKWARD = 2
 """A backward pass is about as much arithmetic as two forward passes."""
@@ -71,11 +72,7 @@ class NetworkMethod:
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
         """Train to the last epoch, from the checkpoint where there is one."""
-        settings, device = run.of(NetworkSettings), pick_device()
-        torch.backends.cudnn.deterministic = True
-        used = restore_threads(run, hooks.threads)
-        started = {"start": words} if (words := describe_start(settings, training.store)) else {}
-        run.write_environment(_environment(device, settings, used) | started)
+        device, settings = begin(run, training, hooks), run.of(NetworkSettings)
         try:
             network, state = train(
                 run, training, valid, device=device, report=hooks.report, keep_epochs=hooks.keep_epochs
@@ -84,16 +81,7 @@ class NetworkMethod:
             for name in (CHECKPOINT, NEXT, WEIGHTS):
                 (run.path / name).unlink(missing_ok=True)
             raise
-        cost = count(network, run.data.crop.size)
-        costs = replace(
-            run.record.costs,
-            parameters=cost.parameters,
-            flops=cost.flops,
-            activation_bytes=cost.activation_bytes,
-            train_seconds=round(state.seconds, 3),
-            images_per_second=round(state.images / state.seconds, 1),
-            train_peak_mb=round(_peak_mb(device), 1) if hooks.alone else run.record.costs.train_peak_mb,
-        )
+        costs = trained_costs(run, network, state.seconds, state.images, hooks)
         run.update(costs=costs, selected_epoch=selected_epoch(state.history, settings.train.select))
         return TrainedNetwork(run, network)
 
@@ -127,13 +115,51 @@ class NetworkMethod:
         return settings.train.epochs * faces
 
 
+def begin(run: Run, training: Part, hooks: Hooks) -> torch.device:
+    """The device to train on; threads and arithmetic are set, and `env.json` says how the run is computed."""
+    settings, device = run.of(NetworkSettings), pick_device()
+    torch.backends.cudnn.deterministic = True
+    used = restore_threads(run, hooks.threads)
+    started = {"start": words} if (words := describe_start(settings, training.store)) else {}
+    run.write_environment(_environment(device, settings, used) | started)
+    return device
+
+
+def trained_costs(run: Run, network: Network, seconds: float, images: int, hooks: Hooks) -> Costs:
+    """The costs of a training that took so long for so many images, and of what it made."""
+    cost = count(network, run.data.crop.size)
+    peak = round(_peak_mb(network.pixel_mean.device), 1) if hooks.alone else run.record.costs.train_peak_mb
+    return replace(
+        run.record.costs,
+        parameters=cost.parameters,
+        flops=cost.flops,
+        activation_bytes=cost.activation_bytes,
+        train_seconds=round(seconds, 3),
+        images_per_second=round(images / seconds, 1),
+        train_peak_mb=peak,
+    )
+
+
+def new_network(run: Run) -> Network:
+    """A network in the shape of the run's, or of each of its members, with random weights."""
+    return build(run.of(NetworkSettings).model, classes=len(run.data.labels), size=run.data.crop.size)
+
+
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
     """The network of a run, in evaluation mode; raises `RunError` where it is not trained, or has no weights."""
     if not run.has("fit"):
         raise RunError(f"{run.path} is not finished: the command that started it goes on with it.")
-    network = build(run.of(NetworkSettings).model, classes=len(run.data.labels), size=run.data.crop.size)
+    network = _empty(run)
     load_weights(run, network)
     return placed(network, device).eval()
+
+
+def _empty(run: Run) -> Network:
+    """The network of a run, or its members as one, before its weights are read."""
+    if run.settings.method == "boosting":
+        rounds = rounds_of(run)
+        return join([new_network(run) for _ in rounds.alphas], rounds)
+    return new_network(run)
 
 
 @lru_cache(maxsize=256)  # a grid asks for every run, the engine and the time left each

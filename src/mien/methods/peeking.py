@@ -26,7 +26,7 @@ class Peeking:
 
     def lacks(self, run: Run) -> bool:
         """A network that nobody peeked at is trained again: the same weights, and every epoch kept."""
-        return isinstance(run.settings, NetworkSettings) and not run.peeking
+        return run.settings.method == NetworkSettings.KIND and not run.peeking
 
     def tested(self, run: Run, classifier: Classifier, test: Callable[[], Part]) -> None:
         """Judge every epoch on the test, and remove its weights."""

@@ -107,6 +107,8 @@ REFERENCES = {
     "arXiv:1807.06521.",
     "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "
     "skip-connections. arXiv:1706.00388 (2017).",
+    "Zhu et al. 2009": "Zhu J., Zou H., Rosset S., Hastie T. Multi-class AdaBoost. Statistics and Its Interface 2 "
+    "(2009), 349–360.",
 }
 
 

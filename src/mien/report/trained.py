@@ -143,6 +143,12 @@ SHUFFLES = {
 }
 
 
+BOOSTING = {
+    "weights": "losses that were weighted by what those before it got wrong",
+    "resampling": "samples that were drawn by what those before it got wrong",
+}
+
+
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
     """How the weights were fitted; `store` is that of the runs, where it is still there."""
     yield (
@@ -181,6 +187,11 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
         yield f"Training samples were drawn {settings.words('train.sampling', SAMPLING.__getitem__)}."
     if settings.values("data.shuffle") != ["full"]:
         yield f"The order of the training faces: {settings.words('data.shuffle', SHUFFLES.__getitem__)}."
+    if settings.values("boosting.rounds") != [1]:
+        yield (
+            f"Networks were boosted (SAMME, Zhu et al. 2009): {settings.words('boosting.rounds', _rounds)}. Each "
+            f"network was trained on {settings.words('boosting.by', BOOSTING.__getitem__)}; they vote."
+        )
     yield f"Arithmetic: {settings.words('train.precision')}."
     yield _augmentation(settings)
 
@@ -257,6 +268,10 @@ def _millions(counts: set[int]) -> str:
 
 def _epochs(value: float) -> str:
     return many(value, "epoch")
+
+
+def _rounds(value: int) -> str:
+    return f"at most {value} rounds" if value > 1 else "one network alone"
 
 
 def _whole(value: int) -> str:
