@@ -43,6 +43,7 @@ WRITES = {
     "ensemble": ["ensemble runs --out report"],
     "tune": ["tune demo --data home --over model.dropout --trials 1 --set model.name=compact-s"],
     "report": ["report runs --out report/below/it --no-faces"],
+    "runs": [],
     "evaluate": ["evaluate tiny.onnx --data home --out report"],
     "robustness": ["robustness runs --limit 7"],
     "across": ["across runs --data other"],
@@ -64,6 +65,8 @@ PRINTS = [
     "info tiny.onnx",
     "info tiny.onnx --json",
     "data info home",
+    "runs runs",
+    "runs runs --json",
     "data draw --count 14 --size 24 -o new{n}",
     "predict --model tiny.onnx --faces none face.png",
 ]

@@ -60,6 +60,7 @@ BASES: dict[str, list[str]] = {
     "ensemble": ["runs"],
     "tune": ["demo", "--data", "store", "--over", "model.dropout", "--trials", "1", "--set", "model.name=compact-s"],
     "report": ["runs"],
+    "runs": ["runs"],
     "spot": ["film.avi"],
     "robustness": ["runs", "--limit", "3"],
     "across": ["runs", "--data", "store"],

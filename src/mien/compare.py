@@ -17,7 +17,7 @@ from .errors import CompareError
 from .methods import Method, find_method
 from .origins import with_start
 from .rows import FOLD, NAME, REPLICATES, Row, row_of
-from .runs import DataFacts, Environment, Run, keep_order
+from .runs import DataFacts, Environment, Run, alike, keep_order
 
 __all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "collect", "make", "outline", "plan"]
 __all__ += ["stated"]
@@ -137,7 +137,7 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
     return Comparison(
         rows=tuple(row_of(dict(key), own) for key, own in groups.items()),
         data=runs[0].data,
-        equal=_equal(values),
+        equal=alike(values),
         own=own,
         factors=factors,
         seeds=tuple(sorted({run.settings.seed for run in runs})),
@@ -176,22 +176,13 @@ def _named(settings: Settings) -> dict[str, Any]:
     return {NAME: settings.name} | settings.flat()
 
 
-def _equal(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Settings with one value in all runs that have them. A setting that a kind lacks is nothing that it differs in."""
-    seen: dict[str, set[Any]] = defaultdict(set)
-    for flat in values:
-        for key, value in flat.items():
-            seen[key].add(value)
-    return {key: next(iter(own)) for key, own in seen.items() if len(own) == 1}
-
-
 def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
     """The settings that tell rows apart; and apart from these, those that follow from the network alone."""
     values = [_named(run.settings) for run in runs]
-    alike = _equal(values)
+    shared = alike(values)
     keys = dict.fromkeys(key for flat in values for key in flat)
     follow = [key for key, cause in FOLLOWS.items() if _explains(values, cause, key)]
-    varied = [key for key in keys if key not in (NAME, *REPLICATES, FOLD, *alike, *follow)]
+    varied = [key for key in keys if key not in (NAME, *REPLICATES, FOLD, *shared, *follow)]
     factors, own = [NAME], {}
     for key in varied:
         by_network: dict[str, set[Any]] = defaultdict(set)

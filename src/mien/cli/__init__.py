@@ -35,6 +35,7 @@ VERBS = {
     "ensemble": "ensemble:ensemble",
     "tune": "tune:tune",
     "report": "compare:report",
+    "runs": "runs:runs",
     "robustness": "examine:robustness",
     "across": "examine:across",
     "noise": "examine:noise",

@@ -16,11 +16,15 @@ changed under that lock.
 
     files    the types of what the files hold
     run      one folder: made, opened, locked, read, written
-    found    the folders beside each other, and their order
+    found    the folders beside each other, their order, and the removal of one
+    lines    what a list says of each
+    index    those lines for thousands of runs, remembered
 """
 
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
-from .found import find_runs, keep_order
+from .found import find_runs, keep_order, remove_run
+from .index import read_lines
+from .lines import STATUSES, Line, alike
 from .run import EPOCHS, Run
 
 __all__ = [
@@ -28,15 +32,20 @@ __all__ = [
     "GROUP",
     "LOGITS",
     "RESULTS",
+    "STATUSES",
     "Costs",
     "DataFacts",
     "Environment",
     "Epoch",
+    "Line",
     "Logits",
     "Peek",
     "Record",
     "Run",
     "Stage",
+    "alike",
     "find_runs",
     "keep_order",
+    "read_lines",
+    "remove_run",
 ]

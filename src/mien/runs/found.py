@@ -1,14 +1,19 @@
-"""Run folders beside each other: which are there, and in which order."""
+"""Run folders beside each other: which are there, in which order, and how one of them goes away."""
 
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ..atomic import write_text
 from ..errors import RunError
+from ..locks import hold
 from ..reading import GivenPath, given_path
-from .run import Run
+from ..temporary import folder_beside
+from .run import LOCK, Run, busy
 
-__all__ = ["find_runs", "keep_order"]
+__all__ = ["find_runs", "keep_order", "remove_run", "run_folders"]
 
 ORDER = "order.txt"
 """Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
@@ -19,6 +24,22 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
 
     With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
     """
+    found = []
+    for path in run_folders(folder):
+        try:
+            found.append(Run.open(path))
+        except RunError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return found
+
+
+def run_folders(folder: GivenPath) -> list[Path]:
+    """The paths of all run folders directly under `folder`, whole or damaged, in the order of `find_runs`.
+
+    Raises `RunError` where `folder` is no folder.
+    """
     folder = given_path(folder, "A folder of runs", RunError)
     if folder.is_file() and folder.suffix == ".onnx":
         raise RunError(
@@ -27,17 +48,30 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
         )
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder of runs. Give the folder that `mien compare --runs` wrote.")
-    found = []
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if _is_run(entry.path)]
+    except OSError as error:
+        raise RunError(f"{folder} cannot be read ({error.strerror}). Allow it, or give another folder.") from None
     place = {name: number for number, name in enumerate(_kept_order(folder))}
-    paths = {inner.parent for name in ("config.toml", "data.json") for inner in folder.glob(f"*/{name}")}
-    for path in sorted(paths, key=lambda path: (place.get(path.name, len(place)), path)):
-        try:
-            found.append(Run.open(path))
-        except RunError as error:
-            if left_out is None:
-                raise
-            left_out.append(str(error))
-    return found
+    return [folder / name for name in sorted(names, key=lambda name: (place.get(name, len(place)), name))]
+
+
+def remove_run(path: Path) -> None:
+    """Remove a run folder, whole or damaged: it is gone in one step, or stays as it was.
+
+    Raises `RunBusy` where a process works in it, and `RunError` where it cannot be removed.
+    """
+    try:
+        with ExitStack() as held, folder_beside(path) as room:
+            held.enter_context(hold(path / LOCK))
+            if sys.platform == "win32":  # it moves no folder in which a file is open
+                held.close()
+            os.rename(path, room / path.name)
+    except TimeoutError:
+        raise busy(path) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be removed ({error.strerror or error}). Allow it, then try again.") from None
 
 
 def keep_order(folder: Path, runs: Sequence[Run]) -> None:
@@ -50,6 +84,10 @@ def keep_order(folder: Path, runs: Sequence[Run]) -> None:
         write_text(folder / ORDER, "\n".join(order) + "\n")
     except OSError as error:
         raise RunError(f"{folder} cannot be written ({error.strerror}). Pass another --runs.") from None
+
+
+def _is_run(path: str) -> bool:
+    return os.path.exists(f"{path}/config.toml") or os.path.exists(f"{path}/data.json")
 
 
 def _kept_order(folder: Path) -> list[str]:

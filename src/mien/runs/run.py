@@ -24,7 +24,7 @@ from ..reading import GivenPath, from_json, given_path, read_bytes, read_rows, r
 from ..temporary import sweep
 from .files import GROUP, LOGITS, RESULTS, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 
-__all__ = ["EPOCHS", "Run"]
+__all__ = ["EPOCHS", "LOCK", "Run", "busy"]
 
 LOCK = "lock"
 EPOCHS = "epochs"
@@ -249,7 +249,7 @@ class Run:
         Raises `RunBusy` where another process has it, or where this one works in it already.
         """
         if is_held_here(self.path / LOCK):
-            raise self._busy()
+            raise busy(self.path)
         with self._held():
             for folder in (self.path, self.path / EPOCHS):
                 sweep(folder)
@@ -262,13 +262,10 @@ class Run:
             try:
                 held.enter_context(hold(self.path / LOCK, wait=wait))
             except TimeoutError:
-                raise self._busy() from None
+                raise busy(self.path) from None
             except OSError as error:
                 raise self._unlockable(error) from None
             yield
-
-    def _busy(self) -> RunBusy:
-        return RunBusy(f"Another process works in {self.path}. Wait for it or stop it, then run this again.")
 
     def _unlockable(self, error: OSError) -> RunError:
         if error.errno in NO_LOCKS:
@@ -283,3 +280,8 @@ class Run:
             f"Cannot write into {self.path} ({error.strerror or error}). What was there is intact: "
             "make room or allow it, then run the same command again."
         )
+
+
+def busy(path: Path) -> RunBusy:
+    """What is raised where another process works in the run folder `path`."""
+    return RunBusy(f"Another process works in {path}. Wait for it or stop it, then run this again.")

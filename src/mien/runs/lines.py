@@ -1,0 +1,94 @@
+"""One line a run: what a list of thousands of run folders says of each, and what tells them apart.
+
+In: run folders. Out: a `Line` each, from the folder itself. `mien.runs.index` remembers lines between commands.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import KINDS
+from ..errors import RunError
+from ..reading import Count, Share
+from .files import Record
+from .run import Run
+
+__all__ = ["STATUSES", "Line", "alike", "read_line"]
+
+Status = Literal["planned", "running", "finished", "failed", "crashed", "pruned", "damaged"]
+STATUSES: tuple[Status, ...] = ("planned", "running", "finished", "failed", "crashed", "pruned", "damaged")
+"""Those of `Record`; `planned`: nothing was done yet; `damaged`: the folder cannot be read."""
+BEGUN = ("record.json", "env.json", "history.csv")
+"""A folder with none of these was planned and never begun."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What a list says of a run."""
+
+    id: str
+    status: Status
+    reason: str = ""
+    """Why it has no result, a sentence."""
+    epochs: Count = 0
+    """Epochs that were trained so far; 0 of a method that has none."""
+    valid_accuracy: Share | None = None
+    """On valid: of the chosen epoch, or of the last one while it trains. None before the first."""
+    kind: str = ""
+    """The key in `mien.config.KINDS`; empty for a damaged folder."""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """The dotted settings that differ from the defaults of its kind."""
+    corpus: str = ""
+    fingerprint: str = ""
+    """The sha256 of its store."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings by dotted key; none of a damaged folder."""
+        return {**_defaults(self.kind), **self.changed} if self.kind else {}
+
+
+def read_line(path: Path) -> Line:
+    """The line of a run folder, read from its files; a folder that is damaged has that status, and its sentence."""
+    try:
+        run = Run.open(path)
+        record, begun = run.record, any(os.path.exists(path / name) for name in BEGUN)
+        return Line(
+            id=run.id,
+            status=record.status if begun else "planned",
+            reason=record.reason,
+            epochs=len(run.history),
+            valid_accuracy=_valid_accuracy(run, record),
+            kind=run.settings.KIND,
+            changed={k: v for k, v in run.settings.flat().items() if v != _defaults(run.settings.KIND)[k]},
+            corpus=run.data.corpus,
+            fingerprint=run.data.fingerprint,
+        )
+    except RunError as error:
+        return Line(id=path.name, status="damaged", reason=str(error))
+
+
+def alike(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings with one value in all runs that have them. A setting that a kind lacks is nothing that it differs in."""
+    seen: dict[str, set[Any]] = defaultdict(set)
+    for flat in values:
+        for key, value in flat.items():
+            seen[key].add(value)
+    return {key: next(iter(own)) for key, own in seen.items() if len(own) == 1}
+
+
+def _valid_accuracy(run: Run, record: Record) -> float | None:
+    if run.history:
+        chosen = record.selected_epoch or len(run.history)
+        return run.history[min(chosen, len(run.history)) - 1].valid_accuracy
+    accuracy = run.logits("valid").accuracy if "valid" in record.stages else None
+    return None if accuracy is None or accuracy != accuracy else accuracy
+
+
+@cache
+def _defaults(kind: str) -> dict[str, Any]:
+    return KINDS[kind]().flat()
