@@ -47,7 +47,7 @@ def test_a_metric_is_one_line(tmp_path: Path) -> None:
     for name in ("report.html", "table.md", "table.tex", "methods.md"):
         assert "orst recall" in (tmp_path / "out" / name).read_text(encoding="utf-8"), name
     assert "worst_low" in (tmp_path / "out" / "table.csv").read_text(encoding="utf-8")
-    assert (tmp_path / "out" / "figures" / "forest-worst.svg").exists()
+    assert ">Worst recall<" in (tmp_path / "out" / "figures" / "forest.svg").read_text(encoding="utf-8")
 
 
 def test_the_docs_have_the_whole_table() -> None:

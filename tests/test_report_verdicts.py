@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,15 +133,31 @@ def test_no_interval_of_the_table_leaves_0_to_100_percent(place: Path) -> None:
 
 def test_the_forest_says_every_verdict(three_seeds: Comparison) -> None:
     certainty, shown = assess(three_seeds), looked(three_seeds.rows, select(three_seeds.rows))
-    pairs = certainty.of("uar")
-    (drawing,) = draw_forest(pairs, "UAR", {item.name: item.look for item in shown})
-    assert drawing.name == "forest-uar"
+    every = {"uar": certainty.of("uar"), "macro_f1": certainty.of("macro_f1")}
+    looks = {item.name: item.look for item in shown}
+    (drawing,) = draw_forest(every, looks)
+    assert drawing.name == "forest"
     assert drawing.pdf.startswith(b"%PDF")
-    for pair in pairs:
-        assert f"{pair.a} − {pair.b}" in drawing.svg
-    said = sum(drawing.svg.count(f">{row.name} is better<") for row in three_seeds.rows)
-    assert said == sum(pair.better is not None for pair in pairs) > 0
-    assert draw_forest([], "UAR", {}) == []
+    lines = list(zip(*every.values(), strict=True))
+    for one, other in lines:
+        assert (one.a, one.b) == (other.a, other.b)
+        assert drawing.svg.count(f"{one.a} − {one.b}<") == 1, "a pair has one line, whatever the metrics"
+    both = [one for one, other in lines if one.better and one.better == other.better]
+    words = [f">{'first' if one.better == one.a else 'second'} is better<" for one in both]
+    assert sum(map(drawing.svg.count, dict.fromkeys(words))) == len(both) > 0
+    neither = sum(not one.better and not other.better for one, other in lines)
+    assert drawing.svg.count(">cannot tell<") == neither
+    assert draw_forest({"uar": []}, looks) == []
+
+
+def test_the_forest_names_the_metrics_that_tell_where_others_do_not(three_seeds: Comparison) -> None:
+    certainty, shown = assess(three_seeds), looked(three_seeds.rows, select(three_seeds.rows))
+    pairs = [pair for pair in certainty.of("uar") if pair.better]
+    unsure = [replace(pair, p_corrected=1.0) for pair in certainty.of("macro_f1") if pair.better]
+    assert len(pairs) == len(unsure) > 0
+    (drawing,) = draw_forest({"uar": pairs, "macro_f1": unsure}, {item.name: item.look for item in shown})
+    assert drawing.svg.count(" by UAR<") == len(pairs)
+    assert "is better<" not in drawing.svg
 
 
 # Cross-validation

@@ -38,6 +38,9 @@ class SmallTable:
     words: frozenset[int] = frozenset()
     """Columns of words, which wrap and stand to the left; the others are figures, to the right."""
 
+    long: bool = False
+    """Whether it is a list of many short lines, which print in two columns."""
+
     def as_csv(self) -> str:
         """The texts as they are shown."""
         text = io.StringIO()

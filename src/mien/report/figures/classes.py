@@ -9,7 +9,21 @@ from ...calibration import softmax
 from ...metrics import class_scores, roc_curve
 from ...statistics.estimates import Estimate
 from .evidence import Shown
-from .sheet import COLOURS, INK, Drawing, Sheet, in_both_forms, is_narrow, legend_columns, percent_axis, pt, tint
+from .sheet import (
+    COLOURS,
+    INK,
+    PAGE,
+    Drawing,
+    Sheet,
+    in_both_forms,
+    in_lines,
+    is_narrow,
+    legend_columns,
+    name_panel,
+    percent_axis,
+    pt,
+    tint,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +34,8 @@ ROC_POINTS = np.linspace(0, 1, 50) ** 2
 """False positive rates at which curves are drawn: dense near 0, where they bend."""
 ONE_COLOUR = COLOURS[0]
 """Of every confusion matrix: a shade means the same in all of them."""
+COLUMNS, CELL = 6, 0.168
+"""Matrices beside one another at most, and inches of a cell at least: two figures stand in it."""
 DEEPEST = 0.62
 """Opacity of a full cell, so that ink stays readable on it."""
 
@@ -27,12 +43,13 @@ DEEPEST = 0.62
 @in_both_forms
 def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """Small multiples: one matrix a row, counts pooled over seeds, cells in per cent of the true class."""
-    columns = min(3, len(shown))
-    side = max(1.75, 0.2 * len(labels))
     words = max(map(len, labels)) * 0.062 + 0.15
-    lines = -(-len(shown) // columns)
+    left, gap, right = words + 0.2, 0.16, 0.55
+    least, side = CELL * len(labels), max(1.75, CELL * len(labels))
+    fitting = int((PAGE - left - right + gap) // (least + gap))
+    lines, columns = in_lines(len(shown), 3 if is_narrow() else min(COLUMNS, max(fitting, 1)))
     with Sheet(
-        lines, columns, (side, side), left=words + 0.2, gap=(0.35, 0.42), bottom=words + 0.2, top=0.3, right=0.95
+        lines, columns, (side, side), left=left, gap=(gap, 0.42), bottom=words + 0.2, top=0.3, right=right
     ) as sheet:
         for index, (axes, item) in enumerate(zip(sheet.axes, shown, strict=False)):
             _matrix(axes, item, labels, first=index % columns == 0, last=index + columns >= len(shown))
@@ -67,14 +84,14 @@ def _matrix(axes: "Axes", item: Shown, labels: Sequence[str], *, first: bool, la
     ticks = np.arange(size) + 0.5
     axes.set_yticks(ticks, labels if first else [""] * size, fontsize=pt(7.5))
     axes.set_xticks(ticks, labels if last else [""] * size, rotation=90, fontsize=pt(7.5))
-    axes.set_title(item.name, fontsize=pt(8.5))
+    name_panel(axes, item.name)
 
 
 def _scale(sheet: Sheet) -> None:
     """What the tints mean, in the margin to the right."""
     height = 1.2 / sheet.height
     axes = sheet.figure.add_axes(
-        (1 - 0.62 / sheet.width, 0.98 - 0.3 / sheet.height - height, 0.14 / sheet.width, height)
+        (1 - 0.47 / sheet.width, 0.98 - 0.3 / sheet.height - height, 0.1 / sheet.width, height)
     )
     steps = 20
     for step in range(steps):
@@ -88,7 +105,7 @@ def _scale(sheet: Sheet) -> None:
 @in_both_forms
 def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Sequence[Estimate]]) -> list[Drawing]:
     """F1 of each class, one bar a row, with its interval where it has one."""
-    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(shown) // legend_columns()), bottom=0.3) as sheet:
+    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(shown) // legend_columns()), bottom=0.3) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.82 / len(shown)
@@ -135,7 +152,7 @@ def draw_recalls(
     able = [item for item in shown if item.name in recalls]
     if not able:
         return []
-    with Sheet(1, 1, (7.35, 2.3), top=0.3 + 0.2 * -(-len(able) // legend_columns()), bottom=0.3) as sheet:
+    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(able) // legend_columns()), bottom=0.3) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.72 / len(able)
@@ -173,9 +190,8 @@ def draw_recalls(
 @in_both_forms
 def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """One panel a class, one curve a row (its lowest seed)."""
-    columns = 3 if is_narrow() else 4
-    lines = -(-(len(labels) + 1) // columns)
-    with Sheet(lines, columns, (1.48, 1.48), gap=(0.32, 0.5), top=0.3, right=0.45) as sheet:
+    lines, columns = in_lines(len(labels) + 1, 3 if is_narrow() else 6)
+    with Sheet(lines, columns, (1.35, 1.35), gap=(0.32, 0.5), top=0.3, right=0.45) as sheet:
         probs = [softmax(item.tests[0].logits) for item in shown]
         for k, (axes, label) in enumerate(zip(sheet.axes, labels, strict=False)):
             axes.plot([0, 1], [0, 1], color=INK, alpha=0.3, linewidth=0.6)

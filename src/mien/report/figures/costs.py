@@ -22,7 +22,7 @@ def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
     accuracy = [[score.accuracy for score in item.row.scores] for item in shown]
     low, high = min(map(min, accuracy)), max(map(max, accuracy))
     pad = max(0.01, 0.15 * (high - low))
-    with Sheet(1, 3, (2.15, 1.9), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // legend_columns())) as sheet:
+    with Sheet(1, 3, (2.8, 1.6), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // legend_columns())) as sheet:
         for axes, (field, title, unit) in zip(sheet.axes, AXES, strict=True):
             axes.grid(color=INK, alpha=0.1, linewidth=0.6)
             places = [_mean(item, field) / unit for item in shown]

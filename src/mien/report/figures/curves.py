@@ -1,4 +1,4 @@
-"""Figures 2 to 4 of the paper: accuracy and loss by epoch, one figure a network, its variants side by side."""
+"""Figures 2 to 4 of the paper in one: accuracy and loss by epoch, a column a row of the table."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,64 +8,69 @@ from numpy.typing import NDArray
 
 from ...words import plus
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, in_both_forms, percent_axis, pt, whole_numbers
+from .sheet import INK, Drawing, Sheet, in_both_forms, in_lines, is_narrow, name_panel, percent_axis, pt, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_curves"]
 
-MOST_COLUMNS = 4
+COLUMNS, NARROW_COLUMNS = 6, 3
+"""Rows of the table beside one another, on the page and in the narrow form."""
+GAP, BLOCK = 0.22, 0.92
+"""Inches between accuracy and loss of one row, and between two lines of rows."""
 CAPTION = (
     "The upper panels show accuracy, the lower ones cross-entropy loss. The thick line is validation, the thin grey "
     "line is training, and the dot is the epoch that was kept. The tint between the accuracy lines is the "
     "generalisation gap: the accuracy on training faces that does not transfer to new faces. Training figures are "
     "running means over the epoch with dropout and augmentation active, so dropout makes the gap look smaller than "
-    "it is, even negative."
+    "it is, even negative. The number is the gap at the last epoch, training minus validation."
 )
 BAND = " Lines are means over seeds. With more than one seed, a band spans the lowest and the highest."
-SAME = "Read as the first figure of learning curves above."
 
 
 @in_both_forms
 def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
-    """One drawing for each network, or more where it has more than four variants; those without history have none."""
-    drawings: list[Drawing] = []
+    """One drawing of all rows that have a history; rows that were not trained epoch by epoch have none."""
     able = [item for item in shown if item.first.history]
-    for network in dict.fromkeys(item.row.network for item in able):
-        own = [item for item in able if item.row.network == network]
-        for start in range(0, len(own), MOST_COLUMNS):
-            part = f"-{start // MOST_COLUMNS + 1}" if len(own) > MOST_COLUMNS else ""
-            caption = SAME if drawings else CAPTION + BAND * any(len(item.row.runs) > 1 for item in able)
-            drawings.append(_draw(own[start : start + MOST_COLUMNS], f"curves-{network}{part}", caption))
-    return drawings
-
-
-def _draw(shown: Sequence[Shown], name: str, caption: str) -> Drawing:
-    network = shown[0].row.network
-    width = 1.8 if len(shown) <= 2 else 1.6
-    with Sheet(2, len(shown), (width, 1.3), gap=(0.3, 0.22), top=0.48, bottom=0.42) as sheet:
-        tables = [_table(item) for item in shown]
+    if not able:
+        return []
+    tables = [_table(item) for item in able]
+    lines, columns = in_lines(len(able), NARROW_COLUMNS if is_narrow() else COLUMNS)
+    gaps = ([GAP, BLOCK] * lines)[:-1]
+    width = 1.9 if columns <= 2 else 1.7
+    with Sheet(2 * lines, columns, (width, 1.2), gap=(0.2, gaps), top=0.48, bottom=0.42) as sheet:
         lowest = min(float(table[:, :, 1::2].min()) for table in tables)
         highest = max(float(table[:, :, 0::2].max()) for table in tables)
-        for column, (item, table) in enumerate(zip(shown, tables, strict=True)):
-            above, below = sheet.axes[column], sheet.axes[len(shown) + column]
-            _lines(above, item, table[:, :, 1], table[:, :, 3])
-            _lines(below, item, table[:, :, 0], table[:, :, 2])
+        for place, (item, table) in enumerate(zip(able, tables, strict=True)):
+            line, column = divmod(place, columns)
+            above, below = (sheet.axes[(2 * line + part) * columns + column] for part in (0, 1))
             percent_axis(above, np.floor(lowest * 10) / 10, 1.0)
             below.set_ylim(0, highest * 1.05)
-            above.tick_params(labelbottom=False)
-            below.set_xlabel("epoch")
-            above.set_title(item.name, pad=pt(17), fontsize=pt(8.5))
-            _name_lines(above, item)
-            below.xaxis.set_major_locator(whole_numbers())
-            above.xaxis.set_major_locator(whole_numbers())
-            for axes in (above, below):
-                axes.tick_params(labelleft=column == 0)
-            _gap(above, item, table)
-        sheet.axes[0].set_ylabel("accuracy, %")
-        sheet.axes[len(shown)].set_ylabel("loss, nats")
-        return sheet.finish(name, f"Learning curves of {network}", caption)
+            _column(above, below, item, table, first=column == 0)
+        used = {id(axes) for axes in sheet.axes if axes.lines}
+        for axes in sheet.axes:
+            if id(axes) not in used:
+                axes.remove()
+        caption = CAPTION + BAND * any(len(item.row.runs) > 1 for item in able)
+        return [sheet.finish("curves", "Learning curves", caption)]
+
+
+def _column(above: "Axes", below: "Axes", item: Shown, table: NDArray[np.float64], *, first: bool) -> None:
+    """One row of the table: its name, accuracy, loss."""
+    _lines(above, item, table[:, :, 1], table[:, :, 3])
+    _lines(below, item, table[:, :, 0], table[:, :, 2])
+    name_panel(above, item.name, pad=17)
+    _name_lines(above, item)
+    _gap(above, item, table)
+    above.tick_params(labelbottom=False)
+    below.set_xlabel("epoch")
+    for axes in (above, below):
+        axes.xaxis.set_major_locator(whole_numbers())
+        axes.tick_params(labelleft=first)
+    if first:
+        above.set_ylabel("accuracy, %")
+        below.set_ylabel("loss, nats")
 
 
 def _table(item: Shown) -> NDArray[np.float64]:
@@ -98,9 +103,8 @@ def _lines(axes: "Axes", item: Shown, train: NDArray[np.float64], valid: NDArray
 def _gap(axes: "Axes", item: Shown, table: NDArray[np.float64]) -> None:
     train, valid = table[:, :, 1].mean(axis=0), table[:, :, 3].mean(axis=0)
     axes.fill_between(np.arange(1, len(train) + 1), train, valid, color=item.look.colour, alpha=0.1, lw=0)
-    gap = float(train[-1] - valid[-1])
-    words = f"gap at the end {plus(gap)} points"
-    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=pt(7.5))
+    words = f"gap {plus(float(train[-1] - valid[-1]))} points"
+    axes.text(0.98, 0.05, words, transform=axes.transAxes, ha="right", fontsize=pt(7))
 
 
 def _name_lines(axes: "Axes", item: Shown) -> None:

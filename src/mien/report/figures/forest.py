@@ -1,101 +1,124 @@
-"""Forest plots: every difference between two rows with its interval, its p and what may be said of it."""
+"""The forest plot: every difference between two rows with its interval and its p, a panel a metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...judge.pairs import CANNOT_TELL, Pair
-from ...words import p_words
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, is_narrow, pt
+from ...metrics import metric
+from ...words import listed, p_words
+from .sheet import INK, SMALLER, Drawing, Look, Sheet, in_both_forms, is_narrow, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_forest"]
 
-LINE, TWO_LINES = 0.21, 0.33
+LINE, TWO_LINES = 0.2, 0.33
 """Inches between pairs, named on one line or on two."""
 LETTER = 0.0635
 """Mean width of a letter at 8 points, in inches."""
-WIDTH = 2.9
+WIDTH = 2.6
+BESIDE = 0.52
+"""Inches right of a panel, for its column of p."""
 MOST_PAIRS = 30
 """Pairs that are drawn; the file has all."""
 
 
 @in_both_forms
-def draw_forest(pairs: Sequence[Pair], title: str, looks: Mapping[str, Look]) -> list[Drawing]:
-    """One line a pair of rows, all by the same metric; `title` is its name, `looks` those of the rows."""
-    if not pairs:
+def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Look]) -> list[Drawing]:
+    """A line a pair of rows, a panel a metric; `by_metric` has the same pairs in the same order for each, by its key.
+
+    `looks` are those of the rows. Without pairs there is no drawing.
+    """
+    by_metric = {key: pairs for key, pairs in by_metric.items() if pairs}
+    if not by_metric:
         return []
-    every, pairs = len(pairs), _smallest(pairs)
-    labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair in pairs]
+    first = next(iter(by_metric.values()))
+    lines = _smallest(first)
+    every = [[pairs[line] for pairs in by_metric.values()] for line in lines]
+    labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair, *_ in every]
     letters = max(len(line) for label in labels for line in label.split("\n"))
-    left, right = 0.15 + LETTER * letters, 0.75 + 1.15 * LETTER * max(len(_verdict(pair)) for pair in pairs)
-    height = (TWO_LINES if is_narrow() else LINE) * len(pairs) + 0.1
-    with Sheet(1, 1, (WIDTH, height), left=left, right=right, top=0.42, bottom=0.46) as sheet:
-        axes, beside = sheet.axes[0], 1.03 + pt(0.5) / sheet.panel[0]
-        axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)
-        axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
-        axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
-        for line, pair in enumerate(pairs):
-            _line(axes, line, pair, looks, beside)
-        ends = [100 * end for pair in pairs for end in (pair.interval.low, pair.interval.high, 0.0)]
-        pad = 0.06 * (max(ends) - min(ends) or 1.0)
-        axes.set_xlim(min(ends) - pad, max(ends) + pad)
-        axes.set_yticks(range(len(pairs)), labels)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"difference in {title}, points")
-        _heads(axes, beside)
-        return [sheet.finish(f"forest-{pairs[0].metric}", f"Differences in {title}", _caption(pairs, every))]
+    verdicts = [] if is_narrow() else [_verdict(pairs) for pairs in every]
+    left, right = 0.15 + LETTER * letters, BESIDE + LETTER * 1.1 * max(map(len, verdicts), default=0)
+    height = (TWO_LINES / SMALLER if is_narrow() else LINE) * len(every) + 0.1
+    sizes = {"left": left, "right": right, "top": 0.55, "bottom": 0.46}
+    with Sheet(1, len(by_metric), (WIDTH, height), gap=(BESIDE, 0), **sizes) as sheet:
+        for place, (key, axes) in enumerate(zip(by_metric, sheet.axes, strict=True)):
+            _panel(axes, [pairs[place] for pairs in every], looks)
+            axes.set_title(metric(key).title, pad=pt(16))
+        _names(sheet.axes[0], labels)
+        _say(sheet, verdicts, [any(pair.settled for pair in pairs) for pairs in every])
+        return [
+            sheet.finish("forest", "Differences, pair by pair", _caption([pairs[0] for pairs in every], len(first)))
+        ]
 
 
-def _verdict(pair: Pair) -> str:
-    """`vgg16 is better`; where a page is narrow, `first`."""
-    if pair.better is None or not is_narrow():
-        return pair.word
-    return "first" if pair.better == pair.a else "second"
+def _panel(axes: "Axes", pairs: Sequence[Pair], looks: Mapping[str, Look]) -> None:
+    """All pairs by one metric."""
+    axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)
+    axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
+    axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
+    for line, pair in enumerate(pairs):
+        _line(axes, line, pair, looks)
+    ends = [100 * end for pair in pairs for end in (pair.interval.low, pair.interval.high, 0.0)]
+    pad = 0.06 * (max(ends) - min(ends) or 1.0)
+    axes.set_xlim(min(ends) - pad, max(ends) + pad)
+    axes.set_yticks(range(len(pairs)), [""] * len(pairs))
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("points")
+    _head(axes, 1.04, "p")
 
 
-def _line(axes: "Axes", y: int, pair: Pair, looks: Mapping[str, Look], beside: float) -> None:
-    """One pair; `beside` is where verdicts begin, in widths of the panel."""
+def _line(axes: "Axes", y: int, pair: Pair, looks: Mapping[str, Look]) -> None:
+    """One pair: filled and in the better row's colour where one is better."""
     colour = looks[pair.better].colour if pair.better else INK
     alpha = 1.0 if pair.better else 0.6
     axes.plot([100 * pair.interval.low, 100 * pair.interval.high], [y, y], color=colour, linewidth=1.4, alpha=alpha)
     face = colour if pair.better else "none"
     axes.plot(100 * pair.effect, y, "o" if pair.better else "D", ms=5 if pair.better else 4, mec=colour, mfc=face)
-    across = axes.get_yaxis_transform()
-    axes.text(1.03, y, p_words(pair.p_corrected, bare=True), transform=across, va="center", fontsize=pt(8))
+    p = p_words(pair.p_corrected, bare=True)
     weight = "bold" if pair.settled else "normal"
-    fade = 0.65 if pair.word == CANNOT_TELL else 1.0
-    axes.text(
-        beside,
-        y,
-        _verdict(pair),
-        transform=across,
-        va="center",
-        fontsize=pt(8),
-        weight=weight,
-        color=INK,
-        alpha=fade,
-    )
+    across = axes.get_yaxis_transform()
+    axes.text(1.04, y, p, transform=across, va="center", fontsize=pt(8), weight=weight)
 
 
-def _heads(axes: "Axes", beside: float) -> None:
-    for x, text in ((1.03, "p"), (beside, "verdict")):
-        axes.text(x, 1.02, text, transform=axes.transAxes, va="bottom", fontsize=pt(8), alpha=0.65)
-    axes.text(
-        -0.02, 1.02, "first − second", transform=axes.transAxes, ha="right", va="bottom", fontsize=pt(8), alpha=0.65
-    )
-    axes.text(0.0, 1.02, "← second is better", transform=axes.transAxes, va="bottom", fontsize=pt(7.5), alpha=0.65)
-    axes.text(
-        1.0, 1.02, "first is better →", transform=axes.transAxes, ha="right", va="bottom", fontsize=pt(7.5), alpha=0.65
-    )
+def _names(axes: "Axes", labels: Sequence[str]) -> None:
+    """The pairs, left of the first panel."""
+    axes.set_yticks(range(len(labels)), labels)
+    _head(axes, -0.03, "first − second", ha="right")
 
 
-def _smallest(pairs: Sequence[Pair]) -> list[Pair]:
-    """Of too many pairs those with the smallest p, in their order."""
-    kept = sorted(range(len(pairs)), key=lambda i: pairs[i].p)[:MOST_PAIRS]
-    return [pairs[i] for i in sorted(kept)]
+def _say(sheet: Sheet, verdicts: Sequence[str], settled: Sequence[bool]) -> None:
+    """The verdicts, right of the last panel."""
+    axes = sheet.axes[-1]
+    beside = 1.0 + BESIDE / sheet.panel[0]
+    for y, (words, sure) in enumerate(zip(verdicts, settled, strict=False)):
+        text = axes.text(beside, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=pt(8))
+        text.set_fontweight("bold" if sure else "normal")
+        text.set_alpha(0.65 if words == CANNOT_TELL else 1.0)
+    if verdicts:
+        _head(axes, beside, "verdict")
+
+
+def _head(axes: "Axes", x: float, text: str, ha: str = "left") -> None:
+    axes.text(x, 1.0, text, transform=axes.transAxes, ha=ha, va="bottom", fontsize=pt(8), alpha=0.65)
+
+
+def _verdict(pairs: Sequence[Pair]) -> str:
+    """`first is better`, with the metrics that say so where others do not; else `cannot tell`."""
+    told = [pair for pair in pairs if pair.better]
+    found = []
+    for place, side in (("a", "first"), ("b", "second")):
+        by = [metric(pair.metric).name for pair in told if pair.better == getattr(pair, place)]
+        if by:
+            found.append(f"{side} is better" if len(by) == len(pairs) else f"{side} by {listed(by)}")
+    return "; ".join(found) or CANNOT_TELL
+
+
+def _smallest(pairs: Sequence[Pair]) -> list[int]:
+    """Of too many pairs the places of those with the smallest p, in their order."""
+    return sorted(sorted(range(len(pairs)), key=lambda i: pairs[i].p)[:MOST_PAIRS])
 
 
 def _caption(pairs: Sequence[Pair], every: int) -> str:
@@ -106,13 +129,17 @@ def _caption(pairs: Sequence[Pair], every: int) -> str:
         over = "subjects" if first.verdict.by_subject else "faces"
         over += " and seeds" if first.verdict.seeds > 1 else ""
     correction = (
-        f" The p is corrected by Holm for all {every} pairs and the interval is not, so an interval may exclude 0 "
-        "although the verdict is “cannot tell”."
+        f" The p is corrected by Holm for all {every} pairs of a metric and the interval is not, so an interval may "
+        "exclude 0 although the verdict is “cannot tell”."
         if every > 1
         else ""
     )
-    fewer = f" Drawn are the {len(pairs)} with the smallest p; differences.csv has all." * (every > len(pairs))
+    fewer = (
+        f" Drawn are the {len(pairs)} with the smallest p by {metric(first.metric).name}; differences.csv has all."
+        * (every > len(pairs))
+    )
     return (
-        f"The mark is the difference, the line its 95 % interval over {over}. A filled dot in the better row's colour "
-        f"marks a difference that is significant at 5 %; an open diamond marks one that is not.{correction}{fewer}"
+        f"The mark is the difference, the line its 95 % interval over {over}. Right of 0 the first row has the higher "
+        "figure. A filled dot in the better row's colour marks a difference that is significant at 5 %; an open "
+        f"diamond marks one that is not.{correction}{fewer}"
     )

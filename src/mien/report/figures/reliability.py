@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...judge.calibration import Calibrated
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, is_narrow, percent_axis, pt
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, in_lines, is_narrow, name_panel, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_reliability", "draw_risk_coverage"]
 
-COLUMNS = 4
+COLUMNS = 6
 LARGEST = 5.5
 FEWEST = 10
 """Faces in a bin from which on the line runs through it and its interval is drawn: that of one face is all heights."""
@@ -25,9 +25,8 @@ def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> l
     """One panel a row: accuracy against confidence, before and after the temperature."""
     if not rows:
         return []
-    columns = min(3 if is_narrow() else COLUMNS, len(rows))
-    lines = -(-len(rows) // columns)
-    with Sheet(lines, columns, (1.6, 1.6), gap=(0.3, 0.52), top=0.6, bottom=0.48, right=0.2) as sheet:
+    lines, columns = in_lines(len(rows), 3 if is_narrow() else COLUMNS)
+    with Sheet(lines, columns, (1.6, 1.6), gap=(0.22, 0.52), top=0.6, bottom=0.48, right=0.2) as sheet:
         for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
             _panel(axes, row, looks[row.row.name])
             axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(rows))
@@ -65,7 +64,7 @@ def _panel(axes: "Axes", row: Calibrated, look: Look) -> None:
             axes.plot(*mark[:2], "o", ms=mark[2], mec=colour, mfc=face or colour, mew=0.8, alpha=alpha, clip_on=False)
     percent_axis(axes)
     percent_axis(axes, axis="x")
-    axes.set_title(row.row.name, fontsize=pt(8))
+    name_panel(axes, row.row.name, 8)
     low, high = min(row.temperatures), max(row.temperatures)
     t = f"T {low:.2f}" if low == high else f"T {low:.2f}–{high:.2f}"
     errors = (100 * form.scores["ece"].value for form in (row.before, row.after))
@@ -95,7 +94,7 @@ def draw_risk_coverage(
         f"{100 * risk:.0f} % (dashed). "
     )
     kept = x >= fewest
-    with Sheet(1, 1, (3.9, 2.1), top=0.15 + 0.19 * -(-len(rows) // 2)) as sheet:
+    with Sheet(1, 1, (3.9, 2.0), top=0.15 + 0.19 * -(-len(rows) // 2)) as sheet:
         axes = sheet.axes[0]
         axes.grid(color=INK, alpha=0.1, linewidth=0.6)
         marked = any(np.isfinite(row.risk.value) for row in rows)

@@ -27,18 +27,24 @@ if TYPE_CHECKING:
 __all__ = [
     "HALF",
     "INK",
+    "PAGE",
+    "SMALLER",
     "TEXT_WIDTH",
     "Drawing",
     "Look",
     "Sheet",
     "in_both_forms",
+    "in_lines",
     "is_narrow",
     "legend_columns",
     "looks",
+    "name_panel",
 ]
 __all__ += ["percent_axis", "pt", "tint", "whole_numbers"]
 
 P = ParamSpec("P")
+PAGE = 9.6
+"""Inches: the width of the page's column, and the most that an SVG is wide there at the size of its letters."""
 HALF = 545
 """CSS pixels: the widest drawing that a phone shows as it is, and that leaves room for another one on the page."""
 TEXT_WIDTH = 345 / 72.27
@@ -47,6 +53,8 @@ SMALLER = 0.8
 """Letters, margins and gaps of the PDF, where those of the page are 1."""
 ROOMY = 0.9
 """Inches from which an axis has room for more than three figures."""
+LETTER, SMALLEST = 0.061, 4.5
+"""Mean width of a letter at 8 points, in inches, and the fewest points that a letter has."""
 SLIMMEST = 0.7
 """Inches that a panel keeps at least, whatever stands beside it."""
 _narrow: ContextVar[bool] = ContextVar("narrow", default=False)
@@ -143,7 +151,10 @@ class Drawing:
 
 
 class Sheet:
-    """A figure of `rows` × `columns` panels of fixed size in inches; layout is arithmetic, so it is fast and exact."""
+    """A figure of `rows` × `columns` panels of fixed size in inches; layout is arithmetic, so it is fast and exact.
+
+    `gap` is what lies between panels, across and down; down is one number, or one for each gap from the top.
+    """
 
     def __init__(
         self,
@@ -153,7 +164,7 @@ class Sheet:
         *,
         left: float = 0.55,
         top: float = 0.3,
-        gap: tuple[float, float] = (0.5, 0.6),
+        gap: tuple[float, float | Sequence[float]] = (0.5, 0.6),
         bottom: float = 0.5,
         right: float = 0.12,
     ) -> None:
@@ -161,16 +172,23 @@ class Sheet:
 
         style = {key: pt(value) if key.endswith(SIZES) else value for key, value in STYLE.items()}
         self._context = matplotlib.rc_context(cast(Any, {**matplotlib.rcParamsDefault, **style}))
+        across, given = gap
+        downs = [given] * (rows - 1) if isinstance(given, int | float) else [*given]
         if is_narrow():
             left, right, top, bottom = (SMALLER * side for side in (left, right, top, bottom))
-            gap = (SMALLER * gap[0], SMALLER * gap[1])
-            panel = _fitted(panel, columns, TEXT_WIDTH - left - right - (columns - 1) * gap[0])
+            across, downs = SMALLER * across, [SMALLER * down for down in downs]
+        room = (TEXT_WIDTH if is_narrow() else PAGE) - left - right - (columns - 1) * across
+        panel = _fitted(panel, columns, room)
         self.panel = panel
         """Width and height of a panel, in inches."""
         width, height = panel
-        self.width = left + columns * width + (columns - 1) * gap[0] + right
-        self.height = top + rows * height + (rows - 1) * gap[1] + bottom
-        self._place = (rows, columns, panel, left, bottom, gap)
+        self.width = left + columns * width + (columns - 1) * across + right
+        self.height = top + rows * height + sum(downs) + bottom
+        self._corners = [
+            (left + column * (width + across), bottom + (rows - 1 - row) * height + sum(downs[row:]))
+            for row in range(rows)
+            for column in range(columns)
+        ]
         self.axes: list[Axes] = []
 
     def __enter__(self) -> "Sheet":
@@ -178,12 +196,10 @@ class Sheet:
 
         self._context.__enter__()
         self.figure = Figure(figsize=(self.width, self.height))
-        rows, columns, (width, height), left, bottom, (across, down) = self._place
-        for row in range(rows):
-            for column in range(columns):
-                x, y = left + column * (width + across), bottom + (rows - 1 - row) * (height + down)
-                box = (x / self.width, y / self.height, width / self.width, height / self.height)
-                self.axes.append(self.figure.add_axes(box))
+        width, height = self.panel
+        for x, y in self._corners:
+            box = (x / self.width, y / self.height, width / self.width, height / self.height)
+            self.axes.append(self.figure.add_axes(box))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -259,10 +275,23 @@ def legend_columns(most: int = 3) -> int:
     return min(most, 2) if is_narrow() else most
 
 
+def name_panel(axes: "Axes", name: str, size: float = 8.5, pad: float = 6) -> None:
+    """The name of a row over its panel, in letters that keep it off the next one."""
+    room = _length(axes, "x") * (1.04 if is_narrow() else 1.1)
+    fitting = room / (LETTER * max(len(name), 1)) * 8
+    axes.set_title(name, fontsize=max(SMALLEST, min(pt(size), fitting)), pad=pt(pad))
+
+
+def in_lines(count: int, most: int) -> tuple[int, int]:
+    """Lines and columns of `count` panels, at most `most` beside one another, with as few holes as that allows."""
+    lines = -(-count // most)
+    return lines, -(-count // lines)
+
+
 def _fitted(panel: tuple[float, float], columns: int, room: float) -> tuple[float, float]:
-    """A panel that fits `columns` times into `room` inches: square ones stay square, others get a little lower."""
+    """A panel that fits `columns` times into `room` inches: square ones stay square, others get lower for the PDF."""
     width = max(SLIMMEST, min(panel[0], room / columns))
-    return (width, width) if panel[0] == panel[1] else (width, SMALLER * panel[1])
+    return (width, width) if panel[0] == panel[1] else (width, panel[1] * (SMALLER if is_narrow() else 1))
 
 
 def percent_axis(axes: "Axes", low: float = 0.0, high: float = 1.0, *, axis: str = "y") -> None:

@@ -6,7 +6,7 @@ from ...judge.certainty import TESTED, Certainty
 from ...judge.pairs import Pair
 from ...metrics import metric
 from ...statistics import McNemar
-from ...words import DASH, NO_INTERVAL, as_csv, many, p_words, plus, rough
+from ...words import DASH, as_csv, many, p_words, points, rough
 from ..figures import draw_forest
 from ..figures.sheet import Look
 from ..findings import Findings
@@ -39,7 +39,7 @@ def differences_section(certainty: Certainty, looks: Mapping[str, Look]) -> Sect
             points=_untested(certainty),
             files=files,
         )
-    found += [panel for key in TESTED for panel in _panels(certainty.of(key), looks)]
+    found += _panels(certainty, looks)
     files["differences.csv"] = as_csv(DIGITS, map(_digits, certainty.pairs))
     return Section(
         id="differences",
@@ -106,12 +106,16 @@ def _what_carries(pair: Pair) -> str:
     )
 
 
-def _panels(pairs: Sequence[Pair], looks: Mapping[str, Look]) -> Iterator[Panel]:
-    for drawing in draw_forest(pairs, metric(pairs[0].metric).name if pairs else "", looks):
-        table, folded = _table(pairs), pairs[0].metric != "accuracy"
-        caption = f"{drawing.caption} {table.caption}"
+def _panels(certainty: Certainty, looks: Mapping[str, Look]) -> Iterator[Panel]:
+    """One figure of all metrics, with the figures behind it in one table."""
+    for drawing in draw_forest({key: certainty.of(key) for key in TESTED}, looks):
+        table = _table([pair for key in TESTED for pair in certainty.of(key)])
         yield Panel(
-            title=drawing.title, caption=caption, drawing=drawing, table=table.table, small_print=True, folded=folded
+            title=drawing.title,
+            caption=f"{drawing.caption} {table.caption}",
+            drawing=drawing,
+            table=table.table,
+            small_print=True,
         )
 
 
@@ -120,8 +124,8 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     extras = _extras(pairs)
     heads = (
         "First − second",
+        "Metric",
         "Difference, points",
-        "95 % interval",
         "p",
         "p, Holm",
         *(head for head, _ in extras),
@@ -131,8 +135,8 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     rows = tuple(
         (
             f"{pair.a} − {pair.b}",
-            plus(pair.effect),
-            f"{plus(pair.interval.low)} to {plus(pair.interval.high)}" if pair.interval.useful else NO_INTERVAL,
+            metric(pair.metric).name,
+            points(pair.effect, pair.interval),
             p_words(pair.p, bare=True),
             p_words(pair.p_corrected, bare=True),
             *(cell(pair) for _, cell in extras),
@@ -143,18 +147,18 @@ def _table(pairs: Sequence[Pair]) -> Panel:
     )
     count = len(heads)
     table = SmallTable(
-        name=f"verdicts-{first.metric}",
+        name="verdicts",
         heads=heads,
         rows=rows,
         notes=tuple(dict.fromkeys(note for pair in pairs for note in _notes(pair))),
         strong=frozenset((i, count - 2) for i, pair in enumerate(pairs) if pair.settled),
-        words=frozenset({count - 2, count - 1}),
+        words=frozenset({1, count - 2, count - 1}),
     )
     ways = "test faces (with as many seeds) or seeds (on these faces)"
     if first.folds:
         ways = "repetitions of the cross-validation"
     return Panel(
-        title=f"Verdicts on {metric(first.metric).name}",
+        title="Verdicts",
         caption=f"“To tell” is the number of {ways} needed to find a true difference of the observed size, at 80 % "
         "power and at the strictest level of Holm's correction.",
         table=table,

@@ -46,7 +46,11 @@ def _openings_panel(openings: tuple[Opening, ...]) -> Panel:
         caption="Each run records an opening before it reads a test face. A run may open the test once, for its "
         "evaluation. A run with other settings is another run, and is counted above.",
         table=SmallTable(
-            name="openings", heads=("Run", "Row", "When (UTC)", "Why"), rows=rows, words=frozenset({1, 2, 3})
+            name="openings",
+            heads=("Run", "Row", "When (UTC)", "Why"),
+            rows=rows,
+            words=frozenset({1, 2, 3}),
+            long=True,
         ),
         folded=True,
     )
