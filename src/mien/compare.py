@@ -14,7 +14,7 @@ from .config import KINDS, DataSettings, Recipe, Settings, check_names, override
 from .data.splits import Fold, divide, fold_count
 from .data.store import Store
 from .errors import CompareError
-from .methods import Method, find_method
+from .methods import Method, find_joining, find_method
 from .origins import with_start
 from .rows import FOLD, NAME, REPLICATES, Row, row_of
 from .runs import DataFacts, Environment, Run, alike, keep_order
@@ -89,6 +89,8 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
         method = methods.setdefault(settings.method, find_method(settings))
         if not (folder / settings.run_id(store.meta.sha256)).exists():
             method.check(settings, store)
+            if settings.JOINS and settings.data.fold == 0:
+                find_joining(settings).check_members(settings, _members(settings, resolved, store.meta.sha256), store)
     folds: dict[DataSettings, Fold] = {}
     for settings in cells:
         if settings.data not in folds:
@@ -105,6 +107,14 @@ def _joined(cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
     seeds = {cell.seed for cell in cells if not cell.JOINS}
     joining = [cell.joining({name: [*ids] for name, ids in rows.items()}) for cell in cells if cell.JOINS]
     return [*(cell for cell in cells if not cell.JOINS), *(cell for cell in joining if seeds >= set(cell.seeds))]
+
+
+def _members(settings: Settings, cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
+    """The cells that an ensemble joins, of its repetition."""
+    rows = {cell.row_id(fingerprint): cell for cell in cells if not cell.JOINS}
+    place = {"data.repeat": settings.data.repeat}
+    wanted = settings.flat()["ensemble.members"]
+    return [override(rows[row], {**place, "seed": seed}) for row in wanted for seed in settings.seeds]
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from .data.splits import Fold, Part
 from .errors import RunError
 from .joined_network import joined_network
 from .methods.network import load_network
+from .methods.soup_model import model_of
 from .metrics import confusion_matrix, scores
 from .planes import FACE
 from .reading import GivenPath, given_path
@@ -58,7 +59,7 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
     if out.suffix != ".onnx" or not out.resolve().parent.is_dir():
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
     fold = run.fold() if int8 else None
-    network = joined_network(run) if run.settings.JOINS else load_network(run)
+    network = joined_network(run) if run.settings.method == "ensemble" else load_network(run)
     model, card = onnx_bytes(network, run.data.crop.size), describe(run)
     try:
         if fold is not None:
@@ -75,7 +76,7 @@ def describe(run: Run) -> Card:
     card = Card(
         labels=run.data.labels,
         crop=run.data.crop,
-        network=run.settings.name,
+        network=model_of(run).name if run.settings.method == "soup" else run.settings.name,
         run=run.id,
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,

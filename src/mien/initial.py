@@ -1,5 +1,7 @@
 """A network before its first step: its weights, its normalisation, and whether it can be trained at all."""
 
+import hashlib
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,9 +13,9 @@ from .errors import ConfigError
 from .inference import placed
 from .models import Network, build
 from .planes import FACE
-from .start import FACES, begin
+from .start import FACES, PIXELS, begin, new_weights
 
-__all__ = ["build_network", "rehearse"]
+__all__ = ["build_network", "first_weights", "rehearse"]
 
 NORMALISATION_SAMPLES = 4096
 """Faces of the training part that the mean and the spread of pixels are taken from."""
@@ -36,6 +38,20 @@ def build_network(settings: NetworkSettings, training: Part, device: torch.devic
     if settings.start.weights:
         begin(network, settings, store.meta.labels, sample[:: max(1, len(sample) // FACES)])
     return placed(network, device)
+
+
+def first_weights(settings: NetworkSettings, labels: tuple[str, ...], size: int) -> str:
+    """A sha256 of the weights before the first step, on faces of `size` px of these classes: equal for equal starts.
+
+    The normalisation of pixels, which is the data's, is left out; weights that are taken over count by `start.sha256`.
+    """
+    torch.manual_seed(stream(settings.seed, "weights"))
+    network = build(settings.model, classes=len(labels), size=size)
+    named = {name: tensor for name, tensor in network.state_dict().items() if name not in PIXELS}
+    digest = hashlib.sha256(settings.start.sha256.encode())
+    for name in new_weights(network, settings, labels) if settings.start.weights else named:
+        digest.update(name.encode() + named[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:

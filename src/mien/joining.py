@@ -1,16 +1,17 @@
 """Ensembles of runs that are finished already: which can be made of a folder, and their run folders.
 
 In: finished runs of one folder, the rules, the rows to join. Out: planned runs beside them, which `mien.stages`
-finishes in moments from the saved logits.
+finishes in moments from the saved logits; of a soup, from the saved weights.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from .config import DataSettings, EnsembleSettings, EnsembleTable
+from .config import DataSettings, EnsembleSettings, EnsembleTable, Settings
 from .data.splits import Fold, divide
 from .data.store import Store
 from .errors import CompareError
-from .methods.ensemble import EnsembleMethod
+from .methods import find_joining
 from .rows import Row
 from .runs import Run
 from .words import listed
@@ -29,7 +30,7 @@ def outline_ensembles(rows: Sequence[Row], rules: Sequence[str], *, seeds: int =
 
     Raises:
         CompareError: there are fewer than two members, or no seed that all rows have.
-        ConfigError: a rule is not there.
+        ConfigError: a rule is not there, or cannot join these rows.
         DataError: the store of the runs is gone or has changed.
     """
     joined = [row for row in rows if row.runs and not row.runs[0].settings.JOINS]
@@ -56,13 +57,20 @@ def outline_ensembles(rows: Sequence[Row], rules: Sequence[str], *, seeds: int =
             table = EnsembleTable(rule=rule, members=members, seeds=each, name=name if len(rules) == 1 else "")
             for data, fold in folds.items():
                 settings = EnsembleSettings(seed=seed, data=data, ensemble=table)
-                EnsembleMethod().check(settings, store)
+                method = find_joining(settings)
+                method.check(settings, store)
+                method.check_members(settings, _members(joined, settings), store)
                 planned.append(Run.outline(first.path.parent, settings, store, fold))
     return planned
 
 
 def _seeds_of(row: Row) -> set[int]:
     return {run.settings.seed for run in row.runs}
+
+
+def _members(rows: Sequence[Row], settings: EnsembleSettings) -> list[Settings]:
+    """The settings of the runs that are joined, whatever their fold."""
+    return [replace(row.runs[0].settings, seed=seed) for row in rows for seed in settings.seeds]
 
 
 def _row_id(row: Row) -> str:

@@ -25,7 +25,9 @@ def ensemble(
     runs: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = Path("runs"),
     rules: Annotated[
         list[str] | None,
-        typer.Option("--rule", "-r", help="mean, logits, vote, weighted, greedy or stacking. May be repeated."),
+        typer.Option(
+            "--rule", "-r", help="mean, logits, vote, weighted, greedy, stacking, soup or greedy-soup. May be repeated."
+        ),
     ] = None,
     join: Annotated[
         list[str] | None,
@@ -44,7 +46,8 @@ def ensemble(
     Nothing is trained, and no test is opened: members have saved their logits.
     A rule that is fitted sees validation alone, and its figures there are
     cross-fitted. Each ensemble is a run folder beside its members, so every
-    later report has it.
+    later report has it. A soup averages the weights of runs of one start: it is
+    a new network, and the test is opened for it once.
 
     The mean of all rows of runs/, seed by seed:
       mien ensemble
@@ -52,6 +55,8 @@ def ensemble(
       mien ensemble RUNS -r mean -r vote -r weighted -r greedy -r stacking --join vgg16 --join resnet34
     A deep ensemble of five seeds of one network:
       mien ensemble RUNS --join resnet34 --seeds 5
+    One network from the weights of three that started from the same model:
+      mien ensemble RUNS -r soup -r greedy-soup --join compact-s --seeds 3
     """
     with needs("train", "ensemble"):
         from mien.compare import collect, make

@@ -13,7 +13,7 @@ rows of any kind. `--set optimizer.lr=0.001` changes one setting, checked agains
     recipe     a comparison to be made
 """
 
-from .ensemble import EnsembleTable
+from .ensemble import SOUPS, EnsembleTable
 from .features import FeaturesTable
 from .parsing import check_names, override, parse_overrides, read_settings
 from .recipe import Recipe, read_recipe, recipe_from, recipe_names
@@ -34,6 +34,7 @@ from .within import Within
 
 __all__ = [
     "KINDS",
+    "SOUPS",
     "AugmentSettings",
     "BoostingSettings",
     "DataSettings",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from ..crop import CropSpec
 from ..errors import ConfigError
-from .ensemble import EnsembleTable
+from .ensemble import SOUPS, EnsembleTable
 from .features import FeaturesTable
 from .tables import (
     AugmentSettings,
@@ -193,6 +193,11 @@ class EnsembleSettings(Settings):
         """As it was named, or the rule and how many are joined: `mean-of-3`."""
         table = self.ensemble
         return table.name or f"{table.rule}-of-{len(table.members) * table.seeds}"
+
+    @property
+    def method(self) -> str:
+        """`soup` where weights are averaged."""
+        return "soup" if self.ensemble.rule in SOUPS else self.KIND
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from .stacking import stacking
 from .vote import vote
 from .weighted import weighted
 
-__all__ = ["RULES", "Logits", "Rule", "cross_fitted"]
+__all__ = ["RULES", "Logits", "Rule", "cross_fitted", "crossing_parts"]
 
 RULES: Mapping[str, Rule] = {
     "mean": mean_probabilities,
@@ -45,11 +45,16 @@ def cross_fitted(rule: Rule, logits: Logits, labels: NDArray[np.int64], units: N
     """
     if rule.fit is None:
         return rule.join({}, logits)
-    names, place = np.unique(units, return_inverse=True)
-    part = np.random.default_rng(seed).permutation(len(names))[place] % min(PARTS, len(names))
+    part = crossing_parts(units, seed)
     joined = np.zeros(logits.shape[1:], np.float64)
     for number in range(int(part.max()) + 1):
         left, held = part != number, part == number
         fitted = rule.fit(logits[:, left], labels[left]) if left.any() else {}
         joined[held] = rule.join(fitted, logits[:, held])
     return joined
+
+
+def crossing_parts(units: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """The part of each sample `(N,)`, from 0: what is said of a part is fitted on the others."""
+    names, place = np.unique(units, return_inverse=True)
+    return np.asarray(np.random.default_rng(seed).permutation(len(names))[place] % min(PARTS, len(names)), np.int64)

@@ -121,11 +121,14 @@ def measure(
     opened this test part before, and nothing is chosen by it.
 
     Raises:
-        RunError: the run is not finished, or is no single network.
+        RunError: the run is not finished, or was not trained as one network.
         DataError: its store no longer exists, or has no truth.
     """
     if run.settings.method != NetworkSettings.KIND:
-        raise RunError(f"{run.id} is {run.settings.method}, not one network. Give a folder of networks alone.")
+        raise RunError(
+            f"Explanations are held against those of the network before training, and {run.id} ({run.settings.method}) "
+            "has none. Give a folder of networks alone."
+        )
     fold = run.fold()
     found, truth = _so_far(run, fold, limit)
     wanted = [method for method in methods if method not in found.methods]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ensembles.diversity import disagreement, q_statistic
-from ..methods.ensemble import joined_logits, optimism, out_of_bag, rule_of
+from ..methods.ensemble import is_fitted, joined_logits, optimism, out_of_bag, rule_words
 from ..rows import Row
 from .select import accuracy, valid_accuracy
 
@@ -34,8 +34,10 @@ class Joined:
     """Share of test faces on which two members predict different classes."""
     q: float
     """Yule's Q of who is right; see `mien.ensembles.diversity`."""
+    soup: bool
+    """Whether weights are averaged, and no answers."""
     fitted: bool
-    """Whether its rule was fitted on validation."""
+    """Whether its rule was fitted, or its members chosen, on validation."""
     optimism: float
     """Validation accuracy of the rule that was fitted on the whole part, minus the cross-fitted accuracy."""
     out_of_bag: float
@@ -73,7 +75,7 @@ def _joined(row: Row, rows: Sequence[Row]) -> Joined:
     both = np.array([optimism(run) for run in row.runs])
     return Joined(
         name=row.name,
-        rule=rule_of(row.runs[0]).words,
+        rule=rule_words(row.runs[0]),
         members=tuple(one.name for one in members),
         count=len(stacked[0][0]),
         accuracy=accuracy(row),
@@ -82,7 +84,8 @@ def _joined(row: Row, rows: Sequence[Row]) -> Joined:
         best_accuracy=accuracy(best),
         disagreement=float(np.mean([disagreement(logits) for logits, _ in stacked])),
         q=float(np.mean([q_statistic(logits, labels) for logits, labels in stacked])),
-        fitted=rule_of(row.runs[0]).fit is not None,
+        soup=row.runs[0].settings.method == "soup",
+        fitted=is_fitted(row.runs[0]),
         optimism=float((both[:, 0] - both[:, 1]).mean()),
         out_of_bag=float(np.mean([found[0] if (found := out_of_bag(run)) else np.nan for run in row.runs])),
         parameters=_times(_mean(row, "parameters"), _mean(best, "parameters")),

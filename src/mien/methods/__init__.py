@@ -4,6 +4,7 @@ In: a run with its settings, the parts to train on and to choose by. Out: a `Cla
 part. Methods are imported when the first run of their kind is planned or fitted.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -14,13 +15,14 @@ from ..data.store import Store
 from ..hooks import Hooks
 from ..runs import Costs, Logits, Run, Stage
 
-__all__ = ["METHODS", "Method", "find_method"]
+__all__ = ["METHODS", "JoiningMethod", "Method", "find_joining", "find_method"]
 
 METHODS = {
     "network": "mien.methods.network:NetworkMethod",
     "boosting": "mien.methods.boosting:BoostingMethod",
     "features": "mien.methods.features:FeaturesMethod",
     "ensemble": "mien.methods.ensemble:EnsembleMethod",
+    "soup": "mien.methods.soup:SoupMethod",
 }
 """Methods by `Settings.method`, which is the kind of settings unless these say more, as `module:class`."""
 
@@ -61,6 +63,22 @@ class Method(Protocol):
 
     def work(self, run: Run) -> float:
         """About how many floating-point operations a fit takes; an engine plans by it."""
+
+
+class JoiningMethod(Method, Protocol):
+    """How runs are made from other runs: of settings whose `JOINS` is true."""
+
+    def check_members(self, settings: Settings, members: Sequence[Settings], store: Store) -> None:
+        """Raise `ConfigError` for members that cannot be joined so; as `check`, before anything is written.
+
+        `members` are the settings of the runs that are joined, of one fold.
+        """
+
+
+def find_joining(settings: Settings) -> JoiningMethod:
+    """The method of settings whose `JOINS` is true."""
+    assert settings.JOINS
+    return cast(JoiningMethod, find_method(settings))
 
 
 def find_method(settings: Settings) -> Method:

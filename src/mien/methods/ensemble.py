@@ -5,7 +5,7 @@ validation, in `ensemble.npz`. No picture is read and no test part is opened: th
 the members' (`answered`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..arrays import Array, read_npz
 from ..atomic import new_file
 from ..calibration import softmax
 from ..classifier import Classifier, logits_of
-from ..config import EnsembleSettings, NetworkSettings, Settings, override
+from ..config import SOUPS, EnsembleSettings, NetworkSettings, Settings, override
 from ..data.splits import Part
 from ..data.store import Store
 from ..ensembles import RULES, Rule, cross_fitted
@@ -32,12 +32,17 @@ __all__ = [
     "Ensemble",
     "EnsembleMethod",
     "fitted_of",
+    "is_fitted",
+    "joinable",
     "joined_logits",
+    "keep_fitted",
     "members_of",
     "optimism",
     "out_of_bag",
     "rule_name",
     "rule_of",
+    "rule_words",
+    "units_of",
 ]
 
 FITTED = "ensemble.npz"
@@ -45,6 +50,14 @@ OPTIMISM = "optimism"
 """In the file: accuracy on validation of the rule fitted on all of it, and cross-fitted."""
 
 
+SOUP, GREEDY_SOUP = SOUPS
+SOUP_WORDS = {
+    SOUP: "one network whose weights are the mean of the members' (a uniform soup, Wortsman et al. 2022)",
+    GREEDY_SOUP: "one network whose weights are the mean of those members that helped (a greedy soup, Wortsman et al. "
+    "2022)",
+}
+SOUP_ARRAYS = {"weights": Array("f8", "M")}
+"""What is kept of a soup: the share of each member."""
 BAG = "out_of_bag"
 """In the file, of an ensemble of bagged networks: the out-of-bag accuracy, and of how many samples."""
 
@@ -82,39 +95,41 @@ class EnsembleMethod:
         """Refuse a rule that there is none of, and an ensemble without members."""
         assert isinstance(settings, EnsembleSettings)
         table = settings.ensemble
-        if table.rule not in RULES:
-            raise ConfigError(f"ensemble.rule is {table.rule!r}; it must be one of {', '.join(RULES)}.")
+        if table.rule not in (*RULES, *SOUPS):
+            raise ConfigError(f"ensemble.rule is {table.rule!r}; it must be one of {', '.join((*RULES, *SOUPS))}.")
         if not table.members:
             raise ConfigError(f"{settings.name} joins nothing. Name its members, or put a network into the recipe.")
 
-    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Ensemble:
+    def check_members(self, settings: Settings, members: Sequence[Settings], store: Store) -> None:
+        """Nothing: whatever gives logits can be joined."""
+
+    def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
         """Fit the rule on the members' logits of validation."""
         members, rule = members_of(run), rule_of(run)
-        _joinable(members, "test")
-        part, stacked = _joinable(members, "valid")
+        joinable(members, "test")
+        part, stacked = joinable(members, "valid")
         fitted = dict(rule.fit(stacked, part.labels)) if rule.fit else {}
-        crossed = cross_fitted(rule, stacked, part.labels, _units(part), run.settings.seed)
+        crossed = cross_fitted(rule, stacked, part.labels, units_of(part), run.settings.seed)
         ways = (rule.join(fitted, stacked), crossed)
         both = [replace(part, logits=joined.astype(np.float32)).accuracy for joined in ways]
         bags = {BAG: _out_of_bag(members, training)} if all(map(_is_bagged, members)) else {}
-        with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **fitted, **bags, **{OPTIMISM: np.array(both)})
+        keep_fitted(run, both, {**fitted, **bags})
         run.update(costs=_costs(members))
         return self.load(run)
 
     def tidy(self, run: Run) -> None:
         """Nothing: a fit takes moments."""
 
-    def load(self, run: Run) -> Ensemble:
+    def load(self, run: Run) -> Classifier:
         """The ensemble; its members are loaded when they are needed."""
         return Ensemble(run)
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
         """The logits of a part, from the members'; of validation cross-fitted, so that they flatter no fitted rule."""
         rule = rule_of(run)
-        first, stacked = _joinable(members_of(run), part)
+        first, stacked = joinable(members_of(run), part)
         if part == "valid":
-            joined = cross_fitted(rule, stacked, first.labels, _units(first), run.settings.seed)
+            joined = cross_fitted(rule, stacked, first.labels, units_of(first), run.settings.seed)
         else:
             joined = rule.join(fitted_of(run), stacked)
         return replace(first, logits=joined.astype(np.float32))
@@ -143,7 +158,13 @@ def members_of(run: Run) -> tuple[Run, ...]:
 
 def joined_logits(run: Run, part: str) -> NDArray[np.float64]:
     """The members' logits of a part, `(M, N, K)`; raises `MemberMissing` where they are of different samples."""
-    return _joinable(members_of(run), part)[1]
+    return joinable(members_of(run), part)[1]
+
+
+def keep_fitted(run: Run, both: Sequence[float], fitted: Mapping[str, NDArray[np.float64]]) -> None:
+    """Write what was fitted, and `both` accuracies on validation: fitted on all of it, and cross-fitted."""
+    with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **fitted, **{OPTIMISM: np.array(both)})
 
 
 def optimism(run: Run) -> tuple[float, float]:
@@ -167,8 +188,19 @@ def rule_name(run: Run) -> str:
 
 
 def rule_of(run: Run) -> Rule:
-    """The rule of an ensemble."""
+    """The rule of an ensemble of answers."""
     return RULES[rule_name(run)]
+
+
+def rule_words(run: Run) -> str:
+    """What an ensemble or a soup is, as the report says it."""
+    return SOUP_WORDS.get(rule_name(run)) or rule_of(run).words
+
+
+def is_fitted(run: Run) -> bool:
+    """Whether its rule was fitted, or its members chosen, on validation."""
+    name = rule_name(run)
+    return name == GREEDY_SOUP if name in SOUPS else rule_of(run).fit is not None
 
 
 _rows: dict[Path, dict[str, Settings]] = {}
@@ -191,7 +223,7 @@ def _member(run: Run, row: str, seed: int) -> Run:
     return Run.open(path)
 
 
-def _joinable(members: tuple[Run, ...], part: str) -> tuple[Logits, NDArray[np.float64]]:
+def joinable(members: tuple[Run, ...], part: str) -> tuple[Logits, NDArray[np.float64]]:
     """The first member's logits of a part, and those of all, `(M, N, K)`."""
     parts = [member.logits(part) for member in members]
     for member, own in zip(members, parts, strict=True):
@@ -200,7 +232,8 @@ def _joinable(members: tuple[Run, ...], part: str) -> tuple[Logits, NDArray[np.f
     return parts[0], np.stack([own.logits for own in parts]).astype(np.float64)
 
 
-def _units(part: Logits) -> NDArray[Any]:
+def units_of(part: Logits) -> NDArray[Any]:
+    """`(n,)`: the subject of each sample where all are known, else the sample."""
     return part.subjects if (part.subjects != "").all() else part.ids
 
 
@@ -215,7 +248,8 @@ def _file(run: Run) -> Mapping[str, NDArray[Any]]:
         raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
     table = run.of(EnsembleSettings).ensemble
     members = len(table.members) * table.seeds
-    wanted = {**rule_of(run).arrays, OPTIMISM: Array("f8", "2"), BAG: Array("f8", "2", optional=True)}
+    arrays = SOUP_ARRAYS if rule_name(run) in SOUPS else rule_of(run).arrays
+    wanted = {**arrays, OPTIMISM: Array("f8", "2"), BAG: Array("f8", "2", optional=True)}
     with reading(path, RunError, f"Remove the folder {run.path} and run the same command again."):
         return read_npz(path, wanted, M=members, K=len(run.data.labels))
 

@@ -32,9 +32,18 @@ from ..start import check_start, describe_start
 from ..threads import restore_threads, waiting_words
 from ..train import describe_loop, practise, selected_epoch, train
 from .rounds import join, rounds_of
+from .soup_model import model_of
 from .speed import PREDICT_BATCH, predict_speed
 
-__all__ = ["NetworkMethod", "TrainedNetwork", "begin", "load_network", "new_network", "trained_costs"]
+__all__ = [
+    "NetworkMethod",
+    "TrainedNetwork",
+    "begin",
+    "load_network",
+    "new_network",
+    "predicted_costs",
+    "trained_costs",
+]
 
 BACKWARD = 2
 """A backward pass is about as much arithmetic as two forward passes."""
@@ -98,8 +107,7 @@ class NetworkMethod:
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction; of training too, where that shared its process with other runs."""
-        device, store = pick_device(), Store.open(run.data.store)
-        costs = _predicted(run, load_network(run, device), store.read(np.arange(min(PREDICT_BATCH, len(store)))))
+        costs, device = predicted_costs(run), pick_device()
         if costs.train_peak_mb:
             return costs
         fold = run.fold()
@@ -142,7 +150,8 @@ def trained_costs(run: Run, network: Network, seconds: float, images: int, hooks
 
 def new_network(run: Run) -> Network:
     """A network in the shape of the run's, or of each of its members, with random weights."""
-    return build(run.of(NetworkSettings).model, classes=len(run.data.labels), size=run.data.crop.size)
+    model = model_of(run) if run.settings.method == "soup" else run.of(NetworkSettings).model
+    return build(model, classes=len(run.data.labels), size=run.data.crop.size)
 
 
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
@@ -176,8 +185,10 @@ def _shapes(settings: NetworkSettings) -> object:
     return model, begun, options.sizes, options.batch_size, options.micro_batch, step.name, bool(step.ema)
 
 
-def _predicted(run: Run, network: Network, batch: Batch) -> Costs:
-    images = batch[FACE]
+def predicted_costs(run: Run) -> Costs:
+    """The costs of a run with the speed and the peak memory of its network's predictions, measured now."""
+    network, store = load_network(run, pick_device()), Store.open(run.data.store)
+    images = store.read(np.arange(min(PREDICT_BATCH, len(store))))[FACE]
     speed = predict_speed(lambda: predict_logits(network, images, PREDICT_BATCH), len(images))
     return replace(
         run.record.costs,

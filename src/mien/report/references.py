@@ -57,6 +57,8 @@ REFERENCES = {
     "importance. ICML 2014.",
     "Ioffe & Szegedy 2015": "Ioffe S., Szegedy C. Batch normalization: accelerating deep network training by reducing "
     "internal covariate shift. ICML 2015. arXiv:1502.03167.",
+    "Izmailov et al. 2018": "Izmailov P., Podoprikhin D., Garipov T., Vetrov D., Wilson A. G. Averaging weights leads "
+    "to wider optima and better generalization. UAI 2018. arXiv:1803.05407.",
     "Kingma & Ba 2015": "Kingma D. P., Ba J. Adam: a method for stochastic optimization. ICLR 2015. arXiv:1412.6980.",
     "Korn & Graubard 1998": "Korn E. L., Graubard B. I. Confidence intervals for proportions with small expected "
     "number of positive counts estimated from survey data. Survey Methodology 24 (1998), 193–201.",
@@ -105,6 +107,8 @@ REFERENCES = {
     "Wolpert 1992": "Wolpert D. H. Stacked generalization. Neural Networks 5 (1992), 241–259.",
     "Woo et al. 2018": "Woo S., Park J., Lee J.-Y., Kweon I. S. CBAM: convolutional block attention module. ECCV 2018. "
     "arXiv:1807.06521.",
+    "Wortsman et al. 2022": "Wortsman M., Ilharco G., Gadre S. Y. and others. Model soups: averaging weights of "
+    "multiple fine-tuned models improves accuracy without increasing inference time. ICML 2022. arXiv:2203.05482.",
     "Zagoruyko & Komodakis 2017": "Zagoruyko S., Komodakis N. DiracNets: training very deep neural networks without "
     "skip-connections. arXiv:1706.00388 (2017).",
     "Zhu et al. 2009": "Zhu J., Zou H., Rosset S., Hastie T. Multi-class AdaBoost. Statistics and Its Interface 2 "

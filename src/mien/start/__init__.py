@@ -26,9 +26,9 @@ from ..origins import Origin, find_origin
 from ..words import listed
 from .fit import Fit, fit_of
 from .seen import check_folds, seen_words
-from .weights import Weights, read_weights, reading_tensors
+from .weights import PIXELS, Weights, read_weights, reading_tensors
 
-__all__ = ["begin", "check_start", "describe_start"]
+__all__ = ["FACES", "PIXELS", "begin", "check_start", "describe_start", "new_weights"]
 
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey face (ITU-R BT.601), as `mien data prepare --grey` makes it."""
@@ -79,6 +79,15 @@ def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], fa
     network.set_normalisation(_channels(weights.mean, channels), _channels(weights.std, channels))
     if weights.folded:
         _unfold(network, set(weights.folded), faces[:: max(1, len(faces) // FACES)])
+
+
+def new_weights(network: Network, settings: NetworkSettings, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of a network's weights that its start does not bring, and that are drawn by the seed.
+
+    Raises `ConfigError` as `check_start` does.
+    """
+    origin = find_origin(settings.start.weights, settings.model.name)
+    return fit_of(network, settings, read_weights(origin, settings, network), labels).new
 
 
 def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:

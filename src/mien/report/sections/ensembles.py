@@ -37,13 +37,25 @@ def ensembles_words(comparison: Comparison) -> Iterator[str]:
     rows = joined_rows(comparison.rows)
     for row in rows:
         yield f"{row.name} joins {row.count} runs of {listed(row.members)}: it is {row.rule}."
-    if rows:
+    answers, soups = [row for row in rows if not row.soup], [row for row in rows if row.soup]
+    if answers:
         yield "An ensemble is computed from the logits that its members saved: nothing is trained and no test opened."
-    if any(row.fitted for row in rows):
+    if any(row.fitted for row in answers):
         yield (
             "A rule that is fitted was fitted on validation alone. Its own validation figures are cross-fitted: each "
             "face, or each subject where subjects are known, is predicted by a rule that was fitted without it."
         )
+    if soups:
+        yield (
+            "The members of a soup began with the same weights. Where their batch norm differs, the soup's was taken "
+            "anew from training faces (Izmailov et al. 2018). A soup is a new network: the test was opened for it once."
+        )
+    for row in soups:
+        if row.fitted:
+            yield (
+                f"The members of {row.name} were chosen on validation, where it scores {_optimism(row)} points "
+                "better than cross-fitted."
+            )
 
 
 def _lead(rows: Sequence[Joined]) -> str:
@@ -78,11 +90,15 @@ def _line(row: Joined, found: Findings) -> tuple[str, ...]:
         _verdict(row, found),
         _share(row.disagreement),
         DASH if math.isnan(row.q) else f"{row.q:.2f}",
-        f"{100 * row.optimism:+.1f}".replace("-", "−") if row.fitted else DASH,
+        _optimism(row) if row.fitted else DASH,
         _share(row.out_of_bag),
         _times(row.parameters),
         _times(row.seconds),
     )
+
+
+def _optimism(row: Joined) -> str:
+    return f"{100 * row.optimism:+.1f}".replace("-", "−")
 
 
 def _verdict(row: Joined, found: Findings) -> str:

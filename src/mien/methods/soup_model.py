@@ -1,0 +1,31 @@
+"""Which network a soup is: the `[model]` table of its members, in its own folder, so that it needs them no more."""
+
+from dataclasses import asdict
+
+import tomli_w
+
+from ..atomic import write_text
+from ..config import ModelSettings, NetworkSettings, override
+from ..config.parsing import flattened, read_toml
+from ..errors import RunError
+from ..reading import reading
+from ..runs import Run
+
+__all__ = ["keep_model", "model_of"]
+
+MODEL = "soup.toml"
+
+
+def keep_model(run: Run, settings: ModelSettings) -> None:
+    """Write which network a soup is."""
+    with run.writing():
+        write_text(run.path / MODEL, tomli_w.dumps({ModelSettings.TABLE: asdict(settings)}))
+
+
+def model_of(run: Run) -> ModelSettings:
+    """Which network a soup is; raises `RunError` where its file is gone or damaged."""
+    path, remedy = run.path / MODEL, f"Remove the folder {run.path} and run the same command again."
+    if not path.exists():
+        raise RunError(f"{path} is gone. {remedy}")
+    with reading(path, RunError, remedy):
+        return override(NetworkSettings(), flattened(read_toml(path))).model
