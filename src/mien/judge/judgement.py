@@ -22,6 +22,7 @@ from .certainty import Certainty, assess, known_subjects
 from .finding import finding
 from .imbalance import Imbalance, imbalance
 from .openings import Openings, count_openings, find_store
+from .parts import PooledRow, pooled_rows
 from .peeking import Peeked, peeked_rows
 from .select import predictions, select
 from .table import Table, build_table
@@ -61,6 +62,11 @@ class Judgement:
         if not self.rows:
             return ()
         return imbalance(self.rows, known_subjects(predictions(self.rows[0])[0]))
+
+    @cached_property
+    def pooled(self) -> tuple[PooledRow, ...]:
+        """UF1 and UAR over all folds, and of each corpus, of rows whose folds are subjects or corpora."""
+        return pooled_rows(self.rows)
 
     @property
     def finding(self) -> str:

@@ -10,6 +10,7 @@ from ..facts import plain
 from ..judge.calibration import Calibrated, Probabilities
 from ..judge.contrasts import Contrast
 from ..judge.pairs import Pair
+from ..judge.parts import PooledRow
 from ..judge.peeking import Peeked
 from ..judge.table import COLUMNS, Cell, Line
 from ..statistics import gap_interval
@@ -43,6 +44,7 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "recalls": _by_class(comparison.data.labels, certainty.recalls),
         "f1": _by_class(comparison.data.labels, certainty.f1),
         "calibration": [_calibrated(row) for row in found.judgement.calibration],
+        "pooled": [_pooled(row) for row in found.judgement.pooled],
         "peeking": [_peeked(row) for row in found.judgement.peeking],
         "examined": plain(found.examined),
         "explained": plain(found.explained),
@@ -68,6 +70,11 @@ def _calibrated(row: Calibrated) -> dict[str, Any]:
 
 def _probabilities(form: Probabilities) -> dict[str, Any]:
     return {**form.scores, "reliability": form.curve}
+
+
+def _pooled(row: PooledRow) -> dict[str, Any]:
+    facts = {"name": row.row.name, "mean_of_subjects": row.mean_of_subjects, "parts": row.parts}
+    return {key: plain(value) for key, value in facts.items()}
 
 
 def _peeked(row: Peeked) -> dict[str, Any]:

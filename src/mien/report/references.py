@@ -83,6 +83,8 @@ REFERENCES = {
     "multiple readers and multiple tests. Communications in Statistics 24 (1995), 285–308.",
     "Satterthwaite 1946": "Satterthwaite F. E. An approximate distribution of estimates of variance components. "
     "Biometrics Bulletin 2 (1946), 110–114.",
+    "See et al. 2019": "See J., Yap M. H., Li J., Hong X., Wang S.-J. MEGC 2019 – the second facial micro-expressions "
+    "grand challenge. FG 2019.",
     "Simonyan & Zisserman 2015": "Simonyan K., Zisserman A. Very deep convolutional networks for large-scale image "
     "recognition. ICLR 2015. arXiv:1409.1556.",
     "Smith & Topin 2019": "Smith L. N., Topin N. Super-convergence: very fast training of neural networks using large "

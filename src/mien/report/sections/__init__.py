@@ -25,6 +25,7 @@ from . import (
     methods,
     mistakes,
     peeking,
+    pooled,
     protocol,
     settings,
     tuning,
@@ -34,6 +35,7 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: tuple[Callable[[Findings, bool], Iterator[Section]], ...] = (
     faces.sections,
+    pooled.sections,
     differences.sections,
     settings.sections,
     tuning.sections,

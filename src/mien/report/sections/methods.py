@@ -30,6 +30,7 @@ from ..references import cited
 from ..settings_words import SettingsWords
 from ..trained import networks_words, training_words
 from .ensembles import ensembles_words
+from .pooled import pooled_words
 from .protocol import SEALED, carved_words, epoch_words, parts_words, protocol_words
 from .tuning import tuning_words
 
@@ -99,7 +100,7 @@ def describe_methods(judgement: Judgement, examined: Iterable[str] = ()) -> Meth
         ("Classical methods", classical_words(comparison, settings)),
         ("Ensembles", ensembles_words(comparison)),
         ("Seeds", _seeds(comparison, settings)),
-        ("Figures of merit", _figures(comparison)),
+        ("Figures of merit", chain(_figures(comparison), pooled_words(judgement.pooled))),
         ("Statistics", _statistics(comparison, certainty)),
         ("Calibration", _calibration()),
         ("Examined besides", examined),
