@@ -7,14 +7,14 @@ import numpy as np
 
 from ...examine.corruptions import SEVERITIES
 from ...examine.robustness import Damage
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
+from .sheet import INK, Drawing, Look, Sheet, in_both_forms, in_lines, is_narrow, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["corruption_name", "dot", "draw_damage", "name_rows"]
 
-COLUMNS = 4
+COLUMNS, NARROW_COLUMNS = 6, 3
 DODGE, WIDEST = 0.13, 1.2
 """Severities between the intervals of neighbouring rows, so that they stand beside one another, and of all of them."""
 CROWD = 8
@@ -30,12 +30,13 @@ def corruption_name(corruption: str) -> str:
 def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Drawing]:
     """Small multiples of accuracy against severity, 0 being the face as it is; looks by row name."""
     kinds = damages[0].corruptions
-    lines, dodge = -(-(len(kinds) + 1) // COLUMNS), min(DODGE, WIDEST / len(damages))
+    lines, columns = in_lines(len(kinds) + 1, NARROW_COLUMNS if is_narrow() else COLUMNS)
+    dodge = min(DODGE, WIDEST / len(damages))
     shown = [e.value for one in damages for e in (one.clean, *(cell for kind in one.accuracy for cell in kind))]
     ends = [e.interval for one in damages for e in (one.clean, *(kind[-1] for kind in one.accuracy))]
     low = np.floor(10 * min(*shown, *(end.low for end in ends))) / 10
     high = np.ceil(10 * max(*shown, *(end.high for end in ends))) / 10
-    with Sheet(lines, COLUMNS, (1.5, 1.35), gap=(0.28, 0.45), top=0.3, right=0.3) as sheet:
+    with Sheet(lines, columns, (1.5, 1.25), gap=(0.22, 0.45), top=0.3, right=0.3) as sheet:
         for k, (axes, kind) in enumerate(zip(sheet.axes, kinds, strict=False)):
             axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
             for place, one in enumerate(damages):
@@ -50,7 +51,7 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
             axes.set_xlim(0, SEVERITIES[-1] + dodge * (len(damages) + 1))
             axes.set_xticks([0, *SEVERITIES])
             axes.set_title(corruption_name(kind))
-            axes.tick_params(labelleft=k % COLUMNS == 0, labelbottom=k + COLUMNS >= len(kinds))
+            axes.tick_params(labelleft=k % columns == 0, labelbottom=k + columns >= len(kinds))
         for axes in sheet.axes[len(kinds) + 1 :]:
             axes.remove()
         sheet.axes[len(kinds)].set_axis_off()
@@ -60,7 +61,7 @@ def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Dr
         )
         name_rows(sheet.axes[len(kinds)], names, looks, loc="upper left", **letters)
         sheet.axes[0].set_ylabel("accuracy, %")
-        sheet.axes[(lines - 1) * COLUMNS].set_xlabel("severity (0: as it is)")
+        sheet.axes[(lines - 1) * columns].set_xlabel("severity (0: as it is)")
         return [
             sheet.finish(
                 "robustness",

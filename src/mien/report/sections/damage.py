@@ -38,7 +38,7 @@ def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store |
         return Section(id=ID, title=TITLE, lead=" ".join(notes) or how, measured=False)
     drawing = draw_damage(damages, looks)[0]
     panels = [
-        Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_summary(damages)),
+        Panel(title=drawing.title, caption=drawing.caption, drawing=drawing, table=_summary(damages), small_print=True),
         _by_corruption(damages),
         *_pictures(store, examined),
     ]

@@ -17,6 +17,8 @@ from ..parts import Panel, Section, SmallTable
 __all__ = ["explanations_section", "sections"]
 
 ID, TITLE = "explanations", "Where they look"
+MOST_SAID = 4
+"""Pairs of network and method that are named in the lead; of more, the number."""
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
@@ -52,7 +54,7 @@ def explanations_section(
 def _panels(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Panel]:
     first = draw_explanations(truths, looks)[0]
     units = draw_units(truths, looks, _sharpest(truths))
-    panels = [Panel(title=first.title, caption=first.caption, drawing=first, table=_table(truths))]
+    panels = [Panel(title=first.title, caption=first.caption, drawing=first, table=_table(truths), small_print=True)]
     return [*panels, *(Panel(title=one.title, caption=one.caption, drawing=one) for one in units)]
 
 
@@ -61,6 +63,8 @@ def _lead(truths: Sequence[Truth]) -> str:
     same = [pair for pair in every if pair[1].energy.above["untrained"].interval.low <= 0]
     own = sum(one.energy.above["others"].interval.low > 0 for _, one in every)
     words = "; ".join(f"{truth.name} by {TITLES[one.method]}" for truth, one in same)
+    if len(same) > MOST_SAID:
+        words = f"the other {len(same)}, whose interval above the untrained network begins at 0 or below in the table"
     rest = (
         f" This could not be shown for {words}. Such maps need not show what the network learned, however convincing "
         "they look."
