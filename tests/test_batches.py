@@ -94,7 +94,7 @@ def test_a_generator_starts_where_its_stream_says() -> None:
 
 def test_images_and_labels_are_the_parts(part: Part) -> None:
     batches = batches_of(part)
-    images = batches.images(torch.arange(66))
+    (images,) = batches.planes(torch.arange(66))
     assert images.dtype == torch.uint8
     assert np.array_equal(images.numpy(), part.store.images[part.rows])
     assert np.array_equal(batches.labels.numpy(), part.labels)

@@ -84,7 +84,7 @@ def test_the_faces_of_a_batch_are_those_of_its_rows(store: Store, sampling: str)
         seen = []
         for rows in batches.epoch(epoch):
             for chunk in rows.split(5):
-                assert np.array_equal(batches.images(chunk).numpy(), store.images[part.rows[chunk.numpy()]])
+                assert np.array_equal(batches.planes(chunk)[0].numpy(), store.images[part.rows[chunk.numpy()]])
             seen += rows.tolist()
         assert len(seen) == 50
         full = torch.cat(list(batches_of(part, sampling, "full").epoch(epoch)))

@@ -131,12 +131,12 @@ def test_the_disk_counted_is_the_disk_taken(here: Path) -> None:
     planned = plan_run(here / "runs", Store.open("store"))
     from mien.data.splits import divide
     from mien.methods.network import load_network  # noqa: F401  (torch is there)
-    from mien.models import build
+    from mien.models import build_on
 
-    settings, classes, size = planned.settings.model, len(planned.data.labels), planned.data.crop.size
-    network = build(settings, classes=classes, size=size)
+    settings, classes, plane = planned.settings.model, len(planned.data.labels), planned.data.crop.plane
+    network = build_on((plane,), settings, classes=classes)
     held = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
-    assert weight_bytes(settings, classes, size) == held
+    assert weight_bytes((plane,), settings, classes) == held
     assert divide(Store.open("store"), planned.settings.data)
     assert bytes_needed([planned]) < bytes_needed([planned, planned]) < bytes_needed([planned], keep_epochs=True) * 2
     assert bytes_needed([]) == 0

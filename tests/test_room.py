@@ -10,6 +10,7 @@ from made_runs import make_store
 from mien import machine, models, room
 from mien.compare import plan
 from mien.config import ModelSettings, NetworkSettings, Recipe, override
+from mien.crop import CropSpec
 from mien.errors import ConfigError
 from mien.machine import memory_bytes, peak_memory_mb
 from mien.models import NETWORKS, build, sketch
@@ -59,7 +60,8 @@ def test_weights_that_do_not_fit_are_refused_wherever_they_come_from() -> None:
 @pytest.mark.usefixtures("_small_machine")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_as_published_fits_a_small_machine(name: str) -> None:
-    room.check_room(override(NetworkSettings(), {"model.name": name, "model.in_chans": 3}), classes=7, size=48)
+    takes = (CropSpec(size=48, channels=3).plane,)
+    room.check_room(override(NetworkSettings(), {"model.name": name, "model.in_chans": 3}), takes, classes=7)
 
 
 def test_a_sketch_costs_what_the_network_does_and_draws_no_random_numbers() -> None:

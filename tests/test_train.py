@@ -18,6 +18,7 @@ from conftest import Bars, plan_run, write_bars
 from mien import train as module
 from mien.checkpoint import State
 from mien.config import AugmentSettings, LossSettings, NetworkSettings, OptimizerSettings, override, read_recipe
+from mien.crop import CropSpec
 from mien.data import augment
 from mien.data.batches import Batches
 from mien.data.splits import Fold, Part, divide
@@ -29,6 +30,7 @@ from mien.initial import build_network, rehearse
 from mien.losses import Objective
 from mien.models import Network
 from mien.optimise import build_optimizer, learning_rate
+from mien.planes import Plane
 from mien.runs import Epoch, Run
 from mien.stages import finish_run
 from mien.train import selected_epoch, train
@@ -283,7 +285,7 @@ class Linear(Network):
 
 @pytest.fixture
 def linear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.initial.build", lambda settings, *, classes, size: Linear(size))
+    monkeypatch.setattr("mien.initial.build_on", lambda takes, settings, *, classes: Linear(takes[0].shape[0]))
 
 
 @pytest.mark.usefixtures("linear")
@@ -467,25 +469,25 @@ class Shown:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.epochs: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
-        plain, start, apply = module._Material.pictures, module._Material.start, augment.apply
+        plain, start, apply = module._Material.planes, module._Material.start, augment.apply
         mirrored: list[Tensor] = []
 
-        def noted_apply(images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, size: int) -> Tensor:
+        def noted_apply(images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, *rest: Any) -> Tensor:
             mirrored.append(flip)
-            return apply(images, settings, draws, flip, size)
+            return apply(images, settings, draws, flip, *rest)
 
         def noted_start(material: module._Material, epoch: int) -> None:
             self.epochs[epoch] = []
             start(material, epoch)
 
-        def noted(material: module._Material, rows: Tensor, draws: Any) -> Tensor:
-            images = plain(material, rows, draws)
+        def noted(material: module._Material, rows: Tensor, draws: Any) -> tuple[Tensor, ...]:
+            (images,) = plain(material, rows, draws)
             self.epochs[max(self.epochs)].append((rows, images, mirrored[-1]))
-            return images
+            return (images,)
 
         monkeypatch.setattr(augment, "apply", noted_apply)
         monkeypatch.setattr(module._Material, "start", noted_start)
-        monkeypatch.setattr(module._Material, "pictures", noted)
+        monkeypatch.setattr(module._Material, "planes", noted)
 
     def mirrored(self, epoch: int) -> Tensor:
         """`(n,)` who was mirrored, by row."""
@@ -568,12 +570,16 @@ def test_a_loss_that_is_not_finite_on_valid_stops_it_too(
 def test_a_rehearsal_finds_what_cannot_be_trained(changes: dict[str, Any], size: int, sentence: str) -> None:
     settings = override(NetworkSettings(), {"model.in_chans": 3, "model.width": 0.1} | changes)
     with pytest.raises(ConfigError, match=sentence):
-        rehearse(settings, classes=3, size=size)
+        rehearse(settings, faces_of(size), classes=3)
+
+
+def faces_of(size: int) -> tuple[Plane, ...]:
+    return (CropSpec(size=size, channels=3).plane,)
 
 
 def test_a_rehearsal_lets_pass_what_can(store: Store) -> None:
     for changes in (SMALL, SMALL | {"train.sizes": [8, 16]}, SMALL | {"model.head": "flat"}):
-        rehearse(override(NetworkSettings(), changes), classes=3, size=16)
+        rehearse(override(NetworkSettings(), changes), faces_of(16), classes=3)
 
 
 @pytest.mark.parametrize(("count", "most", "sizes"), [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (5, 0, [5]), (5, 9, [5])])

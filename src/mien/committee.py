@@ -24,7 +24,7 @@ VOTES = "votes"
 
 
 class Joined(Network):
-    """uint8 (B, H, W, C) -> logits (B, K), of all members and the rule. It has no map of features of its own.
+    """The planes that its members take -> logits (B, K), by the rule. It has no map of features of its own.
 
     Its saved weights are those of its members; what the rule has fitted is given when it is made.
     """
@@ -32,13 +32,19 @@ class Joined(Network):
     def __init__(self, members: Sequence[Network], rule: str, fitted: Weights) -> None:
         nn.Module.__init__(self)
         self.members = nn.ModuleList(members)
+        self._reads = [tuple(plane.name for plane in member.takes) for member in members]
+        self.takes = tuple({plane.name: plane for member in members for plane in member.takes}.values())
         self.register_buffer("pixel_mean", torch.zeros(len(members[0].pixel_mean)), persistent=False)
         for name, tensor in fitted.items():
             self.register_buffer(FITTED + name, tensor.float(), persistent=False)
         self._join, self._names = JOINS[rule], tuple(fitted)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logs = torch.stack([member(images).log_softmax(dim=1) for member in self.members])
+    def forward(self, *planes: Tensor) -> Tensor:
+        given = dict(zip((plane.name for plane in self.takes), planes, strict=True))
+        answers = [
+            member(*(given[name] for name in names)) for member, names in zip(self.members, self._reads, strict=True)
+        ]
+        logs = torch.stack([answer.log_softmax(dim=1) for answer in answers])
         return self._join(logs, {name: getattr(self, FITTED + name) for name in self._names})
 
 

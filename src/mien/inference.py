@@ -1,9 +1,10 @@
 """How a network is used: placed on a device, and asked for logits, batch by batch.
 
-In: images `(n, H, W, C)` uint8. Out: logits `(n, K)` float32.
+In: the planes that the network takes, `(n, *shape)` each. Out: logits `(n, K)` float32.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,18 +28,22 @@ def placed(network: Network, device: torch.device | str) -> Network:
 @torch.inference_mode()
 def predict_logits(
     network: Network,
-    images: NDArray[np.uint8],
+    *planes: NDArray[Any],
     batch_size: int = PREDICT_BATCH,
     weights: Mapping[str, Tensor] | None = None,
 ) -> NDArray[np.float32]:
-    """Logits `(n, K)` float32 of images `(n, H, W, C)` uint8, with the network in evaluation mode.
+    """Logits `(n, K)` float32 of the planes that the network takes, with the network in evaluation mode.
+
+    A network of faces takes one, images `(n, H, W, C)` uint8; in general they are those of `Network.takes`.
 
     `weights`, by name, are used in place of the network's own, which stay as they are.
     """
     network.eval()
     device = network.pixel_mean.device
     chunks = [
-        torch.func.functional_call(network, dict(weights or {}), torch.from_numpy(chunk).to(device))
-        for chunk in np.split(images, range(batch_size, len(images), batch_size))
+        torch.func.functional_call(
+            network, dict(weights or {}), tuple(torch.from_numpy(part).to(device) for part in parts)
+        )
+        for parts in zip(*(np.split(plane, range(batch_size, len(plane), batch_size)) for plane in planes), strict=True)
     ]
     return torch.cat(chunks).float().cpu().numpy()

@@ -1,6 +1,7 @@
 """A network before its first step: its weights, its normalisation, and whether it can be trained at all."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -11,47 +12,61 @@ from .data.batches import stream
 from .data.splits import Part
 from .errors import ConfigError
 from .inference import placed
-from .models import Network, build
-from .planes import FACE
+from .models import Network, build_on
+from .planes import Plane
 from .start import FACES, PIXELS, begin, new_weights
 
 __all__ = ["build_network", "first_weights", "rehearse"]
 
 NORMALISATION_SAMPLES = 4096
-"""Faces of the training part that the mean and the spread of pixels are taken from."""
+"""Samples of the training part that the mean and the spread of pixels are taken from."""
+LEAST_SPREAD = 1e-3
+"""Of pixels in [0, 1]."""
 
 
 def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
-    """A new network for a part: weights from the seed's own stream, normalisation from the part's pixels.
+    """A new network for a part: weights from the seed's own stream, normalisation from the part's planes.
 
     Where the settings name weights to start from, both are theirs instead.
     """
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))
-    network = build(settings.model, classes=len(store.labels), size=store.meta.crop.size)
-    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)])[FACE]
-    shares = _levels(sample) / sample[..., 0].size
-    levels = np.arange(256) / 255
-    mean = shares @ levels
-    std = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
-    network.set_normalisation(mean.tolist(), std.clip(1e-3).tolist())
+    network = build_on(settings.model.taken(store.planes), settings.model, classes=len(store.labels))
+    name = settings.model.plane
+    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)], (name,))[name]
+    mean, std = _pixels(sample) if sample.dtype == np.uint8 else _numbers(sample)
+    network.set_normalisation(mean.tolist(), std.tolist())
     if settings.start.weights:
         begin(network, settings, store.meta.labels, sample[:: max(1, len(sample) // FACES)])
     return placed(network, device)
 
 
-def first_weights(settings: NetworkSettings, labels: tuple[str, ...], size: int) -> str:
-    """A sha256 of the weights before the first step, on faces of `size` px of these classes: equal for equal starts.
+def first_weights(settings: NetworkSettings, labels: tuple[str, ...], planes: Mapping[str, Plane]) -> str:
+    """A sha256 of the weights before the first step, on such planes and classes: equal for equal starts.
 
     The normalisation of pixels, which is the data's, is left out; weights that are taken over count by `start.sha256`.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
-    network = build(settings.model, classes=len(labels), size=size)
+    network = build_on(settings.model.taken(planes), settings.model, classes=len(labels))
     named = {name: tensor for name, tensor in network.state_dict().items() if name not in PIXELS}
     digest = hashlib.sha256(settings.start.sha256.encode())
     for name in new_weights(network, settings, labels) if settings.start.weights else named:
         digest.update(name.encode() + named[name].numpy().tobytes())
     return digest.hexdigest()
+
+
+def _pixels(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation of each channel `(C,)` of images `(n, H, W, C)`, in units of 255."""
+    shares = _levels(images) / images[..., 0].size
+    levels = np.arange(256) / 255
+    mean = shares @ levels
+    return mean, np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1)).clip(LEAST_SPREAD)
+
+
+def _numbers(flow: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same of flow. Its own units may be tiny, so a channel without spread is left as it is."""
+    mean, std = (getattr(flow, name)(axis=(0, 1, 2), dtype=np.float64) / 255 for name in ("mean", "std"))
+    return mean, np.where(std > 0, std, 1.0)
 
 
 def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -63,16 +78,16 @@ def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def rehearse(settings: NetworkSettings, *, classes: int, size: int) -> None:
-    """Pass as few blank faces of `size` px through a new network as training ever will, at every size that it will.
+def rehearse(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: int) -> None:
+    """Pass as few blank samples through a new network as training ever will, at every size that it will.
 
     Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
     """
     model, options = settings.model, settings.train
-    network = build(model, classes=classes, size=size).train()
+    network, size = build_on(takes, model, classes=classes).train(), takes[0].shape[0]
     for side in options.sizes or (size,):
         try:
-            network(torch.zeros(_fewest(options), side, side, model.in_chans, dtype=torch.uint8))
+            network(*network.blank(_fewest(options), side))
         except ValueError:
             raise ConfigError(
                 f"{model.name} at {side} px cannot be trained on one face at a time: its batch norm needs two. Set "

@@ -5,22 +5,23 @@ import torch
 from .config import NetworkSettings, TrainSettings
 from .errors import ConfigError
 from .machine import memory_bytes
-from .models import sketch
+from .models import sketch_on
 from .models.cost import count
 from .optimise import MOMENTS
+from .planes import Plane
 
 __all__ = ["check_room"]
 
 
-def check_room(settings: NetworkSettings, *, classes: int, size: int) -> None:
-    """Raise `ConfigError` where training on faces of `size` px takes more memory than the machine or its GPU has.
+def check_room(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: int) -> None:
+    """Raise `ConfigError` where training on these planes takes more memory than the machine or its GPU has.
 
     Counted are weights, gradients, moments and averaged weights, and the outputs of all layers for one chunk of
     faces: the least that it takes. Faces, buffers of convolutions and Python come on top.
     """
     model, step, options = settings.model, settings.optimizer, settings.train
     try:
-        cost = count(sketch(model, classes=classes, size=size), max(options.sizes or (size,)))
+        cost = count(sketch_on(takes, model, classes=classes), max(options.sizes, default=None))
     except RuntimeError:
         return  # a head for faces of another size: the rehearsal says so
     weights = 4 * cost.parameters * (2 + MOMENTS[step.name] + bool(step.ema))

@@ -10,8 +10,9 @@ from functools import lru_cache
 import torch
 
 from .config import ModelSettings, NetworkSettings
-from .models import build
+from .models import build_on
 from .optimise import MOMENTS
+from .planes import Plane
 from .runs import Run
 
 __all__ = ["bytes_needed", "weight_bytes"]
@@ -25,7 +26,8 @@ def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
     kept = largest = 0
     for run in runs:
         if isinstance(run.settings, NetworkSettings):
-            weights = weight_bytes(run.settings.model, len(run.data.labels), run.data.crop.size)
+            takes = run.settings.model.taken(run.data.every_plane)
+            weights = weight_bytes(takes, run.settings.model, len(run.data.labels))
             members = run.settings.boosting.rounds
             kept += weights * members
             if members > 1:
@@ -42,8 +44,8 @@ def _while_training(weights: int, settings: NetworkSettings, keep_epochs: bool) 
 
 
 @lru_cache(maxsize=64)
-def weight_bytes(settings: ModelSettings, classes: int, size: int) -> int:
+def weight_bytes(takes: tuple[Plane, ...], settings: ModelSettings, classes: int) -> int:
     """Bytes of a network's weights, counted on a network that holds none: it takes no memory, whatever its width."""
     with torch.device("meta"):
-        network = build(settings, classes=classes, size=size)
+        network = build_on(takes, settings, classes=classes)
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())

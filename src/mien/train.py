@@ -30,7 +30,7 @@ from .losses import Objective
 from .models import Network
 from .models.stages import Stage, still
 from .optimise import SHARE, average, build_optimizer, fuses, learning_rate
-from .planes import FACE
+from .planes import Batch
 from .runs import EPOCHS, Epoch, Run
 from .signals import stop_signal
 from .threads import with_current
@@ -133,12 +133,14 @@ class _Material:
         shares: NDArray[np.float64] | None = None,
     ) -> None:
         drawn = shares is not None and settings.boosting.by == "resampling"
+        takes = settings.model.taken(training.store.planes)
         self.batches = Batches(training, settings, device, shares if drawn else None)
         self.objective = Objective(training, settings.loss, device, None if drawn else shares)
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
         self._valid = valid
-        self._kept = None if settings.data.shuffle == "blocks" else valid.read()[FACE]
+        self._names, self._kinds = [plane.name for plane in takes], [plane.kind for plane in takes]
+        self._kept = None if settings.data.shuffle == "blocks" else valid.read(self._names)
 
     def start(self, epoch: int) -> None:
         """Set what holds for a whole epoch: which pictures are mirrored, the side of all, the weights of classes."""
@@ -149,20 +151,23 @@ class _Material:
         self._flips = (flips & options.flip).to(self.batches.labels.device)
         self._side = sizes[epoch * len(sizes) // self._settings.train.epochs] if sizes else self.batches.side
 
-    def pictures(self, rows: Tensor, draws: torch.Generator) -> Tensor:
-        """The augmented images of the samples at positions `rows`, in the epoch that was started."""
+    def planes(self, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, ...]:
+        """The augmented planes of the samples at positions `rows`, in the epoch that was started."""
         options = self._settings.augment
         changes = augment.draw(options, len(rows), draws)
-        return augment.apply(self.batches.images(rows), options, changes, self._flips[rows], self._side)
+        return tuple(
+            augment.apply(plane, options, changes, self._flips[rows], self._side, kind)
+            for plane, kind in zip(self.batches.planes(rows), self._kinds, strict=True)
+        )
 
-    def judged(self) -> Iterator[NDArray[np.uint8]]:
-        """The faces that judge an epoch, in order: those in memory, or so many at a time from the disk."""
+    def judged(self) -> Iterator[Batch]:
+        """The samples that judge an epoch, in order: those in memory, or so many at a time from the disk."""
         if self._kept is not None:
             yield self._kept
             return
         rows = self._valid.rows
         for some in np.split(rows, range(JUDGED, len(rows), JUDGED)):
-            yield self._valid.store.read(some)[FACE]
+            yield self._valid.store.read(some, self._names)
 
 
 def describe_loop(settings: NetworkSettings) -> dict[str, str]:
@@ -225,7 +230,7 @@ def _step(
     still(frozen)
     for chunk in _chunks(rows, options.micro_batch):
         with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
-            logits = state.network(material.pictures(chunk, draws))
+            logits = state.network(*material.planes(chunk, draws))
         losses = material.objective(logits, chunk)
         torch.autograd.backward(state.scaler.scale(losses / len(rows)))
         state.loss_sum += losses.item()
@@ -257,7 +262,7 @@ def _check_finite(what: str, loss: float, when: str) -> None:
 def _end_epoch(state: State, settings: NetworkSettings, material: _Material) -> dict[str, Tensor]:
     """Judge the epoch on valid and write its line; returns the weights that were judged."""
     judged = state.average or state.network.state_dict()
-    answers = [predict_logits(state.network, images, weights=judged) for images in material.judged()]
+    answers = [predict_logits(state.network, *batch.values(), weights=judged) for batch in material.judged()]
     logits = torch.from_numpy(np.concatenate(answers)).double()
     labels = material.valid_labels
     valid_loss = functional.cross_entropy(logits, labels).item()

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from ..crop import CropSpec
 from ..errors import ConfigError
+from ..planes import FACE
 from .ensemble import SOUPS, EnsembleTable
 from .features import FeaturesTable
 from .tables import (
@@ -151,8 +152,9 @@ class NetworkSettings(Settings):
         return {key: value for key, value in self.flat().items() if key != "start.weights"}
 
     def resolved(self, crop: CropSpec) -> Self:
-        """With the crops' channels, and the published head by its name."""
-        named = replace(self.model, in_chans=self.model.in_chans or crop.channels, head=self.model.named_head)
+        """With the crops' channels, where it reads them, and the published head by its name."""
+        channels = self.model.in_chans or (crop.channels if self.model.plane == FACE else 0)
+        named = replace(self.model, in_chans=channels, head=self.model.named_head)
         return replace(self, model=named)
 
 

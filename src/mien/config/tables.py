@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
+from ..errors import ConfigError
+from ..planes import Plane
 from .within import LARGEST, Letters, Within, kinds_of, typed
 
 __all__ = [
@@ -64,8 +66,14 @@ class DataSettings(Table):
 
 
 Head = Literal["fc", "flat", "gap"]
-PUBLISHED_HEADS: Mapping[str, Head] = {"vgg16": "fc", "vgg_paper": "flat"}
-"""Heads as published; of all other networks it is `gap`."""
+PUBLISHED_HEADS: Mapping[str, Head | Literal["published"]] = {
+    "vgg16": "fc",
+    "vgg_paper": "flat",
+    **dict.fromkeys(("dual-inception", "offapexnet", "rcn-a", "ststnet"), "published"),
+}
+"""Heads as published, which networks of micro-expressions have no other word for; of all other networks it is `gap`."""
+READ = (("image", "uint8"), ("flow", "float32"))
+"""Kinds and types of the planes that networks read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +95,10 @@ class ModelSettings(Table):
     published kernels, so that published weights fit."""
     head: Literal["published", "fc", "flat", "gap"] = "published"
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
-    in_chans: Annotated[int, Within(0, 16)] = 0
-    """Colour channels of the input. 0 takes the store's."""
+    plane: Annotated[str, Letters(32)] = "face"
+    """The plane of the store that the network reads: the face, or another of images or of flow."""
+    in_chans: Annotated[int, Within(0, 64)] = 0
+    """Channels of the input. 0 takes those of the plane."""
     attention: str = "none"
     """A module that weighs channels or cells of a map: `none`, or a key of `mien.models.attention.ATTENTION`."""
     classifier: Literal["linear", "cosine"] = "linear"
@@ -99,9 +109,24 @@ class ModelSettings(Table):
     """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
 
     @property
-    def named_head(self) -> Head:
+    def named_head(self) -> Head | Literal["published"]:
         """The head, the published one by its name."""
         return PUBLISHED_HEADS.get(self.name, "gap") if self.head == "published" else self.head
+
+    def taken(self, planes: Mapping[str, Plane]) -> tuple[Plane, ...]:
+        """The planes that the network reads, out of those that a store has.
+
+        Raises `ConfigError` where the store has no such plane, or a network cannot read it.
+        """
+        plane = planes.get(self.plane)
+        if plane is None:
+            raise ConfigError(f"model.plane is {self.plane!r}; the store has {', '.join(planes)}.")
+        if (plane.kind, plane.dtype) not in READ or len(plane.shape) != 3 or plane.shape[0] != plane.shape[1]:
+            raise ConfigError(
+                f"model.plane is {plane.name}, {plane.kind} {plane}; a network reads square images (H, W, C) of uint8, "
+                "or square flow of float32."
+            )
+        return (plane,)
 
 
 @dataclass(frozen=True, kw_only=True)

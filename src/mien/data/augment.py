@@ -1,6 +1,8 @@
 """Random changes to a batch of training images, on the device: first the draws, then their application.
 
-In: `(B, H, W, C)` uint8. Out: `(B, h, w, C)`: uint8 if no change was requested, otherwise float in 0..255.
+In: `(B, H, W, C)`, pixels as uint8 or flow as float32. Out: `(B, h, w, C)`: the same type if no change was requested,
+otherwise float, in the same units. Vectors of flow turn, grow and are mirrored with the picture; what else a flow has,
+such as strain, is a number of each place. Contrast scales flow, and a hole in it stands still.
 """
 
 import math
@@ -12,7 +14,7 @@ from torch.nn import functional
 
 from ..config import AugmentSettings
 
-__all__ = ["Draws", "apply", "draw"]
+__all__ = ["Draws", "apply", "draw", "turned"]
 
 MID_GREY = 127.5
 
@@ -51,19 +53,50 @@ def draw(settings: AugmentSettings, count: int, generator: torch.Generator) -> D
     )
 
 
-def apply(images: Tensor, settings: AugmentSettings, draws: Draws, flip: Tensor, size: int) -> Tensor:
-    """Apply `draws` to `images`, mirror those where `flip` `(B,)` is true, and bring them to `size` pixels."""
+def apply(
+    images: Tensor, settings: AugmentSettings, draws: Draws, flip: Tensor, size: int, kind: str = "image"
+) -> Tensor:
+    """Apply `draws` to `images`, mirror those where `flip` `(B,)` is true, and bring them to `size` pixels.
+
+    `kind` is that of the plane, image or flow.
+    """
     side = images.shape[1]
     if settings.rotation or settings.scale or settings.shift or size != side:
         images = _warp(images, draws, flip, size)
+        if kind == "flow":
+            images = _turned_vectors(images, draws, flip)
     elif settings.flip:
-        images = torch.where(flip[:, None, None, None], images.flip(2), images)
+        images = torch.where(flip[:, None, None, None], turned(images, kind), images)
     if settings.contrast:
         gain, offset = draws.gain[:, None, None, None], draws.offset[:, None, None, None]
-        images = ((images - MID_GREY) * gain + MID_GREY + offset * 255).clamp(0, 255)
+        if kind == "flow":
+            images = images * gain
+        else:
+            images = ((images - MID_GREY) * gain + MID_GREY + offset * 255).clamp(0, 255)
     if settings.cutout:
-        images = images.float().masked_fill(_holes(draws.hole, size, settings.cutout * size / side), MID_GREY)
+        rest = 0.0 if kind == "flow" else MID_GREY
+        images = images.float().masked_fill(_holes(draws.hole, size, settings.cutout * size / side), rest)
     return images
+
+
+def turned(images: Tensor, kind: str) -> Tensor:
+    """Mirror images of a batch (B, H, W, C), left to right; of flow, u, its first channel, changes its sign."""
+    mirrored = images.flip(2)
+    if kind == "flow":
+        signs = torch.ones(images.shape[3], dtype=images.dtype, device=images.device)
+        signs[0] = -1
+        mirrored = mirrored * signs
+    return mirrored
+
+
+def _turned_vectors(flow: Tensor, draws: Draws, flip: Tensor) -> Tensor:
+    """The vectors of a warped flow, in pixels of the face as stored: the inverse of the map that `_warp` reads by."""
+    mirror = torch.where(flip, -1.0, 1.0)
+    cos, sin = (each[:, None, None] for each in (torch.cos(draws.angle), torch.sin(draws.angle)))
+    zoom, mirror = draws.zoom[:, None, None], mirror[:, None, None]
+    u, v = flow[..., 0], flow[..., 1]
+    moved = torch.stack([zoom * mirror * (cos * u + sin * v), zoom * (cos * v - sin * u)], dim=-1)
+    return torch.cat([moved, flow[..., 2:]], dim=-1)
 
 
 def _warp(images: Tensor, draws: Draws, flip: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training part as uint8, in batches: an epoch is slices of one permutation.
+"""The training part as it is stored, in batches: an epoch is slices of one permutation.
 
 The part is in memory: its own, or for a large part the system's one copy of the file, which all processes share. With
 `data.shuffle = "blocks"` it stays on the disk, and a window moves over it (`mien.data.window`).
@@ -8,7 +8,7 @@ at any step with the same draws, and runs with the same seed use the same order.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import NetworkSettings
-from ..planes import FACE
+from ..planes import Plane
 from .blocks import BLOCK_BYTES, LANES, block_order
 from .splits import Part
 from .store import HEADER_BYTES, Store
@@ -49,7 +49,7 @@ def bootstrap(seed: int, count: int) -> Tensor:
 
 
 class Batches:
-    """Samples of a part in batches; `epoch` yields the positions of each, `images` has their faces."""
+    """Samples of a part in batches; `epoch` yields the positions of each, `planes` has what they are made of."""
 
     def __init__(
         self,
@@ -61,12 +61,13 @@ class Batches:
         """`shares` `(n,)` are the chances with which each epoch draws its samples, with replacement."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
-        self.side = part.store.meta.crop.size
-        """Of the faces as stored, in pixels."""
+        takes = settings.model.taken(part.store.planes)
+        self.side = takes[0].shape[0]
+        """Of the first plane as stored, in pixels."""
         self._seed = settings.seed
         self._sampling = settings.train.sampling
         self._size = settings.train.batch_size
-        self._faces = _Blocks(part) if settings.data.shuffle == "blocks" else _Memory(part, device)
+        self._samples = _Blocks(part, takes) if settings.data.shuffle == "blocks" else _Memory(part, takes, device)
         self._shares = None if shares is None else torch.from_numpy(shares)
 
     def __len__(self) -> int:
@@ -90,20 +91,20 @@ class Batches:
             chosen = bootstrap(self._seed, len(self))
         else:
             chosen = torch.arange(len(self))
-        order = self._faces.order(chosen, draws, drawn=shares is not None).to(self.labels.device)
+        order = self._samples.order(chosen, draws, drawn=shares is not None).to(self.labels.device)
         ends = range(self._size, self._size * self.steps, self._size)
         place = 0
         for rows in torch.tensor_split(order, tuple(ends)):
-            self._faces.reach(place)
+            self._samples.reach(place)
             place += len(rows)
             yield rows
 
-    def images(self, rows: Tensor) -> Tensor:
-        """The faces `(B, H, W, C)` uint8, on the device, of samples at positions `rows` `(B,)` of the batch under way.
+    def planes(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The planes `(B, *shape)`, on the device, of samples at positions `rows` `(B,)` of the batch under way.
 
-        Raises `DataError` where they cannot be read.
+        They come in the order of `takes`. Raises `DataError` where they cannot be read.
         """
-        return self._faces.at(rows)
+        return self._samples.at(rows)
 
     def _balanced(self) -> Tensor:
         """Probability of each sample `(n,)` where every class is drawn equally often."""
@@ -112,49 +113,53 @@ class Batches:
 
 
 class _Memory:
-    """All faces of a part at hand, and a full shuffle."""
+    """All samples of a part at hand, and a full shuffle."""
 
-    def __init__(self, part: Part, device: torch.device) -> None:
+    def __init__(self, part: Part, takes: Sequence[Plane], device: torch.device) -> None:
         self._rows: Tensor | None = None
-        if device.type == "cpu" and len(part) * part.store.planes[FACE].item_bytes >= MAPPED_BYTES:
-            self._images, self._rows = _mapped(part.store), torch.from_numpy(part.rows)
+        if device.type == "cpu" and len(part) * sum(plane.item_bytes for plane in takes) >= MAPPED_BYTES:
+            self._planes = tuple(_mapped(part.store, plane) for plane in takes)
+            self._rows = torch.from_numpy(part.rows)
         else:
-            self._images = torch.from_numpy(part.read()[FACE]).to(device)
+            batch = part.read([plane.name for plane in takes])
+            self._planes = tuple(torch.from_numpy(batch[plane.name]).to(device) for plane in takes)
 
     def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
         """The `chosen` positions in random order, which they have where they were `drawn` one by one."""
         return chosen if drawn else chosen[torch.randperm(len(chosen), generator=draws)]
 
     def reach(self, place: int) -> None:
-        """Nothing: all faces stay."""
+        """Nothing: all samples stay."""
 
-    def at(self, rows: Tensor) -> Tensor:
-        return self._images[rows if self._rows is None else self._rows[rows]]
+    def at(self, rows: Tensor) -> tuple[Tensor, ...]:
+        places = rows if self._rows is None else self._rows[rows]
+        return tuple(plane[places] for plane in self._planes)
 
 
 class _Blocks:
-    """The faces of a part on the disk, and a shuffle in blocks."""
+    """The samples of a part on the disk, and a shuffle in blocks."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, takes: Sequence[Plane]) -> None:
         self._part, self._reader = part, ThreadPoolExecutor(1)
-        self._size = max(1, BLOCK_BYTES // part.store.planes[FACE].item_bytes)
+        self._names = [plane.name for plane in takes]
+        self._size = max(1, BLOCK_BYTES // sum(plane.item_bytes for plane in takes))
 
     def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
         """The `chosen` positions in the order of their blocks; the window over them begins anew."""
         found = block_order(chosen.sort().values, self._size, draws, LANES)
-        self._window = Window(self._part, found, self._reader)
+        self._window = Window(self._part, self._names, found, self._reader)
         return found.order
 
     def reach(self, place: int) -> None:
         self._window.reach(place)
 
-    def at(self, rows: Tensor) -> Tensor:
-        return torch.from_numpy(self._window.faces(rows.cpu())).to(rows.device)
+    def at(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.from_numpy(plane).to(rows.device) for plane in self._window.planes(rows.cpu()))
 
 
-def _mapped(store: Store) -> Tensor:
-    """The faces `(N, H, W, C)` of a store by the system's copy of the file, private to whoever writes into it."""
+def _mapped(store: Store, plane: Plane) -> Tensor:
+    """A plane `(N, *shape)` of a store by the system's copy of the file, private to whoever writes into it."""
     store.read(np.array([], np.int64))  # it was not replaced meanwhile
-    size = HEADER_BYTES + len(store) * store.planes[FACE].item_bytes
-    whole = torch.from_file(str(store.file(FACE)), shared=False, size=size, dtype=torch.uint8)
-    return whole[HEADER_BYTES:].view(len(store), *store.planes[FACE].shape)
+    size = HEADER_BYTES + len(store) * plane.item_bytes
+    whole = torch.from_file(str(store.file(plane.name)), shared=False, size=size, dtype=torch.uint8)
+    return whole[HEADER_BYTES:].view(getattr(torch, plane.dtype)).view(len(store), *plane.shape)

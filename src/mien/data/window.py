@@ -1,36 +1,36 @@
-"""The faces of an epoch in blocks: open are the pieces that are in use, and the next one is read meanwhile.
+"""The samples of an epoch in blocks: open are the pieces that are in use, and the next one is read meanwhile.
 
-In: a part and its `BlockOrder`. Out: the faces of any samples of the batch under way. A piece is read with one call
+In: a part and its `BlockOrder`. Out: the planes of any samples of the batch under way. A piece is read with one call
 for each run of neighbouring rows, at its place in the file (`Store.read`), never through a mapping: mapped pages would
 stay. It is dropped when the last of its samples is past.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..planes import FACE
+from ..planes import Batch
 from .blocks import BlockOrder
 from .splits import Part
 
 __all__ = ["Window"]
 
-Faces = NDArray[np.uint8]
-
 
 class Window:
     """The open pieces of one epoch."""
 
-    def __init__(self, part: Part, order: BlockOrder, reader: Executor) -> None:
+    def __init__(self, part: Part, planes: Sequence[str], order: BlockOrder, reader: Executor) -> None:
         """Begin an epoch with nothing open; `reader`, of one thread, reads ahead."""
-        self._part, self._order, self._reader = part, order, reader
+        self._part, self._names, self._order, self._reader = part, planes, order, reader
         first, last = order.uses()
         self._last = last.tolist()
         self._coming = first.argsort(descending=True).tolist()
-        self._open: dict[int, Faces] = {}
-        self._ahead: tuple[int, Future[Faces]] | None = None
+        self._open: dict[int, Batch] = {}
+        self._ahead: tuple[int, Future[Batch]] | None = None
 
     def reach(self, place: int) -> None:
         """All that stands before `place` in the order is past."""
@@ -39,12 +39,13 @@ class Window:
         while self._coming and self._last[self._coming[-1]] < place:
             self._coming.pop()
 
-    def faces(self, positions: Tensor) -> Faces:
-        """The faces `(b, H, W, C)` of samples of the batch that was reached; raises `DataError` as `Store.read`."""
+    def planes(self, positions: Tensor) -> list[NDArray[Any]]:
+        """The planes `(b, *shape)` of samples of the batch that was reached; raises `DataError` as `Store.read`."""
         pieces, places = (found.tolist() for found in self._order.places(positions))
-        return np.stack([self._piece(piece)[place] for piece, place in zip(pieces, places, strict=True)])
+        read = [(self._piece(piece), place) for piece, place in zip(pieces, places, strict=True)]
+        return [np.stack([piece[name][place] for piece, place in read]) for name in self._names]
 
-    def _piece(self, piece: int) -> Faces:
+    def _piece(self, piece: int) -> Batch:
         if piece not in self._open:
             ahead, self._ahead = self._ahead, None
             if ahead:
@@ -62,8 +63,7 @@ class Window:
             piece = self._coming.pop()
             self._ahead = piece, self._reader.submit(self._read, piece)
 
-    def _read(self, piece: int) -> Faces:
+    def _read(self, piece: int) -> Batch:
         start, end = self._order.starts[piece : piece + 2].tolist()
         rows = self._part.rows[self._order.distinct[start:end].numpy()]
-        faces: Faces = self._part.store.read(rows)[FACE]
-        return faces
+        return self._part.store.read(rows, self._names)

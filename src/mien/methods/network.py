@@ -23,9 +23,9 @@ from ..hooks import Hooks
 from ..inference import placed, predict_logits
 from ..initial import rehearse
 from ..machine import allocator, describe, peak_memory_mb, versions
-from ..models import Network, build, sketch
+from ..models import Network, build_on, sketch_on
 from ..models.cost import count
-from ..planes import FACE, Batch, Plane
+from ..planes import Batch, Plane
 from ..room import check_room
 from ..runs import Costs, Run, Stage
 from ..start import check_start, describe_start
@@ -54,12 +54,14 @@ class TrainedNetwork:
 
     def __init__(self, run: Run, network: Network) -> None:
         self.labels: tuple[str, ...] = run.data.labels
-        self.takes: tuple[Plane, ...] = (run.data.crop.plane,)
+        self.takes: tuple[Plane, ...] = network.takes
         self.network = network
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """Logits `(n, K)` of the run's own crops, `{"face": (n, H, W, C)}`."""
-        return predict_logits(self.network, batch[FACE])
+        """Logits `(n, K)` of the planes that the network takes: the run's own crops, `{"face": (n, H, W, C)}`, or
+        others.
+        """
+        return predict_logits(self.network, *(batch[plane.name] for plane in self.takes))
 
 
 class NetworkMethod:
@@ -72,10 +74,11 @@ class NetworkMethod:
         """Build the network once, and see that it fits the faces and the memory."""
         assert isinstance(settings, NetworkSettings)
         losses.check(settings.loss)
-        if (shape := _shapes(settings)) not in self._checked:
-            check_room(settings, classes=len(store.labels), size=store.meta.crop.size)
-            rehearse(settings, classes=len(store.labels), size=store.meta.crop.size)
-            check_frozen(sketch(settings.model, classes=len(store.labels), size=store.meta.crop.size), settings)
+        takes, classes = settings.model.taken(store.planes), len(store.labels)
+        if (shape := (takes, classes, _shapes(settings))) not in self._checked:
+            check_room(settings, takes, classes=classes)
+            rehearse(settings, takes, classes=classes)
+            check_frozen(sketch_on(takes, settings.model, classes=classes), settings)
             check_start(settings, store)
             self._checked.add(shape)
 
@@ -116,10 +119,10 @@ class NetworkMethod:
 
     def work(self, run: Run) -> float:
         """Operations of the whole training, with the judging of its epochs."""
-        settings, counts, size = run.of(NetworkSettings), run.data.counts, run.data.crop.size
-        flops = partial(_flops, settings.model, len(run.data.labels), size)
-        trained = fmean(flops(side) for side in settings.train.sizes or (size,))
-        faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * flops(size)
+        settings, counts = run.of(NetworkSettings), run.data.counts
+        flops = partial(_flops, settings.model.taken(run.data.every_plane), settings.model, len(run.data.labels))
+        trained = fmean(flops(side) for side in settings.train.sizes or (None,))
+        faces = counts["train"] * (1 + BACKWARD) * trained + counts["valid"] * flops(None)
         return settings.train.epochs * faces
 
 
@@ -135,7 +138,7 @@ def begin(run: Run, training: Part, hooks: Hooks) -> torch.device:
 
 def trained_costs(run: Run, network: Network, seconds: float, images: int, hooks: Hooks) -> Costs:
     """The costs of a training that took so long for so many images, and of what it made."""
-    cost = count(network, run.data.crop.size)
+    cost = count(network)
     peak = round(_peak_mb(network.pixel_mean.device), 1) if hooks.alone else run.record.costs.train_peak_mb
     return replace(
         run.record.costs,
@@ -151,7 +154,7 @@ def trained_costs(run: Run, network: Network, seconds: float, images: int, hooks
 def new_network(run: Run) -> Network:
     """A network in the shape of the run's, or of each of its members, with random weights."""
     model = model_of(run) if run.settings.method == "soup" else run.of(NetworkSettings).model
-    return build(model, classes=len(run.data.labels), size=run.data.crop.size)
+    return build_on(model.taken(run.data.every_plane), model, classes=len(run.data.labels))
 
 
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
@@ -172,9 +175,9 @@ def _empty(run: Run) -> Network:
 
 
 @lru_cache(maxsize=256)  # a grid asks for every run, the engine and the time left each
-def _flops(settings: ModelSettings, classes: int, size: int, side: int) -> int:
-    """Operations of one forward pass of a face of `side` px, in a network that was made for `size` px."""
-    return count(sketch(settings, classes=classes, size=size), side).flops
+def _flops(takes: tuple[Plane, ...], settings: ModelSettings, classes: int, side: int | None) -> int:
+    """Operations of one forward pass, of images of `side` px where that is not their own."""
+    return count(sketch_on(takes, settings, classes=classes), side).flops
 
 
 def _shapes(settings: NetworkSettings) -> object:
@@ -188,8 +191,9 @@ def _shapes(settings: NetworkSettings) -> object:
 def predicted_costs(run: Run) -> Costs:
     """The costs of a run with the speed and the peak memory of its network's predictions, measured now."""
     network, store = load_network(run, pick_device()), Store.open(run.data.store)
-    images = store.read(np.arange(min(PREDICT_BATCH, len(store))))[FACE]
-    speed = predict_speed(lambda: predict_logits(network, images, PREDICT_BATCH), len(images))
+    rows = np.arange(min(PREDICT_BATCH, len(store)))
+    planes = list(store.read(rows, [plane.name for plane in network.takes]).values())
+    speed = predict_speed(lambda: predict_logits(network, *planes, batch_size=PREDICT_BATCH), len(rows))
     return replace(
         run.record.costs,
         predict_peak_mb=round(_peak_mb(network.pixel_mean.device), 1),

@@ -56,7 +56,7 @@ class SoupMethod(EnsembleMethod):
             other = next(member for member in members if member not in networks)
             raise ConfigError(f"{settings.name} is a soup of networks, and {other.name} is none. Name its members.")
         shapes = [_shape(member.model) for member in networks]
-        starts = [first_weights(member, store.meta.labels, store.meta.crop.size) for member in networks]
+        starts = [first_weights(member, store.meta.labels, store.planes) for member in networks]
         for member, shape, start in zip(networks, shapes, starts, strict=True):
             if shape == shapes[0] and start == starts[0]:
                 continue

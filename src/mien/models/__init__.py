@@ -2,13 +2,14 @@
 
 `FLOW_NETWORKS` are those of micro-expressions: as published, of the shared options they have the two kinds of dropout.
 
-In: a run's `ModelSettings`, the number of classes, the side of the faces in pixels. Out: a `Network` with
-weights drawn from torch's global generator; seed it before.
+In: a run's `ModelSettings`, the number of classes, the plane that it reads or the side of the faces in pixels. Out: a
+`Network` with weights drawn from torch's global generator; seed it before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -28,8 +29,9 @@ from mien.models.resnet import resnet34
 from mien.models.ststnet import ststnet
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
+from mien.planes import FACE, Plane
 
-__all__ = ["FLOW_NETWORKS", "NETWORKS", "Network", "build", "sketch"]
+__all__ = ["FLOW_NETWORKS", "NETWORKS", "Network", "build", "build_on", "sketch", "sketch_on"]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "compact-l": compact_l,
@@ -57,29 +59,53 @@ def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
     Raises `ConfigError` for an unknown name, an option out of its range, faces too small for the network, or weights
     that do not fit into memory.
     """
-    weights = 4 * sum(weight.numel() for weight in sketch(settings, classes=classes, size=size).parameters())
+    check(settings, classes=classes, size=size)
+    return build_on((_faces(settings, size),), settings, classes=classes)
+
+
+def build_on(takes: tuple[Plane, ...], settings: ModelSettings, *, classes: int) -> Network:
+    """As `build`, for the planes that `ModelSettings.taken` gives."""
+    weights = 4 * sum(weight.numel() for weight in sketch_on(takes, settings, classes=classes).parameters())
     if weights > memory_bytes():
         raise ConfigError(
             f"{settings.name} at width {settings.width:g} with head {settings.named_head} has {weights / 4e6:,.0f} "
             f"million parameters: the weights alone take {weights / 1e9:.0f} GB, and this machine has "
             f"{memory_bytes() / 1e9:.0f} GB of memory. Lower model.width, or set model.head to gap."
         )
-    network = _maker(settings.name)(settings, classes=classes, size=size)
+    network = _made(takes, settings, classes)
     network.mirror = settings.mirror
     if settings.init == "dirac":
         pass_on(network)
     return network
 
 
-@lru_cache(maxsize=16)
 def sketch(settings: ModelSettings, *, classes: int, size: int) -> Network:
     """The network of `build` on torch's meta device: it has shapes and no memory, and draws no random numbers.
 
     Raises `ConfigError` as `build` does, but for weights of any size.
     """
     check(settings, classes=classes, size=size)
+    return sketch_on((_faces(settings, size),), settings, classes=classes)
+
+
+@lru_cache(maxsize=16)
+def sketch_on(takes: tuple[Plane, ...], settings: ModelSettings, *, classes: int) -> Network:
+    """As `sketch`, for the planes that `ModelSettings.taken` gives."""
     with torch.device("meta"):
-        return _maker(settings.name)(settings, classes=classes, size=size)
+        return _made(takes, settings, classes)
+
+
+def _made(takes: tuple[Plane, ...], settings: ModelSettings, classes: int) -> Network:
+    side, _, channels = takes[0].shape
+    settings = replace(settings, in_chans=settings.in_chans or channels)
+    check(settings, classes=classes, size=side)
+    network = _maker(settings.name)(settings, classes=classes, size=side)
+    network.takes = takes
+    return network
+
+
+def _faces(settings: ModelSettings, size: int) -> Plane:
+    return Plane(name=FACE, kind="image", shape=(size, size, settings.in_chans), dtype="uint8")
 
 
 def _maker(name: str) -> Callable[..., Network]:

@@ -1,6 +1,6 @@
 """What a network costs: parameters, arithmetic and memory, counted rather than timed.
 
-In: a network and the side of the faces in pixels. Out: a `Cost`, of one face.
+In: a network, and the side of the faces in pixels where it is not that of the store. Out: a `Cost`, of one face.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Cost:
     """Outputs of all layers of one forward pass in training, which the backward pass reads (in place: once)."""
 
 
-def count(network: Network, size: int) -> Cost:
-    """Count the cost of one face of `size` x `size` pixels, by a forward pass in evaluation mode.
+def count(network: Network, side: int | None = None) -> Cost:
+    """Count the cost of one face, or sample of what the network takes, by a forward pass in evaluation mode.
 
-    The mode and the statistics of the network stay as they are. Dropout masks are not counted. A network on the meta
-    device is counted without memory.
+    Its images are `side` x `side` pixels, as they are stored unless given. The mode and the statistics of the network
+    stay as they are. Dropout masks are not counted. A network on the meta device is counted without memory.
     """
     flops = 0
     storages: dict[int, int] = {}
@@ -49,10 +49,9 @@ def count(network: Network, size: int) -> Cost:
     leaves = [layer for layer in network.modules() if next(layer.children(), None) is None]
     hooks = [layer.register_forward_hook(see) for layer in leaves]
     was_training = network.training
-    device, chans = network.pixel_mean.device, len(network.pixel_mean)
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, size, size, chans, dtype=torch.uint8, device=device))
+            network.eval()(*network.blank(1, side, network.pixel_mean.device))
     finally:
         network.train(was_training)
         for hook in hooks:

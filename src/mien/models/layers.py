@@ -1,7 +1,8 @@
 """What every network shares: pixels in, a map, a head; and the rules of the options all of them take.
 
-In: uint8 (B, H, W, C), the pixels as stored. Out: logits (B, K). The normalisation is part of the network
-(two buffers saved with the weights), so training, `Predictor` and the exported file cannot disagree on it.
+In: a plane as stored, (B, H, W, C): the pixels of faces, uint8, or flow, float32. Out: logits (B, K). The normalisation
+is part of the network (two buffers saved with the weights), so training, `Predictor` and the exported file cannot
+disagree on it.
 
 The three heads:
 
@@ -26,9 +27,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.config import ModelSettings
+from mien.data.augment import turned
 from mien.errors import ConfigError, DataError
+from mien.planes import Plane
 
-__all__ = ["COSINE_SCALE", "Network", "Pointwise", "head_layers", "head_stages", "map_shape", "pass_on", "scaled"]
+__all__ = [
+    "COSINE_SCALE",
+    "Network",
+    "Pointwise",
+    "head_layers",
+    "head_stages",
+    "map_shape",
+    "pass_on",
+    "scaled",
+]
 
 FC_CELLS = 7
 HIDDEN = 4096
@@ -37,9 +49,10 @@ COSINE_SCALE = 30.0
 
 
 class Network(nn.Module):
-    """uint8 (B, H, W, C) -> logits (B, K). forward = classify(features(pixels(images))).
+    """(B, H, W, C) -> logits (B, K). forward = classify(features(pixels(images))).
 
-    With `mirror`, in evaluation mode, the logits are the mean over each face and its mirror image.
+    With `mirror`, in evaluation mode, the logits are the mean over each sample and its mirror image. Of mirrored flow
+    u changes its sign.
 
     A network sets `features` (a method or a module: (B, C, H, W) -> (B, C', h, w)) and the two halves of its
     head from `head_layers`: `reduce` and `classifier`. It names its stages, by which it is frozen and by which the
@@ -52,6 +65,8 @@ class Network(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
     mirror: bool = False
+    takes: tuple[Plane, ...] = ()
+    """The planes that `forward` takes, in its order; set where the network is built."""
 
     @property
     def stages(self) -> Mapping[str, Sequence[str]]:
@@ -67,7 +82,7 @@ class Network(nn.Module):
         self.register_buffer("pixel_std", torch.full((in_chans,), 0.25))
 
     def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Set the mean and standard deviation of each channel, of pixels in [0, 1]; both (C,).
+        """Set the mean and standard deviation of each channel, both (C,), in units of 255: of pixels in [0, 1].
 
         Raises `ConfigError` when a length is not C or a deviation is not positive.
         """
@@ -84,7 +99,7 @@ class Network(nn.Module):
             self.pixel_std.copy_(torch.as_tensor(std, dtype=self.pixel_std.dtype))
 
     def pixels(self, images: Tensor) -> Tensor:
-        """(B, H, W, C), uint8 or float in 0..255 -> normalised (B, C, H, W) in the dtype of the weights.
+        """(B, H, W, C), uint8 or float in the same units -> normalised (B, C, H, W) in the dtype of the weights.
 
         The result lies channels-last in memory, at no cost: it keeps the order of NHWC. Gradients flow through
         float images. Raises `DataError` when the images do not have the network's channels.
@@ -109,8 +124,30 @@ class Network(nn.Module):
         if self.training or not self.mirror:
             return self.classify(self.features(faces))
         # One pass over both: an exporter folds batch norm into convolutions that are used once.
-        logits = self.classify(self.features(torch.cat([faces, faces.flip(3)])))
+        logits = self.classify(self.features(torch.cat([faces, self._turned(images, faces)])))
         return logits.reshape(2, -1, logits.shape[1]).mean(0)
+
+    def _turned(self, images: Tensor, faces: Tensor) -> Tensor:
+        """The normalised mirror images; `faces` are the normalised `images`."""
+        if self.takes[0].kind == "flow":
+            return self.pixels(turned(images, self.takes[0].kind))
+        return faces.flip(3)
+
+    def blank(self, count: int, side: int | None = None, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        """`count` samples of zeros, as `forward` takes them; of images and flow `side` x `side`, as stored unless
+        given.
+        """
+        return tuple(
+            torch.zeros(
+                count,
+                side or plane.shape[0],
+                side or plane.shape[1],
+                *plane.shape[2:],
+                dtype=getattr(torch, plane.dtype),
+                device=device,
+            )
+            for plane in self.takes
+        )
 
 
 class Pointwise(nn.Conv2d):

@@ -13,6 +13,7 @@ from ..crop import CropSpec
 from ..data.splits import Part
 from ..data.store import SPLITS
 from ..labels import LabelSet
+from ..planes import Plane
 from ..reading import Count, Fingerprint, Measure, Number, Positive, Share, Text
 
 __all__ = [
@@ -49,6 +50,8 @@ class DataFacts:
     """Training samples of each class, in the order of `labels`; empty in folders that do not say it."""
     store: str
     """Where the store was, for pictures in the report; not part of the run's identity."""
+    planes: tuple[Plane, ...] = ()
+    """What the store's samples are made of beside the crop."""
     folds: int = 0
     """Runs that one replicate has, known when it was planned: 1 for a holdout, every fold of a cross-validation. 0 in
     folders of earlier versions, which did not write it."""
@@ -57,6 +60,11 @@ class DataFacts:
         LabelSet(self.labels)
         if sorted(self.counts) != sorted(SPLITS):
             raise ValueError(f"it counts {', '.join(self.counts)}, expected {', '.join(SPLITS)}")
+
+    @property
+    def every_plane(self) -> Mapping[str, Plane]:
+        """The planes of the store by name; the face comes first."""
+        return {plane.name: plane for plane in (self.crop.plane, *self.planes)}
 
 
 @dataclass(frozen=True, kw_only=True)

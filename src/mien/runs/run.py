@@ -64,6 +64,7 @@ class Run:
             labels=store.meta.labels,
             licence=store.meta.licence,
             crop=store.meta.crop,
+            planes=store.others,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
             train_labels=tuple(np.bincount(fold.train.labels, minlength=len(store.meta.labels)).tolist()),
             store=store.path.resolve().as_posix(),
@@ -74,9 +75,8 @@ class Run:
         known = cls.open(path)
         if known.settings.identity() != settings.identity():
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
-        return cls(
-            path, settings, replace(known.data, store=facts.store, folds=facts.folds, train_labels=facts.train_labels)
-        )
+        later = {"store": facts.store, "folds": facts.folds, "train_labels": facts.train_labels, "planes": facts.planes}
+        return cls(path, settings, replace(known.data, **later))  # type: ignore[arg-type]
 
     def make(self) -> None:
         """Write the folder where it is not there yet; where it is, only what has changed.

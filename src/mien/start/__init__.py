@@ -11,6 +11,7 @@ the header of a file before a weight is read. Nothing is unpickled but the one f
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 from ..config import NetworkSettings
 from ..data.store import Store
 from ..errors import ConfigError
-from ..models import Network, sketch
+from ..models import Network, sketch_on
 from ..models.stages import stages_of
 from ..origins import Origin, find_origin
+from ..planes import FACE
 from ..words import listed
 from .fit import Fit, fit_of
 from .seen import check_folds, seen_words
@@ -40,19 +42,20 @@ def check_start(settings: NetworkSettings, store: Store) -> None:
     """Raise `ConfigError`, one sentence, for weights that the network cannot start from on this store."""
     if settings.start.weights:
         origin = find_origin(settings.start.weights, settings.model.name)
-        network = sketch(settings.model, classes=len(store.labels), size=store.meta.crop.size)
+        network = sketch_on(settings.model.taken(store.planes), settings.model, classes=len(store.labels))
         fit_of(network, settings, read_weights(origin, settings, network), store.meta.labels)
         check_folds(origin, settings, store)
 
 
-def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], faces: NDArray[np.uint8]) -> None:
-    """Give a network on the CPU the weights and the normalisation that its settings name.
+def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], faces: NDArray[Any]) -> None:
+    """Give a network on the CPU the weights and, for faces, the normalisation that its settings name.
 
     Args:
         network: with the weights that stay where the origin has none.
         settings: of the run, with `start.weights`.
         labels: of the network's classes.
-        faces: `(n, H, W, C)` uint8 of the training part, for batch norm that a model file has folded away.
+        faces: `(n, H, W, C)` of the plane that it reads, of the training part: for batch norm that a model file has
+            folded away.
 
     Raises:
         ConfigError: the weights are gone, were changed, or do not fit.
@@ -76,7 +79,8 @@ def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], fa
                 tensor = _recoloured(tensor, own[name].shape[1])
             own[name].copy_(tensor.reshape(own[name].shape))
     channels = len(network.pixel_mean)
-    network.set_normalisation(_channels(weights.mean, channels), _channels(weights.std, channels))
+    if settings.model.plane == FACE:  # of another plane the units are its own
+        network.set_normalisation(_channels(weights.mean, channels), _channels(weights.std, channels))
     if weights.folded:
         _unfold(network, set(weights.folded), faces[:: max(1, len(faces) // FACES)])
 
@@ -95,7 +99,7 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
     if not settings.start.weights:
         return {}
     origin = find_origin(settings.start.weights, settings.model.name)
-    network = sketch(settings.model, classes=len(store.labels), size=store.meta.crop.size)
+    network = sketch_on(settings.model.taken(store.planes), settings.model, classes=len(store.labels))
     weights = read_weights(origin, settings, network)
     fit = fit_of(network, settings, weights, store.meta.labels)
     facts = {
@@ -110,7 +114,7 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
 
 
 @torch.no_grad()
-def _unfold(network: Network, names: set[str], faces: NDArray[np.uint8]) -> None:
+def _unfold(network: Network, names: set[str], faces: NDArray[Any]) -> None:
     """Give these batch norms the statistics of some faces, and scale and shift by them: the logits stay.
 
     In training, batch norm divides by the deviation of its batch. One that says "deviation 1" of maps that have another
