@@ -4,17 +4,15 @@ In: a run with `FeaturesSettings`. Out: the classifier as plain arrays, `feature
 costs. Valid chooses nothing here but the temperature, as of every run.
 """
 
-import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import write_text
 from ..classifier import Classifier
 from ..config import FeaturesSettings, FeaturesTable, Settings
 from ..data.splits import Part
@@ -22,16 +20,14 @@ from ..data.store import Store
 from ..errors import ConfigError, MissingExtra, Pruned, RunError
 from ..hooks import Hooks, Progress
 from ..machine import allocator, describe, peak_memory_mb, versions
-from ..planes import FACE, Batch, Plane
-from ..reading import from_json, reading
+from ..planes import Batch, Plane
+from ..reading import reading
 from ..runs import Costs, Run, Stage
 from .speed import PREDICT_BATCH, predict_speed
 
 __all__ = ["Described", "FeaturesMethod"]
 
 FITTED = "features.npz"
-PLANE = "plane.json"
-"""The form of the plane that is described, where it is not the face."""
 LIBRARIES = ("skimage", "sklearn")
 CHUNK = 256
 """Faces that are described between two reports of progress."""
@@ -49,7 +45,7 @@ class Described:
 
         self.labels: tuple[str, ...] = run.data.labels
         self._settings = run.of(FeaturesSettings).features
-        self.takes: tuple[Plane, ...] = (_plane(run, self._settings),)
+        self.takes: tuple[Plane, ...] = (run.data.every_plane[self._settings.plane],)
         path = run.path / FITTED
         if not path.exists():
             raise RunError(f"{path} is gone. Remove the folder {run.path} and run the same command again.")
@@ -90,9 +86,6 @@ class FeaturesMethod:
         decision = fit_decision(vectors, training.labels, len(run.data.labels), settings.features, settings.seed)
         with run.writing():
             decision.save(run.path / FITTED)
-            if settings.features.plane != FACE:
-                plane = training.store.planes[settings.features.plane]
-                write_text(run.path / PLANE, json.dumps(asdict(plane), indent=1) + "\n")
         seconds = time.monotonic() - started
         costs = replace(
             run.record.costs,
@@ -130,14 +123,6 @@ class FeaturesMethod:
     def work(self, run: Run) -> float:
         """By the number of faces: describing them takes longest."""
         return run.data.counts["train"] * OPERATIONS_A_FACE
-
-
-def _plane(run: Run, settings: FeaturesTable) -> Plane:
-    """What the run takes: its crop, or the plane whose form was written beside the fitted arrays."""
-    if settings.plane == FACE:
-        return run.data.crop.plane
-    with reading(run.path / PLANE, RunError, f"Remove the folder {run.path} and run the same command again."):
-        return from_json((run.path / PLANE).read_text(encoding="utf-8"), Plane)
 
 
 def _described(part: Part, settings: FeaturesTable, hooks: Hooks) -> NDArray[np.float32]:
