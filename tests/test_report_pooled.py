@@ -7,18 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_runs import finish
 from mien.compare import Comparison, collect
-from mien.config import DataSettings, FeaturesSettings, FeaturesTable
+from mien.config import DataSettings, FeaturesSettings, FeaturesTable, NetworkSettings, override
 from mien.crop import CropSpec
 from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
+from mien.errors import RunError
 from mien.judge import judge
 from mien.judge.parts import KEYS, pooled_rows
+from mien.judge.peeking_folds import peeked_folds
 from mien.labels import LabelSet
-from mien.metrics import scores
+from mien.metrics import class_scores, confusion_matrix, metric, scores
 from mien.planes import Plane
 from mien.report import write_report
-from mien.runs import Run
+from mien.runs import Peek, Run
 from mien.stages import finish_run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -120,3 +123,90 @@ def test_one_corpus_left_out_has_its_figures_and_holdout_has_no_such_section(tmp
     folds = crossed(tmp_path / "folds", store, "group-kfold", DataSettings().folds)
     assert folds.rows[0].scores
     assert pooled_rows(folds.rows) == ()
+
+
+# What choosing the epoch on the held-out subject would have claimed
+
+UF1 = metric("macro_f1")
+
+
+def peeked_networks(folder: Path, store: Store, epochs: int = 4) -> Comparison:
+    """Networks that were never trained; of each epoch, counts that scatter around those of the kept one."""
+    runs = []
+    for seed, fold in itertools.product(range(2), range(SUBJECTS)):
+        changes = {"data.protocol": "loso", "data.valid_fraction": 0.3, "data.fold": fold, "seed": seed}
+        settings = override(NetworkSettings(), {**changes, "train.epochs": epochs}).resolved(store.meta.crop)
+        parts = divide(store, settings.data)
+        run = finish(Run.create(folder, settings, store, parts), parts)
+        peek(run, epochs)
+        runs.append(Run.open(run.path))
+    return collect(runs)
+
+
+def peek(run: Run, epochs: int) -> None:
+    """What the hook leaves: the first epoch is the kept one, the others are other answers."""
+    test, rng = run.logits("test"), np.random.default_rng(run.settings.data.fold)
+    answers = [test.logits.argmax(1), *rng.integers(0, 3, (epochs - 1, len(test.labels)))]
+    counts = np.array([confusion_matrix(test.labels, said, 3) for said in answers])
+    each = [scores(np.eye(3)[said], test.labels) for said in answers]
+    lines = [
+        Peek(epoch=number, accuracy=one.accuracy, uar=one.uar, macro_f1=one.macro_f1)
+        for number, one in enumerate(each, 1)
+    ]
+    run.write_peeking(lines, counts)
+
+
+@pytest.fixture(scope="module")
+def peeked(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Comparison:
+    return peeked_networks(tmp_path_factory.mktemp("peeked"), store)
+
+
+def test_the_three_ways_to_a_uf1_by_hand(peeked: Comparison) -> None:
+    (found,) = peeked_folds(peeked.rows)
+    (row,) = peeked.rows
+    chosen, means = [], []
+    for runs in row.replicates.values():
+        best = []
+        for run in runs:
+            assert run.peeked_confusions is not None
+            own = [float(UF1.function(class_scores(counts))) for counts in run.peeked_confusions]
+            best.append((max(own), run.peeked_confusions[own.index(max(own))]))
+        chosen.append(float(UF1.function(class_scores(sum(counts for _, counts in best)))))
+        means.append(np.mean([own for own, _ in best]))
+    assert found.folds == SUBJECTS
+    assert found.honest.value == pytest.approx(np.mean([one.macro_f1 for one in row.scores]))
+    assert found.best_epochs.value == pytest.approx(np.mean(chosen))
+    assert found.mean_of_bests.value == pytest.approx(np.mean(means))
+    assert found.best_gain.value == pytest.approx(found.best_epochs.value - found.honest.value)
+    assert found.mean_gain.value == pytest.approx(found.mean_of_bests.value - found.honest.value)
+    assert found.best_gain.value > 0.02, "of four tries a subject the best is better than the first"
+    assert found.best_gain.interval.low < found.best_gain.value < found.best_gain.interval.high
+
+
+def test_it_is_drawn_where_it_was_recorded_and_not_where_it_was_not(
+    tmp_path: Path, peeked: Comparison, store: Store
+) -> None:
+    path = write_report(peeked, tmp_path / "report", faces=False)
+    assert (path.parent / "figures" / "peeked-folds.svg").exists()
+    assert (path.parent / "figures" / "peeked-folds.pdf").exists()
+    assert "With the best epoch on each held-out subject it would claim" in path.read_text(encoding="utf-8")
+    (told,) = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["peeked_folds"]
+    assert told["best_epochs"]["value"] > told["honest"]["value"]
+    lines = (path.parent / "peeked-folds.csv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + 5
+    first = peeked.runs[0]
+    kept = (first.path / "peeking.npz").read_bytes()
+    (first.path / "peeking.npz").unlink()
+    assert peeked_folds(peeked.rows) == (), "an earlier version kept no confusions"
+    (first.path / "peeking.npz").write_bytes(kept)
+
+
+def test_counts_that_are_not_of_the_test_are_refused(tmp_path: Path, store: Store) -> None:
+    first = peeked_networks(tmp_path / "runs", store, epochs=2).runs[0]
+    lines = [Peek(epoch=number, accuracy=0.5, uar=0.5, macro_f1=0.5) for number in (1, 2)]
+    first.write_peeking(lines, np.full((2, 3, 3), 7))
+    with pytest.raises(RunError, match=r"peeking\.npz is damaged .*not those of 6 test samples.*--show-peeking"):
+        _ = first.peeked_confusions
+    first.write_peeking(lines, np.zeros((3, 3, 3), np.int64))
+    with pytest.raises(RunError, match=r"peeking\.npz is damaged"):
+        _ = first.peeked_confusions

@@ -614,6 +614,11 @@ def test_peeking_needs_every_epoch(tmp_path: Path, store: Store) -> None:
     stop_after(run, fold.train, fold.valid, steps=12)
     finish_run(run, hooks=Hooks(names=("peeking",)))
     assert run.peeking["epoch"].tolist() == [1, 2, 3]
+    counts = run.peeked_confusions
+    assert counts is not None
+    assert [len(counts), *np.unique(counts.sum(axis=(1, 2)))] == [3, run.data.counts["test"]]
+    hits = counts.trace(axis1=1, axis2=2) / run.data.counts["test"]
+    assert hits.tolist() == pytest.approx(run.peeking["accuracy"].tolist())
     plain = plan_run(tmp_path / "plain", store)
     finish_run(plain)
     assert (plain.path / "model.safetensors").read_bytes() == (run.path / "model.safetensors").read_bytes()

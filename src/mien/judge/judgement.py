@@ -24,6 +24,7 @@ from .imbalance import Imbalance, imbalance
 from .openings import Openings, count_openings, find_store
 from .parts import PooledRow, pooled_rows
 from .peeking import Peeked, peeked_rows
+from .peeking_folds import PeekedFolds, peeked_folds
 from .select import predictions, select
 from .table import Table, build_table
 
@@ -67,6 +68,11 @@ class Judgement:
     def pooled(self) -> tuple[PooledRow, ...]:
         """UF1 and UAR over all folds, and of each corpus, of rows whose folds are subjects or corpora."""
         return pooled_rows(self.rows)
+
+    @cached_property
+    def peeked_folds(self) -> tuple[PeekedFolds, ...]:
+        """UF1 as it would be claimed by choosing the epoch on each held-out subject; of leave-one-subject-out."""
+        return peeked_folds(self.rows)
 
     @property
     def finding(self) -> str:

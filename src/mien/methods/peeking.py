@@ -1,19 +1,21 @@
 """What nobody should do, to show what it yields: choose the epoch on the test.
 
-The hook keeps the weights of every epoch, judges each on the test, and writes `peeking.csv`. No figure of the run is
-taken from there.
+The hook keeps the weights of every epoch, judges each on the test, and writes `peeking.csv` and, as folds are
+pooled by their counts, `peeking.npz`. No figure of the run is taken from there.
 """
 
 import shutil
 from collections.abc import Callable
 
-from ..atomic import write_text
+import numpy as np
+from numpy.typing import NDArray
+
 from ..checkpoint import load_weights
 from ..classifier import Classifier
 from ..config import NetworkSettings
 from ..data.splits import Part
-from ..metrics import scores
-from ..runs import EPOCHS, Run
+from ..metrics import Predicted, metric
+from ..runs import EPOCHS, Peek, Run
 from .network import TrainedNetwork
 
 __all__ = ["Peeking"]
@@ -33,12 +35,13 @@ class Peeking:
         if not isinstance(classifier, TrainedNetwork) or not (run.path / EPOCHS).is_dir():
             return
         part = test()
-        batch, lines = part.read(), ["epoch,accuracy,uar,macro_f1"]
+        batch, lines, counts = part.read(), list[Peek](), list[NDArray[np.int64]]()
         for path in sorted((run.path / EPOCHS).glob("*.safetensors")):
             load_weights(run, classifier.network, path)
-            seen = scores(classifier.logits(batch), part.labels)
-            lines.append(f"{int(path.stem)},{seen.accuracy!r},{seen.uar!r},{seen.macro_f1!r}")
-        with run.writing():
-            write_text(run.path / "peeking.csv", "\n".join(lines) + "\n")
+            seen = Predicted(classifier.logits(batch), part.labels)
+            figures = {key: metric(key).on(seen) for key in ("accuracy", "uar", "macro_f1")}
+            lines.append(Peek(epoch=int(path.stem), **figures))
+            counts.append(seen.confusion)
+        run.write_peeking(lines, np.array(counts))
         load_weights(run, classifier.network)
         shutil.rmtree(run.path / EPOCHS)

@@ -12,6 +12,7 @@ from ..judge.contrasts import Contrast
 from ..judge.pairs import Pair
 from ..judge.parts import PooledRow
 from ..judge.peeking import Peeked
+from ..judge.peeking_folds import PeekedFolds
 from ..judge.table import COLUMNS, Cell, Line
 from ..statistics import gap_interval
 from ..statistics.estimates import Estimate
@@ -46,6 +47,7 @@ def as_dict(found: Findings) -> dict[str, Any]:
         "calibration": [_calibrated(row) for row in found.judgement.calibration],
         "pooled": [_pooled(row) for row in found.judgement.pooled],
         "peeking": [_peeked(row) for row in found.judgement.peeking],
+        "peeked_folds": [_peeked_folds(row) for row in found.judgement.peeked_folds],
         "examined": plain(found.examined),
         "explained": plain(found.explained),
     }
@@ -75,6 +77,12 @@ def _probabilities(form: Probabilities) -> dict[str, Any]:
 def _pooled(row: PooledRow) -> dict[str, Any]:
     facts = {"name": row.row.name, "mean_of_subjects": row.mean_of_subjects, "parts": row.parts}
     return {key: plain(value) for key, value in facts.items()}
+
+
+def _peeked_folds(row: PeekedFolds) -> dict[str, Any]:
+    facts = {"honest": row.honest, "best_epochs": row.best_epochs, "mean_of_bests": row.mean_of_bests}
+    gains = {"best_gain": row.best_gain, "mean_gain": row.mean_gain}
+    return {"name": row.row.name, "folds": row.folds, **plain(facts | gains)}
 
 
 def _peeked(row: Peeked) -> dict[str, Any]:

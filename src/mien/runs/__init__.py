@@ -8,6 +8,7 @@
     model.safetensors    the weights of the chosen epoch (of the best so far, while it trains)
     logits.npz           ids, labels, logits (and subjects, groups) of valid and test
     peeking.csv          every epoch on the test, only after `--show-peeking`
+    peeking.npz          its confusion matrices
     record.json          status, stages that are done, chosen epoch, costs, when the test was opened
 
 A run is finished when `record.json` says so: fit, valid and test are done (`mien.stages`). One process at a time works

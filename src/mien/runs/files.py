@@ -19,6 +19,7 @@ from ..reading import Count, Fingerprint, Measure, Number, Positive, Share, Text
 __all__ = [
     "GROUP",
     "LOGITS",
+    "PEEKED",
     "RESULTS",
     "Costs",
     "DataFacts",
@@ -87,6 +88,10 @@ class Peek:
     accuracy: float
     uar: float
     macro_f1: float
+
+
+PEEKED = {"confusions": Array("i8", "E K K")}
+"""What `peeking.npz` keeps: the confusion matrix on the test of each epoch, rows are labels."""
 
 
 class Environment(TypedDict, total=False):

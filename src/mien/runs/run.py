@@ -22,7 +22,7 @@ from ..errors import DataError, RunBusy, RunError
 from ..locks import NO_LOCKS, hold, is_held_here
 from ..reading import GivenPath, from_json, given_path, read_bytes, read_rows, reading
 from ..temporary import sweep
-from .files import GROUP, LOGITS, RESULTS, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
+from .files import GROUP, LOGITS, PEEKED, RESULTS, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 
 __all__ = ["EPOCHS", "LOCK", "Run", "busy"]
 
@@ -194,6 +194,28 @@ class Run:
         names = [each.name for each in fields(Peek)]
         return {name: np.array([getattr(row, name) for row in rows]) for name in names} if rows else {}
 
+    @property
+    def peeked_confusions(self) -> NDArray[np.int64] | None:
+        """Counts `(E, K, K)` on the test of each epoch of `peeking`, rows are labels; None where they were not kept."""
+        path = self.path / "peeking.npz"
+        if not path.exists():
+            return None
+        with reading(path, RunError, "Remove it and peeking.csv; `mien compare --show-peeking` makes them again."):
+            found = read_npz(path, PEEKED, E=len(self.peeking.get("epoch", ())), K=len(self.data.labels))
+            counts: NDArray[np.int64] = found["confusions"]
+            if (counts < 0).any() or (counts.sum(axis=(1, 2)) != self.data.counts["test"]).any():
+                raise ValueError(f"its counts of an epoch are not those of {self.data.counts['test']:,} test samples")
+        return counts
+
+    def write_peeking(self, lines: Sequence[Peek], confusions: NDArray[np.int64]) -> None:
+        """Write `peeking.csv` and `peeking.npz`, an epoch each: its scores on the test, and its counts `(E, K, K)`."""
+        names = [each.name for each in fields(Peek)]
+        text = [",".join(names), *(",".join(repr(getattr(line, name)) for name in names) for line in lines)]
+        with self.writing():
+            with new_file(self.path / "peeking.npz") as temporary, temporary.open("wb") as file:
+                np.savez(file, allow_pickle=False, confusions=confusions.astype(np.int64))
+            write_text(self.path / "peeking.csv", "\n".join(text) + "\n")
+
     def logits(self, part: str) -> Logits:
         """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""
         path, prefix, classes = self.path / "logits.npz", f"{part}.", len(self.data.labels)
@@ -236,7 +258,7 @@ class Run:
         """Read all that a report shows of a finished run; raises `RunError` for the first file that is damaged."""
         for part in ("valid", "test"):
             self.logits(part)
-        _ = self.history, self.environment, self.peeking
+        _ = self.history, self.environment, self.peeking, self.peeked_confusions
 
     def _retrained(self, path: Path) -> AbstractContextManager[None]:
         """Around the reading of a file that only training writes."""

@@ -7,11 +7,12 @@ import numpy as np
 
 from ...calibration import Floats
 from ...judge.peeking import Peeked
+from ...judge.peeking_folds import PeekedFolds
 from ...metrics import metric
 from ...statistics import gap_interval
-from ...words import as_csv
+from ...words import as_csv, in_percent, points, three
 from ..figures import draw_peeking
-from ..figures.peeking import Dumbbell
+from ..figures.peeking import Dumbbell, Ways, draw_peeked_folds
 from ..figures.sheet import Look
 from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
@@ -26,10 +27,10 @@ ABSENT = (
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
     if found.shown:
-        yield peeking_section(found.judgement.peeking, found.looks)
+        yield peeking_section(found.judgement.peeking, found.looks, found.judgement.peeked_folds)
 
 
-def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Section:
+def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look], folds: Sequence[PeekedFolds] = ()) -> Section:
     """Honest beside claimed, where runs were peeked at; else how to get it."""
     title = "The price of peeking"
     if not rows:
@@ -37,7 +38,46 @@ def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look]) -> Sectio
     drawings = draw_peeking([_dumbbell(row, looks[row.row.name]) for row in rows])
     found = [Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings]
     files = {"peeking.csv": as_csv(("row", "metric", "run", "honest", "claimed"), _digits(rows))}
-    return Section(id="peeking", title=title, lead=_lead(rows), panels=(*found, _table(rows)), files=files)
+    if folds:
+        files["peeked-folds.csv"] = as_csv(("row", "folds", "way", "uf1", "low", "high"), _ways_digits(folds))
+    return Section(
+        id="peeking",
+        title=title,
+        lead=_lead(rows),
+        points=tuple(_folds_words(folds)),
+        panels=(*_folds_panels(folds, looks), *found, _table(rows)),
+        files=files,
+    )
+
+
+WAYS = ("honest", "best_epochs", "mean_of_bests")
+"""Fields of `PeekedFolds`, in the order of the figure."""
+
+
+def _folds_words(folds: Sequence[PeekedFolds]) -> Iterator[str]:
+    """What peeking at the held-out subjects claims, a sentence a row."""
+    for row in folds:
+        yield (
+            f"{row.row.name} has a UF1 of {in_percent(row.honest)} %, pooled over {row.folds} subjects. With the best "
+            f"epoch on each held-out subject it would claim {points(row.best_gain.value, row.best_gain.interval)} "
+            "points more, and as the mean of each subject's best "
+            f"{points(row.mean_gain.value, row.mean_gain.interval)}."
+        )
+
+
+def _folds_panels(folds: Sequence[PeekedFolds], looks: Mapping[str, Look]) -> Iterator[Panel]:
+    ways = [
+        Ways(name=row.row.name, look=looks[row.row.name], figures=tuple(getattr(row, way) for way in WAYS))
+        for row in folds
+    ]
+    for one in draw_peeked_folds(ways):
+        yield Panel(title=one.title, caption=one.caption, drawing=one)
+
+
+def _ways_digits(folds: Sequence[PeekedFolds]) -> Iterator[tuple[object, ...]]:
+    for row in folds:
+        for way in (*WAYS, "best_gain", "mean_gain"):
+            yield row.row.name, row.folds, way, *three(getattr(row, way))
 
 
 def _digits(rows: Sequence[Peeked]) -> Iterator[tuple[object, ...]]:
