@@ -21,7 +21,7 @@ from mien.engines import Update, find_engine, local, neighbours
 from mien.engines.neighbours import Neighbours, Waiting, Window, advise, environment, waiting_now
 from mien.runs import Run
 from mien.stages import finish_run
-from mien.threads import WAITING, waiting_words
+from mien.waiting import WAITING, waiting_words
 
 finish = find_engine("local").finish
 QUIET, BUSY = 0.05, 1.0

@@ -82,8 +82,21 @@ def test_a_slow_kind_of_network_does_not_speak_for_the_others(tmp_path: Path, st
         clock.now += seconds
         seen.see(run, 0.5)
     assert seen.left(runs[0]) == pytest.approx(10)
-    assert seen.all_left == pytest.approx(10 + 40 + 80)
+    assert seen.all_left == pytest.approx((10 + 40 + 80) / 2), "both are under way, two at once"
+    seen.end(runs[0])
+    assert seen.all_left == pytest.approx(40 + 80)
     assert first != second
+
+
+def test_runs_that_train_at_once_are_each_measured(three: list[Run], clock: Clock) -> None:
+    seen = Forecast(three)
+    for step in range(3):
+        for run in three[:2]:
+            seen.see(run, 0.1 * step)
+        clock.now += 10
+    assert seen.seconds_seen == pytest.approx(40)
+    assert seen.left(three[0]) == pytest.approx(80)
+    assert seen.all_left == pytest.approx((80 + 80 + 100) / 2)
 
 
 def test_finished_runs_are_behind_us(three: list[Run], clock: Clock) -> None:

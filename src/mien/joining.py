@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from .config import DataSettings, EnsembleSettings, EnsembleTable, Settings
 from .data.splits import Fold, divide
-from .data.store import Store
 from .errors import CompareError
 from .methods import find_joining
 from .rows import Row
@@ -48,7 +47,7 @@ def outline_ensembles(rows: Sequence[Row], rules: Sequence[str], *, seeds: int =
             "seeds, or name other rows."
         )
     first = joined[0].runs[0]
-    store, members = Store.open(first.data.store), tuple(_row_id(row) for row in joined)
+    store, members = first.store(), tuple(_row_id(row) for row in joined)
     places = {(run.settings.data.fold, run.settings.data.repeat): run.settings.data for run in joined[0].runs}
     folds: dict[DataSettings, Fold] = {data: divide(store, data) for data in places.values()}
     planned = []

@@ -1,13 +1,13 @@
 """How many threads a run is computed with: its bytes depend on that number, so it belongs to the run.
 
-A sum over a batch is added up in as many parts as there are threads, and rounds accordingly. So the checkpoint keeps
-the number, and whoever goes on from it computes with as many. Where that is impossible, or where an engine asks for
-another number because the machine is busy, the run keeps all numbers, and says so.
+A sum over a batch is added up in as many parts as there are threads, and rounds accordingly. A recipe may state the
+number (`train.cpus`): then every engine computes with it, and gives equal bytes. Otherwise the checkpoint keeps the
+number that the machine gave, and whoever goes on from it computes with as many. Where that is impossible the run keeps
+all numbers, and says so.
 """
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -15,24 +15,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from .checkpoint import CHECKPOINT
+from .config import NetworkSettings
 from .runs import Run
 
-__all__ = ["SLEEPING", "chosen_waiting", "restore_threads", "usable_cores", "waiting_words", "with_current"]
-
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""Variables by which a user decides how threads wait for each other; then mien changes nothing."""
-SLEEPING = {"OMP_WAIT_POLICY": "passive"}
-"""All implementations of OpenMP read it, when they are loaded."""
+__all__ = ["restore_threads", "usable_cores", "use_threads", "with_current"]
 
 
 def restore_threads(run: Run, asked: int = 0) -> tuple[int, ...]:
     """Make torch compute with the threads that `run` was computed with so far; returns all its numbers, this one last.
 
-    A new run takes the number that torch has. `asked`, where it is not 0, goes before both. Where this process may use
-    fewer cores than the run's threads, torch keeps its number: threads that share a core wait for each other.
+    A new run takes the number that torch has. `asked`, where it is not 0, goes before both, and then `train.cpus`.
+    Where neither is given and this process may use fewer cores than the run's threads, torch keeps its number: threads
+    that share a core wait for each other.
     """
     before = _so_far(run)
-    wanted = asked or (before[-1] if before and before[-1] <= usable_cores() else 0)
+    wanted = asked or _stated(run) or (before[-1] if before and before[-1] <= usable_cores() else 0)
     if wanted:
         torch.set_num_threads(wanted)
     return with_current(before)
@@ -44,6 +41,12 @@ def with_current(before: tuple[int, ...]) -> tuple[int, ...]:
     return before if before[-1:] == (now,) else (*before, now)
 
 
+def use_threads(run: Run) -> None:
+    """Make torch compute with the threads that the run's settings state, where they state any."""
+    if stated := _stated(run):
+        torch.set_num_threads(stated)
+
+
 def usable_cores() -> int:
     """Cores that this process may use."""
     process = psutil.Process()
@@ -51,17 +54,8 @@ def usable_cores() -> int:
     return len(allowed) or psutil.cpu_count() or 1
 
 
-def chosen_waiting() -> Mapping[str, str]:
-    """What this process's environment says of how threads wait for each other."""
-    return {name: os.environ[name] for name in WAITING if name in os.environ}
-
-
-def waiting_words() -> str:
-    """How this process's threads wait for each other, by its environment."""
-    chosen = chosen_waiting()
-    if chosen == SLEEPING:
-        return "sleep"
-    return ", ".join(f"{name}={value}" for name, value in chosen.items()) or "as the library has it"
+def _stated(run: Run) -> int:
+    return run.settings.train.cpus if isinstance(run.settings, NetworkSettings) else 0
 
 
 def _so_far(run: Run) -> tuple[int, ...]:

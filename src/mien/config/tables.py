@@ -219,6 +219,9 @@ class TrainSettings(Table):
     """Arithmetic of forward and backward; the weights stay float32."""
     select: Literal["last", "best"] = "best"
     """Which epoch is kept: the last one, or the one most accurate on valid (of equals, the lowest loss)."""
+    cpus: Annotated[int, Within(0, 1024)] = 0
+    """Threads that it computes with, and processors that an engine keeps for it: equal bytes on every engine and node.
+    0: as many threads as the process is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

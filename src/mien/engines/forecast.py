@@ -27,7 +27,8 @@ class Forecast:
         self._done = {run.id: float(run.finished or run.record.status in ("failed", "pruned")) for run in runs}
         self._seen: dict[str, tuple[float, float]] = {}
         """By kind of network: operations and the seconds that they took."""
-        self._last: tuple[str, float] | None = None
+        self._last: dict[str, float] = {}
+        """When each run under way was last seen; several are where an engine has several machines."""
 
     @property
     def total(self) -> float:
@@ -47,15 +48,18 @@ class Forecast:
     def see(self, run: Run, done: float) -> None:
         """Record that the share `done`, 0 to 1, of a run is finished."""
         now, kind = time.monotonic(), self._kinds[run.id]
-        if self._last and self._last[0] == run.id:
+        if run.id in self._last:
             work, seconds = self._seen.get(kind, (0.0, 0.0))
             gained = max(0.0, done - self._done[run.id]) * self._work[run.id]
-            self._seen[kind] = work + gained, seconds + now - self._last[1]
-        self._done[run.id], self._last = done, (run.id, now)
+            self._seen[kind] = work + gained, seconds + now - self._last[run.id]
+        self._done[run.id], self._last[run.id] = done, now
+        if done >= 1:
+            del self._last[run.id]
 
     def end(self, run: Run) -> None:
         """Record that a run has ended, for any reason."""
-        self._done[run.id], self._last = 1.0, None
+        self._done[run.id] = 1.0
+        self._last.pop(run.id, None)
 
     def left(self, run: Run) -> float | None:
         """Seconds until the run has ended; None where no speed is known yet."""
@@ -64,10 +68,11 @@ class Forecast:
 
     @property
     def all_left(self) -> float | None:
-        """Seconds until all runs have ended; None where no speed is known yet."""
+        """Seconds until all runs have ended, as many at once as now; None where no speed is known yet."""
         if not self._speed(""):
             return None
-        return sum(self._work[run] * (1 - share) / self._speed(self._kinds[run]) for run, share in self._done.items())
+        alone = sum(self._work[run] * (1 - share) / self._speed(self._kinds[run]) for run, share in self._done.items())
+        return alone / max(1, len(self._last))
 
     def _speed(self, kind: str) -> float:
         """Operations a second; 0 where none were seen."""

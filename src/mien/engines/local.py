@@ -38,7 +38,7 @@ if sys.platform == "win32":
 else:
     from multiprocessing.connection import Connection
 
-__all__ = ["LocalEngine"]
+__all__ = ["PACKED", "SMALL_OPERATIONS", "LocalEngine", "attempt", "fit_again", "has_to_do", "measure"]
 
 Work = Callable[[Sequence[Path], Connection, Connection], None]
 """The work of a process on the runs in these folders. It sends updates into one pipe and receives orders from the
@@ -52,6 +52,7 @@ INTERRUPTED = 130
 """Exit code of a process that was asked to stop and has saved its run."""
 KILLED = 9
 """Number of the signal with which a system that is out of memory kills processes."""
+LOOKS_UP_SECONDS = 0.5
 SMALL_OPERATIONS = 1e12
 """A fit of less than this takes seconds on two cores, as the start of a process does."""
 PACKED = 64
@@ -66,18 +67,18 @@ class LocalEngine:
     ) -> None:
         """Finish all `runs` in processes of this machine, one process at a time."""
         results = tuple(stage for stage in stages if stage in RESULTS)
-        _fit_again(runs, hooks)
+        fit_again(runs, hooks)
         measured = {row_key(run.settings) for run in runs if run.has("costs")}
         for pack in _packs(runs):
-            if own := [run for run in pack if _has_to_do(run, results)]:
-                _attempt(results, tuple(hooks), own, report)
+            if own := [run for run in pack if has_to_do(run, results)]:
+                attempt(results, tuple(hooks), own, report)
             if "costs" in stages:
                 _measure_rows(pack, measured, report)
             for run in pack:
                 report(run, None)
 
 
-def _fit_again(runs: Sequence[Run], hooks: Sequence[str]) -> None:
+def fit_again(runs: Sequence[Run], hooks: Sequence[str]) -> None:
     """Mark finished runs for another fit if they lack the result of one of these hooks."""
     for run in runs:
         if run.finished and any(find_hook(name).lacks(run) for name in hooks):
@@ -85,7 +86,7 @@ def _fit_again(runs: Sequence[Run], hooks: Sequence[str]) -> None:
             run.update(status="running", stages=kept)
 
 
-def _has_to_do(run: Run, results: Sequence[Stage]) -> bool:
+def has_to_do(run: Run, results: Sequence[Stage]) -> bool:
     record = run.record
     return record.status not in ("failed", "pruned") and not set(results) <= set(record.stages)
 
@@ -102,10 +103,15 @@ def _measure_rows(runs: Sequence[Run], measured: set[object], report: Report) ->
     for run in runs:
         if run.finished and (row := row_key(run.settings)) not in measured:
             measured.add(row)
-            _in_fresh_process(_measure, [run], report)  # should it crash, the figures stay undefined
+            measure(run, report)
 
 
-def _attempt(results: Sequence[Stage], hooks: tuple[str, ...], runs: Sequence[Run], report: Report) -> None:
+def measure(run: Run, report: Report) -> None:
+    """Measure the costs of a finished run in a process of its own. Should it crash, the figures stay undefined."""
+    _in_fresh_process(_measure, [run], report)
+
+
+def attempt(results: Sequence[Stage], hooks: tuple[str, ...], runs: Sequence[Run], report: Report) -> None:
     """Finish runs in a process, and start it again where needed.
 
     After a crash they resume once from a checkpoint. How threads wait for each other is fixed when a process starts, so
@@ -116,7 +122,7 @@ def _attempt(results: Sequence[Stage], hooks: tuple[str, ...], runs: Sequence[Ru
     while left:
         neighbours = Neighbours(waiting)
         code = _in_fresh_process(work, left, report, neighbours)
-        left = [run for run in left if _has_to_do(run, results)]  # the first of them was under way
+        left = [run for run in left if has_to_do(run, results)]  # the first of them was under way
         if not (code and left):
             return
         if code == INTERRUPTED:
@@ -263,9 +269,14 @@ def _deaf() -> Iterator[None]:
 
 
 def _listen(receiver: Connection, moved: Callable[[int, Progress], None]) -> str:
-    """Forward the updates of the process until it ends; returns its error message, if any."""
+    """Forward the updates of the process until it ends; returns its error message, if any.
+
+    It looks up now and then: an interruption that came without a signal, from Ray, waits for that.
+    """
     while True:
         try:
+            if not receiver.poll(LOOKS_UP_SECONDS):
+                continue
             message = receiver.recv()
         except InterruptedError:  # on Windows, by Ctrl-C
             continue

@@ -16,7 +16,7 @@ from typing import Literal
 
 import psutil
 
-from ..threads import SLEEPING, chosen_waiting
+from ..waiting import SLEEPING, chosen_waiting
 
 __all__ = ["Neighbours", "Waiting", "Window", "advise", "environment", "waiting_now"]
 

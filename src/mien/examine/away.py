@@ -216,7 +216,7 @@ def _copies(run: Run, images: NDArray[np.uint8]) -> int | None:
     if the store no longer exists or has changed.
     """
     try:
-        store = Store.open(run.data.store)
+        store = run.store()
     except DataError:
         return None
     if store.meta.sha256 != run.data.fingerprint:

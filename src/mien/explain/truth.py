@@ -96,7 +96,7 @@ class Grounding:
 def knows_truth(run: Run) -> bool:
     """Whether the run is one network that was trained on drawn faces, with masks of the pixels that moved."""
     try:
-        return run.settings.method == NetworkSettings.KIND and MOVED in Store.open(run.data.store).planes
+        return run.settings.method == NetworkSettings.KIND and MOVED in run.store().planes
     except DataError:
         return False
 

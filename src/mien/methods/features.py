@@ -109,7 +109,7 @@ class FeaturesMethod:
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction."""
-        classifier, store = self.load(run), Store.open(run.data.store)
+        classifier, store = self.load(run), run.store()
         (plane,) = classifier.takes
         batch = store.read(np.arange(min(PREDICT_BATCH, len(store))), (plane.name,))
         speed = predict_speed(lambda: classifier.logits(batch), len(batch[plane.name]))

@@ -29,8 +29,9 @@ from ..planes import Batch, Plane
 from ..room import check_room
 from ..runs import Costs, Run, Stage
 from ..start import check_start, describe_start
-from ..threads import restore_threads, waiting_words
+from ..threads import restore_threads, use_threads
 from ..train import describe_loop, practise, selected_epoch, train
+from ..waiting import waiting_words
 from .rounds import join, rounds_of
 from .soup_model import model_of
 from .speed import PREDICT_BATCH, predict_speed
@@ -103,6 +104,7 @@ class NetworkMethod:
 
     def load(self, run: Run) -> TrainedNetwork:
         """The trained network, on the device that `pick_device` names."""
+        use_threads(run)
         return TrainedNetwork(run, load_network(run, pick_device()))
 
     def answered(self, run: Run, part: Stage) -> None:
@@ -190,7 +192,7 @@ def _shapes(settings: NetworkSettings) -> object:
 
 def predicted_costs(run: Run) -> Costs:
     """The costs of a run with the speed and the peak memory of its network's predictions, measured now."""
-    network, store = load_network(run, pick_device()), Store.open(run.data.store)
+    network, store = load_network(run, pick_device()), run.store()
     rows = np.arange(min(PREDICT_BATCH, len(store)))
     planes = list(store.read(rows, [plane.name for plane in network.takes]).values())
     speed = predict_speed(lambda: predict_logits(network, *planes, batch_size=PREDICT_BATCH), len(rows))

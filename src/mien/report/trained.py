@@ -193,7 +193,13 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
             f"network was trained on {settings.words('boosting.by', BOOSTING.__getitem__)}; they vote."
         )
     yield f"Arithmetic: {settings.words('train.precision')}."
+    if settings.values("train.cpus") != [0]:
+        yield f"Threads of each training: {settings.words('train.cpus', _threads)}."
     yield _augmentation(settings)
+
+
+def _threads(cpus: int) -> str:
+    return str(cpus) if cpus else "as many as the machine gave"
 
 
 def _targets(settings: SettingsWords, store: Store | None) -> str:

@@ -17,8 +17,8 @@ from ..arrays import read_npz
 from ..atomic import new_file, write_json, write_text
 from ..config import Settings, read_settings
 from ..data.splits import Fold, divide, fold_count
-from ..data.store import Store
-from ..errors import DataError, RunBusy, RunError
+from ..data.store import Store, find_store, is_mounted
+from ..errors import RunBusy, RunError
 from ..locks import NO_LOCKS, hold, is_held_here
 from ..reading import GivenPath, from_json, given_path, read_bytes, read_rows, reading
 from ..temporary import sweep
@@ -75,7 +75,8 @@ class Run:
         known = cls.open(path)
         if known.settings.identity() != settings.identity():
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
-        later = {"store": facts.store, "folds": facts.folds, "train_labels": facts.train_labels, "planes": facts.planes}
+        place = known.data.store if is_mounted(store) else facts.store  # two mounts would write it in turns
+        later = {"store": place, "folds": facts.folds, "train_labels": facts.train_labels, "planes": facts.planes}
         return cls(path, settings, replace(known.data, **later))  # type: ignore[arg-type]
 
     def make(self) -> None:
@@ -239,11 +240,15 @@ class Run:
             np.savez(file, allow_pickle=False, **arrays)
 
     def fold(self) -> Fold:
-        """The parts of its store; raises `DataError` where the store is not the one that it was planned on."""
-        store = Store.open(self.data.store)
-        if store.meta.sha256 != self.data.fingerprint:
-            raise DataError(f"{store.path} has changed since {self.id} was planned. Plan the comparison again.")
-        return divide(store, self.settings.data)
+        """The parts of its store; raises `DataError` as `store` does."""
+        return divide(self.store(), self.settings.data)
+
+    def store(self) -> Store:
+        """The store that it was planned on, wherever this machine has it (`mien.data.store.find_store`).
+
+        Raises `DataError` where it is nowhere, is damaged, or is another one by now.
+        """
+        return find_store(self.data.fingerprint, self.data.store)
 
     @property
     def environment(self) -> Environment | None:

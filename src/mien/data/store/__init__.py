@@ -11,12 +11,15 @@ and an interrupted import leaves nothing that opens.
 
     files      where the files are, their fingerprint, `meta.json`
     opened     reading
+    found      finding one by its fingerprint, wherever it is mounted
     writing    writing
 """
 
 from ..samples import SPLITS, Sample, Samples
 from .files import HEADER_BYTES, Meta
+from .found import STORES, find_store, is_mounted
 from .opened import Store
 from .writing import StoreWriter, create_store
 
-__all__ = ["HEADER_BYTES", "SPLITS", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
+__all__ = ["HEADER_BYTES", "SPLITS", "STORES", "Meta", "Sample", "Samples", "Store", "StoreWriter", "create_store"]
+__all__ += ["find_store", "is_mounted"]
