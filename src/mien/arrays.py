@@ -145,8 +145,8 @@ def _check(name: str, header: Header, expected: Array, sizes: dict[str, int]) ->
         if known == header.shape and _letters(header) <= (LONGEST_TEXT if axes else LONGEST_ENTRY):
             sizes |= {axis: size for axis, size in zip(axes, header.shape, strict=True) if not axis.isdecimal()}
             return
-    said = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
-    raise ValueError(f"{name} is {header}, expected {KINDS[expected.kind]} ({said})")
+    expected_axes = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+    raise ValueError(f"{name} is {header}, expected {KINDS[expected.kind]} ({expected_axes})")
 
 
 def _letters(header: Header) -> int:

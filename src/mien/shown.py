@@ -43,16 +43,16 @@ def brief(value: object, most: int = LETTERS) -> str:
     Arrays are named by type and shape, long texts and bytes by their beginning and length.
     """
     if isinstance(value, str | bytes) and len(value) > most:
-        said, unit = repr(value[:PART]), "letters" if isinstance(value, str) else "bytes"
-        return f"{said[: PART + 1]}…{said[-1]} ({len(value):,} {unit})"
+        words, unit = repr(value[:PART]), "letters" if isinstance(value, str) else "bytes"
+        return f"{words[: PART + 1]}…{words[-1]} ({len(value):,} {unit})"
     shape = getattr(value, "shape", None)
     if hasattr(value, "dtype") and isinstance(shape, tuple):
         return _cut(f"{type(value).__name__} of {value.dtype} {tuple(shape)}", most)
     try:
-        said = repr(value) if isinstance(value, str | bytes) else _short.repr(value)
+        words = repr(value) if isinstance(value, str | bytes) else _short.repr(value)
     except Exception:  # Python writes no number of 5,000 digits, and other objects may fail too
-        said = "a number of thousands of digits" if isinstance(value, int) else f"a {type(value).__name__}"
-    return _cut(visible(said.replace("\n", " ")), most)
+        words = "a number of thousands of digits" if isinstance(value, int) else f"a {type(value).__name__}"
+    return _cut(visible(words.replace("\n", " ")), most)
 
 
 def first_line(seen: object) -> str:

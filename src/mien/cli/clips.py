@@ -85,7 +85,7 @@ def check_stills(corpus: str, motion: MotionOptions, read: ClipOptions, faces: s
     usual = MotionOptions(crop=motion.crop)
     names = {"flow": "flow", "size": "flow-size", "steady": "head", "halves": "halves", "stretch": "stretch"}
     names |= {"magnify": "magnify", "dynamic": "dynamic", "tim": "tim"}
-    said = [option for field, option in names.items() if getattr(motion, field) != getattr(usual, field)]
-    said += ["sheet"] * (read.sheet is not None) + ["fps"] * (read.fps is not None) + ["faces"] * (faces != "default")
-    if said:
-        raise ConfigError(f"--{said[0]} is for corpora of clips, and {corpus} has no such thing; leave it out.")
+    given = [option for field, option in names.items() if getattr(motion, field) != getattr(usual, field)]
+    given += ["sheet"] * (read.sheet is not None) + ["fps"] * (read.fps is not None) + ["faces"] * (faces != "default")
+    if given:
+        raise ConfigError(f"--{given[0]} is for corpora of clips, and {corpus} has no such thing; leave it out.")

@@ -279,18 +279,18 @@ def present(
         page = write_report(comparison, out, faces=faces, command=command, context=given)
     except OSError as error:
         raise DataError(f"The report {out} cannot be written ({error.strerror}). Pass another --out.") from None
-    said = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    facts = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     if json_wanted:
-        print_json(said | {"report": str(page)})
+        print_json(facts | {"report": str(page)})
     else:
         console = Console(highlight=False)
         console.print(terminal_table(comparison))
-        for answer in said["answers"]:
+        for answer in facts["answers"]:
             console.print(literal(answer), soft_wrap=True)
         console.print(f"Report: {literal(page)}", soft_wrap=True)
-    for sentence in said["left_out"]:
+    for sentence in facts["left_out"]:
         _say(sentence)
-    if said["left_out"] or any(row.failures for row in comparison.rows):
+    if facts["left_out"] or any(row.failures for row in comparison.rows):
         raise typer.Exit(1)
 
 

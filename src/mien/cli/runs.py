@@ -159,8 +159,8 @@ def _standing(line: "Line", settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cell(value: Any) -> str:
-    said = str(list(value)) if isinstance(value, tuple) else str(value)
-    return visible(said.replace("\n", " "))
+    text = str(list(value)) if isinstance(value, tuple) else str(value)
+    return visible(text.replace("\n", " "))
 
 
 def _summary(folder: Path, lines: Sequence["Line"], of: int) -> str:

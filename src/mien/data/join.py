@@ -94,8 +94,8 @@ def _check(stores: Sequence[Store]) -> None:
         ):
             if seen != expected:
                 raise DataError(
-                    f"{store.path} cannot be joined with {first.path}: their {what} differ ({_said(seen)} and "
-                    f"{_said(expected)}). Prepare both alike."
+                    f"{store.path} cannot be joined with {first.path}: their {what} differ ({_words(seen)} and "
+                    f"{_words(expected)}). Prepare both alike."
                 )
     names = [store.meta.corpus for store in stores]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -111,11 +111,11 @@ def _planes(store: Store) -> list[str]:
 
 def _made(store: Store) -> list[str]:
     """How the planes of clips were made; a composite has the name of the corpus before each sentence."""
-    said = [text for note in store.meta.notes for text in (note, note.partition(": ")[2])]
-    return sorted({text for text in said if text.startswith(MADE)})
+    sentences = [text for note in store.meta.notes for text in (note, note.partition(": ")[2])]
+    return sorted({text for text in sentences if text.startswith(MADE)})
 
 
-def _said(seen: object) -> str:
+def _words(seen: object) -> str:
     if isinstance(seen, bool):
         return "there are some" if seen else "there are none"
     if isinstance(seen, dict):

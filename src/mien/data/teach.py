@@ -82,8 +82,8 @@ def _lessons(store: Store, teachers: Sequence[Bundle], share: float) -> Iterator
         learns = np.array([sample.split == "train" for sample in samples])
         own = np.array([_own(sample, len(store.labels)) for sample in samples])
         if learns.any():
-            said = np.mean([teacher.probs({FACE: batch[FACE][learns]}) for teacher in teachers], axis=0)
-            own[learns] = (1 - share) * own[learns] + share * said
+            probabilities = np.mean([teacher.probs({FACE: batch[FACE][learns]}) for teacher in teachers], axis=0)
+            own[learns] = (1 - share) * own[learns] + share * probabilities
         for planes, sample, soft in zip(one_by_one(batch), samples, own.tolist(), strict=True):
             yield planes, replace(sample, soft=tuple(soft))
 

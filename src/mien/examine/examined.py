@@ -205,14 +205,14 @@ def _trained_apart(rows: Sequence[Row], others: Sequence[Sequence[Row]], found: 
     here, home = {row.name: row.runs[0] for row in rows}, rows[0].runs[0].data.corpus
     for group in others:
         away = [(row.runs[0].settings.flat(), here[row.name].settings.flat()) for row in group if row.runs]
-        said = [
+        unequal = [
             f"{key} {_values(there[key] for there, _ in away)} (on {home} {_values(own[key] for _, own in away)})"
             for key in (away[0][0] if away else ())
             if key not in ALWAYS_VARIES and any(there[key] != own[key] for there, own in away)
         ]
-        if said:
+        if unequal:
             corpus = group[0].runs[0].data.corpus
-            yield "matrix", f"Networks trained on {corpus} had other settings: {'; '.join(said)}."
+            yield "matrix", f"Networks trained on {corpus} had other settings: {'; '.join(unequal)}."
 
 
 def _values(values: Iterable[object]) -> str:

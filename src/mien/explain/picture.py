@@ -94,8 +94,8 @@ def _bars(row: Picture, one: Explanation) -> None:
 
 
 def _caption(one: Explanation) -> str:
-    said = f"{one.label} {one.probs[one.label]:.0%}"
-    return said if one.face.label in ("", one.label) else f"{said}, label {one.face.label}"
+    caption = f"{one.label} {one.probs[one.label]:.0%}"
+    return caption if one.face.label in ("", one.label) else f"{caption}, label {one.face.label}"
 
 
 def _heads(methods: Sequence[str], width: int) -> Picture:

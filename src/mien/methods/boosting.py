@@ -77,21 +77,21 @@ def _boosted(run: Run, training: Part, valid: Part, device: torch.device, report
         member = _member(run, number)
         member.make()
         with member.lock():
-            told = _within(report, number, most, run.of(NetworkSettings).train.epochs)
+            report_all = _within(report, number, most, run.of(NetworkSettings).train.epochs)
             shares = rounds.weights if number else None
-            network, state = train(member, training, valid, device=device, report=told, shares=shares)
+            network, state = train(member, training, valid, device=device, report=report_all, shares=shares)
             _finish(member, state)
         logits = logits_of(TrainedNetwork(member, network), training.store, training.rows)
-        said = boost(logits.argmax(axis=1) != training.labels, rounds.weights, classes)
-        if not (number or said.alpha):
+        outcome = boost(logits.argmax(axis=1) != training.labels, rounds.weights, classes)
+        if not (number or outcome.alpha):
             raise NonFinite(
-                f"The first network gets {percent(said.error)} of its training samples wrong, as chance does: there "
+                f"The first network gets {percent(outcome.error)} of its training samples wrong, as chance does: there "
                 "is nothing to boost. Train it longer, or at another optimizer.lr."
             )
         rounds = Rounds(
-            alphas=np.append(rounds.alphas, said.alpha) if said.alpha else rounds.alphas,
-            errors=np.append(rounds.errors, said.error),
-            weights=said.weights,
+            alphas=np.append(rounds.alphas, outcome.alpha) if outcome.alpha else rounds.alphas,
+            errors=np.append(rounds.errors, outcome.error),
+            weights=outcome.weights,
         )
         rounds.save(run)
     return rounds

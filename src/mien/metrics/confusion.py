@@ -51,12 +51,12 @@ class ClassScores:
     @classmethod
     def of(cls, hits: ArrayLike, support: ArrayLike, predicted: ArrayLike) -> "ClassScores":
         """From three counts a class, `(..., K)` each: right predictions, labels, predictions."""
-        right, labels, said = (np.asarray(counts) for counts in (hits, support, predicted))
+        right, labels, answers = (np.asarray(counts) for counts in (hits, support, predicted))
         return cls(
             hits=right.astype(np.float64),
-            precision=ratio(right, said),
+            precision=ratio(right, answers),
             recall=ratio(right, labels),
-            f1=ratio(2 * right, labels + said),
+            f1=ratio(2 * right, labels + answers),
             support=labels.astype(np.int64),
         )
 

@@ -92,19 +92,19 @@ def _model(row: ModelRow) -> dict[str, Any]:
 
 def main_table(found: Judged) -> SmallTable:
     """A line a model: what the terminal prints and the page begins with."""
-    calibrated = {row.row.name: row for row in found.judgement.calibration}
+    calibration = {row.row.name: row for row in found.judgement.calibration}
     heads = ("Model", *(f"{one.title}, {one.unit}" for one in SHOWN), "ECE, %")
     return SmallTable(
         name="models",
         heads=heads,
-        rows=tuple(_line(row, found, calibrated.get(row.name)) for row in found.evaluation.rows),
+        rows=tuple(_line(row, found, calibration.get(row.name)) for row in found.evaluation.rows),
     )
 
 
-def _line(row: ModelRow, found: Findings, calibrated: Calibrated | None) -> tuple[str, ...]:
+def _line(row: ModelRow, found: Findings, calibration: Calibrated | None) -> tuple[str, ...]:
     intervals = found.judgement.certainty.intervals
     figures = [figure(getattr(row.scores[0], one.key), intervals.get((row.name, one.key))) for one in SHOWN]
-    ece = in_percent(calibrated.after.scores["ece"]) if calibrated else DASH
+    ece = in_percent(calibration.after.scores["ece"]) if calibration else DASH
     return (row.name, *figures, ece)
 
 

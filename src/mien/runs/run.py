@@ -225,9 +225,9 @@ class Run:
         with self._retrained(path):
             wanted = {prefix + name: array for name, array in LOGITS.items()}
             found = read_npz(path, wanted, n=self.data.counts[part], K=classes)
-            said = Logits.from_arrays({name.removeprefix(prefix): array for name, array in found.items()})
-            said.check(classes)
-        return said
+            saved = Logits.from_arrays({name.removeprefix(prefix): array for name, array in found.items()})
+            saved.check(classes)
+        return saved
 
     def write_logits(self, parts: Mapping[str, Logits]) -> None:
         """Write `logits.npz`; the same content gives the same bytes."""

@@ -69,14 +69,14 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _out_of_range(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults: Sequence[Any] = error.errors()
-    said = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}, got {brief(fault.get('input'))}" for fault in faults[:3])
-    return problem(Refused(422, f"{said}."), _number(request))
+    sentence = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}, got {brief(fault.get('input'))}" for fault in faults[:3])
+    return problem(Refused(422, f"{sentence}."), _number(request))
 
 
 async def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    said = SAYS.get(error.status_code, str(error.detail))
-    return problem(Refused(error.status_code, said, headers=error.headers), _number(request))
+    sentence = SAYS.get(error.status_code, str(error.detail))
+    return problem(Refused(error.status_code, sentence, headers=error.headers), _number(request))
 
 
 async def _unusable(request: Request, error: Exception) -> Response:

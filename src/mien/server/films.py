@@ -94,7 +94,7 @@ class _Lines:
         except DataError as error:
             yield json_line({"source": NAME, "error": str(error)})
         except Refused as refused:
-            yield json_line({"source": NAME, "error": refused.said})
+            yield json_line({"source": NAME, "error": refused.sentence})
         finally:
             await asyncio.shield(asyncio.to_thread(self._close))
 

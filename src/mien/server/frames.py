@@ -87,8 +87,8 @@ class _Camera:
                 return
             content = message.get("bytes")
             if not content:
-                said = f"A frame is a picture, sent as bytes; got {brief(message.get('text'))}."
-                await self._hang_up(WRONG_KIND, said)
+                sentence = f"A frame is a picture, sent as bytes; got {brief(message.get('text'))}."
+                await self._hang_up(WRONG_KIND, sentence)
                 return
             self._put(content)
 
@@ -122,9 +122,9 @@ class _Camera:
         try:
             answer: dict[str, Any] = await self._state.done(frame, limits.wait_s)
         except Refused as refused:
-            answer = {"source": "", "error": refused.said}
+            answer = {"source": "", "error": refused.sentence}
         return {**answer, "frame": number, "dropped": self._dropped}
 
-    async def _hang_up(self, code: int, said: str) -> None:
+    async def _hang_up(self, code: int, sentence: str) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):
-            await self._socket.close(code, said[:120])
+            await self._socket.close(code, sentence[:120])

@@ -124,8 +124,8 @@ class Guard:
             offered = [name for name in scope.get("subprotocols", ()) if name.startswith(KEY_PROTOCOL)]
             given = offered[0].removeprefix(KEY_PROTOCOL) if offered else ""
         if not right(given, self._hashes):
-            said = "This server asks for a key: Authorization: Bearer KEY. A key is never part of the address."
-            raise Refused(401, said, headers={"WWW-Authenticate": "Bearer"})
+            sentence = "This server asks for a key: Authorization: Bearer KEY. A key is never part of the address."
+            raise Refused(401, sentence, headers={"WWW-Authenticate": "Bearer"})
 
 
 class _Passage:
@@ -181,7 +181,7 @@ class _Passage:
 
 def problem(refused: Refused, number: str) -> Response:
     """The answer to what is refused: the sentence, and the number under which the log knows the request."""
-    content: dict[str, Any] = {"error": refused.said, "id": number}
+    content: dict[str, Any] = {"error": refused.sentence, "id": number}
     if refused.failures:
         content["failures"] = refused.failures
     return JSONResponse(content, refused.status, refused.headers)

@@ -133,8 +133,8 @@ def _socket(host: str, port: int) -> socket.socket:
         return socket.create_server((host.strip("[]"), port), family=family, backlog=WAITING)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        said = f"Cannot listen on {brief(host)}, port {port} ({reason}); give another with --host or --port."
-        raise ConfigError(said) from None
+        sentence = f"Cannot listen on {brief(host)}, port {port} ({reason}); give another with --host or --port."
+        raise ConfigError(sentence) from None
 
 
 def _address(host: str, port: int, *, secure: bool) -> str:

@@ -12,13 +12,13 @@ class Refused(Exception):
     def __init__(
         self,
         status: int,
-        said: str,
+        sentence: str,
         *,
         headers: Mapping[str, str] | None = None,
         failures: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        super().__init__(said)
-        self.status, self.said = status, said
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
         self.headers = dict(headers or {})
         self.failures = list(failures)
 
@@ -26,5 +26,5 @@ class Refused(Exception):
 class Busy(Refused):
     """Too much at a time (429): the same request may succeed after some seconds."""
 
-    def __init__(self, said: str, after_s: int) -> None:
-        super().__init__(429, f"{said} Try again in {after_s} s.", headers={"Retry-After": str(after_s)})
+    def __init__(self, sentence: str, after_s: int) -> None:
+        super().__init__(429, f"{sentence} Try again in {after_s} s.", headers={"Retry-After": str(after_s)})

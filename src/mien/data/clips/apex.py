@@ -1,4 +1,4 @@
-"""The apex of a clip that does not give one: the frame in which the regions of the face are furthest from the onset."""
+"""Finds the apex of a clip that does not name it: the frame whose face regions have moved furthest from the onset."""
 
 import math
 

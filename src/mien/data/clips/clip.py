@@ -1,7 +1,7 @@
-"""A clip: one micro-expression in its frames, from onset to offset; and a long video with several of them.
+"""A clip is one micro-expression in its frames, from onset to offset. A long video holds several expressions.
 
-In: what an importer found. Out: facts that are checked once, in `check`, before a pixel is read. Places of onset, apex
-and offset are places in `frames`, from 0, whatever numbers the corpus gives its files.
+An importer makes both. `check` tests their facts before any pixel is read. The places of onset, apex and offset are
+places in `frames`, counted from 0, whatever numbers the files of the corpus have.
 """
 
 import math

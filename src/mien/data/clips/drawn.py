@@ -1,8 +1,8 @@
-"""Drawn clips as a corpus: in memory, as a folder of frames with its table, or as a store with flow planes.
+"""Drawn clips as a corpus: in memory, as a folder of frames with a table, or as a store with flow planes.
 
-In: how many, of how many subjects. Out: clips of which the truth is known: onset, apex, offset, intensities, landmarks
-and the movement of every pixel. Subjects are disjoint people; clip i is the same for every number of clips as long as
-the clips a subject are the same.
+The truth of every clip is known: onset, apex, offset, intensities, landmarks, and the movement of every pixel. Subjects
+are different people. Clip i does not depend on how many clips are drawn, as long as the number of clips per subject
+stays the same.
 """
 
 import csv
@@ -43,7 +43,7 @@ NO_SPLITS = "Drawn clips have no splits: every clip is train. Cross-validate by 
 
 
 class FilmDetector:
-    """Finds the face of a drawn film where it is, in the frame of a place, without looking."""
+    """A detector that knows where the face of a drawn film is, and needs no picture."""
 
     name = "drawn"
 

@@ -1,9 +1,9 @@
-"""Frames on disk: numbered pictures of a folder, or a video; decoded when they are asked for.
+"""The frames of a clip on disk: numbered pictures in a folder, or a video. They are decoded when they are asked for.
 
-In: a folder or a video. Out: `Frames`: a length, and `(H, W, 3)` RGB uint8 by place, from 0. The number of a frame is
-the last run of digits of its file name, in every corpus that is known (`img46.jpg`, `006_05562.jpg`, `175.jpg`), and
-frames are sorted by that number, not by text. A video is decoded from its start and never sought, as FFmpeg's seeking
-is inexact; frames that are asked for in ascending order cost one pass.
+`Frames` has a length, and gives `(H, W, 3)` RGB uint8 by place, counted from 0. The number of a frame is the last run
+of digits in its file name (`img46.jpg`, `006_05562.jpg`, `175.jpg`). Frames are sorted by this number and not as text.
+A video is always decoded from its start, because seeking with FFmpeg is inexact. Frames that are asked for in ascending
+order need only one pass.
 """
 
 import os

@@ -1,8 +1,7 @@
-"""The classes of clips under a label set, and whether their counts are those of the published protocol.
+"""Gives each clip its class under a label set, and compares the counts with those that were published.
 
-In: a `ClipCorpus` and the name of a label set. Out: `Labelled`: each clip with its class, and sentences for
-`meta.json`. `own` takes the classes as published; others map them, and leave clips out by name. What a protocol has and
-the disk has not is listed.
+The label set `own` takes the classes as published. Other label sets map them and leave out clips by name. The result
+also has sentences for `meta.json`. They list clips that the published protocol has and that are not on disk.
 """
 
 from collections import Counter
@@ -81,8 +80,8 @@ def _notes(corpus: ClipCorpus, labels: str, rule: LabelRule, pairs: list[tuple[C
     lost = Counter(clip.label for clip in corpus.clips if clip.name not in kept)
     notes = []
     if lost:
-        said = ", ".join(f"{name} {count}" for name, count in sorted(lost.items()))
-        notes.append(f"The label set {labels} leaves out {sum(lost.values())} clips ({said}).")
+        counted = ", ".join(f"{name} {count}" for name, count in sorted(lost.items()))
+        notes.append(f"The label set {labels} leaves out {sum(lost.values())} clips ({counted}).")
     if not rule.counts:
         return notes
     seen, subjects = Counter(name for _, name in pairs), len({clip.subject for clip, _ in pairs})
@@ -101,7 +100,7 @@ def _notes(corpus: ClipCorpus, labels: str, rule: LabelRule, pairs: list[tuple[C
 
 
 def _fewer(rule: LabelRule, pairs: list[tuple[Clip, str]]) -> list[str]:
-    """Subjects of whom there are not as many clips as were published, where that is known."""
+    """Subjects with fewer clips than were published, if the published numbers are known."""
     seen = Counter(clip.subject for clip, _ in pairs)
     fewer = [f"{who} {seen[who]} of {count}" for who, count in rule.of_subject.items() if seen[who] != count]
     return [f"Clips of single subjects: {', '.join(fewer)}."] if fewer else []

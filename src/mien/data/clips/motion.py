@@ -1,9 +1,12 @@
-"""From a clip to the planes of one sample: its flow between onset and apex, and the face at its apex.
+"""Turns a clip into the planes of one sample: the flow between onset and apex, and the face at the apex.
 
-The face is found once, in the onset frame, and every frame is cut by that one transform, 128 pixels wide and with level
-eyes. Flow is computed there and brought to the size of the plane by averaging. Its channels are u to the right, v down,
-in pixels of the face 128 pixels wide, and the strain, without a unit. They are not stretched per image: published flow
-images are, which takes the amplitude away and leaves zero flow no fixed value; `stretch` makes such ones, to compare.
+1. The face is found once, in the onset frame. Every frame is cut by the same transform, to a face 128 pixels wide with
+   level eyes.
+2. The flow is computed at that size and averaged down to the size of the plane. Its channels are u (to the right) and v
+   (down) in pixels of the 128-pixel face, and the optical strain, which has no unit.
+
+The flow is not stretched per image. Published flow images are, which removes their amplitude and gives zero flow no
+fixed value. The option `stretch` makes such images, for comparison.
 """
 
 from collections.abc import Collection, Iterator
@@ -35,7 +38,7 @@ FLOW, BACK, DYNAMIC, TIM = "flow", "flow_back", "dynamic", "tim"
 
 @dataclass(frozen=True, kw_only=True)
 class MotionOptions:
-    """What a clip becomes. Raises `ConfigError` where a value is out of its range."""
+    """Which planes are made of a clip, and how. Raises `ConfigError` if a value is out of its range."""
 
     flow: str = "dis"
     """A key of `mien.data.flow.FLOWS`."""
@@ -130,7 +133,7 @@ def motion(clip: Clip, detector: FaceDetector, options: MotionOptions | None = N
 
 
 def _faces(clip: Clip, anchor: Anchor, places: Collection[int], magnify: float) -> dict[int, NDArray[np.uint8]]:
-    """The grey faces at some places of a clip, magnified where that is asked for."""
+    """The grey faces at some places of a clip, magnified if the options ask for it."""
     if magnify:
         return dict(magnified(_all(clip, anchor), clip.fps, magnify, clip.onset, places))
     return {place: anchor.cut(clip.frames[place]) for place in sorted(places)}

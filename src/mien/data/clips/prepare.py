@@ -1,9 +1,8 @@
-"""A corpus of clips becomes a store: listed and repaired, its classes mapped, each clip made into planes, in threads.
+"""Turns a corpus of clips into a store: clips are listed and repaired, classes are mapped, planes are made in threads.
 
-In: the folder of a corpus, and how a clip becomes planes (`MotionOptions`). Out: an ordinary store with subjects, so
-that runs, protocols and reports are those of still faces. What was repaired or left out stands in the notes of
-`meta.json` by clip name, and row by row in `irregular.csv` of the store. Memory stays flat: clips are read as the store
-is written.
+The result is an ordinary store with subjects, so runs, protocols and reports work as they do for still faces. The notes
+of `meta.json` say by clip name what was repaired or left out. The file `irregular.csv` of the store lists every such
+row. Memory stays flat, because clips are read while the store is written.
 """
 
 import csv

@@ -1,9 +1,9 @@
-"""Coding sheets: which clip shows what, from which frame to which; `.xlsx`, `.xls` or `.csv`.
+"""Coding sheets (`.xlsx`, `.xls`, `.csv`): which clip shows which expression, from which frame to which frame.
 
-In: a file. Out: `Sheet`s, whose cells are texts as a person sees them (46, not 46.0), and from these a `Table`: the
-rows below the header, wherever it stands, by the fields that an importer asks for. A header's words are matched by
-their letters and digits alone, so that `Onset Frame`, `OnsetFrame` and `onset_frame'` are one. Formulas count with the
-value that was saved with them. Sizes are limited before anything is unpacked.
+`read_sheets` gives the cells as texts, as a person sees them (46 and not 46.0). Formulas have the value that was saved
+with them. `find_table` finds the header row wherever it stands, and gives the rows below it by the fields that an
+importer asks for. The words of a header are compared by their letters and digits, so `Onset Frame`, `OnsetFrame` and
+`onset_frame'` are the same. Sizes are checked before anything is unpacked.
 """
 
 import math
@@ -170,8 +170,8 @@ def find_table(
         prefer: the sheet that is looked at first, whatever its case.
         keys: the fields without which a row is text, and counted, as far as the header has them.
 
-    Raises `DataError` where no sheet has such a header: it is that of another version, and the message says what is
-    there.
+    Raises `DataError` where no sheet has such a header: it may be of another version, and
+    the message shows what was found.
     """
     found = sorted(read_sheets(path), key=lambda sheet: plain(sheet.name) != plain(prefer))
     for sheet in found:
@@ -210,7 +210,7 @@ def _table(path: Path, sheet: Sheet, columns: Mapping[str, int], start: int, key
 
 
 def _seen(sheets: Sequence[Sheet]) -> str:
-    """What a workbook shows at its top."""
+    """The first cells of a workbook, for a message."""
     tops = []
     for sheet in sheets[:4]:
         top = next((row for row in sheet.rows if any(row)), ())

@@ -1,4 +1,7 @@
-"""The corpora that `mien data prepare` reads. A new one is a file here, a line below and a tiny fixture."""
+"""Importers of corpora of still pictures, by the name that `mien data prepare --corpus` takes.
+
+A new importer is one file in this folder, one line in `CORPORA`, and one tiny fixture for its test.
+"""
 
 from ...errors import ConfigError, DataError
 from ...shown import brief

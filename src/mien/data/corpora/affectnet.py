@@ -1,12 +1,15 @@
 """AffectNet (Mollahosseini, Hasani, Mahoor 2017, arXiv:1708.03985): faces from the web in eight classes.
 
-In: the tree of arrays (`train_set/images/N.jpg` with `train_set/annotations/N_exp.npy`, `val_set/...`), or the tables
-(`training.csv`, `validation.csv` beside `Manually_Annotated_Images/`, with or without a header row). Out: a
-`Corpus`. Codes: 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt; the tables add 8 none,
-9 uncertain, 10 no face, which are left out.
+Two layouts are read:
 
-The official test was never released: as in the literature the validation set is the test here, and mien carves the
-set that chooses the epoch from train.
+- Arrays: `train_set/images/N.jpg` with `train_set/annotations/N_exp.npy`, and the same under `val_set/`.
+- Tables: `training.csv` and `validation.csv` beside `Manually_Annotated_Images/`, with or without a header row.
+
+The codes are 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6 anger, 7 contempt. The tables also have 8
+none, 9 uncertain and 10 no face. Samples with these three codes are left out and counted.
+
+The official test set was never released. As in the literature, the validation set is therefore the test set here. The
+validation part, which chooses the epoch, is carved from the training set.
 """
 
 from collections.abc import Iterator
@@ -83,7 +86,7 @@ def _from_arrays(root: Path, sets: list[tuple[Path, str]]) -> Iterator[Entry | B
 
 
 def _code(path: Path) -> int:
-    """The label in an `N_exp.npy`: a text or a number, in an array of one."""
+    """The label of an `N_exp.npy` file, which holds an array of one text or one number."""
     where = f"{path.parent.parent.name}/annotations/{path.name}"
     if not path.is_file():
         raise BadSample(where, "the label file is missing")

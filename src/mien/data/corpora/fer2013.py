@@ -1,10 +1,13 @@
 """FER2013 (Goodfellow et al. 2013, arXiv:1307.0414): 48×48 grey faces in seven classes.
 
-In: `fer2013.csv` (emotion,pixels,Usage), `icml_face_data.csv` (emotion, Usage, pixels), a folder with one of
-them, or the folder release (`train/<class>/*`, `test/<class>/*`). Out: a `Corpus`.
+Three layouts are read:
 
-The split follows the challenge: Training trains, PublicTest validates, PrivateTest tests. Where the release
-has no PrivateTest, PublicTest is the test; `--public-test` says otherwise.
+- `fer2013.csv` with the columns emotion, pixels and Usage, or `icml_face_data.csv` with emotion, Usage and pixels.
+- A folder that holds one of these files.
+- The folder release: `train/<class>/*` and `test/<class>/*`.
+
+The splits are those of the challenge: Training is train, PublicTest is valid and PrivateTest is test. In a release
+without PrivateTest, PublicTest is the test. The option `--public-test` overrides this.
 """
 
 from collections.abc import Iterator
@@ -53,15 +56,15 @@ def find_table(root: Path) -> Path | None:
 
 
 def usage_splits(has_private: bool, options: ReadOptions) -> tuple[dict[str, str], str]:
-    """What each Usage becomes, and the sentence that says so in `meta.json`."""
+    """The split of each Usage, and the sentence about it for `meta.json`."""
     public = options.public_test or ("valid" if has_private else "test")
-    why = "as told" if options.public_test else f"{'with' if has_private else 'no'} PrivateTest in the release"
+    why = "--public-test" if options.public_test else f"{'with' if has_private else 'no'} PrivateTest in the release"
     note = f"Training is train, PublicTest is {public} ({why}), PrivateTest is test."
     return {"Training": "train", "PublicTest": public, "PrivateTest": "test"}, note
 
 
 def table_entry(row: Row, splits: dict[str, str]) -> Entry | BadSample:
-    """One row of the table as an entry; its pixels are parsed later, in a thread."""
+    """The entry of one row. Its pixels are parsed later, in a thread."""
     code, usage = row.cells["emotion"], row.cells["usage"]
     if code not in CODES:
         return BadSample(row.where, f"the label is {code!r}, expected 0 to {len(CLASSES) - 1}")

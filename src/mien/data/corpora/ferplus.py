@@ -1,15 +1,18 @@
-"""FER+ (Barsoum et al. 2016, arXiv:1608.01041): FER2013's pictures, each labelled anew by ten people.
+"""FER+ (Barsoum et al. 2016, arXiv:1608.01041): the pictures of FER2013, each labelled again by ten annotators.
 
-In: a folder with `fer2013.csv` (or `icml_face_data.csv`) and `fer2013new.csv`. Out: a `Corpus` with votes.
+The input is a folder with `fer2013.csv` (or `icml_face_data.csv`) and `fer2013new.csv`. The two tables are joined by
+row, because the image numbers in `fer2013new.csv` are not row numbers and some of them occur twice.
 
-The tables are joined by row: the image numbers in `fer2013new.csv` are not row numbers, and some occur twice.
-The label follows the majority mode of the paper: single votes are outliers and are taken away; the label is the
-class with more than half of the votes that are left; where there is none, the sample is "unknown". Samples whose
-label is unknown or NF (no face) are left out and counted. Soft labels are the votes that are left for the kept
-expressions, divided by their sum.
+Labels follow the "majority" mode of the paper:
 
-With `original_votes` nobody is left out: FER2013's own label stays the label and counts as so many votes beside the
-ten, so that a network learns from both annotations and is tested on the one that FER2013's results are about.
+1. A class with a single vote is an outlier. Its vote is removed.
+2. The label is the class with more than half of the remaining votes. Without such a class the label is "unknown".
+3. Samples that are "unknown" or NF (no face) are left out and counted.
+
+The soft label of a sample is its remaining votes for the kept expressions, divided by their sum.
+
+With `original_votes`, no sample is left out. The label of FER2013 stays the label, and counts as that many votes beside
+the ten. A network then learns from both annotations, and is tested on the one that results on FER2013 refer to.
 """
 
 from collections.abc import Iterator

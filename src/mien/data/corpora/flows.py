@@ -1,9 +1,12 @@
-"""Flow that others have computed, as an array: u to the right, v down, then what they added, such as optical strain.
+"""Optical flow that somebody else has computed, read from arrays.
 
-In: one sample as it stands in a file, `(H, W, C)` or `(C, H, W)`, floats or whole numbers. Out: float32 `(H, W, C)`.
-Floats are kept as they are. Of uint8, which published files are stretched to, 0 and 255 become −1 and 1: no zero is
-known (127.5 stands for it), and amplitudes of two images cannot be compared. Where there is no face, the flow is shown
-as one.
+The channels are u (positive to the right), v (positive downwards), and whatever was added, such as optical strain. A
+sample is `(H, W, C)` or `(C, H, W)` of floats or integers, and becomes float32 `(H, W, C)`.
+
+Floats are kept unchanged. Integers are uint8 from 0 to 255, as in published files whose flow was stretched per image.
+They are mapped linearly so that 0 becomes −1 and 255 becomes 1. Which value stood for zero flow is unknown; 127.5 is
+taken for it. Amplitudes of two such images cannot be compared. A sample without a picture of the face is shown by its
+flow.
 """
 
 import numpy as np
@@ -26,14 +29,14 @@ STRETCHED = (
 
 
 def last(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape `(N, H, W, C)`, or `(N, C, H, W)` put in this order."""
+    """The shape `(N, H, W, C)` of flow whose channels come last, or `(N, C, H, W)` brought into this order."""
     if len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS:
         return shape[0], shape[2], shape[3], shape[1]
     return shape
 
 
 def is_flow(header: Header) -> bool:
-    """Whether an array can be flow by its shape and type."""
+    """Whether the shape and the type of an array allow it to be flow."""
     shape = last(header.shape)
     numbers = header.dtype.kind == "f" or header.dtype == np.uint8
     return numbers and len(shape) == 4 and shape[3] in CHANNELS and shape[1] in SIDES and shape[2] in SIDES

@@ -1,11 +1,10 @@
-"""Any corpus as folders: `root/class/*`, or `root/train|valid|test/class/*`.
+"""Pictures in class folders: `root/class/*`, or `root/train|valid|test/class/*`.
 
-In: a folder of class folders with pictures in them, with or without a level of splits above (training, val,
-validation, dev and testing are understood). Out: a `Corpus` whose classes are the folder names, sorted.
-Without splits every picture is train; `mien` carves folds from it.
+The names of the folders are the classes, sorted. The folders of splits may also be called training, val, validation,
+dev or testing. Without them every picture is train, and a run carves its other parts from it.
 
-A file is a picture if its name or its first bytes say so. What stands elsewhere in the tree or is no picture is
-passed over, counted and named in the notes.
+A file is a picture if its suffix or its first bytes say so. Other files, and pictures outside the class folders, are
+skipped. The notes of the store count them and name the first.
 """
 
 import os
@@ -145,7 +144,7 @@ def _entries(tree: Tree, codes: dict[str, int], split_of: Callable[[str, str], s
 
 
 def _is_linked(folder: Path, name: str) -> bool:
-    """Only links need the slow look at where they lead."""
+    """Whether a link is involved, whose target must be checked. The check is slow."""
     return folder.is_symlink() or folder.parent.is_symlink() or (folder / name).is_symlink()
 
 
@@ -154,7 +153,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_left_alone(folder: str) -> bool:
-    """Whether a folder of this name is one of a system's or a program's own."""
+    """Whether a folder of this name belongs to a system or a program, such as `.git`."""
     return folder.startswith((".", "__"))
 
 
@@ -163,13 +162,13 @@ def _count(folder: Path) -> int:
 
 
 def picture_names(folder: Path) -> list[str]:
-    """The pictures of a folder, sorted. Names only: a list of `Path` for 100,000 pictures would take 30 MB."""
+    """The names of the pictures of a folder, sorted. (A list of 100,000 `Path` objects would take 30 MB.)"""
     with os.scandir(folder) as found:
         return sorted(entry.name for entry in found if _is_taken(folder, entry.name))
 
 
 def _is_taken(folder: Path | str, name: str) -> bool:
-    """Whether a file is a picture of its folder; the first bytes are read only where the name says nothing."""
+    """Whether a file counts as a picture. Its first bytes are read only if its suffix does not decide."""
     if name.startswith("."):
         return False
     if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
@@ -178,9 +177,10 @@ def _is_taken(folder: Path | str, name: str) -> bool:
 
 
 def passed_over(root: Path, taken: Iterable[Path]) -> str:
-    """One sentence on the files below `root` that are no pictures directly in one of the folders `taken`, or "".
+    """A sentence about the files below `root` that were skipped, or "" if there are none.
 
-    Hidden files count where they are pictures, and what is no picture or video counts below the top.
+    Pictures directly in one of the folders `taken` were read; everything else was skipped. Hidden files are counted
+    only if they are pictures. Files that are neither pictures nor videos are counted only below the top folder.
     """
     left, classes = PassedOver(), {str(folder) for folder in taken}
     for folder, folders, names in os.walk(root):

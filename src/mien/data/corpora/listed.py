@@ -1,8 +1,11 @@
-"""Any corpus as a table: a CSV file with the columns path, label and, if wanted, subject, split, box, group:NAME.
+"""A table of pictures: a CSV file with the columns path and label, and optionally subject, split, box and group:NAME.
 
-In: the CSV file, or a folder with exactly one; paths are relative to its folder and stay inside it. `box` is
-"x y width height" in pixels; `split` is train, valid or test (train where there is no such column); `label` is a
-class name. Out: a `Corpus` whose classes are the labels that occur, sorted.
+The input is the CSV file, or a folder that holds exactly one. The columns are:
+
+- path: relative to the folder of the table, and inside it.
+- label: the name of a class. The classes of the corpus are the labels that occur, sorted.
+- split: train, valid or test. Without this column every picture is train.
+- box: "x y width height" of the face, in pixels.
 """
 
 import math
@@ -49,7 +52,7 @@ def _table(root: Path) -> Path:
 
 
 def _classes(path: Path) -> tuple[tuple[str, ...], int]:
-    """The labels that occur, and the number of rows: a first pass, since a stream needs its classes first."""
+    """The labels that occur and the number of rows. The classes must be known before rows are streamed."""
     labels, count = set[str](), 0
     for row in table(path, REQUIRED):
         count += 1

@@ -1,12 +1,15 @@
-"""Any corpus as arrays: one `.npz` with images or flow, labels and, if wanted, class_names, subjects, corpus, split,
-soft.
+"""Arrays: one `.npz` file with pictures or flow, and their labels.
 
-In: `images` uint8 `(N, H, W)` or `(N, H, W, 1 or 3)` RGB, `labels` `(N,)` class names or codes into `class_names`
-`(K,)`, `subjects` `(N,)`, `corpus` `(N,)` names, `split` `(N,)` names or codes (0 train, 1 valid, 2 test; where 2 never
-occurs, 1 is the test), `soft` `(N, K)` votes in the order of `class_names`. `flow` `(N, H, W, C)`, of floats or uint8,
-becomes a plane; so does `images` where it holds floats, or where the user says that it is flow. Out: a `Corpus`.
-Pictures and flow are read one by one from the archive, so that it may be larger than memory; the other arrays are read
-whole. Nothing is unpickled.
+Arrays of the file, for N samples and K classes:
+
+- `images`: uint8 `(N, H, W)`, or `(N, H, W, C)` with 1 channel or 3 (RGB). Floats are read as flow.
+- `flow`: `(N, H, W, C)`, floats or uint8. It becomes the plane `flow`.
+- `labels`: `(N,)`, names of classes, or codes into `class_names` `(K,)`.
+- Optional: `subjects` `(N,)`, `corpus` `(N,)` names, and `soft` `(N, K)` votes in the order of `class_names`.
+- Optional: `split` `(N,)`, names or codes (0 train, 1 valid, 2 test). If no sample has the code 2, then 1 is the test.
+
+`images` is also read as flow if the user says so. Pictures and flow are read one by one, so the file may be larger than
+memory. The other arrays are read whole. Nothing is unpickled.
 """
 
 import zipfile
@@ -58,7 +61,7 @@ def read(root: Path, options: ReadOptions) -> Corpus:
 
 
 def _small(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    """The arrays that are read whole, within a limit on all of them together."""
+    """The arrays that are read whole. Their sizes are limited together."""
     found, left = {}, MOST_BYTES
     for name in SMALL:
         if f"{name}.npy" not in archive.namelist():
@@ -77,7 +80,7 @@ def _small(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
 
 
 def _labels(root: Path, arrays: dict[str, NDArray[Any]], count: int) -> tuple[tuple[str, ...], list[int | str]]:
-    """Class names and, a sample, its code, or what was found where that is no code."""
+    """The class names, and the code of each sample. A sample without a valid code has the value that was found."""
     labels = arrays["labels"]
     if labels.shape != (count,):
         raise DataError(f"{root} has {count} images, but labels of shape {labels.shape}.")
@@ -142,7 +145,7 @@ def _entries(
 
 
 def _subject(subject: str, corpus: str) -> str:
-    """As in a composite: the same number in two corpora is two people."""
+    """The name of a subject with its corpus: the same number in two corpora is two people."""
     if not subject or not corpus or subject.startswith(f"{corpus}/"):
         return subject
     return f"{corpus}/{subject}"

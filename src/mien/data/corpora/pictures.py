@@ -1,9 +1,9 @@
-"""Pictures of a corpus, read with care: real sizes before decoding, whole files only, no way out of the tree.
+"""Reads the pictures of a corpus safely. Training and prediction decode here, so that both see the same pixels.
 
-Pillow reads and decodes; its readers refuse what is cut off. Around them stand the limits that protect: bytes on disk,
-the announced size before pixels are asked for, the size of a TIFF's tiles, the number of a JPEG's scans, and one large
-picture at a time. Training and use decode here, so that both see the same pixels. Of an animation the first picture
-counts.
+Pillow decodes, and refuses files that are cut off. This module adds the limits that protect memory and time: bytes on
+disk, the size that the header announces (checked before any pixel is decoded), the size of tiles of a TIFF, the number
+of scans of a JPEG, and one large picture at a time. A path may not leave the folder of its corpus. Of an animation, the
+first picture is read.
 """
 
 import errno
@@ -90,7 +90,7 @@ def _shortened(name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What the system said; a loop of links is a `RuntimeError` before Python 3.13 and an `OSError` from there on."""
+    """The message of the system. Python before 3.13 raises `RuntimeError` for a loop of links, later ones `OSError`."""
     if isinstance(error, RuntimeError):
         return os.strerror(errno.ELOOP)
     return getattr(error, "strerror", None) or str(error)
@@ -109,8 +109,8 @@ def load_picture(path: Path, where: str) -> NDArray[np.uint8]:
 def decode(data: bytes, where: str, most_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode the bytes of one picture into `(H, W, 3)` RGB uint8, upright (EXIF); raises `BadSample`.
 
-    Of 16 bits a sample the upper eight count. Floating-point samples are 0 for black to 1 for white. Alpha is dropped.
-    A picture of more than `most_pixels` is refused before it is decoded.
+    Of 16-bit samples the upper eight bits are kept. Floating-point samples run from 0 (black) to 1 (white). Alpha is
+    dropped. A picture of more than `most_pixels` is refused before it is decoded.
     """
     if len(data) > MAX_BYTES:
         raise BadSample(where, f"more than {MAX_BYTES >> 20} MB")
@@ -152,7 +152,7 @@ def _decoded(data: bytes, kind: str, where: str, most_pixels: int) -> NDArray[np
 
 
 def decode_opened(picture: Image, where: str) -> NDArray[np.uint8]:
-    """As `decode`, of a picture that Pillow has opened and maybe read; it stays as it was. Raises `BadSample`."""
+    """As `decode`, for a picture that Pillow has opened already. The picture is not changed. Raises `BadSample`."""
     kind = KINDS.get(picture.format or "", picture.format or "")
     try:
         _check(picture, _file_of(picture) if kind in ("JPEG", "PNM") else b"", kind, where)
@@ -169,7 +169,7 @@ def decode_opened(picture: Image, where: str) -> NDArray[np.uint8]:
 
 
 def _file_of(picture: Image) -> bytes:
-    """The bytes that Pillow has not decoded yet; none of a picture that is in memory."""
+    """The bytes that Pillow has not decoded yet. There are none if the picture is in memory."""
     file = getattr(picture, "fp", None)
     if file is None or not getattr(picture, "tile", None):
         return b""
@@ -198,7 +198,7 @@ def _reader(kind: str) -> type[ImageFile.ImageFile]:
 
 
 def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
-    """Raise `BadSample` for what would ask for too much memory or time, before a pixel is decoded."""
+    """Raise `BadSample`, before any pixel is decoded, for a picture that would take too much memory or time."""
     _check_size(picture.size, kind, where)
     if kind == "JPEG" and (scans := _scans(data)) > MAX_SCANS:
         raise BadSample(where, f"a JPEG of {scans} scans, expected at most {MAX_SCANS}")
@@ -218,7 +218,7 @@ def _check_size(size: Any, kind: str, where: str, most: int = MAX_PIXELS) -> Non
 
 
 def _scans(data: bytes) -> int:
-    """The number of scans before the end of a JPEG; what stands behind its end, such as a film, does not count."""
+    """The number of scans of a JPEG. Data behind its end, such as a film, are ignored."""
     at, scans = 2, 0
     while (marker := MARKER.search(data, at)) and marker[1] != END_OF_IMAGE:
         scans += marker[1] == START_OF_SCAN
@@ -228,7 +228,7 @@ def _scans(data: bytes) -> int:
 
 @contextmanager
 def _stderr_shut() -> Iterator[None]:
-    """Keep libtiff from writing to the process's stderr, past Python: the caller says what is wrong."""
+    """Silence libtiff, which writes to the stderr of the process directly. The caller reports the error."""
     with _one_stderr:
         try:
             kept = os.dup(2)
@@ -246,7 +246,7 @@ def _stderr_shut() -> Iterator[None]:
 
 
 def _rgb(picture: Image, format: str | None, where: str) -> NDArray[np.uint8]:
-    """A decoded picture as an array, a band of rows at a time: converted whole, it would be in memory three times."""
+    """A decoded picture as an array, converted in bands of rows. Converted whole, it would be in memory three times."""
     rgb = np.empty((picture.height, picture.width, 3), np.uint8)
     rows = max(1, BAND // picture.width)
     for top in range(0, picture.height, rows):

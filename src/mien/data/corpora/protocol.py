@@ -1,8 +1,9 @@
-"""What an importer gives: a `Corpus`, its own class names and a stream of entries that nobody has decoded yet.
+"""What an importer returns: a `Corpus` with its own class names, and a stream of entries that are not decoded yet.
 
-An importer is a module with `read(root, options) -> Corpus`. It lists and checks; `prepare` decodes (in
-threads), crops, maps the classes and writes. An entry that cannot be used is a `BadSample` *in* the
-stream, not an exception, so that `--skip-bad` can count it and go on with the next.
+An importer is a module with a function `read(root, options) -> Corpus`. It lists the samples and checks them.
+`mien.data.prepare` then decodes them in threads, crops them, maps their classes and writes the store. A sample that
+cannot be used is a `BadSample` object in the stream. It is not raised, so that `--skip-bad` can count it and continue
+with the next sample.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,20 +24,20 @@ Load = Callable[[], NDArray[np.uint8]]
 
 
 def nothing() -> NDArray[np.uint8]:
-    """In place of a picture, where an entry gives its planes itself."""
+    """The `load` of an entry that has planes and no picture."""
     raise AssertionError("an entry without a picture was asked for one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What a user may say about how a corpus is read."""
+    """Options of the user for reading a corpus."""
 
     public_test: str | None = None
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
     as_flow: bool = False
     """npz: `images` is flow (u, v, strain), not pictures."""
     original_votes: int = 0
-    """FER+: keep FER2013's label, count it as so many votes beside the ten, leave nobody out; 0: FER+'s rule."""
+    """FER+: keep the label of FER2013, counted as this many votes beside the ten. 0 applies the rule of FER+."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +61,18 @@ class Entry:
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height of the face in the picture, in pixels; None where the picture is the face."""
     planes: Callable[[], Batch] | None = None
-    """Gives planes ready-made, of `Corpus.planes`; where `face` is among them, it is taken and nothing is loaded or
-    cropped. Called in a thread; raises `BadSample`."""
+    """Returns finished planes, of those in `Corpus.planes`. If `face` is one of them, nothing is loaded or cropped.
+    Called in a thread; raises `BadSample`."""
     others: Mapping[str, Load] = field(default_factory=dict)
     """Further pictures of the sample by name, such as the `onset` of a clip; they are cropped as the face is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Derived:
-    """Planes that are computed from the crops of a sample, such as the flow between two of them."""
+    """Planes that are computed from the crops of a sample, such as the flow between two crops."""
 
     planes: Callable[[CropSpec], tuple[Plane, ...]]
-    """What they are, for crops of this kind."""
+    """The planes, for crops of this kind."""
     make: Callable[[Batch], Batch]
     """From the crops of one sample, `face` and its `others`, `(H, W, C)` uint8, to these planes. Called in a thread;
     raises `BadSample`."""
@@ -79,7 +80,7 @@ class Derived:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """A corpus on disk, read so far that its classes and its size are known."""
+    """A corpus on disk. Its classes and its number of samples are known; its pictures are not read yet."""
 
     name: str
     classes: tuple[str, ...]
@@ -87,23 +88,23 @@ class Corpus:
     licence: str
     """One sentence on what its terms allow."""
     count: int
-    """Length of `entries`, bad ones included."""
+    """Number of `entries`, including bad ones."""
     entries: Iterable[Entry | BadSample]
     """In the order of the corpus; read once."""
     not_expressions: tuple[str, ...] = ()
-    """Classes that say "none of these" (unknown, no face): left out under every label set, and counted."""
+    """Classes such as "unknown" and "no face". Their samples are left out under every label set, and counted."""
     derived: Derived | None = None
     """Planes beside the face that are computed from crops."""
     planes: tuple[Plane, ...] = ()
     """Planes beside the face that entries give themselves."""
     size: int | None = None
-    """Side of the crops where the user says none; None: that of all corpora."""
+    """Side of the crops in pixels, unless the user gives one. None takes the default of all corpora."""
     labels: str | None = None
-    """The label set where the user says none; None: that of all corpora."""
+    """The label set, unless the user gives one. None takes the default of all corpora."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """Further files of the store by name, such as a list of what was repaired."""
     notes: tuple[str, ...] = ()
-    """What the importer decided, in sentences, for `meta.json`."""
+    """Decisions of the importer, as sentences for `meta.json`."""
 
 
 Reader = Callable[[Path, ReadOptions], Corpus]

@@ -1,9 +1,13 @@
-"""RAF-DB basic (Li, Deng, Du 2017): 15,339 faces in seven classes, with an official train / test split.
+"""RAF-DB, the basic set (Li, Deng, Du 2017): 15,339 faces in seven classes, with an official train / test split.
 
-In: the official tree (`basic/EmoLabel/list_patition_label.txt`, `basic/Image/aligned/*_aligned.jpg`, and gender, race
-and age from `basic/Annotation/manual/*_manu_attri.txt` where they are) or the common re-packed one (`train/1..7/*`,
-`test/1..7/*`, with or without `train_labels.csv` and `test_labels.csv`, perhaps under `DATASET/`).
-Out: a `Corpus`. Codes: 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
+Two layouts are read:
+
+- The official tree: labels in `basic/EmoLabel/list_patition_label.txt`, pictures `basic/Image/aligned/*_aligned.jpg`.
+  If `basic/Annotation/manual/*_manu_attri.txt` is there, gender, race and age become groups.
+- The repacked tree: `train/1..7/*` and `test/1..7/*`, possibly below `DATASET/`. If `train_labels.csv` and
+  `test_labels.csv` are there, the folders are checked against them.
+
+The codes are 1 surprise, 2 fear, 3 disgust, 4 happiness, 5 sadness, 6 anger, 7 neutral.
 """
 
 from collections.abc import Iterator
@@ -95,7 +99,7 @@ def _listed_entry(root: Path, words: list[str], where: str) -> Entry | BadSample
 
 
 def _attributes(root: Path, stem: str) -> dict[str, str]:
-    """Gender, race and age of a picture; empty texts where it has no annotation, nothing where no picture has."""
+    """Gender, race and age of a picture: empty texts if it has no annotation, and {} if no picture has one."""
     if not (root / MANUAL).is_dir():
         return {}
     name = f"{stem}_manu_attri.txt"

@@ -1,8 +1,8 @@
-"""The large arrays of an `.npz`: which is pictures, which is flow, and both as a stream, so that memory stays flat.
+"""Finds the pictures and the flow of an `.npz` file, and streams both so that memory stays flat.
 
-In: the archive. Out: `Stored`, by names, types and shapes, which are measured before anything is read; and for each
-sample what gives its picture and its flow. `images` is pictures where it is uint8. It is flow where it holds floats,
-some of them negative, which no picture has, and where the user says so. `flow` is flow.
+`find` looks at names, types and shapes before it reads any data. `flow` is flow. `images` holds pictures if it is
+uint8. It holds flow if the user says so, or if it has floats of which some are negative, which pictures never are.
+`samples` gives the picture and the flow of one sample after the other.
 """
 
 import math
@@ -37,7 +37,7 @@ EXPECTED = "floats or uint8 (N, H, W, 2 to 8), 8 to 1024 pixels a side"
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """Which array of the file is what."""
+    """Which arrays of the file hold pictures and flow."""
 
     count: int
     pictures: tuple[str, Header] | None
@@ -73,7 +73,7 @@ def find(archive: zipfile.ZipFile, root: Path, options: ReadOptions) -> Stored:
 
 
 def _is_signed(root: Path, images: Header) -> bool:
-    """Whether an array called images holds floats with negative ones among them, as no picture has."""
+    """Whether the array `images` has negative values, which pictures never have."""
     if images.dtype.kind != "f":
         return False
     return any(bool((item < 0).any()) for item in _items(root, "images", images))
@@ -112,7 +112,7 @@ def notes(stored: Stored) -> Iterator[str]:
 
 
 def samples(root: Path, stored: Stored) -> Iterator[tuple[Load, Callable[[], Batch] | None]]:
-    """For each sample what gives its picture and, where the file has flow, its plane."""
+    """For each sample a function that loads its picture and, if the file has flow, one that loads its plane."""
     if stored.flow is None:
         assert stored.pictures
         yield from ((partial(_same, picture), None) for picture in _items(root, *stored.pictures))
@@ -140,7 +140,7 @@ def _planes(flow: Callable[[], NDArray[np.float32]]) -> Batch:
 
 
 def _peak(root: Path, name: str, header: Header) -> NDArray[np.float64]:
-    """The largest magnitude of each channel over all samples, those that are not finite aside."""
+    """The largest absolute value of each channel over all samples. Values that are not finite are ignored."""
     shape = last(header.shape)[1:]
     peak = np.zeros(shape[2])
     for item in _items(root, name, header):

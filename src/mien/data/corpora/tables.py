@@ -1,8 +1,8 @@
-"""CSV tables of corpora, as a stream of rows with their line numbers.
+"""CSV tables of corpora, read as a stream of rows with their line numbers.
 
-Cells are separated by commas; by semicolons or tabs where the first line has these and no comma, as spreadsheets write
-in many countries. Header cells are stripped (`icml_face_data.csv` says `emotion, Usage, pixels`) and matched without
-regard to case. A row that cannot be used is a `BadSample` in the stream; a table that cannot be used is a `DataError`.
+The separator is a comma. It is a semicolon or a tab if the first line has these and no comma, as spreadsheets in many
+countries write them. The names of columns are stripped and compared without regard to case. A row that cannot be used
+is a `BadSample` in the stream. A table that cannot be used raises `DataError`.
 """
 
 import codecs
@@ -91,7 +91,7 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]] | BadSample]:
 
 
 def _separator(file: TextIO) -> str:
-    """What stands between the cells of a table, by its first line that is not blank; the file stays at its start."""
+    """The separator of a table, by its first line that is not blank. The file is left at its start."""
     first = ""
     while not first.strip() and (line := file.readline(LONGEST_LINE)):
         first = line
@@ -100,7 +100,7 @@ def _separator(file: TextIO) -> str:
 
 
 def count_lines(path: Path, *words: bytes) -> tuple[int, set[bytes]]:
-    """Count the lines of a file that are not blank, and say which of `words` occur in it, reading it once as bytes.
+    """Count the lines of a file that are not blank, and find which of `words` occur in it. It is read once, as bytes.
 
     Lines end in LF, CR LF or CR, as `lines` reads them.
     """
@@ -121,7 +121,7 @@ def count_lines(path: Path, *words: bytes) -> tuple[int, set[bytes]]:
 
 
 def bounded(path: Path, file: TextIO) -> Iterator[str]:
-    """The lines of a text file, none of them longer than `LONGEST_LINE`: one without an end would fill the memory."""
+    """The lines of a text file. A line longer than `LONGEST_LINE` is refused, because it could fill the memory."""
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1

@@ -107,10 +107,10 @@ def _head(axes: "Axes", x: float, text: str, ha: str = "left") -> None:
 
 def _verdict(pairs: Sequence[Pair]) -> str:
     """`first is better`, with the metrics that say so where others do not; else `cannot tell`."""
-    told = [pair for pair in pairs if pair.better]
+    decided = [pair for pair in pairs if pair.better]
     found = []
     for place, side in (("a", "first"), ("b", "second")):
-        by = [metric(pair.metric).name for pair in told if pair.better == getattr(pair, place)]
+        by = [metric(pair.metric).name for pair in decided if pair.better == getattr(pair, place)]
         if by:
             found.append(f"{side} is better" if len(by) == len(pairs) else f"{side} by {listed(by)}")
     return "; ".join(found) or CANNOT_TELL

@@ -1,4 +1,7 @@
-"""The corpora of clips that `mien data prepare` reads. A new one is a file here and a line below."""
+"""Importers of corpora of clips, by the name that `mien data prepare --corpus` takes.
+
+A new importer is one file in this folder and one line in `CLIP_CORPORA`.
+"""
 
 from . import cas2, casme2, casme3, fourdme, listed, mmew, samm, samm_long, smic
 from .protocol import ClipCorpus, ClipOptions, Irregular, LabelRule, Reader

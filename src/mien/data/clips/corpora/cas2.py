@@ -1,10 +1,14 @@
 """CAS(ME)² (Qu 2018, TAC): 98 long videos of 22 subjects with 300 macro- and 57 micro-expressions, 30 frames a second.
 
-In: `rawpic/s15/15_0101disgustingteeth/img001.jpg` (cropped: `longVideoFaceCropped/…/img_1.jpg`) and
-`CAS(ME)^2code_final.xlsx`, whose sheet `CASFEcode_final` has no header: subject 1–22, `anger1_1`, onset, apex, offset,
-action units, class, kind, self-report. The sheets `naming rule1` and `naming rule2` say which folders are meant:
-numbers of subjects, and codes of videos (`0101` is `disgust1`). As clips, the micro-expressions are read; with
-`--labels kind`, all of them.
+Frames are `rawpic/s15/15_0101disgustingteeth/img001.jpg`, or cropped `longVideoFaceCropped/…/img_1.jpg`. The workbook
+`CAS(ME)^2code_final.xlsx` has three sheets:
+
+- `CASFEcode_final`, without a header. Its columns are subject (1–22), video (`anger1_1`), onset, apex, offset, action
+  units, class, kind and self-report.
+- `naming rule1`: the folder of each subject.
+- `naming rule2`: the code of each video (`0101` is `disgust1`).
+
+As clips, the micro-expressions are read. With `--labels kind`, macro-expressions are read too.
 """
 
 import re

@@ -1,7 +1,8 @@
 """CASME II (Yan 2014, PLOS ONE): 255 micro-expressions of 26 subjects, 200 frames a second, 640×480.
 
-In: `CASME2_RAW_selected/sub01/EP02_01f/img46.jpg` (or `Cropped/…/reg_img46.jpg`) and `CASME2-coding-20140508.xlsx` or
-`…-20190701.xlsx`, whose header is in row 1, two of its columns without a name. Numbers are those of the long recording.
+Frames are `CASME2_RAW_selected/sub01/EP02_01f/img46.jpg`, or `Cropped/…/reg_img46.jpg`. The coding sheet is
+`CASME2-coding-20140508.xlsx` or `…-20190701.xlsx`. Its header is in row 1, and two of its columns have no name. Frame
+numbers count the frames of the long recording.
 """
 
 import re

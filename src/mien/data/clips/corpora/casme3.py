@@ -1,8 +1,9 @@
-"""CAS(ME)³ part A (Li 2022, TPAMI): 860 micro-expressions of 94 subjects, 30 frames a second; long videos.
+"""CAS(ME)³ part A (Li 2022, TPAMI): 860 micro-expressions of 94 subjects, 30 frames a second, and long videos.
 
-In: `part_A/spNO.1/b/color/175.jpg`, or the newer `Part_A_ME_clip/frame/spNo.1_a_355/355.jpg` (subject, file, onset),
-and `cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx`, of which every cell is text. For spotting, `CAS(ME)3_part_A_v2.xls`,
-sheet `AU+Emotion`, has macro-expressions too. One file holds several. About one clip in ten misses frames.
+Frames are `part_A/spNO.1/b/color/175.jpg`, or `Part_A_ME_clip/frame/spNo.1_a_355/355.jpg` in the newer layout, whose
+folder names hold subject, file and onset. The coding sheet is `cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx`; all its
+cells are texts. For spotting, the sheet `AU+Emotion` of `CAS(ME)3_part_A_v2.xls` also has macro-expressions. One
+recording holds several expressions. About one clip in ten misses frames.
 """
 
 from collections.abc import Mapping

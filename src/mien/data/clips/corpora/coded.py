@@ -1,15 +1,17 @@
-"""From a row of a coding sheet to a clip: its numbers are repaired by stated rules, and its frames are found.
+"""Turns the rows of a coding sheet into clips: numbers are repaired by stated rules, and frames are found on disk.
 
-In: `Coded`, a row as the sheet has it, and the folder of its frames. Out: a `Clip` of the frames from onset to offset,
-and an `Irregular` for whatever was repaired. The rules, of which each is named in `meta.json`:
+A `Coded` is a row as the sheet has it. A `Clip` has the frames from onset to offset. Every repair and every row that is
+left out is an `Irregular`, and `meta.json` names the rule:
 
-    an offset that is missing or 0              the apex is taken
-    an onset that is missing, 0 or after the offset   left out
-    an apex that is missing, at the onset, or outside of onset and offset   it is found in the frames
-    an apex that is the offset                  kept: the recording ends with its apex
-    a frame of the sheet that is not on disk    the nearest within three frames, or else left out (the apex: found)
-    frames between that are not on disk         counted; the clip is kept
-    as many files as frames, with other numbers taken in order: the folder is the clip
+    fault                                                   rule
+    the offset is missing or 0                              the apex is taken for it
+    the onset is missing, 0 or after the offset             the row is left out
+    the apex is missing, at the onset, or out of range      the apex is found in the frames
+    the apex is the offset                                  kept: the recording ends at its apex
+    a frame of the sheet is not on disk                     the nearest within three frames, else the row is left out
+    the apex frame is not on disk                           the nearest within three frames, else found in the frames
+    frames in between are not on disk                       counted; the clip is kept
+    there are as many files as frames, with other numbers   the files are taken in order: the folder is the clip
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,31 +108,31 @@ def _found(row: Coded, files: Mapping[int, Path], fps: float) -> tuple[Clip | No
 def repaired(row: Coded, *, from_zero: bool = False) -> tuple[Numbers | None, list[Irregular]]:
     """Onset, apex and offset by the rules that need no frames; None where the row is left out.
 
-    An onset of 0 says that nobody knows it, unless the files count `from_zero`.
+    An onset of 0 means that it is unknown, unless the files are counted from 0 (`from_zero`).
     """
     onset, apex, offset = row.onset, row.apex, row.offset
-    said = f"onset {_said(onset)}, apex {_said(apex)}, offset {_said(offset)}"
+    details = f"onset {_number(onset)}, apex {_number(apex)}, offset {_number(offset)}"
     found: list[Irregular] = []
     if onset is None or (onset == 0 and not from_zero):
-        return None, [left_out(row.clip, "the sheet gives no onset (or 0)", said)]
+        return None, [left_out(row.clip, "the sheet gives no onset (or 0)", details)]
     if not offset:
         if not apex or apex <= onset:
-            return None, [left_out(row.clip, "the sheet gives no offset (or 0)", said)]
-        found.append(_kept(row, "the sheet gives no offset (or 0)", "the apex is taken", said))
+            return None, [left_out(row.clip, "the sheet gives no offset (or 0)", details)]
+        found.append(_kept(row, "the sheet gives no offset (or 0)", "the apex is taken", details))
         offset = apex
     if offset <= onset:
-        return None, [left_out(row.clip, "the offset is not after the onset", said)]
+        return None, [left_out(row.clip, "the offset is not after the onset", details)]
     if row.without_apex:
         return Numbers(onset=onset, apex=None, offset=offset), found
     if not apex:
-        found.append(_kept(row, "the sheet gives no apex", FOUND, said))
+        found.append(_kept(row, "the sheet gives no apex", FOUND, details))
     elif apex == onset:
-        found.append(_kept(row, "the apex is the onset", FOUND, said))
+        found.append(_kept(row, "the apex is the onset", FOUND, details))
     elif not onset < apex <= offset:
-        found.append(_kept(row, "the apex is not between onset and offset", FOUND, said))
+        found.append(_kept(row, "the apex is not between onset and offset", FOUND, details))
     else:
         if apex == offset and not found:
-            found.append(_kept(row, "the apex is the offset", "it is kept: the movement ends at its apex", said))
+            found.append(_kept(row, "the apex is the offset", "it is kept: the movement ends at its apex", details))
         return Numbers(onset=onset, apex=apex, offset=offset), found
     return Numbers(onset=onset, apex=None, offset=offset), found
 
@@ -211,7 +213,7 @@ def _kept(row: Coded, seen: str, done: str, details: str) -> Irregular:
     return Irregular(clip=row.clip, seen=seen, done=done, details=details)
 
 
-def _said(number: int | None) -> str:
+def _number(number: int | None) -> str:
     return "–" if number is None else str(number)
 
 

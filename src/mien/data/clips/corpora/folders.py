@@ -1,8 +1,8 @@
-"""Where the frames and the coding sheet of a corpus are, wherever the path that the user gave begins.
+"""Finds the folders of frames and the coding sheet of a corpus, at, above or inside the path that the user gave.
 
-In: a folder at, above or inside a corpus. Out: `Folders`, which finds a folder by the last parts of its path without
-regard to case (`spNO.1` in sheets, `spNo.1` on disk), and the coding sheet by what its name begins with. Raw frames go
-before cropped ones: mien finds and aligns faces itself, the same way in training and in use.
+A folder is found by the last parts of its path, without regard to case (sheets write `spNO.1`, disks have `spNo.1`).
+The coding sheet is found by how its name begins. Raw frames are preferred to cropped ones, because mien finds and
+aligns faces itself, in the same way for training and for prediction.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""4DME (Li 2022, TAC): micro-expressions filmed in 4D, of which the grey videos are read; 60 frames a second (one
-source).
+"""4DME (Li 2022, TAC): micro-expressions filmed in 4D. The grey videos are read; 60 frames a second (one source).
 
-In: `gray_micro/<sub_ID>/<fold_name>/*` and `4DME_Labelling_Micro_release v1.xlsx` (headers of the earlier file end in
-an apostrophe). A clip may have several labels at once, "Surprise+Positive"; those are left out, as a class is one.
+Frames are `gray_micro/<sub_ID>/<fold_name>/*`. The coding sheet is `4DME_Labelling_Micro_release v1.xlsx`; header words
+of an earlier version end in an apostrophe. A clip may have several labels at once, such as "Surprise+Positive". These
+clips are left out, because a sample has one class.
 """
 
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def read(root: Path, options: ClipOptions) -> ClipCorpus:
 
 def _labels(row: Row) -> list[str]:
     """The classes of a row, from the column Emotion or, where that is blank, the columns of the classes."""
-    said = [part.strip().lower() for part in row.text("label").replace(",", "+").split("+") if part.strip()]
-    return said or [name for name in CLASSES if row.text(name).lower() in MARKS]
+    labels = [part.strip().lower() for part in row.text("label").replace(",", "+").split("+") if part.strip()]
+    return labels or [name for name in CLASSES if row.text(name).lower() in MARKS]
 
 
 def _several(row: Row) -> Irregular:

@@ -1,9 +1,10 @@
-"""Any clips: a folder of videos or of folders with frames, and a CSV file that says what they show.
+"""Clips of one's own: a folder of videos or of folders with frames, and a CSV file that describes them.
 
-In: the CSV file, or a folder with exactly one; its columns are path, subject, label and, if wanted, onset, apex,
-offset, fps, group:NAME. A path is a video, or a folder whose frames carry numbers, inside the folder of the table.
-Onset, apex and offset are these numbers; in a video they count from 0. A blank onset or offset is the first or the last
-frame; a blank apex is found in the frames. A row that cannot be used is a `BadSample` that names its line.
+The input is the CSV file, or a folder that holds exactly one. Its columns are path, subject and label, and optionally
+onset, apex, offset, fps and group:NAME. A path names a video, or a folder whose frames carry numbers; it stays inside
+the folder of the table. Onset, apex and offset are these numbers; in a video, frames count from 0. A blank onset means
+the first frame, a blank offset the last, and a blank apex is found in the frames. A row that cannot be used is a
+`BadSample` that names its line.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Long videos: several micro- and macro-expressions in one recording, for spotting; and each of them as a clip.
+"""Long videos for spotting: recordings with several micro- and macro-expressions, of which each may also be a clip.
 
-In: the rows of a coding sheet, `Spotted`, and the folders of the videos. Out: a `LongVideo` a folder, with its
-intervals as places in its frames; those without a row count too.
+The rows of a coding sheet are `Spotted`. Each folder of a video becomes a `LongVideo`, whose intervals are places in
+its frames. A video without any row is kept, because false alarms in it count.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ class Video:
 
 
 def kind_of(text: str) -> Kind | None:
-    """`Micro - 1/2`, `micro-expression` and `Macro` are kinds; None for what is none.
+    """The kind of expression that a cell names, such as `Micro - 1/2` or `Macro`; None if it names none.
 
     >>> kind_of("Micro - 1/2"), kind_of("macro-expression"), kind_of("blink")
     ('micro', 'macro', None)

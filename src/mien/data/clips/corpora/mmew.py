@@ -1,7 +1,7 @@
 """MMEW (Ben 2021, TPAMI): micro-expressions in folders of their class, 231×231, 90 frames a second (unverified).
 
-In: `Micro_Expression/<emotion>/S13-07-001/1.jpg` and `MMEW_Micro_Exp.xlsx`. The subject is the first part of the clip's
-name.
+Frames are `Micro_Expression/<emotion>/S13-07-001/1.jpg`. The coding sheet is `MMEW_Micro_Exp.xlsx`. The subject is the
+first part of the name of the clip.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""What an importer of clips gives: its clips, its long videos where it has them, and what was wrong, by clip name.
+"""What an importer of clips returns: clips, long videos if the corpus has them, and a list of irregular rows.
 
-An importer is a module with `read(root, options) -> ClipCorpus`. It lists and repairs; nothing is decoded. A row of a
-sheet that is no clip is repaired by a stated rule or left out, and either way it is an `Irregular`: named, counted in
-the notes of the store, listed in its `irregular.csv`.
+An importer is a module with a function `read(root, options) -> ClipCorpus`. It lists and repairs, and decodes nothing.
+A row of a sheet that does not describe a usable clip is repaired by a stated rule or left out. In both cases it is an
+`Irregular`: it is named, counted in the notes of the store, and listed in `irregular.csv`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,17 +20,17 @@ OWN = "own"
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """What a user may say about how a corpus of clips is read."""
+    """Options of the user for reading a corpus of clips."""
 
     sheet: Path | None = None
     """The coding sheet; None takes the one that is found in the corpus, the newest version first."""
     fps: float | None = None
-    """Frames a second, in place of those that the corpus is said to have."""
+    """Frames a second, in place of the published value of the corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Irregular:
-    """A row or a folder that is not as it should be, and what was done."""
+    """A row or a folder with a fault, and what was done about it."""
 
     clip: str
     seen: str

@@ -1,7 +1,7 @@
 """SAMM (Davison 2018, TAC): 159 micro-expressions of 29 subjects, 200 frames a second, grey, 960×650.
 
-In: `006/006_1_2/006_05562.jpg` and `SAMM_Micro_FACS_Codes_v2.xlsx`, whose header is in row 14 or, in another version,
-1.
+Frames are `006/006_1_2/006_05562.jpg`. The coding sheet is `SAMM_Micro_FACS_Codes_v2.xlsx`. Its header is in row 14, or
+in row 1 in another version.
 """
 
 from collections.abc import Iterator

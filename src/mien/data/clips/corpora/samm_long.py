@@ -1,9 +1,9 @@
 """SAMM Long Videos (Yap 2020, FG): 147 videos of 30 subjects with 343 macro- and 159 micro-expressions, 200 fps.
 
-In: `SAMM_longvideos/006_1/006_1_0001.jpg` and `SAMM_LongVideos_V…_Release.xlsx`, sheet `FACS_Movement_Only`, whose
-header is in row 10; of several versions the last by name. Ten macro-expressions have the onset 0: they are taken to
-begin with the video, as the official count keeps them. The sheet has no classes, so as clips their labels are micro and
-macro.
+Frames are `SAMM_longvideos/006_1/006_1_0001.jpg`. The coding sheet is `SAMM_LongVideos_V…_Release.xlsx`, sheet
+`FACS_Movement_Only`, with its header in row 10. Of several versions the last by name is taken. Ten macro-expressions
+have the onset 0. They are taken to begin with the video, which keeps the official count. The sheet has no classes, so
+the label of a clip is micro or macro.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def read(root: Path, options: ClipOptions) -> ClipCorpus:
 
 
 def _begun(rows: list[Spotted]) -> tuple[list[Spotted], list[Irregular]]:
-    """The rows with an onset of 1 for 0, which stands for a movement that is there when the video begins."""
+    """The rows with onset 0 replaced by 1: the movement is under way when the video begins."""
     found, irregular = [], []
     for row in rows:
         if row.coded.onset == 0:

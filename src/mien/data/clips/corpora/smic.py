@@ -1,10 +1,14 @@
-"""SMIC (Li 2013, FG): 164 micro-expressions of 16 subjects, filmed at 100 frames a second (HS); no apex is given.
+"""SMIC (Li 2013, FG): 164 micro-expressions of 16 subjects, filmed at 100 frames a second (HS). No apex is given.
 
-In: either `HS/s1/micro/negative/s1_ne_01/image######.bmp` (cropped: `SMIC_all_cropped/HS/…`), a folder a clip, its
-class in its name, and no sheet; or, where there is none of these, the long clips
-`HS_long/SMIC-HS-E/s01/s01_ne_01/image######.jpg` with `SMIC-HS-E_annotation.xlsx`, of which 7 hold two
-micro-expressions. Its frame numbers are a camera's counter: FirstF is that of the first file. Of the slower cameras,
-`VIS` and `NIR`, the long clips are read where the path holds only them.
+Two layouts are read:
+
+- Clips: `HS/s1/micro/negative/s1_ne_01/image######.bmp`, or cropped `SMIC_all_cropped/HS/…`. There is no sheet; the
+  name of the folder holds the class.
+- Long clips, if there are no clips: `HS_long/SMIC-HS-E/s01/s01_ne_01/image######.jpg` with `SMIC-HS-E_annotation.xlsx`.
+  Seven of them hold two micro-expressions. The numbers in the sheet are those of a counter of the camera, and FirstF is
+  the number of the first file.
+
+The long clips of the slower cameras, `VIS` and `NIR`, are read if the path holds nothing else.
 """
 
 import re
@@ -131,7 +135,7 @@ def _coded(rows: tuple[Row, ...], folders: Folders, camera: str) -> Iterator[Cod
 
 
 def _official(name: str) -> str:
-    """`s1_ne_01` is the folder of `s01_ne_01`; raises `DataError` for what is no name of SMIC."""
+    """The official name of a clip: `s01_ne_01` for the folder `s1_ne_01`. Raises `DataError` for any other name."""
     found = NAME.fullmatch(name.strip())
     if found is None:
         raise DataError(f"SMIC: a clip is called {name!r}, expected a name such as s01_ne_01.")
