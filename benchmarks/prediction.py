@@ -149,11 +149,11 @@ def fer_subjects(folder: Path) -> list[Subject]:
     return [Subject(name=f"fer {kind}", command=(*command, kind), environment=path) for kind in FER_KINDS]
 
 
-def install_fer(folder: Path, python: Path) -> None:
-    """Make the environment, with the package and what its classifier needs."""
+def install_fer(folder: Path, python: Path, *more: str) -> None:
+    """Make the environment, with the package, what its classifier needs, and what else is asked for."""
     print("installing fer and TensorFlow …", file=sys.stderr)
     venv.create(folder, with_pip=True)
-    for arguments in (("--no-deps", *FER), FER_NEEDS):
+    for arguments in (("--no-deps", *FER), (*FER_NEEDS, *more)):
         told = subprocess.run(
             [python, "-m", "pip", "install", "--quiet", *arguments], capture_output=True, text=True, check=False
         )

@@ -133,7 +133,7 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
-    expected = "training family prediction first_use growth accuracy memory loop shapes contention listing"
+    expected = "training family prediction first_use growth accuracy memory loop shapes contention listing serving"
     assert names == set(expected.split())
     assert names == set(re.findall(r"<!-- table: (\w+) -->", page))
 
@@ -342,6 +342,7 @@ SMALLEST = {
     "memory.py": (["--quick"], [2, 3]),
     "loop.py": (["--quick"], [7, 4]),
     "accuracy.py": (["--quick"], [9, 3]),
+    "serving.py": (["--quick", "--kinds", "crops"], [2, 3]),
 }
 """Arguments of each script, and the rows of the tables it prints."""
 
