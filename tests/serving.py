@@ -1,6 +1,11 @@
-"""A server of `mien serve` in a thread of the tests, on a port of its own, and detectors that wait to be told."""
+"""A server of `mien serve` in a thread of the tests or in a process, and detectors that wait to be told."""
 
+import os
+import re
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -10,6 +15,7 @@ from typing import Any
 import cv2
 import httpx
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from mien.faces import Face
@@ -17,7 +23,7 @@ from mien.server.listen import listen
 from mien.server.settings import Limits, Settings
 from mien.server.state import State
 
-__all__ = ["Held", "Running", "png", "running", "settings_for"]
+__all__ = ["Held", "Running", "png", "ready", "running", "serving", "settings_for"]
 
 
 def png(seed: int = 0, side: int = 24) -> bytes:
@@ -121,3 +127,38 @@ def wait_until_ready(server: Running) -> None:
             pass
         threading.Event().wait(0.05)
     raise AssertionError("the server does not become ready")
+
+
+@contextmanager
+def serving(*words: object, code: str = "", **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its address, which it says on stderr once it listens."""
+    start = [sys.executable, "-c", code or "from mien.cli import main; import sys; main(sys.argv[1:])"]
+    process = subprocess.Popen(
+        [*start, "serve", "--port", "0", *map(str, words)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if found := re.search(r"http://\S+", line):
+                break
+        else:
+            pytest.fail("it does not start")
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@contextmanager
+def ready(address: str) -> Iterator[httpx.Client]:
+    """A client of the server, once that is ready."""
+    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+        for _ in range(200):
+            if client.get("/readyz").status_code == 200:
+                break
+            time.sleep(0.05)
+        yield client

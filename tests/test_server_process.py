@@ -1,13 +1,9 @@
 """`mien serve` as a process: what it says, what it never does (write, call elsewhere), and how it ends."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +11,10 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
-import httpx
 
 from made_videos import numbered, write_video
 from mien.cli import main
-from serving import png
+from serving import png, ready, serving
 from tiny_bundle import write_bundle
 
 WATCHED = """
@@ -42,41 +37,6 @@ from mien.cli import main
 main(sys.argv[1:])
 """
 """The command line on a disk that takes nothing, and a note of every call to another address."""
-
-
-@contextmanager
-def serving(*words: object, code: str = "", **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its address, which it says on stderr once it listens."""
-    start = [sys.executable, "-c", code or "from mien.cli import main; import sys; main(sys.argv[1:])"]
-    process = subprocess.Popen(
-        [*start, "serve", "--port", "0", *map(str, words)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if found := re.search(r"http://\S+", line):
-                break
-        else:
-            pytest.fail("it does not start")
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
-
-@contextmanager
-def ready(address: str) -> Iterator[httpx.Client]:
-    """A client of the server, once that is ready."""
-    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
-        for _ in range(200):
-            if client.get("/readyz").status_code == 200:
-                break
-            time.sleep(0.05)
-        yield client
 
 
 @pytest.fixture
