@@ -278,3 +278,36 @@ def test_without_a_server_the_camera_is_followed(visit: Callable[..., Any], fold
     page.click("#camera")
     until(lambda: page.locator("#live .face").count() == 2)
     page.click("#live button")
+
+
+def test_without_a_server_a_video_has_a_timeline(visit: Callable[..., Any], folder: str, tmp_path: Path) -> None:
+    write_video(tmp_path / "film.webm", frames(50))
+    page = visit(folder)
+    page.context.set_offline(True)
+    page.set_input_files("#files", tmp_path / "film.webm")
+    until(lambda: "frames" in page.locator(".sheet .count").inner_text())
+    assert page.locator(".sheet .count").inner_text() == "24 frames, 1.9 s"
+    said = [page.locator(".strip canvas").nth(n).get_attribute("aria-valuetext") for n in range(2)]
+    assert "happiness" in said[0]
+    assert "surprise" in said[1]
+    page.locator(".strip canvas").first.click(position={"x": 200, "y": 10})
+    until(lambda: page.evaluate("document.querySelector('.sheet video').currentTime") > 0.1)
+    assert page.locator(".badge").count() == 2
+
+
+def test_without_a_server_what_is_no_video_is_said(visit: Callable[..., Any], folder: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("no video")
+    page = visit(folder)
+    page.set_input_files("#files", tmp_path / "notes.mp4")
+    until(lambda: "cannot play" in page.locator("#results .failed").inner_text())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_a_server_it_fits_a_phone(visit: Callable[..., Any], folder: str, scheme: str) -> None:
+    page = visit(folder, size="phone", scheme=scheme)
+    page.click("#sample")
+    until(lambda: labels(page))
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"][0]
+    assert (
+        "No picture leaves this device" in page.locator("#promise").inner_text() or page.locator("#promise").is_hidden()
+    )

@@ -15,7 +15,7 @@ KINDS = {
 }
 """Content types by suffix."""
 BACKENDS = {"server": "backend-server.js", "browser": "backend-browser.js"}
-ONLY_IN_BROWSER = ("crop.js", "blazeface.js")
+ONLY_IN_BROWSER = ("crop.js", "blazeface.js", "reel.js")
 
 
 def page_files(backend: Literal["server", "browser"]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 import * as ort from "./ort/ort.wasm.min.mjs";
 import { BlazeFace, overlap } from "./blazeface.js";
 import { crop } from "./crop.js";
+import { Reel } from "./reel.js";
 
 ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 ort.env.wasm.numThreads = 1; // more need headers that a plain folder is not served with
@@ -12,7 +13,6 @@ const SMOOTHING_S = 0.4, FORGET_S = 1, SAME_TRACK = 0.3, PATCHES_ACROSS = 6;
 
 class Browser {
   place = "browser";
-  videos = false;
   key = "";
   #cards = new Map();
   #sessions = new Map();
@@ -40,16 +40,35 @@ class Browser {
 
   async camera({ model, faces }) {
     const tracks = new Tracks();
-    const card = this.#cards.get(model);
-    const answer = async (canvas) => {
-      const seen = await this.#look(canvas, model, faces);
-      const followed = tracks.follow(seen.found, seen.logits, performance.now() / 1000);
-      return seen.found.map((face, place) => ({ ...record(face, followed[place].logits, card), track: followed[place].number }));
-    };
+    const answer = (canvas) => this.#followed(canvas, { model, faces }, tracks, performance.now() / 1000);
     return { answer, close: () => {} };
   }
 
+  /** Calls `add` with a line a frame, and with one at the end, as the server does. */
+  async video(file, { model, faces, fps }, signal, add) {
+    const tracks = new Tracks(), reel = await Reel.open(file);
+    let number = 0;
+    try {
+      for (; number / fps < reel.length; number++) {
+        const time = number / fps;
+        const found = await this.#followed(await reel.at(time), { model, faces }, tracks, time);
+        signal.throwIfAborted();
+        add({ frame: number, time_s: time, faces: found });
+      }
+    } finally {
+      reel.close();
+    }
+    add({ end: { frames: number, time_s: Math.max(0, number - 1) / fps } });
+  }
+
   #detector;
+
+  /** The faces of the next frame of a session, with their numbers and their labels smoothed over time. */
+  async #followed(canvas, { model, faces }, tracks, now) {
+    const { found, logits } = await this.#look(canvas, model, faces);
+    const followed = tracks.follow(found, logits, now);
+    return found.map((face, place) => ({ ...record(face, followed[place].logits, this.#cards.get(model)), track: followed[place].number }));
+  }
 
   async #look(canvas, model, faces) {
     const card = this.#cards.get(model);

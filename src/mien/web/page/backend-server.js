@@ -4,7 +4,6 @@ import { texts } from "./texts.js";
 
 class Server {
   place = "server";
-  videos = true;
   key = "";
 
   async models() {

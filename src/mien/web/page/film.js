@@ -1,4 +1,4 @@
-// A video: the server answers frame by frame while it looks; a strip a face shows the probabilities over time.
+// A video: it is answered frame by frame while it is looked at; a strip a face shows the probabilities over time.
 
 import { backend } from "./backend.js";
 import { column, key } from "./camera.js";
@@ -13,7 +13,7 @@ export class FilmSheet {
     Object.assign(this, { file, page, frames: [], name: file.name || texts.pasted });
     this.url = URL.createObjectURL(file);
     this.video = el("video", { src: this.url, controls: true, muted: true, playsInline: true, ontimeupdate: () => this.here(), onseeked: () => this.here(), onplay: () => this.follow() });
-    this.video.onerror = () => this.frame.replaceChildren(el("p", { className: "empty", textContent: texts.videoUnplayable }));
+    this.video.onerror = () => this.frame.replaceChildren(el("p", { className: "empty", textContent: backend.place === "server" ? texts.videoUnplayable : "" }));
     this.frame = el("div", { className: "frame" }, this.video);
     this.list = el("ul", { className: "faces" });
     this.count = el("span", { className: "count" });
@@ -22,7 +22,6 @@ export class FilmSheet {
   }
 
   async ask() {
-    if (!backend.videos) return this.fail(texts.videoOnServer);
     this.stop?.abort();
     const stop = (this.stop = new AbortController());
     const { models, faces } = this.page.asked();

@@ -25,8 +25,6 @@ export function say(words, bad = false) {
 async function start() {
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = texts[element.dataset.text];
   byId("promise").textContent = texts.promise[backend.place];
-  byId("choose").textContent = texts.choose[backend.place];
-  byId("files").accept = backend.videos ? "image/*,video/*" : "image/*";
   listen();
   say(texts.loading);
   await loadModels();
