@@ -167,18 +167,18 @@ def measured(kind: str, given: argparse.Namespace, tables: Tables) -> None:
         if given.fer_environment:
             services.append(stack.enter_context(plain_service(contents, faces, given.fer_environment)))
         alone, turns = _capacity(kind, given, bare(contents, faces), services)
-        tables.capacity.append([kind, "Predictor.each", "1.00", spread([s.rate for s in alone], 0), "–", "–"])
+        tables.capacity.append([kind, "Predictor.each", "1.00", _rates(alone), "–", "–"])
         for service, told in zip(services, turns, strict=True):
             slices, all_told = [each.slice for each in told], sum((each.statuses for each in told), Counter())
             wrong = sum(each.wrong for each in told)
-            rates = spread([s.rate for s in slices], 0)
             shares = spread(ratios(slices, alone))
-            tables.capacity.append([kind, service.name, shares, rates, _answers(all_told), str(wrong)])
+            tables.capacity.append([kind, service.name, shares, _rates(slices), _answers(all_told), str(wrong)])
             for load in given.loads:
                 rate = load * float(np.median([s.rate for s in slices]))
                 seen = asyncio.run(open_loop(service, rate, 4 * given.seconds))
-                tables.loads.append([kind, service.name, f"{load:.0%}", f"{rate:.0f}", f"{seen.share(50):.1f}",
-                                     f"{seen.share(99):.1f}", _answers(seen.statuses), str(seen.wrong)])  # fmt: skip
+                due, times = f"{rate:.{_places(rate)}f}", (f"{seen.share(50):.1f}", f"{seen.share(99):.1f}")
+                answers = (_answers(seen.statuses), str(seen.wrong))
+                tables.loads.append([kind, service.name, f"{load:.0%}", due, *times, *answers])
                 wrong += seen.wrong + seen.statuses[0]
             if service is services[0]:
                 tables.bad += wrong + sum(n for status, n in all_told.items() if status != 200)
@@ -195,6 +195,15 @@ def _capacity(
         for told, service in zip(turns, services, strict=True):
             told.append(asyncio.run(closed_loop(service, LINES[kind], seconds=given.seconds)))
     return first[1:], [told[1:] for told in turns]
+
+
+def _rates(slices: Sequence[Slice]) -> str:
+    rates = [each.rate for each in slices]
+    return spread(rates, _places(min(rates)))
+
+
+def _places(rate: float) -> int:
+    return 0 if rate >= 20 else 1
 
 
 def _answers(statuses: Counter[int]) -> str:

@@ -94,7 +94,7 @@ export class FilmSheet {
         this.go(this.video.currentTime + by);
       }
     });
-    return el("div", { className: "strip" }, el("span", { textContent: texts.timeline(number) }), canvas);
+    return el("div", { className: "strip" }, el("span", { textContent: texts.timeline(number) }), el("div", { className: "time" }, canvas));
   }
 
   words(number, seen) {
@@ -120,6 +120,8 @@ export class FilmSheet {
     const frame = this.frames.findLast(({ time_s: time }) => time <= at + 0.01) ?? this.frames[0];
     if (!frame || !this.model) return;
     const { sure } = this.page.asked();
+    this.strips.style.setProperty("--at", `${(100 * at) / this.length()}%`);
+    for (const strip of this.strips.querySelectorAll("canvas")) strip.ariaValueNow = String(Math.round(at));
     const { videoWidth: width, videoHeight: height } = this.video;
     if (width) this.frame.replaceChildren(this.video, ...outlines(frame.faces, this.model.labels, sure, width, height));
     this.list.replaceChildren(
