@@ -48,12 +48,15 @@ def spot_videos(
             help="Score against a CSV: video, onset, offset and, if wanted, apex, kind, label; frames from 0."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"{' or '.join(SPOTTERS)}.")] = "regions",
+    method: Annotated[str, typer.Option(help=f"{' or '.join(SPOTTERS)}.")] = "matched",
     threshold: Annotated[
-        float, typer.Option(help="How many times the noise of its video an expression moves the face, 1 to 100.")
+        float,
+        typer.Option(help="Of regions: how many times the noise of its video an expression moves the face, 1 to 100."),
     ] = PulseOptions.threshold,
-    micro_s: Annotated[float, typer.Option(help="The longest micro-expression, in seconds.")] = PulseOptions.micro_s,
-    longest_s: Annotated[float, typer.Option(help="What lasts longer is no expression, seconds.")] = (
+    micro_s: Annotated[
+        float, typer.Option(help="Of regions: the longest micro-expression, in seconds.")
+    ] = PulseOptions.micro_s,
+    longest_s: Annotated[float, typer.Option(help="Of regions: what lasts longer is no expression, seconds.")] = (
         PulseOptions.longest_s
     ),
     as_json: Json = False,

@@ -6,7 +6,6 @@ video, has its apex at the highest point, and begins and ends where it has falle
 second it is a micro-expression. Movements of the mouth alone that follow each other fast are speech, and no expression.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +16,13 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..metrics.spotting import Interval
 from .movement import MOUTH, REGIONS
+from .rest import rest, smoothed
 
 __all__ = ["PulseOptions", "find_pulses", "score"]
 
 Floats = NDArray[np.floating[Any]]
 STRONGEST = 3
 """Regions whose movements make the score: few muscles act in a faint expression."""
-STEP_S = 0.1
-"""The face at rest is asked for so often."""
 SMALLEST_NOISE = 0.02
 """Pixels. A drawn video without noise has none."""
 SPEECH_PEAKS, SPEECH_GAP_S = 3, 0.7
@@ -82,8 +80,8 @@ def score(moved: Floats, fps: float, options: PulseOptions) -> tuple[NDArray[np.
         moved: `(T, R, 2)` displacements; nan in frames without a face.
         fps: frames a second.
     """
-    smooth = _smoothed(_filled(moved), options.smooth_s * fps)
-    off = smooth - _rest(smooth, fps, options.rest_s)
+    smooth = smoothed(_filled(moved).reshape(len(moved), -1), options.smooth_s * fps)
+    off = (smooth - rest(smooth, fps, options.rest_s)).reshape(moved.shape)
     each = np.hypot(off[..., 0], off[..., 1])
     each[np.isnan(moved).any(axis=(1, 2))] = 0.0
     strongest = np.sort(each, axis=1)[:, -STRONGEST:]
@@ -122,31 +120,6 @@ def _filled(moved: Floats) -> Floats:
     return np.asarray(moved[np.where(last < 0, np.flatnonzero(known)[0], last)])
 
 
-def _smoothed(moved: Floats, sigma: float) -> Floats:
-    if sigma < 0.3:
-        return moved
-    reach = math.ceil(3 * sigma)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    padded = np.pad(moved, ((reach, reach), (0, 0), (0, 0)), mode="edge")
-    columns = padded.reshape(len(padded), -1).T
-    smooth = [np.convolve(column, kernel / kernel.sum(), mode="valid") for column in columns]
-    return np.stack(smooth, axis=1).reshape(moved.shape)
-
-
-def _rest(moved: Floats, fps: float, window_s: float) -> Floats:
-    """`(T, R, 2)` the running median, asked for every tenth of a second and joined by lines."""
-    step = max(1, round(STEP_S * fps))
-    coarse = moved[::step]
-    half = max(1, round(window_s / 2 * fps / step))
-    half = min(half, len(coarse) - 1)
-    padded = np.pad(coarse, ((half, half), (0, 0), (0, 0)), mode="reflect", reflect_type="odd")  # a drift goes on
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0)
-    rest = np.stack([np.median(window, axis=-1) for window in windows])
-    frames, knots = np.arange(len(moved)), np.arange(len(coarse)) * step
-    columns = [np.interp(frames, knots, column) for column in rest.reshape(len(coarse), -1).T]
-    return np.stack(columns, axis=1).reshape(moved.shape)
-
-
 def _noise(total: NDArray[np.float64]) -> float:
     """Standard deviation of the score of a face at rest, as its lower half has it."""
     middle = float(np.median(total))
@@ -160,14 +133,14 @@ def _spans(
 
     A lower one within `apart` frames of a claimed one, and of less than half its height, is the tail of that.
     """
-    rest = float(np.median(total))
+    level = float(np.median(total))
     claimed: list[tuple[int, int, int]] = []
     free = np.ones(len(total), dtype=bool)
     heights = np.where(total >= least, total, 0.0)
     while (apex := int((heights * free).argmax())) or heights[0] * free[0]:
         if heights[apex] * free[apex] <= 0:
             break
-        low = rest + max(edge * (total[apex] - rest), QUIET * noise)
+        low = level + max(edge * (total[apex] - level), QUIET * noise)
         onset, offset = apex, apex
         while onset > 0 and free[onset - 1] and low < total[onset - 1] <= total[apex]:
             onset -= 1
@@ -175,7 +148,7 @@ def _spans(
             offset += 1
         free[onset : offset + 1] = False
         near = [c for c in claimed if onset - c[2] <= apart and c[0] - offset <= apart]
-        if not any(total[apex] - rest < TAIL * (total[c[1]] - rest) for c in near):
+        if not any(total[apex] - level < TAIL * (total[c[1]] - level) for c in near):
             claimed.append((onset, apex, offset))
     return sorted(claimed)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from ..faces import FaceDetector
 from ..faces.anchor import Anchor, Track
 from ..metrics.spotting import Interval
 from ..video import Frame
+from .matched import spot_matched
 from .mdmd import spot_mdmd
 from .movement import REGIONS, Movement
 from .pulses import PulseOptions, find_pulses, score
@@ -47,7 +49,7 @@ def spot(
     detector: FaceDetector,
     options: PulseOptions | None = None,
     *,
-    method: str = "regions",
+    method: str = "matched",
 ) -> Spotted:
     """The expressions of the largest face of a video; frames are read once, one at a time.
 
@@ -80,8 +82,15 @@ def _by_regions(frames: Iterable[Frame], fps: float, detector: FaceDetector, opt
     )
 
 
-def _by_mdmd(frames: Iterable[Frame], fps: float, detector: FaceDetector, _options: PulseOptions) -> Spotted:
-    intervals, scores, faceless = spot_mdmd(frames, fps, detector)
+def _whole(
+    spot_in: Callable[[Iterable[Frame], float, FaceDetector], tuple[list[Interval], NDArray[np.float32], int]],
+    frames: Iterable[Frame],
+    fps: float,
+    detector: FaceDetector,
+    _options: PulseOptions,
+) -> Spotted:
+    """What a method finds that has no options."""
+    intervals, scores, faceless = spot_in(frames, fps, detector)
     if faceless == len(scores):
         raise _faceless(faceless)
     return Spotted(intervals=intervals, frames=len(scores), fps=fps, faceless=faceless, scores=scores)
@@ -92,8 +101,9 @@ def _faceless(frames: int) -> DataError:
 
 
 SPOTTERS: dict[str, Callable[[Iterable[Frame], float, FaceDetector, PulseOptions], Spotted]] = {
+    "matched": partial(_whole, spot_matched),
     "regions": _by_regions,
-    "mdmd": _by_mdmd,
+    "mdmd": partial(_whole, spot_mdmd),
 }
 
 
