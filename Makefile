@@ -8,7 +8,7 @@ BASE_TESTS := package bundle modelfile cli_data predict drawn crop labels sessio
 TRAIN_TESTS := train export compare models config labelnoise calibration metrics statistics judge report report_latex report_methods
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-browser test-lowest test-lowest-train check fix docs bench bench-train clean
+.PHONY: help demo test test-long test-ray test-browser test-lowest test-lowest-train check fix docs bench bench-train clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
@@ -21,6 +21,10 @@ test: $(READY)  ## the tests that a change must pass
 
 test-long: $(READY)  ## those that take more than half a minute each
 	$(BIN)/pytest -m long
+
+test-ray: $(READY)  ## two nodes of a Ray cluster on this machine: runs, a worker and a node are killed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]'
+	$(BIN)/pytest -m "long or not long" tests/test_ray.py
 
 test-browser: $(READY)  ## the page in a real browser: Debian's Chromium, with the server and without
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'

@@ -3,12 +3,14 @@
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 import psutil
 
-__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "memory_bytes", "peak_memory_mb", "versions"]
+__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "memory_bytes", "peak_memory_mb", "usable_cores"]
+__all__ += ["versions"]
 
 KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
 """Asks glibc to keep the pages of dead tensors for the next ones."""
@@ -103,3 +105,10 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    process = psutil.Process()
+    allowed: Sequence[int] = process.cpu_affinity() if hasattr(process, "cpu_affinity") else ()
+    return len(allowed) or psutil.cpu_count() or 1

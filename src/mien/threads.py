@@ -7,18 +7,17 @@ all numbers, and says so.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 
 from .checkpoint import CHECKPOINT
 from .config import NetworkSettings
+from .machine import usable_cores
 from .runs import Run
 
-__all__ = ["restore_threads", "usable_cores", "use_threads", "with_current"]
+__all__ = ["restore_threads", "use_threads", "with_current"]
 
 
 def restore_threads(run: Run, asked: int = 0) -> tuple[int, ...]:
@@ -45,13 +44,6 @@ def use_threads(run: Run) -> None:
     """Make torch compute with the threads that the run's settings state, where they state any."""
     if stated := _stated(run):
         torch.set_num_threads(stated)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    process = psutil.Process()
-    allowed: Sequence[int] = process.cpu_affinity() if hasattr(process, "cpu_affinity") else ()
-    return len(allowed) or psutil.cpu_count() or 1
 
 
 def _stated(run: Run) -> int:

@@ -90,6 +90,13 @@ def compare(
     baseline: Baseline = None,
     noise_runs: NoiseRuns = None,
     across_runs: AcrossRuns = None,
+    engine: Annotated[
+        str,
+        typer.Option("--engine", help="local: this machine, a run at a time; ray: many runs at once, on a cluster."),
+    ] = "local",
+    address: Annotated[
+        str, typer.Option("--address", help="Of a Ray cluster, HOST:6379 or auto. Default: this machine's cores.")
+    ] = "",
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
@@ -110,6 +117,8 @@ def compare(
       mien compare fast -d STORE -s 'seed=[0,1,2]' -s 'optimizer.lr=[1e-4,1e-3]'
     Cross-validation by subject:
       mien compare fast -d STORE -s data.protocol=group-kfold
+    A run on each core, or on the nodes of a Ray cluster:
+      mien compare fast -d STORE -s 'seed=[0,1,2]' -s train.cpus=1 --engine ray
 
     A recipe of your own is a TOML file. Its table `grid` holds a list for each
     factor. Tables such as `data`, `model`, `optimizer` and `train` hold what
@@ -122,6 +131,8 @@ def compare(
         from mien.engines import find_engine
         from mien.examine.away import check_stores
         from mien.examine.examined import check
+    with needs("ray", f"compare --engine {engine}"):
+        runner = find_engine(engine, address)
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
@@ -141,7 +152,7 @@ def compare(
     make(planned, runs)
     note(runs, command)
     with watch(planned, partial(shorter, planned, store, data)) as progress:
-        find_engine().finish(planned, progress, hooks=["peeking"] if peeking else [])
+        runner.finish(planned, progress, hooks=["peeking"] if peeking else [])
     examine_runs(planned, others, damage=examine)
     if examine:
         explain_drawn(planned)

@@ -1,4 +1,4 @@
-"""A long grid as the user sees it: one bar for the run under way, one for the grid, each with the time left.
+"""A long grid as the user sees it: one bar for each run under way, one for the grid, each with the time left.
 
 Where stderr is no terminal, a plain line every half minute says the same. Where the first seconds on a processor tell
 that the grid takes hours, one line says so, and what is shorter.
@@ -25,6 +25,8 @@ __all__ = ["watch"]
 
 SECONDS_SEEN = 10.0
 """Seconds of training after which the time of the whole grid is estimated."""
+MOST_BARS = 24
+"""Of a larger grid only the runs under way have a bar each."""
 LONG_SECONDS = 3600.0
 """A grid that takes longer on a processor is announced."""
 
@@ -120,7 +122,8 @@ class _Bars(_Watch):
     def finished(self, run: Run) -> None:
         self.bars.update(self.grid, completed=self.forecast.done)
         if run.id in self.under_way:
-            self.bars.update(self.under_way[run.id], completed=1.0)  # type: ignore[arg-type]
+            bar = self.under_way[run.id]
+            self.bars.update(bar, completed=1.0, visible=self.count <= MOST_BARS)  # type: ignore[arg-type]
 
     def say(self, line: str) -> None:
         self.bars.console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,6 @@
-"""Engines finish planned runs: here, in processes of this machine (`local`). A new one is a file and a line below.
+"""Engines finish planned runs: in processes of this machine (`local`), or on a Ray cluster (`ray`).
+
+A new one is a file and a line below.
 
 In: planned runs, the requested stages, and hooks. Out: nothing; each run folder records how its run ended.
 """
@@ -45,13 +47,19 @@ class Engine(Protocol):
         """
 
 
-ENGINES = {"local": "mien.engines.local:LocalEngine"}
+ENGINES = {"local": "mien.engines.local:LocalEngine", "ray": "mien.engines.ray:RayEngine"}
 """Engines by name, as `module:class`."""
 
 
-def find_engine(name: str = "local") -> Engine:
-    """The engine with this name. Raises `ConfigError` if there is none."""
+def find_engine(name: str = "local", address: str = "") -> Engine:
+    """The engine with this name, of the cluster at `address` where it has one.
+
+    Raises `ConfigError` if there is none, or if it has no address, and `ModuleNotFoundError` if its library is missing.
+    """
     if name not in ENGINES:
         raise ConfigError(f"There is no engine {name!r}; the engines are {', '.join(ENGINES)}.")
+    if address and name == "local":
+        raise ConfigError("--address is that of a cluster, and the engine local has none. Pass --engine ray.")
     module, _, word = ENGINES[name].partition(":")
-    return cast(Engine, getattr(import_module(module), word)())
+    engine = getattr(import_module(module), word)
+    return cast(Engine, engine(address) if address else engine())

@@ -26,11 +26,12 @@ from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch,
 from .found import find_runs, keep_order, remove_run
 from .index import read_lines
 from .lines import STATUSES, Line, alike
-from .run import EPOCHS, Run
+from .run import EPOCHS, LOCK, Run, busy
 
 __all__ = [
     "EPOCHS",
     "GROUP",
+    "LOCK",
     "LOGITS",
     "RESULTS",
     "STATUSES",
@@ -45,6 +46,7 @@ __all__ = [
     "Run",
     "Stage",
     "alike",
+    "busy",
     "find_runs",
     "keep_order",
     "read_lines",
