@@ -20,7 +20,7 @@ FLOORS: list[str] = [
     " data.flow spot data.clips images predict summary annotate explain.occlusion",
     "runs origins hooks checkpoint device ensembles optimise losses waiting threads space signals inference from_onnx"
     " start freezing initial train committee room methods stages to_onnx joined_network export",
-    "rows compare joining engines tune examine explain",
+    "rows compare joining engines loggers tune examine explain",
     "judge",
     "report",
     "__init__ web server cli __main__",

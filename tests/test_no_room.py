@@ -43,7 +43,7 @@ WRITES = {
     "ensemble": ["ensemble runs --out report"],
     "tune": ["tune demo --data home --over model.dropout --trials 1 --set model.name=compact-s"],
     "report": ["report runs --out report/below/it --no-faces"],
-    "runs": [],
+    "runs": ["runs runs --export-mlflow mlruns"],
     "evaluate": ["evaluate tiny.onnx --data home --out report"],
     "robustness": ["robustness runs --limit 7"],
     "across": ["across runs --data other"],

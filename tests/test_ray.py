@@ -170,12 +170,16 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callabl
 
     made: list[Any] = []
 
-    def start(**variables: str) -> Any:
-        for name, value in (SETTINGS | variables).items():
+    def start(head: int = 1, **second: str) -> Any:
+        """Processors of the head, and variables that the second node alone is started with."""
+        for name, value in SETTINGS.items():
             monkeypatch.setenv(name, value)
-        nodes = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-        made.append(Cluster(initialize_head=True, head_node_args=nodes))
-        made[0].add_node(num_cpus=1, object_store_memory=80 << 20)
+        own = {"num_cpus": head, "object_store_memory": 80 << 20, "include_dashboard": False}
+        made.append(Cluster(initialize_head=True, head_node_args=own))
+        with monkeypatch.context() as patch:
+            for name, value in second.items():
+                patch.setenv(name, value)
+            made[0].add_node(num_cpus=1, object_store_memory=80 << 20)
         ray.init(address=made[0].address, log_to_driver=False)
         return made[0]
 
@@ -264,7 +268,7 @@ def test_an_interrupted_grid_saves_its_runs_and_goes_on_with_the_same_bytes(
 def test_a_node_without_memory_is_tried_once_more_and_then_said(
     tmp_path: Path, store: Store, cluster: Callable[..., Any]
 ) -> None:
-    cluster(RAY_memory_usage_threshold="0.001", RAY_memory_monitor_refresh_ms="100")
+    cluster(head=0, RAY_memory_usage_threshold="0.001", RAY_memory_monitor_refresh_ms="100")
     (run,) = grid(tmp_path, store, 4000, seeds=1)
     started = time.monotonic()
     find_engine("ray").finish([run], lambda *_: None, stages=RESULTS)

@@ -97,6 +97,9 @@ def compare(
     address: Annotated[
         str, typer.Option("--address", help="Of a Ray cluster, HOST:6379 or auto. Default: this machine's cores.")
     ] = "",
+    log: Annotated[
+        list[str] | None, typer.Option("--log", help="tensorboard: curves of all runs in RUNS/tensorboard.")
+    ] = None,
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
@@ -131,8 +134,11 @@ def compare(
         from mien.engines import find_engine
         from mien.examine.away import check_stores
         from mien.examine.examined import check
+        from mien.loggers import find_logger, told_to_all
     with needs("ray", f"compare --engine {engine}"):
         runner = find_engine(engine, address)
+    with needs("tensorboard", "compare --log tensorboard"):
+        loggers = [find_logger(name, runs) for name in log or ()]
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
@@ -152,7 +158,7 @@ def compare(
     make(planned, runs)
     note(runs, command)
     with watch(planned, partial(shorter, planned, store, data)) as progress:
-        runner.finish(planned, progress, hooks=["peeking"] if peeking else [])
+        runner.finish(planned, told_to_all(progress, loggers), hooks=["peeking"] if peeking else [])
     examine_runs(planned, others, damage=examine)
     if examine:
         explain_drawn(planned)

@@ -35,6 +35,10 @@ def runs(
         typer.Option("--status", help="Only planned, running, finished, failed, crashed, pruned or damaged ones."),
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove what is listed, after a question.")] = False,
+    mlflow: Annotated[
+        Path | None,
+        typer.Option("--export-mlflow", help="Copy what is listed into this folder of MLflow's, as one experiment."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -50,11 +54,13 @@ def runs(
       mien runs RUNS --status failed --where model.name=vgg16
     The first three seeds, for a program:
       mien runs RUNS --where 'seed=[0,1,2]' --json
+    Show the finished ones in MLflow, which need not be installed here:
+      mien runs RUNS --status finished --export-mlflow mlruns
     Remove what failed or crashed:
       mien runs RUNS --status failed --status crashed --prune
     """
     with needs("report", "runs"):
-        from mien.runs import alike, read_lines, remove_run
+        from mien.runs import Run, alike, export_mlflow, read_lines, remove_run
     wanted, statuses = _wanted(where or ()), _statuses(status or ())
     if prune and not (wanted or statuses):
         raise ConfigError(f"--prune removes the runs that are listed. Say which: {PRUNABLE}.")
@@ -70,6 +76,12 @@ def runs(
     else:
         _print_table(lines, settings, varying)
         print(visible(_summary(folder, lines, len(every))), file=sys.stderr)
+    if mlflow is not None:
+        place = export_mlflow(
+            [Run.open(folder / line.id) for line in lines], mlflow, "/".join(folder.resolve().parts[-2:])
+        )
+        look = f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {mlflow}"
+        print(visible(f"Copied {len(lines):,} runs into {place}. Look: {look}"), file=sys.stderr)
     if prune and lines and (yes or typer.confirm(f"Remove {len(lines):,} of {len(every):,} runs?", err=True)):
         _remove([folder / line.id for line in lines], remove_run)
 

@@ -86,7 +86,8 @@ class _Grid:
         self._report, self._stopped, self._results, self._hooks = report, stopped, results, hooks
         self._cpus, self._gpus = _resources()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        board = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
+        self._board = board.remote()
         self._tasks: dict[Any, Sequence[Run]] = {}
         """By the future of each task: the runs that are told to have ended with it."""
 
@@ -144,7 +145,10 @@ class _Grid:
         self._pass_on()
 
     def _pass_on(self) -> None:
-        for name, update in ray.get(self._board.take.remote()):
+        news: list[tuple[str, Update]] = []
+        with suppress(ray.exceptions.RayError):  # a node without memory may end the board too: it starts again, empty
+            news = ray.get(self._board.take.remote(), timeout=LOOK_SECONDS)
+        for name, update in news:
             if self._report(self._runs[name], update) is False and isinstance(update, Progress):
                 self._board.refuse.remote(name)
 

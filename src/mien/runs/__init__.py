@@ -20,12 +20,14 @@ changed under that lock.
     found    the folders beside each other, their order, and the removal of one
     lines    what a list says of each
     index    those lines for thousands of runs, remembered
+    mlflow   a copy of some in MLflow's format
 """
 
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 from .found import find_runs, keep_order, remove_run
 from .index import read_lines
 from .lines import STATUSES, Line, alike
+from .mlflow import export_mlflow
 from .run import EPOCHS, LOCK, Run, busy
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Stage",
     "alike",
     "busy",
+    "export_mlflow",
     "find_runs",
     "keep_order",
     "read_lines",

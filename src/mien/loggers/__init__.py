@@ -1,0 +1,43 @@
+"""Loggers copy the news of runs to programs that others wrote. A new one is a file and a line below.
+
+In: what an engine reports, wherever it trains. Out: files beside the run folders, which stay the truth. A logger is a
+function like `mien.engines.Report`, whose answer is ignored; it is made with the folder of the runs.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from ..engines import Report, Update
+from ..errors import ConfigError
+from ..runs import Run
+
+__all__ = ["LOGGERS", "Logger", "find_logger", "told_to_all"]
+
+Logger = Callable[[Run, Update], None]
+"""Takes each update of a run; None when it has ended."""
+LOGGERS = {"tensorboard": "mien.loggers.tensorboard:TensorBoard"}
+"""Loggers by name, as `module:class`."""
+
+
+def find_logger(name: str, runs: Path) -> Logger:
+    """The logger of this name for the folder `runs`.
+
+    Raises `ConfigError` where there is none, and `ModuleNotFoundError` where its library is missing.
+    """
+    if name not in LOGGERS:
+        raise ConfigError(f"There is no logger {name!r}; the loggers are {', '.join(LOGGERS)}.")
+    module, _, word = LOGGERS[name].partition(":")
+    return cast(Logger, getattr(import_module(module), word)(runs))
+
+
+def told_to_all(report: Report, loggers: Sequence[Logger]) -> Report:
+    """A report that also tells the `loggers`; the answer is that of `report`."""
+
+    def tell(run: Run, update: Update) -> bool | None:
+        for logger in loggers:
+            logger(run, update)
+        return report(run, update)
+
+    return tell
