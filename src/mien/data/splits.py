@@ -196,7 +196,10 @@ def _noisy(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> NDA
 
 
 def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tuple[NDArray[np.int64], ...]:
-    """Move whole groups to valid, class by class, until each class has given its share."""
+    """Move whole groups to valid, class by class, until each class has given its share.
+
+    Where every group has more of a class than that, as a few subjects with many clips do, the nearest one is moved.
+    """
     labels, groups = store.samples.label[rows], _groups(store, rows)
     rng = np.random.default_rng(settings.split_seed)
     wanted = np.round(np.bincount(labels, minlength=len(store.labels)) * settings.valid_fraction).astype(int)
@@ -211,11 +214,14 @@ def _carve(store: Store, rows: NDArray[np.int64], settings: DataSettings) -> tup
             wanted -= counts
             if not wanted.any():
                 break  # no other group fits
+    if not chosen.any() and len(sizes) > 1:
+        table = np.zeros((len(sizes), len(wanted)), int)
+        np.add.at(table, (group, labels), 1)
+        chosen = group == np.abs(table - wanted).sum(axis=1).argmin()
     if not chosen.any() or chosen.all():
         raise DataError(
             f"Cannot carve {settings.valid_fraction:.0%} of {len(rows)} training samples in {len(sizes)} "
-            f"groups (subjects, or copies of one image) off {store.path}. Raise data.valid_fraction, or give it a "
-            "valid split."
+            f"groups (subjects, or copies of one image) off {store.path}. Give it more groups, or a valid split."
         )
     return rows[~chosen], rows[chosen]
 
