@@ -122,10 +122,10 @@ def fresh_models(folder: Path, names: Sequence[str]) -> list[Subject]:
             fingerprint="",
             licence="none",
         )
-        models = {name: onnx_bytes(build(settings, classes=len(SEVEN), size=48), 48)}
+        models = {name: onnx_bytes(build(settings, classes=len(SEVEN), size=48))}
         if name == names[0]:
             drawn = np.stack([face.image for _, face in draw_faces(64, seed=0, size=48)])
-            models[f"{name} int8"] = quantise(models[name], drawn)
+            models[f"{name} int8"] = quantise(models[name], {"images": drawn})
         for title, model in models.items():
             path = folder / f"{title.replace(' ', '-')}.onnx"
             path.write_bytes(seal(model, card))

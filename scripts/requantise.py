@@ -23,7 +23,7 @@ from mien.bundle import Bundle, seal
 from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import Fold, Part, divide
 from mien.data.store import Store
-from mien.export import calibration_faces, judged, measured_int8
+from mien.export import calibration_samples, judged, measured_int8
 from mien.initial import build_network
 from mien.models import Network
 from mien.planes import FACE
@@ -89,7 +89,7 @@ def _unit_norm(norm: str, bias: Tensor, state: dict[str, Tensor]) -> dict[str, T
 
 def requantised(old: Bundle, network: Network, fold: Fold) -> bytes:
     """The sealed file, with figures of its own."""
-    model = quantise(onnx_bytes(network, old.card.crop.size), calibration_faces(fold.train))
+    model = quantise(onnx_bytes(network), calibration_samples(fold.train, old.takes))
     logits = Bundle(old.path, old.card, model, threads=0).logits
     card = measured_int8(replace(old.card, valid=_float_figures(old)), _judged_by(logits, fold.valid))
     card = judged(card, _judged_by(logits, open_for(f"requantised: {card.run}", fold)))

@@ -9,8 +9,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mien"
 
 FLOORS: list[str] = [
-    "version shown words errors reading arrays planes labels media crop config facts temporary exchange atomic locks"
-    " progress"
+    "version shown words errors reading arrays movement planes labels media crop config facts temporary exchange"
+    " atomic locks progress"
     " machine calibration metrics statistics",
     "data.samples data.store data.corpora data.drawn data.prepare data.audit data.findings data.gallery"
     " data.clean data.join"

@@ -118,7 +118,5 @@ def test_an_exported_file_has_it(tmp_path: Path, kind: str) -> None:
     with torch.no_grad():
         network(torch.from_numpy(faces))
     path = tmp_path / "it.onnx"
-    path.write_bytes(
-        seal(onnx_bytes(network.eval(), 48), dataclasses.replace(CARD, crop=CropSpec(size=48, channels=3)))
-    )  # type: ignore[arg-type]
+    path.write_bytes(seal(onnx_bytes(network.eval()), dataclasses.replace(CARD, crop=CropSpec(size=48, channels=3))))  # type: ignore[arg-type]
     assert np.abs(Bundle.open(path, threads=1).logits({"face": faces}) - predict_logits(network, faces)).max() < 1e-4  # type: ignore[arg-type]

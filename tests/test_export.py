@@ -49,7 +49,7 @@ def untrained(name: str, width: float) -> torch.nn.Module:
 
 def check_parity(path: Path, name: str, width: float) -> None:
     network = untrained(name, width)
-    path.write_bytes(seal(onnx_bytes(network, 48), replace(CARD, crop=CropSpec(size=48, channels=3))))
+    path.write_bytes(seal(onnx_bytes(network), replace(CARD, crop=CropSpec(size=48, channels=3))))
     bundle = Bundle.open(path, threads=1)
     for count in (1, 3, 64):
         logits = bundle.logits({"face": FACES[:count]})
@@ -177,7 +177,7 @@ def test_only_the_layers_between_pixels_and_logits_are_int8(quantised: Path) -> 
 @pytest.mark.long
 def test_a_mirrored_network_is_exported_once_with_its_batch_norm_folded() -> None:
     plain, mirrored = (
-        onnx.load_from_string(onnx_bytes(build(settings, classes=7, size=48).eval(), 48)).graph.node
+        onnx.load_from_string(onnx_bytes(build(settings, classes=7, size=48).eval())).graph.node
         for settings in (ModelSettings(name="compact-s", mirror=mirror, in_chans=1) for mirror in (False, True))
     )
     assert [node.op_type for node in mirrored].count("Conv") == [node.op_type for node in plain].count("Conv")

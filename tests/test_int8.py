@@ -41,7 +41,7 @@ def steep() -> bytes:
                 values.uniform_(-1, 1)
         for _ in range(20):  # batch norm learns what such layers give
             network.train()(torch.from_numpy(FACES))
-    return onnx_bytes(network.eval(), 24)
+    return onnx_bytes(network.eval())
 
 
 def answers(content: bytes, faces: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -68,7 +68,7 @@ def test_a_shipped_file_answers_alike_with_every_kernel(name: str) -> None:
 
 
 def test_a_network_that_would_saturate_is_exported_so_that_it_does_not(steep: bytes) -> None:
-    content = quantise(steep, FACES)
+    content = quantise(steep, {"images": FACES})
     seen = answers(content, FACES[:4])
     assert all(np.array_equal(seen[kernel], seen["exact"]) for kernel in CUTTING)
     worst = [integer_kernels.largest_pairs(weights).max() for weights in integer_kernels.weights_of(content).values()]
@@ -81,7 +81,7 @@ def test_the_same_network_with_weights_of_8_bits_depends_on_the_kernel(
     """The counter-proof: the arithmetic above sees what it is meant to see."""
     whole = partial(_with_8_bits, onnxruntime.quantization.quantize_static)
     monkeypatch.setattr(onnxruntime.quantization, "quantize_static", whole)
-    seen = answers(quantise(steep, FACES), FACES[:4])
+    seen = answers(quantise(steep, {"images": FACES}), FACES[:4])
     for kernel in CUTTING:
         assert np.abs(seen[kernel] - seen["exact"]).max() > 0.1, kernel
 

@@ -3,25 +3,33 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from mien.bundle import Bundle, seal
+from mien.classifier import logits_of
+from mien.cli import main
+from mien.committee import Joined
 from mien.config import AugmentSettings, DataSettings, ModelSettings, NetworkSettings, OptimizerSettings, TrainSettings
 from mien.crop import CropSpec
 from mien.data.augment import Draws, apply
 from mien.data.samples import Sample
 from mien.data.splits import divide
 from mien.data.store import Store, create_store
-from mien.errors import ConfigError
+from mien.errors import ConfigError, DataError
+from mien.export import describe, export
 from mien.initial import build_network
 from mien.labels import LabelSet
 from mien.methods import find_method
 from mien.methods.network import load_network
 from mien.models import FLOW_NETWORKS, build_on
-from mien.planes import Plane, mirrored
+from mien.planes import Batch, Plane, mirrored
 from mien.runs import Run
 from mien.stages import finish_run
+from mien.to_onnx import onnx_bytes
 
 SIDE, SUBJECTS, EACH = 28, 6, 8
 FLOW = Plane(name="flow", kind="flow", shape=(SIDE, SIDE, 3), dtype="float32")
@@ -148,3 +156,108 @@ def test_weights_of_another_plane_are_not_loaded_for_this_one(clips: Store, tmp_
     network = load_network(run)
     assert network.takes == (FLOW,)
     assert network.pixel_std.max() * 255 < 0.1, "its own units, tiny ones"
+
+
+# Model files
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ststnet",
+        "rcn-a",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("dual-inception", "offapexnet", "compact-s")),
+    ],
+)
+def test_a_model_file_of_flow_answers_as_its_network(name: str, clips: Store, tmp_path: Path) -> None:
+    chosen = settings(name=name, mirror=True, width=1.0 if name in FLOW_NETWORKS else 0.25)
+    run = planned(tmp_path, clips, replace(chosen, train=replace(chosen.train, epochs=1)))
+    finish_run(run)
+    card = export(run, tmp_path / "model.onnx")
+    assert card.takes == (FLOW,)
+    assert not card.movement, "this store does not say how its flow was computed"
+    bundle = Bundle.open(tmp_path / "model.onnx")
+    rows = np.arange(len(clips))
+    batch = clips.read(rows, ["flow"])
+    np.testing.assert_allclose(bundle.logits(batch), load_logits(run, batch), rtol=1e-3, atol=1e-4)
+    assert logits_of(bundle, clips, rows).shape == (len(clips), 2), "it is measured on a store as any classifier is"
+
+
+def load_logits(run: Run, batch: Batch) -> NDArray[np.float32]:
+    return find_method(run.settings).load(run).logits(batch)
+
+
+def test_an_int8_file_of_flow_is_calibrated_on_flow(clips: Store, tmp_path: Path) -> None:
+    run = planned(tmp_path, clips, settings(name="compact-s", width=0.25))
+    finish_run(run)
+    card = export(run, tmp_path / "model.onnx", int8=True)
+    assert card.precision == "int8"
+    test = run.logits("test")
+    logits = Bundle.open(tmp_path / "model.onnx").logits(clips.read(test.ids, ["flow"]))
+    assert (logits.argmax(1) == test.logits.argmax(1)).mean() > 0.8
+
+
+def test_networks_of_two_planes_are_one_file(clips: Store, tmp_path: Path) -> None:
+    """A late fusion of two trainings: each member reads its own plane."""
+    flow = planned(tmp_path, clips, settings())
+    face = planned(tmp_path, clips, settings(name="compact-s", plane="face", width=0.25, stem="small"))
+    for run in (face, flow):
+        finish_run(run)
+    joined = Joined([load_network(face), load_network(flow)], "mean", {}).eval()
+    assert [plane.name for plane in joined.takes] == ["face", "flow"]
+    path = tmp_path / "both.onnx"
+    path.write_bytes(seal(onnx_bytes(joined), replace(describe(face, joined.takes), network="mean-of-2")))
+    batch = clips.read(np.arange(9), ["face", "flow"])
+    with torch.no_grad():
+        expected = joined(*(torch.from_numpy(batch[name]) for name in ("face", "flow"))).numpy()
+    np.testing.assert_allclose(Bundle.open(path).logits(batch), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "says"),
+    [
+        ({"face": np.zeros((1, 12, 12, 1), np.uint8)}, r"takes flow as float32 \(B, 28, 28, 3\); got object \(\)"),
+        ({"flow": np.zeros((1, 28, 28, 3))}, r"got float64 \(1, 28, 28, 3\)"),
+        ({"flow": np.zeros((1, 14, 14, 3), np.float32)}, r"got float32 \(1, 14, 14, 3\)"),
+    ],
+)
+def test_other_samples_are_refused(flow_model: Path, batch: Batch, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Bundle.open(flow_model).logits(batch)
+
+
+@pytest.fixture(scope="module")
+def flow_model(clips: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    run = planned(folder, clips, settings())
+    finish_run(run)
+    export(run, folder / "flow.onnx")
+    return folder / "flow.onnx"
+
+
+def test_what_labels_pictures_refuses_a_model_of_flow(
+    flow_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "face.png").write_bytes(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    model = str(flow_model)
+    for words in (
+        ["predict", "face.png", "--model", model],
+        ["explain", "face.png", "--model", model],
+        ["export", model, "--web", "page"],
+        ["data", "teach", "store", "--model", model, "--out", "new"],
+        ["serve", "--model", model, "--port", "0"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        said = capsys.readouterr().err
+        assert end.value.code == 2, words
+        assert "takes flow, so it labels clips and no single pictures" in said or words[0] == "data", said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.png"]
+
+
+def test_its_card_says_what_it_takes(flow_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["info", str(flow_model)])
+    assert end.value.code == 0
+    assert "flow, float32 (28, 28, 3)" in capsys.readouterr().out

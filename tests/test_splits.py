@@ -109,10 +109,18 @@ def test_carving_keeps_copies_together_where_no_subject_is_known(tmp_path: Path)
 
 
 def test_what_cannot_be_carved_is_one_sentence(tmp_path: Path) -> None:
-    rows = [(i % 3, f"s{i % 2}", i, "train") for i in range(20)]
+    rows = [(i % 3, "s", i, "train") for i in range(20)]
     store = write(tmp_path / "store", [*rows, (0, "x", 500, "test")])
-    with pytest.raises(DataError, match=r"Cannot carve 10% of 20 .*in 2 groups .*Raise data\.valid_fraction"):
+    with pytest.raises(DataError, match=r"Cannot carve 10% of 20 .*in 1 groups .*Give it more groups"):
         divide(store, DataSettings())
+
+
+def test_of_a_few_people_with_many_samples_the_nearest_is_carved_off(tmp_path: Path) -> None:
+    rows = [(i % 3, f"s{min(i // 9, 2)}", i, "train") for i in range(24)]
+    store = write(tmp_path / "store", [*rows, (0, "x", 500, "test")])
+    fold = divide(store, DataSettings(valid_fraction=0.1))
+    assert set(fold.valid.subjects) == {"s2"}, "6 samples; the others have 9"
+    assert len(fold.train) == 18
 
 
 @pytest.mark.parametrize(("given", "missing"), [("train", "test"), ("test", "train")])

@@ -1,14 +1,15 @@
 """A trained model as one file, `NAME.onnx`, opened without torch and without the onnx package.
 
-It is a plain ONNX model (uint8 `(B, H, W, C)` in, logits `(B, K)` out) with two entries at the end of its metadata:
-`mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry. Both are appended to the
-exporter's output, so any ONNX tool still opens the file. The hash shows damage and tampering. It is not a signature:
-whoever changes a file can compute a new hash.
+It is a plain ONNX model (the planes of samples in, of faces uint8 `(B, H, W, C)`; logits `(B, K)` out) with two entries
+at the end of its metadata: `mien`, the card as JSON, and `mien.sha256`, the hash of every byte before that last entry.
+Both are appended to the exporter's output, so any ONNX tool still opens the file. The hash shows damage and tampering.
+It is not a signature: whoever changes a file can compute a new hash.
 """
 
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from importlib import import_module, resources
 from pathlib import Path
 from threading import Lock
@@ -29,7 +30,7 @@ from .reading import GivenPath, given_count, given_path
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BATCH", "MOST_THREADS", "Bundle", "find_model", "runtime", "seal"]
+__all__ = ["BATCH", "MOST_THREADS", "Bundle", "find_model", "input_name", "runtime", "seal"]
 
 MOST_THREADS = 1024
 BATCH = 64
@@ -38,6 +39,8 @@ MAX_BYTES = (1 << 31) - 1
 """Protobuf's own limit."""
 MAX_CARD_BYTES = 1 << 20
 CARD, HASH = b"mien", b"mien.sha256"
+TYPES = {"float32": "float", **{name: name for name in ("uint8", "uint16", "int16", "int64")}}
+"""Types of arrays as ONNX names them."""
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+")
 """How an address begins after `Path` took one of its slashes; a drive of Windows has one letter."""
 WORDS = 200
@@ -95,25 +98,36 @@ class Bundle:
 
     @property
     def takes(self) -> tuple[Plane, ...]:
-        """The planes that its network takes: the face."""
-        return (self.card.crop.plane,)
+        """The planes that its network takes: the face, or those that its card names."""
+        return self.card.takes
+
+    def require_faces(self) -> None:
+        """Raise `BundleError` where it takes something else than a face: no single picture gives that."""
+        if self.card.planes != (FACE,):
+            raise BundleError(
+                f"{self.path} takes {', '.join(self.card.planes)}, so it labels clips and no single pictures. Use "
+                "`mien predict CLIP --micro`."
+            )
 
     def logits(self, batch: Batch, /) -> NDArray[np.float32]:
         """Logits `(B, K)` float32 of `{"face": crops}`, `(B, H, W, C)` uint8, as `crop` makes them from `card.crop`.
 
+        A model of other planes takes them by name, `(B, *shape)`, as `takes` describes them.
+
         Raises:
-            DataError: the crops are missing, or of another shape or type.
+            DataError: a plane is missing, or of another shape or type.
             BundleError: the network cannot be loaded or run, or its output is not logits (wrong shape, NaN or
             infinity).
         """
-        images, (plane,) = np.asarray(batch.get(FACE)), self.takes
-        if images.ndim != 4 or images.shape[1:] != plane.shape or images.dtype != np.uint8:
-            raise DataError(f"The model takes uint8 (B, {str(plane.shape)[1:]}; got {images.dtype} {images.shape}.")
+        given = {input_name(plane): _plane_of(batch, plane) for plane in self.takes}
+        count = len(next(iter(given.values())))
+        if any(len(array) != count for array in given.values()):
+            raise DataError(f"The planes {', '.join(self.card.planes)} have different numbers of samples.")
         network = self._network()
-        logits = np.empty((len(images), len(self.card.labels)), np.float32)
-        for start in range(0, len(images), BATCH):
+        logits = np.empty((count, len(self.card.labels)), np.float32)
+        for start in range(0, count, BATCH):
             part = slice(start, start + BATCH)
-            logits[part] = self._answer(network, images[part])
+            logits[part] = self._answer(network, {name: array[part] for name, array in given.items()})
         return logits
 
     def probs(self, batch: Batch, /) -> NDArray[np.float64]:
@@ -124,13 +138,15 @@ class Bundle:
         """Calibrated probabilities `(B, K)` from this model's logits `(B, K)`."""
         return softmax(logits / np.float64(self.card.temperature))
 
-    def _answer(self, network: "onnxruntime.InferenceSession", images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _answer(
+        self, network: "onnxruntime.InferenceSession", given: Mapping[str, NDArray[Any]]
+    ) -> NDArray[np.float32]:
+        expected = len(next(iter(given.values()))), len(self.card.labels)
         try:
-            logits: NDArray[np.float32] = network.run(None, {"images": images})[0]
+            logits: NDArray[np.float32] = network.run(None, dict(given))[0]
         except Exception as error:  # onnxruntime's own classes differ between its versions
             raise BundleError(f"{self.path}: ONNX Runtime cannot run the network ({_words(error)}).") from None
-        if logits.shape != (len(images), len(self.card.labels)):
-            expected = (len(images), len(self.card.labels))
+        if logits.shape != expected:
             raise BundleError(f"{self.path}: the network gave logits {logits.shape} where {expected} were expected.")
         if not np.isfinite(logits).all():
             raise BundleError(
@@ -160,6 +176,22 @@ class Bundle:
             raise BundleError(f"{self.path}: ONNX Runtime cannot load the network ({_words(error)}).") from None
         _check_network(network, self.card, self.path)
         return network
+
+
+def input_name(plane: Plane) -> str:
+    """What a plane is called in the graph of a model file."""
+    return "images" if plane.name == FACE else plane.name
+
+
+def _plane_of(batch: Batch, plane: Plane) -> NDArray[Any]:
+    """A plane out of a batch; raises `DataError` where it is missing or has another form."""
+    array = np.asarray(batch.get(plane.name))
+    if array.ndim != 1 + len(plane.shape) or array.shape[1:] != plane.shape or array.dtype != plane.dtype:
+        named = "" if plane.name == FACE else f"{plane.name} as "
+        raise DataError(
+            f"The model takes {named}{plane.dtype} (B, {str(plane.shape)[1:]}; got {array.dtype} {array.shape}."
+        )
+    return array
 
 
 def _opened_there(path: Path, threads: int, sha256: str) -> Bundle:
@@ -268,11 +300,8 @@ def _inside() -> list[str]:
 def _check_network(session: "onnxruntime.InferenceSession", card: Card, path: Path) -> None:
     puts = (*session.get_inputs(), *session.get_outputs())
     seen = [(put.name, put.type, put.shape[1:]) for put in puts]
-    spec = card.crop
-    expected = [
-        ("images", "tensor(uint8)", [spec.size, spec.size, spec.channels]),
-        ("logits", "tensor(float)", [len(card.labels)]),
-    ]
+    expected = [(input_name(plane), f"tensor({TYPES[plane.dtype]})", [*plane.shape]) for plane in card.takes]
+    expected.append(("logits", "tensor(float)", [len(card.labels)]))
     if seen != expected:
         raise BundleError(f"{path}: the network does not fit its card: it has {_short(seen)}, expected {expected}.")
     if any(isinstance(put.shape[0], int) for put in puts):

@@ -14,11 +14,12 @@ from msgspec import Meta
 from .crop import CropSpec
 from .errors import BundleError, ConfigError, LabelError
 from .labels import LabelSet
-from .planes import FACE
+from .movement import Movement
+from .planes import FACE, Plane
 from .reading import Count, Share, Text, from_json
 from .shown import first_line
 
-__all__ = ["FORMAT", "Card", "Figure", "read_card", "write_card"]
+__all__ = ["FORMAT", "LIMITS", "Card", "Figure", "read_card", "write_card"]
 
 FORMAT = 1
 """Counts up when a card changes so that an older mien cannot read it."""
@@ -59,7 +60,11 @@ class Card:
     crop: CropSpec
     """How a face is cut out for this network."""
     planes: tuple[Text, ...] = (FACE,)
-    """Names of the planes that the network takes."""
+    """Names of the planes that the network takes, in its order."""
+    forms: tuple[Plane, ...] = ()
+    """Those of them that are no face: their kind, shape and type."""
+    movement: Movement | None = None
+    """How the flow of clips is computed for this network, where its store says it."""
     network: Text
     """A key of `mien.models.NETWORKS`."""
     run: Text
@@ -95,8 +100,15 @@ class Card:
 
     def __post_init__(self) -> None:
         LabelSet(self.labels)
-        if self.planes != (FACE,):
-            raise ValueError(f"it takes the planes {', '.join(self.planes)}; this version gives a {FACE} alone")
+        known = [FACE, *(plane.name for plane in self.forms)]
+        if not self.planes or len(set(self.planes)) < len(self.planes) or not set(self.planes) <= set(known):
+            raise ValueError(f"it takes the planes {', '.join(self.planes)} and describes {', '.join(known)}")
+
+    @property
+    def takes(self) -> tuple[Plane, ...]:
+        """The planes that the network takes, in its order."""
+        known = {plane.name: plane for plane in (self.crop.plane, *self.forms)}
+        return tuple(known[name] for name in self.planes)
 
 
 def write_card(card: Card) -> str:

@@ -4,6 +4,7 @@ In: a run folder. Out: `NAME.onnx`, a sealed bundle of the network as `to_onnx` 
 card: figures with intervals from the logits that the run saved, of an int8 network from its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .atomic import write_bytes
-from .bundle import Bundle, seal
+from .bundle import Bundle, input_name, seal
 from .calibration import binned_gaps, fit_temperature, softmax, upward_bias, wilson
-from .card import Card, Figure
+from .card import LIMITS, Card, Figure
 from .data.splits import Fold, Part
 from .errors import RunError
 from .joined_network import joined_network
 from .methods.network import load_network
 from .methods.soup_model import model_of
 from .metrics import confusion_matrix, scores
-from .planes import FACE
+from .planes import FACE, Plane
 from .reading import GivenPath, given_path
 from .runs import Logits, Run
 from .stages import open_for
@@ -28,7 +29,7 @@ from .statistics.intervals import bootstrap
 from .to_onnx import onnx_bytes, quantise
 from .version import __version__
 
-__all__ = ["calibration_faces", "export", "judge", "judged", "measured_int8"]
+__all__ = ["calibration_samples", "export", "judge", "judged", "measured_int8"]
 
 CALIBRATION_FACES = 512
 """Training faces that the ranges of int8 activations are taken from."""
@@ -37,6 +38,7 @@ QUANTISATION = (
     "without VNNI give the same integers."
 )
 """What the card of an int8 network says of it."""
+DRAWN = "It was trained on drawings alone and never saw a person: it shows how things work, and no more."
 WEAK_RECALL = 0.6
 """Classes found less often than this are named on the card."""
 
@@ -60,7 +62,7 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
         raise RunError(f"Cannot write {out}: a model is NAME.onnx in a folder that is there.")
     fold = run.fold() if int8 else None
     network = joined_network(run) if run.settings.method == "ensemble" else load_network(run)
-    model, card = onnx_bytes(network, run.data.crop.size), describe(run)
+    model, card = onnx_bytes(network), describe(run, network.takes)
     try:
         if fold is not None:
             model, card = _quantised(run, fold, model, card)
@@ -70,12 +72,16 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
     return Bundle.open(out).card
 
 
-def describe(run: Run) -> Card:
-    """The card of a finished run's float32 network, from what the run saved."""
+def describe(run: Run, takes: tuple[Plane, ...]) -> Card:
+    """The card of a finished run's float32 network, which takes these planes, from what the run saved."""
     valid = run.logits("valid")
+    drawn = (DRAWN,) if run.data.corpus == "drawn" else ()
     card = Card(
         labels=run.data.labels,
         crop=run.data.crop,
+        planes=tuple(plane.name for plane in takes),
+        forms=tuple(plane for plane in takes if plane.name != FACE),
+        movement=run.data.movement if any(plane.kind == "flow" for plane in takes) else None,
         network=model_of(run).name if run.settings.method == "soup" else run.settings.name,
         run=run.id,
         corpus=run.data.corpus,
@@ -83,6 +89,7 @@ def describe(run: Run) -> Card:
         licence=run.data.licence,
         temperature=fit_temperature(valid.logits, valid.labels),
         valid={"accuracy": _figure(valid, "accuracy")},
+        limits=(*LIMITS, *drawn),
         mien=__version__,
     )
     return judged(card, run.logits("test"))
@@ -145,11 +152,11 @@ def _failures(confusion: NDArray[np.int64], names: tuple[str, ...]) -> tuple[str
 
 def _quantised(run: Run, fold: Fold, model: bytes, card: Card) -> tuple[bytes, Card]:
     """The int8 model and its card; what it measures is the int8 network's own."""
-    small = quantise(model, calibration_faces(fold.train))
+    small = quantise(model, calibration_samples(fold.train, card.takes))
     logits = Bundle(run.path, card, small, threads=0).logits
-    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read())))
+    card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read(card.planes))))
     test = open_for(f"int8 export: {run.id}", fold)
-    return small, judged(card, Logits.of(test, logits(test.read())))
+    return small, judged(card, Logits.of(test, logits(test.read(card.planes))))
 
 
 def measured_int8(card: Card, valid: Logits) -> Card:
@@ -159,6 +166,8 @@ def measured_int8(card: Card, valid: Logits) -> Card:
     return replace(card, precision="int8", quantisation=QUANTISATION, valid=accuracies, temperature=temperature)
 
 
-def calibration_faces(train: Part) -> NDArray[np.uint8]:
-    """The training faces `(n, H, W, C)` that the ranges of activations are taken from."""
-    return train.store.read(train.rows[:: max(1, len(train) // CALIBRATION_FACES)])[FACE]
+def calibration_samples(train: Part, takes: Sequence[Plane]) -> dict[str, NDArray[Any]]:
+    """The training samples that the ranges of activations are taken from, by the names of a model's inputs."""
+    rows = train.rows[:: max(1, len(train) // CALIBRATION_FACES)]
+    batch = train.store.read(rows, [plane.name for plane in takes])
+    return {input_name(plane): batch[plane.name] for plane in takes}

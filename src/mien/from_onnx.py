@@ -54,7 +54,7 @@ def read_model(path: Path) -> Model:
         graph = onnx.load(path, load_external_data=False).graph
         raw = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         arrays = {_plain(name): _value(name, raw) for name in raw if _is_weight(name, raw)}
-        mean, std = _normalisation(graph, raw, card.crop.channels)
+        mean, std = _normalisation(graph, raw, card.takes[0].shape[-1])
     except Exception as error:  # of protobuf, of shapes that do not fit, of a graph without those nodes
         raise ConfigError(f"{path} is not a model file as mien writes it ({type(error).__name__}).") from None
     strides = {

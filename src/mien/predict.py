@@ -299,7 +299,9 @@ def _open(model: Path | str, threads: int) -> Bundle:
         raise BundleError(
             f"A model is a file of `mien export`, a name such as 'default', or a Bundle; got {brief(model)}."
         )
-    return Bundle.open(model, threads=threads)
+    bundle = Bundle.open(model, threads=threads)
+    bundle.require_faces()
+    return bundle
 
 
 def _detector(detector: FaceDetector | str, min_score: float | None, min_face: float | None) -> FaceDetector:

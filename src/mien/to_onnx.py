@@ -1,7 +1,8 @@
 """A torch network as the bytes of an ONNX model, in float32 or in int8.
 
-In: a network; for int8 also faces. Out: a model with uint8 `(B, H, W, C)` in and logits out. Normalisation is inside,
-batch norm is folded into the convolutions before it, and the softmax stays outside, where the temperature belongs.
+In: a network; for int8 also samples. Out: a model with the planes `(B, *shape)` that it takes in, and logits out.
+Normalisation is inside, batch norm is folded into the convolutions before it, and the softmax stays outside, where the
+temperature belongs.
 
 Int8 (Jacob 2018, arXiv:1712.05877) must answer alike on every processor. Those with SSE4.1 or AVX2 and without VNNI
 multiply unsigned activations with signed weights, add two neighbouring products in 16 bits, and cut off what does not
@@ -12,16 +13,16 @@ fit. With weights of 8 bits, up to 2 · 255 · 127 = 64,770 does not fit into 32
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import BATCH, runtime
+from .bundle import BATCH, input_name, runtime
 from .errors import MissingExtra
 
 __all__ = ["onnx_bytes", "quantise"]
@@ -32,7 +33,7 @@ LAYERS = ("Conv", "Gemm", "MatMul")
 """Operations with weights, as ONNX names them."""
 
 
-def onnx_bytes(network: Any, size: int) -> bytes:
+def onnx_bytes(network: Any) -> bytes:
     """A network in evaluation mode as an ONNX model with a free batch size; no paths or stack traces inside.
 
     `network` is a `mien.models.Network`, or several joined as one (`mien.joined_network`).
@@ -41,15 +42,15 @@ def onnx_bytes(network: Any, size: int) -> bytes:
 
     _require_exporter()
     network = network.eval().cpu()
-    # Two faces: the exporter takes a batch of one for a constant.
-    faces = torch.zeros(2, size, size, len(network.pixel_mean), dtype=torch.uint8)
+    planes = network.blank(2)  # the exporter takes a batch of one for a constant
+    batch = torch.export.Dim("batch")
     with _quiet(), torch.no_grad():
         program: Any = torch.onnx.export(
             network,
-            (faces,),
-            input_names=["images"],
+            planes,
+            input_names=[input_name(plane) for plane in network.takes],
             output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=_free(network, len(planes), {0: batch}),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -57,8 +58,17 @@ def onnx_bytes(network: Any, size: int) -> bytes:
     return _bare(program.model_proto)
 
 
-def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
-    """The model with int8 layers but for the first and the last, ranges taken from `faces (n, H, W, C)`.
+def _free(network: Any, planes: int, batch: dict[int, Any]) -> tuple[Any, ...]:
+    """The free sizes of each argument of `forward`; one that gathers planes with a star takes them as one tuple."""
+    stars = any(each.kind is each.VAR_POSITIONAL for each in signature(network.forward).parameters.values())
+    each = tuple(batch for _ in range(planes))
+    return (each,) if stars else each
+
+
+def quantise(model: bytes, samples: Mapping[str, NDArray[Any]]) -> bytes:
+    """The model with int8 layers but for the first and the last, ranges taken from `samples`.
+
+    `samples` are planes `(n, *shape)` by the names of the model's inputs: of faces `{"images": (n, H, W, C)}`.
 
     Weights have 7 bits, so that every processor gives the same integers.
     """
@@ -73,7 +83,7 @@ def quantise(model: bytes, faces: NDArray[np.uint8]) -> bytes:
         quantize_static(
             network,
             small,
-            _Faces(faces),
+            _Samples(samples),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "Add", "MaxPool", "Relu"],
             nodes_to_exclude=_kept_in_float([(node.name, node.op_type) for node in network.graph.node]),
@@ -97,15 +107,17 @@ def _kept_in_float(nodes: Sequence[tuple[str, str]]) -> list[str]:
     return [name for name, _ in (*nodes[: layers[1]], *nodes[layers[-1] :])]
 
 
-class _Faces:
-    """The calibration faces, batch by batch, as onnxruntime's quantiser asks for them."""
+class _Samples:
+    """The calibration samples, batch by batch, as onnxruntime's quantiser asks for them."""
 
-    def __init__(self, faces: NDArray[np.uint8]) -> None:
-        self._batches = iter(np.split(faces, range(BATCH, len(faces), BATCH)))
+    def __init__(self, samples: Mapping[str, NDArray[Any]]) -> None:
+        count = len(next(iter(samples.values())))
+        self._batches = (
+            {name: array[at : at + BATCH] for name, array in samples.items()} for at in range(0, count, BATCH)
+        )
 
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {"images": batch}
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
+        return next(self._batches, None)
 
 
 def _bare(model: Any) -> bytes:

@@ -287,6 +287,8 @@ def teach(
     """Write a store with models' predictions as soft labels of its training faces, for distillation with
     loss.soft_labels."""
     teachers = [Bundle.open(name) for name in model]
+    for teacher in teachers:
+        teacher.require_faces()
     meta = teach_store(Store.open(store), teachers, share, out, force=force)
     if as_json:
         print_json({"meta": asdict(meta)})

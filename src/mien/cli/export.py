@@ -65,6 +65,8 @@ def _write_page(
         if is_run:
             _exported(model, file, int8=int8)
         models = [Bundle.open(each) for each in (file, *map(find_model, beside))]
+        for each in models:
+            each.require_faces()
         write_page(models, folder, runtime or fetch_runtime(Path(room)))
     say(f"Wrote {folder}. Look at it with: python -m http.server --bind 127.0.0.1 --directory {folder}")
 
@@ -95,6 +97,8 @@ def _show_card(path: Path, card: Card, as_json: bool) -> None:
             "model": f"{path} ({path.stat().st_size / 1e6:.1f} MB, {card.precision})",
             "network": f"{card.network}, run {card.run}",
             "labels": ", ".join(card.labels),
+            "takes": "\n".join(f"{plane.name}, {plane}" for plane in card.forms),
+            "movement": str(card.movement or ""),
             "faces": f"{card.crop.size}×{card.crop.size} {colours}, margin {card.crop.margin:g}",
             "trained on": f"{card.corpus}, store {card.fingerprint[:16]}",
             "licence": card.licence,

@@ -6,9 +6,11 @@ is `corpus/subject`, so that `s01` of two corpora are two people, and the corpus
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import reduce
 from itertools import chain
 
 from ..errors import DataError
+from ..movement import Movement
 from ..planes import Batch, one_by_one
 from ..progress import track
 from ..reading import GivenPath, given_path
@@ -19,11 +21,6 @@ __all__ = ["CORPUS", "join"]
 
 CORPUS = "corpus"
 """The group that says where a sample comes from."""
-
-
-MADE = ("Flow by", "The movement of the head", "Movements were magnified")
-"""Beginnings of the sentences that say how planes of clips were made (`MotionOptions.words`): planes of one shape may
-differ in what their numbers mean."""
 
 
 def join(stores: Sequence[Store], out: GivenPath, *, force: bool = False) -> Meta:
@@ -48,6 +45,7 @@ def join(stores: Sequence[Store], out: GivenPath, *, force: bool = False) -> Met
             notes=[note for store in stores for note in _notes(store)],
             skipped=sum(store.meta.skipped for store in stores),
             skipped_examples=[f"{s.meta.corpus}: {text}" for s in stores for text in s.meta.skipped_examples],
+            movement=_movement(stores),
             taught=any(store.meta.taught for store in stores),
         )
 
@@ -109,10 +107,16 @@ def _planes(store: Store) -> list[str]:
     return [f"{plane.name} {plane.kind} {plane}" for plane in store.planes.values()]
 
 
-def _made(store: Store) -> list[str]:
-    """How the planes of clips were made; a composite has the name of the corpus before each sentence."""
-    sentences = [text for note in store.meta.notes for text in (note, note.partition(": ")[2])]
-    return sorted({text for text in sentences if text.startswith(MADE)})
+def _made(store: Store) -> Movement | None:
+    """How its flow was made, whatever the frames a second."""
+    movement = store.meta.movement
+    return movement and replace(movement, slowest_fps=0.0, fastest_fps=0.0)
+
+
+def _movement(stores: Sequence[Store]) -> Movement | None:
+    """That of all clips together."""
+    found = [store.meta.movement for store in stores if store.meta.movement]
+    return reduce(Movement.together, found) if found else None
 
 
 def _words(seen: object) -> str:

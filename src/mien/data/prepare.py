@@ -190,6 +190,7 @@ class _Import:
             notes=(*found.notes, *self._notes(found)),
             skipped=self.skipped,
             skipped_examples=self.examples,
+            movement=found.movement,
         )
 
     def _drops(self, entry: Entry | BadSample) -> bool:

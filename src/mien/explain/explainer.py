@@ -124,6 +124,7 @@ def open_explainer(model: GivenPath) -> Explainer:
 
         return _of_run(Run.open(model))
     bundle = Bundle.open(model)
+    bundle.require_faces()
     return Explainer(
         name=bundle.path.name,
         labels=LabelSet(bundle.labels),

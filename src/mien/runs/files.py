@@ -13,6 +13,7 @@ from ..crop import CropSpec
 from ..data.splits import Part
 from ..data.store import SPLITS
 from ..labels import LabelSet
+from ..movement import Movement
 from ..planes import Plane
 from ..reading import Count, Fingerprint, Measure, Number, Positive, Share, Text
 
@@ -53,6 +54,8 @@ class DataFacts:
     """Where the store was, for pictures in the report; not part of the run's identity."""
     planes: tuple[Plane, ...] = ()
     """What the store's samples are made of beside the crop."""
+    movement: Movement | None = None
+    """How the flow of its clips was computed, where the store says it."""
     folds: int = 0
     """Runs that one replicate has, known when it was planned: 1 for a holdout, every fold of a cross-validation. 0 in
     folders of earlier versions, which did not write it."""

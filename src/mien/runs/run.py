@@ -65,6 +65,7 @@ class Run:
             licence=store.meta.licence,
             crop=store.meta.crop,
             planes=store.others,
+            movement=store.meta.movement,
             counts={"train": len(fold.train), "valid": len(fold.valid), "test": len(fold.test)},
             train_labels=tuple(np.bincount(fold.train.labels, minlength=len(store.meta.labels)).tolist()),
             store=store.path.resolve().as_posix(),
@@ -76,8 +77,8 @@ class Run:
         if known.settings.identity() != settings.identity():
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
         place = known.data.store if is_mounted(store) else facts.store  # two mounts would write it in turns
-        later = {"store": place, "folds": facts.folds, "train_labels": facts.train_labels, "planes": facts.planes}
-        return cls(path, settings, replace(known.data, **later))  # type: ignore[arg-type]
+        later = {name: getattr(facts, name) for name in ("folds", "train_labels", "planes", "movement")}
+        return cls(path, settings, replace(known.data, store=place, **later))
 
     def make(self) -> None:
         """Write the folder where it is not there yet; where it is, only what has changed.

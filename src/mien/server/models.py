@@ -137,6 +137,7 @@ class Models:
 def _opened(path: Path) -> Bundle:
     """A model that has answered once; each worker is a thread, so a pass takes one."""
     bundle = Bundle.open(path, threads=1)
+    bundle.require_faces()
     spec = bundle.crop
     bundle.logits({FACE: np.zeros((1, spec.size, spec.size, spec.channels), np.uint8)})
     return bundle

@@ -178,6 +178,7 @@ def draw_clip_store(
         count=clips,
         entries=entries,
         planes=movement.planes,
+        movement=movement.movement([options.fps]),
         notes=(f"Clips drawn with seed {seed}, {taken}; no person is shown.", *movement.words, NO_SPLITS),
     )
     limit = None if clips >= len(names) else clips

@@ -21,6 +21,7 @@ from ...crop import CropSpec, crop
 from ...errors import BadSample, ConfigError
 from ...faces import FaceDetector
 from ...faces.anchor import SIDE, Anchor, Track
+from ...movement import Movement
 from ...planes import FACE, Batch, Plane
 from ...spot.movement import head_movement
 from ..flow import FLOWS, find_flow, strain
@@ -81,6 +82,17 @@ class MotionOptions:
         if self.tim:
             made.append(Plane(name=TIM, kind="image", shape=(self.size, self.size, self.tim), dtype="uint8"))
         return tuple(made)
+
+    def movement(self, fps: Collection[float]) -> Movement:
+        """How the flow is computed, for a store of clips of so many frames a second."""
+        return Movement(
+            flow=self.flow,
+            steady=self.steady,
+            stretch=self.stretch,
+            magnify=self.magnify,
+            slowest_fps=min(fps),
+            fastest_fps=max(fps),
+        )
 
     @property
     def words(self) -> Iterator[str]:

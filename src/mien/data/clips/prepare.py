@@ -106,6 +106,7 @@ def _corpus(found: ClipCorpus, chosen: Labelled, motion: MotionOptions, finder: 
         count=len(found.bad) + len(chosen.clips),
         entries=_entries(found, chosen, partial(make_planes, detector=finder, options=motion)),
         planes=motion.planes,
+        movement=motion.movement([clip.fps for clip, _ in chosen.clips] or [0.0]),
         extra=extra,
         notes=(
             *found.notes,

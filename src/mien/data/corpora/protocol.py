@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...crop import CropSpec
 from ...errors import BadSample
+from ...movement import Movement
 from ...planes import Batch, Plane
 
 __all__ = ["Corpus", "Derived", "Entry", "Load", "ReadOptions", "Reader"]
@@ -97,6 +98,8 @@ class Corpus:
     """Planes beside the face that are computed from crops."""
     planes: tuple[Plane, ...] = ()
     """Planes beside the face that entries give themselves."""
+    movement: Movement | None = None
+    """How its flow is computed, where that is among `planes` and computed here."""
     size: int | None = None
     """Side of the crops in pixels, unless the user gives one. None takes the default of all corpora."""
     labels: str | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...crop import CropSpec
 from ...errors import DataError
 from ...labels import LabelSet
+from ...movement import Movement
 from ...planes import FACE, Plane
 from ...reading import Count, Fingerprint, Positive, Text, from_json, read_bytes, reading
 from ...version import __version__
@@ -50,6 +51,8 @@ class Meta:
     """The first of them, with file, line and reason."""
     notes: tuple[str, ...] = ()
     """What an import or a clean-up decided, in sentences."""
+    movement: Movement | None = None
+    """How the flow of its clips was computed, where it was computed here."""
     taught: bool = False
     """Whether distributions of the train split hold what models said (`mien.data.teach`)."""
     sha256: Fingerprint

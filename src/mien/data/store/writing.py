@@ -14,6 +14,7 @@ from ...atomic import new_folder, write_json
 from ...crop import CropSpec
 from ...errors import DataError
 from ...labels import LabelSet
+from ...movement import Movement
 from ...planes import Plane
 from ...reading import GivenPath, given_path
 from ...shown import first_line
@@ -86,6 +87,7 @@ class StoreWriter:
         notes: Sequence[str] = (),
         skipped: int = 0,
         skipped_examples: Sequence[str] = (),
+        movement: Movement | None = None,
         taught: bool = False,
     ) -> Meta:
         """Write `meta.json`; without it the folder is no store. Raises `DataError` where it has no image."""
@@ -102,6 +104,7 @@ class StoreWriter:
             skipped=skipped,
             skipped_examples=tuple(skipped_examples),
             notes=tuple(notes),
+            movement=movement,
             taught=taught,
             sha256=fingerprint(self.folder, [plane.name for plane in self.planes]),
         )
@@ -116,6 +119,7 @@ class StoreWriter:
             notes=(*store.meta.notes, note),
             skipped=store.meta.skipped,
             skipped_examples=store.meta.skipped_examples,
+            movement=store.meta.movement,
             taught=taught or store.meta.taught,
         )
 

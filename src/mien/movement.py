@@ -1,0 +1,40 @@
+"""How the flow of clips was computed: what its numbers mean, and what a new clip needs to give numbers of that kind.
+
+A store of clips carries it, so does a run that was trained on them, and so does the card of its model file.
+"""
+
+from dataclasses import dataclass, replace
+
+from .reading import Measure, Text
+
+__all__ = ["Movement"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """Settings of the flow between two frames, and the frames a second of the clips."""
+
+    flow: Text
+    """A key of `mien.data.flow.FLOWS`."""
+    steady: bool
+    """Whether the movement of the head was taken out."""
+    stretch: bool
+    """Whether each image was stretched to 0 to 1; else flow is in pixels of a face 128 pixels wide."""
+    magnify: Measure
+    """Amplification of movements before the flow; 0 for none."""
+    slowest_fps: Measure
+    """Frames a second of the slowest clip."""
+    fastest_fps: Measure
+    """Of the fastest."""
+
+    def __str__(self) -> str:
+        rates = dict.fromkeys(f"{fps:g}" for fps in (self.slowest_fps, self.fastest_fps))
+        scale = "stretched to 0 to 1" if self.stretch else "in pixels of a face 128 wide"
+        head = ", the head held still" if self.steady else ""
+        larger = f", magnified {1 + self.magnify:g} times" if self.magnify else ""
+        return f"flow by {self.flow}, {scale}{head}{larger}; clips of {' to '.join(rates)} frames a second"
+
+    def together(self, other: "Movement") -> "Movement":
+        """That of clips of both, whose flows are alike."""
+        slowest, fastest = min(self.slowest_fps, other.slowest_fps), max(self.fastest_fps, other.fastest_fps)
+        return replace(self, slowest_fps=slowest, fastest_fps=fastest)
