@@ -28,11 +28,20 @@ class Movement:
     """Of the fastest."""
 
     def __str__(self) -> str:
-        rates = dict.fromkeys(f"{fps:g}" for fps in (self.slowest_fps, self.fastest_fps))
+        return f"{self.flow_words}; clips of {self.fps_words} frames a second"
+
+    @property
+    def fps_words(self) -> str:
+        """`200`, or `100 to 200`."""
+        return " to ".join(dict.fromkeys(f"{fps:g}" for fps in (self.slowest_fps, self.fastest_fps)))
+
+    @property
+    def flow_words(self) -> str:
+        """How the flow is computed, whatever the frames a second."""
         scale = "stretched to 0 to 1" if self.stretch else "in pixels of a face 128 wide"
         head = ", the head held still" if self.steady else ""
         larger = f", magnified {1 + self.magnify:g} times" if self.magnify else ""
-        return f"flow by {self.flow}, {scale}{head}{larger}; clips of {' to '.join(rates)} frames a second"
+        return f"Flow by {self.flow}, {scale}{head}{larger}"
 
     def together(self, other: "Movement") -> "Movement":
         """That of clips of both, whose flows are alike."""

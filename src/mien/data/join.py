@@ -107,10 +107,9 @@ def _planes(store: Store) -> list[str]:
     return [f"{plane.name} {plane.kind} {plane}" for plane in store.planes.values()]
 
 
-def _made(store: Store) -> Movement | None:
+def _made(store: Store) -> str:
     """How its flow was made, whatever the frames a second."""
-    movement = store.meta.movement
-    return movement and replace(movement, slowest_fps=0.0, fastest_fps=0.0)
+    return store.meta.movement.flow_words if store.meta.movement else "none of clips"
 
 
 def _movement(stores: Sequence[Store]) -> Movement | None:
