@@ -48,7 +48,8 @@ def store(
             )
             face = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
             writer.add(sample, face=face, flow=rng.normal(size=flow.shape).astype(flow.dtype))
-        writer.finish(corpus=corpus, licence=f"Licence of {corpus}.", notes=tuple(motion.words))
+        movement = motion.movement([100.0 if corpus == "smic" else 200.0])
+        writer.finish(corpus=corpus, licence=f"Licence of {corpus}.", notes=tuple(motion.words), movement=movement)
     return Store.open(path)
 
 
@@ -67,6 +68,8 @@ def test_subjects_of_two_corpora_stay_two(tmp_path: Path) -> None:
     assert joined.meta.licence == "Licence of casme2. Licence of smic."
     assert any(note.startswith("smic: Flow by dis, from onset to apex") for note in joined.meta.notes)
     assert fold_count(joined, DataSettings(protocol="loso")) == 4
+    assert joined.meta.movement
+    assert str(joined.meta.movement).endswith("the head held still; clips of 100 to 200 frames a second")
 
 
 def test_a_composite_may_be_joined_again(tmp_path: Path) -> None:
