@@ -13,8 +13,9 @@ from .data.splits import Part
 from .errors import ConfigError
 from .inference import placed
 from .models import Network, build_on
-from .planes import Plane
-from .start import FACES, PIXELS, begin, new_weights
+from .models.layers import normalises
+from .planes import Plane, side_of
+from .start import FACES, begin, new_weights
 
 __all__ = ["build_network", "first_weights", "rehearse"]
 
@@ -31,12 +32,16 @@ def build_network(settings: NetworkSettings, training: Part, device: torch.devic
     """
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))
-    network = build_on(settings.model.taken(store.planes), settings.model, classes=len(store.labels))
-    name = settings.model.plane
-    sample = store.read(training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)], (name,))[name]
-    mean, std = _pixels(sample) if sample.dtype == np.uint8 else _numbers(sample)
-    network.set_normalisation(mean.tolist(), std.tolist())
+    takes = settings.model.taken(store.planes)
+    network = build_on(takes, settings.model, classes=len(store.labels))
+    rows = training.rows[:: max(1, len(training) // NORMALISATION_SAMPLES)]
+    samples = store.read(rows, [plane.name for plane in takes])
+    for branch, plane in zip(network.branches, takes, strict=True):
+        sample = samples[plane.name]
+        mean, std = _pixels(sample) if plane.kind == "image" else _numbers(sample, plane)
+        branch.set_normalisation(mean.tolist(), std.tolist())
     if settings.start.weights:
+        sample = samples[takes[0].name]
         begin(network, settings, store.meta.labels, sample[:: max(1, len(sample) // FACES)])
     return placed(network, device)
 
@@ -48,7 +53,7 @@ def first_weights(settings: NetworkSettings, labels: tuple[str, ...], planes: Ma
     """
     torch.manual_seed(stream(settings.seed, "weights"))
     network = build_on(settings.model.taken(planes), settings.model, classes=len(labels))
-    named = {name: tensor for name, tensor in network.state_dict().items() if name not in PIXELS}
+    named = {name: tensor for name, tensor in network.state_dict().items() if not normalises(name)}
     digest = hashlib.sha256(settings.start.sha256.encode())
     for name in new_weights(network, settings, labels) if settings.start.weights else named:
         digest.update(name.encode() + named[name].numpy().tobytes())
@@ -63,9 +68,16 @@ def _pixels(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.
     return mean, np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1)).clip(LEAST_SPREAD)
 
 
-def _numbers(flow: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The same of flow. Its own units may be tiny, so a channel without spread is left as it is."""
-    mean, std = (getattr(flow, name)(axis=(0, 1, 2), dtype=np.float64) / 255 for name in ("mean", "std"))
+def _numbers(sample: NDArray[np.floating], plane: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same of each channel of flow, and of each value of points and numbers, as far as they are known.
+
+    Their own units may be tiny, so what has no spread is left as it is.
+    """
+    if plane.kind == "flow":
+        mean, std = (getattr(sample, name)(axis=(0, 1, 2), dtype=np.float64) / 255 for name in ("mean", "std"))
+    else:
+        known = np.ma.masked_invalid(sample.reshape(len(sample), -1))
+        mean, std = (np.ma.filled(of(axis=0, dtype=np.float64), 0.0) / 255 for of in (known.mean, known.std))
     return mean, np.where(std > 0, std, 1.0)
 
 
@@ -84,7 +96,7 @@ def rehearse(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: in
     Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
     """
     model, options = settings.model, settings.train
-    network, size = build_on(takes, model, classes=classes).train(), takes[0].shape[0]
+    network, size = build_on(takes, model, classes=classes).train(), side_of(takes)
     for side in options.sizes or (size,):
         try:
             network(*network.blank(_fewest(options), side))

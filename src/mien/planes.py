@@ -7,20 +7,22 @@ face, its mirrored flow and its mirrored landmarks stay those of one person.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FACE", "MOVED", "Batch", "Plane", "mirrored", "one_by_one"]
+__all__ = ["FACE", "MOVED", "PICTURES", "Batch", "Plane", "mirrored", "one_by_one", "partners", "side_of"]
 
 FACE = "face"
 """The plane that every store has: the crop."""
 MOVED = "moved"
 """The plane that drawn faces have: which pixels each action unit moved."""
 NAME = re.compile("[a-z][a-z0-9_]{0,31}")
+PICTURES = ("image", "flow")
+"""Kinds that have pixels; the others are values."""
 AXES = {"image": (2, 3), "flow": (3,), "points": (2,), "numbers": (1,)}
 """Numbers of axes that a kind may have."""
 DTYPES = ("uint8", "uint16", "int16", "int64", "float32")
@@ -39,7 +41,7 @@ class Plane:
     """Up to 32 lower-case letters, digits and `_`: the file is `planes/NAME.npy`."""
     kind: Literal["image", "flow", "points", "numbers"]
     """image `(H, W, C)` or `(H, W)`; flow `(H, W, C)`, of which channel 0 is u, to the right, and channel 1 is v, down;
-    points `(P, 2)`, x and y in pixels of the face; numbers `(D,)`."""
+    points `(P, 2)`, x and y in pixels of the face; numbers `(D,)`. A point or number that is not known is NaN."""
     shape: tuple[int, ...]
     """Of one sample."""
     dtype: str
@@ -89,7 +91,7 @@ def mirrored(plane: Plane, batch: NDArray[Any], side: int) -> NDArray[Any]:
     if plane.kind == "numbers":
         return batch
     if plane.kind == "points":
-        turned = batch[:, _partners(plane)].copy()
+        turned = batch[:, partners(plane)].copy()
         turned[..., 0] = side - 1 - turned[..., 0]
         return turned
     turned = np.flip(batch, axis=2)
@@ -99,7 +101,13 @@ def mirrored(plane: Plane, batch: NDArray[Any], side: int) -> NDArray[Any]:
     return turned
 
 
-def _partners(plane: Plane) -> list[int]:
+def side_of(planes: Sequence[Plane]) -> int:
+    """The side in pixels of the first of these planes that has pixels; 0 where none has."""
+    return next((plane.shape[0] for plane in planes if plane.kind in PICTURES), 0)
+
+
+def partners(plane: Plane) -> list[int]:
+    """The point that takes the place of each in a mirror."""
     places = list(range(plane.shape[0]))
     for left, right in plane.pairs:
         places[left], places[right] = right, left

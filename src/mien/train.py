@@ -139,7 +139,8 @@ class _Material:
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
         self._valid = valid
-        self._names, self._kinds = [plane.name for plane in takes], [plane.kind for plane in takes]
+        self._takes, self._names = takes, [plane.name for plane in takes]
+        self._face = training.store.meta.crop.size
         self._kept = None if settings.data.shuffle == "blocks" else valid.read(self._names)
 
     def start(self, epoch: int) -> None:
@@ -153,11 +154,11 @@ class _Material:
 
     def planes(self, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, ...]:
         """The augmented planes of the samples at positions `rows`, in the epoch that was started."""
-        options = self._settings.augment
-        changes = augment.draw(options, len(rows), draws)
+        options, flips = self._settings.augment, self._flips[rows]
+        changes, side = augment.draw(options, len(rows), draws), self.batches.side
         return tuple(
-            augment.apply(plane, options, changes, self._flips[rows], self._side, kind)
-            for plane, kind in zip(self.batches.planes(rows), self._kinds, strict=True)
+            augment.change(batch, plane, options, changes, flips, side=side, size=self._side, face=self._face)
+            for batch, plane in zip(self.batches.planes(rows), self._takes, strict=True)
         )
 
     def judged(self) -> Iterator[Batch]:

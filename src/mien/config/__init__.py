@@ -19,6 +19,7 @@ from .parsing import check_names, override, parse_overrides, read_settings
 from .recipe import Recipe, read_recipe, recipe_from, recipe_names
 from .settings import KINDS, EnsembleSettings, FeaturesSettings, NetworkSettings, Settings
 from .tables import (
+    MLP,
     AugmentSettings,
     BoostingSettings,
     DataSettings,
@@ -34,6 +35,7 @@ from .within import Within
 
 __all__ = [
     "KINDS",
+    "MLP",
     "SOUPS",
     "AugmentSettings",
     "BoostingSettings",

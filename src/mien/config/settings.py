@@ -126,6 +126,11 @@ class NetworkSettings(Settings):
         super().__post_init__()
         if self.boosting.rounds > 1:
             self._check_boosting()
+        if self.model.beside and self.start.weights:
+            raise ConfigError(
+                f"start.weights brings the weights of one network, and with model.beside={self.model.beside} there are "
+                "two. Leave one of these settings out."
+            )
         if self.data.label_noise and self.loss.soft_labels:
             raise ConfigError(
                 "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."

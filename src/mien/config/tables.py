@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal
 
 from ..errors import ConfigError
-from ..planes import Plane
+from ..planes import FACE, PICTURES, Plane
 from .within import LARGEST, Letters, Within, kinds_of, typed
 
 __all__ = [
+    "MLP",
     "AugmentSettings",
     "BoostingSettings",
     "DataSettings",
@@ -69,10 +70,13 @@ Head = Literal["fc", "flat", "gap"]
 PUBLISHED_HEADS: Mapping[str, Head | Literal["published"]] = {
     "vgg16": "fc",
     "vgg_paper": "flat",
-    **dict.fromkeys(("dual-inception", "offapexnet", "rcn-a", "ststnet"), "published"),
+    **dict.fromkeys(("dual-inception", "mlp", "offapexnet", "rcn-a", "ststnet"), "published"),
 }
-"""Heads as published, which networks of micro-expressions have no other word for; of all other networks it is `gap`."""
-READ = (("image", "uint8"), ("flow", "float32"))
+"""Heads as published, which networks of micro-expressions and of values have no other word for; of all others it is
+`gap`."""
+MLP = "mlp"
+"""The network that reads values; all others read pictures."""
+READ = (("image", "uint8"), ("flow", "float32"), ("points", "float32"), ("numbers", "float32"))
 """Kinds and types of the planes that networks read."""
 
 
@@ -96,7 +100,15 @@ class ModelSettings(Table):
     head: Literal["published", "fc", "flat", "gap"] = "published"
     """`fc`: 7×7 pool and 4096-wide layers; `flat`: the map as it is; `gap`: global average; or as published."""
     plane: Annotated[str, Letters(32)] = "face"
-    """The plane of the store that the network reads: the face, or another of images or of flow."""
+    """The plane of the store that the network reads: the face, or another of images or of flow; `mlp` reads one of
+    points or of numbers."""
+    beside: Annotated[str, Letters(32)] = ""
+    """A second plane that is read too, each by a network of its own (`mien.models.fused`). Empty: none."""
+    branch: str = ""
+    """The network that reads the second plane. Empty: `model.name` once more; of points and numbers, `mlp`."""
+    fusion: Literal["late", "gated"] = "late"
+    """How two planes become one: their vectors are joined (`late`), or weighed against each other by a gate (`gated`,
+    Arevalo 2017)."""
     in_chans: Annotated[int, Within(0, 64)] = 0
     """Channels of the input. 0 takes those of the plane."""
     attention: str = "none"
@@ -108,25 +120,56 @@ class ModelSettings(Table):
     mirror: bool = False
     """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beside == self.plane:
+            raise ConfigError(f"model.beside is {self.beside}, which model.plane reads already. Name another plane.")
+        for key in ("branch", "fusion"):
+            if not self.beside and (value := getattr(self, key)) != getattr(ModelSettings, key):
+                raise ConfigError(
+                    f"model.{key} is {value}, and the network reads one plane alone. Name a second one in model.beside."
+                )
+
     @property
     def named_head(self) -> Head | Literal["published"]:
         """The head, the published one by its name."""
         return PUBLISHED_HEADS.get(self.name, "gap") if self.head == "published" else self.head
+
+    @property
+    def reads_face(self) -> bool:
+        """Whether the face is all that the network reads."""
+        return self.plane == FACE and not self.beside
 
     def taken(self, planes: Mapping[str, Plane]) -> tuple[Plane, ...]:
         """The planes that the network reads, out of those that a store has.
 
         Raises `ConfigError` where the store has no such plane, or a network cannot read it.
         """
-        plane = planes.get(self.plane)
-        if plane is None:
-            raise ConfigError(f"model.plane is {self.plane!r}; the store has {', '.join(planes)}.")
-        if (plane.kind, plane.dtype) not in READ or len(plane.shape) != 3 or plane.shape[0] != plane.shape[1]:
-            raise ConfigError(
-                f"model.plane is {plane.name}, {plane.kind} {plane}; a network reads square images (H, W, C) of uint8, "
-                "or square flow of float32."
-            )
-        return (plane,)
+        first = _readable("model.plane", self.plane, planes, self.name)
+        if not self.beside:
+            return (first,)
+        seen = planes.get(self.beside)
+        return first, _readable("model.beside", self.beside, planes, self.branch_on(seen) if seen else "")
+
+    def branch_on(self, plane: Plane) -> str:
+        """The network that reads a second plane."""
+        return self.branch or (self.name if plane.kind in PICTURES else MLP)
+
+
+def _readable(key: str, name: str, planes: Mapping[str, Plane], network: str) -> Plane:
+    """The plane of a name, if that network can read it; raises `ConfigError`."""
+    plane = planes.get(name)
+    if plane is None:
+        raise ConfigError(f"{key} is {name!r}; the store has {', '.join(planes)}.")
+    values = plane.kind not in PICTURES
+    square = len(plane.shape) == 3 and plane.shape[0] == plane.shape[1]
+    if (plane.kind, plane.dtype) in READ and values == (network == MLP) and (values or square):
+        return plane
+    if network == MLP:
+        reads = "mlp reads points and numbers of float32, and other networks read pictures"
+    else:
+        reads = "a network reads square images (H, W, C) of uint8, or square flow of float32, and mlp reads values"
+    raise ConfigError(f"{key} is {plane.name}, {plane.kind} {plane}; {reads}.")
 
 
 @dataclass(frozen=True, kw_only=True)

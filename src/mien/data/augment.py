@@ -1,8 +1,9 @@
-"""Random changes to a batch of training images, on the device: first the draws, then their application.
+"""Random changes to a batch of training samples, on the device: first the draws, then their application.
 
 In: `(B, H, W, C)`, pixels as uint8 or flow as float32. Out: `(B, h, w, C)`: the same type if no change was requested,
 otherwise float, in the same units. Vectors of flow turn, grow and are mirrored with the picture; what else a flow has,
-such as strain, is a number of each place. Contrast scales flow, and a hole in it stands still.
+such as strain, is a number of each place. Contrast scales flow, and a hole in it stands still. All planes of a sample
+change alike: points `(B, P, 2)` move with the picture, and numbers `(B, D)` stay.
 """
 
 import math
@@ -13,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..config import AugmentSettings
+from ..planes import Plane, partners
 
-__all__ = ["Draws", "apply", "draw", "turned"]
+__all__ = ["Draws", "apply", "change", "draw", "mirrored_points", "turned"]
 
 MID_GREY = 127.5
 
@@ -53,16 +55,54 @@ def draw(settings: AugmentSettings, count: int, generator: torch.Generator) -> D
     )
 
 
+def change(
+    batch: Tensor,
+    plane: Plane,
+    settings: AugmentSettings,
+    draws: Draws,
+    flip: Tensor,
+    *,
+    side: int,
+    size: int,
+    face: int,
+) -> Tensor:
+    """Apply `draws` to a plane `(B, *shape)` of any kind, and mirror the samples where `flip` `(B,)` is true.
+
+    Args:
+        batch: of the plane, as stored.
+        plane: what it is.
+        settings: how large the changes are, in pixels of a plane `side` pixels wide.
+        draws: of these samples, for all of their planes.
+        flip: which samples are mirrored.
+        side: see `settings`.
+        size: what a plane of `side` pixels is brought to; others in proportion. Points stay in pixels of the face.
+        face: side of the face as stored.
+    """
+    if plane.kind == "numbers":
+        return batch
+    if plane.kind == "points":
+        return _moved_points(batch, plane, settings, draws, flip, side=side, face=face)
+    own = plane.shape[0]
+    return apply(batch, settings, draws, flip, round(own * size / side), plane.kind, unit=own / side)
+
+
 def apply(
-    images: Tensor, settings: AugmentSettings, draws: Draws, flip: Tensor, size: int, kind: str = "image"
+    images: Tensor,
+    settings: AugmentSettings,
+    draws: Draws,
+    flip: Tensor,
+    size: int,
+    kind: str = "image",
+    *,
+    unit: float = 1.0,
 ) -> Tensor:
     """Apply `draws` to `images`, mirror those where `flip` `(B,)` is true, and bring them to `size` pixels.
 
-    `kind` is that of the plane, image or flow.
+    `kind` is that of the plane, image or flow. A pixel of `settings` is `unit` pixels of these images.
     """
     side = images.shape[1]
     if settings.rotation or settings.scale or settings.shift or size != side:
-        images = _warp(images, draws, flip, size)
+        images = _warp(images, draws, flip, size, unit)
         if kind == "flow":
             images = _turned_vectors(images, draws, flip)
     elif settings.flip:
@@ -75,7 +115,7 @@ def apply(
             images = ((images - MID_GREY) * gain + MID_GREY + offset * 255).clamp(0, 255)
     if settings.cutout:
         rest = 0.0 if kind == "flow" else MID_GREY
-        images = images.float().masked_fill(_holes(draws.hole, size, settings.cutout * size / side), rest)
+        images = images.float().masked_fill(_holes(draws.hole, size, settings.cutout * unit * size / side), rest)
     return images
 
 
@@ -89,6 +129,30 @@ def turned(images: Tensor, kind: str) -> Tensor:
     return mirrored
 
 
+def mirrored_points(points: Tensor, plane: Plane, face: int) -> Tensor:
+    """Mirror points `(B, P, 2)`, left to right, on faces `face` pixels wide; those of a pair change places."""
+    swapped = points[:, partners(plane)]
+    return torch.stack([face - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
+
+
+def _moved_points(
+    points: Tensor, plane: Plane, settings: AugmentSettings, draws: Draws, flip: Tensor, *, side: int, face: int
+) -> Tensor:
+    """Points where `_warp` brings what is under them, in pixels of the face as stored: the inverse of its map.
+
+    Mirroring comes last in that inverse, so it is that of any other picture.
+    """
+    if settings.rotation or settings.scale or settings.shift:
+        centred = (2 * points + 1) / face - 1 - (draws.shift * 2 / side)[:, None]
+        cos, sin = (each[:, None] for each in (torch.cos(draws.angle), torch.sin(draws.angle)))
+        x, y = centred[..., 0], centred[..., 1]
+        turned = torch.stack([cos * x + sin * y, cos * y - sin * x], dim=-1) * draws.zoom[:, None, None]
+        points = ((turned + 1) * face - 1) / 2
+    if not settings.flip:
+        return points
+    return torch.where(flip[:, None, None], mirrored_points(points, plane, face), points)
+
+
 def _turned_vectors(flow: Tensor, draws: Draws, flip: Tensor) -> Tensor:
     """The vectors of a warped flow, in pixels of the face as stored: the inverse of the map that `_warp` reads by."""
     mirror = torch.where(flip, -1.0, 1.0)
@@ -99,11 +163,11 @@ def _turned_vectors(flow: Tensor, draws: Draws, flip: Tensor) -> Tensor:
     return torch.cat([moved, flow[..., 2:]], dim=-1)
 
 
-def _warp(images: Tensor, draws: Draws, flip: Tensor, size: int) -> Tensor:
+def _warp(images: Tensor, draws: Draws, flip: Tensor, size: int, unit: float) -> Tensor:
     """Mirror, turn, zoom and shift by one bilinear sampling; the border repeats."""
     mirror = torch.where(flip, -1.0, 1.0)
     cos, sin = torch.cos(draws.angle) / draws.zoom, torch.sin(draws.angle) / draws.zoom
-    shift = draws.shift * 2 / images.shape[1]
+    shift = draws.shift * unit * 2 / images.shape[1]
     matrix = torch.stack(
         [
             torch.stack([cos * mirror, -sin, shift[:, 0]], dim=1),

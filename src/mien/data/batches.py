@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import NetworkSettings
-from ..planes import Plane
+from ..planes import Plane, side_of
 from .blocks import BLOCK_BYTES, LANES, block_order
 from .splits import Part
 from .store import HEADER_BYTES, Store
@@ -62,8 +62,8 @@ class Batches:
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
         takes = settings.model.taken(part.store.planes)
-        self.side = takes[0].shape[0]
-        """Of the first plane as stored, in pixels."""
+        self.side = side_of(takes) or part.store.meta.crop.size
+        """Of the first plane that has pixels, or else of the face, as stored."""
         self._seed = settings.seed
         self._sampling = settings.train.sampling
         self._size = settings.train.batch_size

@@ -17,7 +17,7 @@ from ..bundle import Bundle
 from ..calibration import fit_temperature, softmax
 from ..crop import CropSpec, crop
 from ..data.store import Store
-from ..errors import BadSample, BundleError, ConfigError, DataError
+from ..errors import BadSample, BundleError, ConfigError, DataError, RunError
 from ..faces import Face, FaceDetector
 from ..images import read_image
 from ..labels import LabelSet
@@ -218,6 +218,8 @@ def _of_run(run: "Run") -> Explainer:
     from ..methods.network import NetworkMethod
 
     trained, valid = NetworkMethod().load(run), run.logits("valid")
+    if (names := [plane.name for plane in trained.takes]) != [FACE]:
+        raise RunError(f"{run.id} reads {' and '.join(names)}; mien explains networks that read the face alone.")
     return Explainer(
         name=run.id,
         labels=LabelSet(trained.labels),

@@ -94,9 +94,10 @@ class Grounding:
 
 
 def knows_truth(run: Run) -> bool:
-    """Whether the run is one network that was trained on drawn faces, with masks of the pixels that moved."""
+    """Whether the run is one network that was trained on drawn faces alone, with masks of the pixels that moved."""
     try:
-        return run.settings.method == NetworkSettings.KIND and MOVED in run.store().planes
+        alone = run.settings.method == NetworkSettings.KIND and run.of(NetworkSettings).model.reads_face
+        return alone and MOVED in run.store().planes
     except DataError:
         return False
 

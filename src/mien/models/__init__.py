@@ -1,6 +1,7 @@
 """The networks, by name. A new one is one file and one line in `NETWORKS` (docs/adding-a-network.md).
 
 `FLOW_NETWORKS` are those of micro-expressions: as published, of the shared options they have the two kinds of dropout.
+`VALUE_NETWORKS` read points and numbers. Two planes are read by two of all these, as one network (`fused`).
 
 In: a run's `ModelSettings`, the number of classes, the plane that it reads or the side of the faces in pixels. Out: a
 `Network` with weights drawn from torch's global generator; seed it before.
@@ -8,13 +9,14 @@ In: a run's `ModelSettings`, the number of classes, the plane that it reads or t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
 import torch
 
-from mien.config import ModelSettings
+from mien.config import MLP, ModelSettings
 from mien.errors import ConfigError
 from mien.machine import memory_bytes
 from mien.models.attention import ATTENTION
@@ -22,16 +24,18 @@ from mien.models.compact import compact_l, compact_m, compact_s
 from mien.models.densenet import densenet121
 from mien.models.dual_inception import dual_inception
 from mien.models.efficientnet_lite0 import efficientnet_lite0
+from mien.models.fused import Fused
 from mien.models.layers import Network, pass_on
+from mien.models.mlp import mlp
 from mien.models.offapexnet import offapexnet
 from mien.models.rcn_a import rcn_a
 from mien.models.resnet import resnet34
 from mien.models.ststnet import ststnet
 from mien.models.vgg import vgg16
 from mien.models.vgg_paper import vgg_paper
-from mien.planes import FACE, Plane
+from mien.planes import FACE, PICTURES, Plane
 
-__all__ = ["FLOW_NETWORKS", "NETWORKS", "Network", "build", "build_on", "sketch", "sketch_on"]
+__all__ = ["FLOW_NETWORKS", "NETWORKS", "VALUE_NETWORKS", "Network", "build", "build_on", "sketch", "sketch_on"]
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "compact-l": compact_l,
@@ -49,8 +53,12 @@ FLOW_NETWORKS: dict[str, Callable[..., Network]] = {
     "rcn-a": rcn_a,
     "ststnet": ststnet,
 }
+VALUE_NETWORKS: dict[str, Callable[..., Network]] = {MLP: mlp}
+"""Those that read points and numbers. Of the shared options they have width and the two kinds of dropout."""
 FIXED = ("attention", "classifier", "head", "stem", "width")
 """Settings that networks of micro-expressions do not have."""
+FIXED_VALUES = ("attention", "head", "stem")
+"""Settings that networks of values do not have."""
 
 
 def build(settings: ModelSettings, *, classes: int, size: int) -> Network:
@@ -96,12 +104,47 @@ def sketch_on(takes: tuple[Plane, ...], settings: ModelSettings, *, classes: int
 
 
 def _made(takes: tuple[Plane, ...], settings: ModelSettings, classes: int) -> Network:
-    side, _, channels = takes[0].shape
-    settings = replace(settings, in_chans=settings.in_chans or channels)
-    check(settings, classes=classes, size=side)
-    network = _maker(settings.name)(settings, classes=classes, size=side)
+    _check_mirror(takes, settings)
+    if len(takes) > 1:
+        branches = [_made((plane,), own, classes) for plane, own in zip(takes, _apart(takes, settings), strict=True)]
+        return Fused(branches, settings, classes=classes)
+    (plane,) = takes
+    if plane.kind in PICTURES:
+        settings = replace(settings, in_chans=settings.in_chans or plane.shape[2])
+        check(settings, classes=classes, size=plane.shape[0])
+        network = _maker(settings.name)(settings, classes=classes, size=plane.shape[0])
+    else:
+        network = _of_values(plane, settings, classes)
     network.takes = takes
     return network
+
+
+def _check_mirror(takes: Sequence[Plane], settings: ModelSettings) -> None:
+    points = next((plane.name for plane in takes if plane.kind == "points"), "")
+    if settings.mirror and points and FACE not in [plane.name for plane in takes]:
+        raise ConfigError(
+            f"model.mirror turns {points} about the middle of the face, and the network does not read the face. Set "
+            "model.mirror=false, or read the face too."
+        )
+
+
+def _of_values(plane: Plane, settings: ModelSettings, classes: int) -> Network:
+    """The network on a plane of points or numbers."""
+    _check_fixed(settings, FIXED_VALUES)
+    return VALUE_NETWORKS[settings.name](settings, classes=classes, numbers=math.prod(plane.shape))
+
+
+def _apart(takes: Sequence[Plane], settings: ModelSettings) -> Iterator[ModelSettings]:
+    """The settings of each branch, as of a network of its own; one has those of the options that it knows."""
+    first = replace(settings, beside="", branch="", fusion="late", classifier="linear", mirror=False)
+    yield first
+    name, usual = settings.branch_on(takes[1]), ModelSettings()
+    if name not in (names := sorted([*NETWORKS, *FLOW_NETWORKS, *VALUE_NETWORKS])):
+        raise ConfigError(f"model.branch is {name!r}; it must be one of {', '.join(names)}.")
+    published = settings.named_head == replace(first, head="published").named_head
+    fixed = FIXED if name in FLOW_NETWORKS else FIXED_VALUES if name in VALUE_NETWORKS else ()
+    second = replace(first, name=name, plane=takes[1].name, in_chans=0, head="published" if published else first.head)
+    yield replace(second, **{option: getattr(usual, option) for option in fixed})
 
 
 def _faces(settings: ModelSettings, size: int) -> Plane:
@@ -114,7 +157,7 @@ def _maker(name: str) -> Callable[..., Network]:
 
 def check(settings: ModelSettings, *, classes: int, size: int) -> None:
     """Raise `ConfigError`, one sentence, for what no network can be built with; settings are in their ranges."""
-    names, published = sorted([*NETWORKS, *FLOW_NETWORKS]), ModelSettings()
+    names = sorted([*NETWORKS, *FLOW_NETWORKS])
     options: list[tuple[str, object, bool, str]] = [
         ("model.name", settings.name, settings.name in names, f"one of {', '.join(names)}"),
         ("model.attention", settings.attention, settings.attention in ATTENTION, f"one of {', '.join(ATTENTION)}"),
@@ -126,11 +169,12 @@ def check(settings: ModelSettings, *, classes: int, size: int) -> None:
         if not good:
             raise ConfigError(f"{what} is {seen!r}; it must be {expected}.")
     if settings.name in FLOW_NETWORKS:
-        _check_fixed(settings, published)
+        _check_fixed(settings, FIXED)
 
 
-def _check_fixed(settings: ModelSettings, published: ModelSettings) -> None:
-    for option in FIXED:
+def _check_fixed(settings: ModelSettings, fixed: Sequence[str]) -> None:
+    published = ModelSettings()
+    for option in fixed:
         if getattr(settings, option) != getattr(published, option):
             raise ConfigError(
                 f"model.{option} is {getattr(settings, option)!r}; {settings.name} is built as published and has no "

@@ -29,15 +29,17 @@ from torch.nn import functional
 from mien.config import ModelSettings
 from mien.data.augment import turned
 from mien.errors import ConfigError, DataError
-from mien.planes import Plane
+from mien.planes import PICTURES, Plane, side_of
 
 __all__ = [
+    "CLASSIFIERS",
     "COSINE_SCALE",
     "Network",
     "Pointwise",
     "head_layers",
     "head_stages",
     "map_shape",
+    "normalises",
     "pass_on",
     "scaled",
 ]
@@ -75,6 +77,11 @@ class Network(nn.Module):
         The first begins with the first convolution, the last is the classifier alone.
         """
         return {"body": ("features.",), **head_stages("classifier", self.classifier)}
+
+    @property
+    def branches(self) -> Sequence[Network]:
+        """The networks that read a plane each, in the order of `takes`: this one, unless it reads several."""
+        return (self,)
 
     def __init__(self, in_chans: int) -> None:
         super().__init__()
@@ -134,19 +141,19 @@ class Network(nn.Module):
         return faces.flip(3)
 
     def blank(self, count: int, side: int | None = None, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
-        """`count` samples of zeros, as `forward` takes them; of images and flow `side` x `side`, as stored unless
-        given.
+        """`count` samples of zeros, as `forward` takes them; the first picture is `side` x `side`, as stored unless
+        given, and others are larger or smaller in proportion.
         """
-        return tuple(
-            torch.zeros(
-                count,
-                side or plane.shape[0],
-                side or plane.shape[1],
-                *plane.shape[2:],
-                dtype=getattr(torch, plane.dtype),
-                device=device,
-            )
+        stored = side_of(self.takes)
+        shapes = [
+            tuple(round(own * (side or stored) / stored) for own in plane.shape[:2]) + plane.shape[2:]
+            if plane.kind in PICTURES
+            else plane.shape
             for plane in self.takes
+        ]
+        return tuple(
+            torch.zeros(count, *shape, dtype=getattr(torch, plane.dtype), device=device)
+            for plane, shape in zip(self.takes, shapes, strict=True)
         )
 
 
@@ -220,6 +227,11 @@ def pass_on(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
             nn.init.dirac_(layer.weight.data[: layer.in_channels], layer.groups)
+
+
+def normalises(key: str) -> bool:
+    """Whether a name in a network's `state_dict` is that of a normalisation: taken from the data, and not learnt."""
+    return key.rpartition(".")[2] in ("pixel_mean", "pixel_std")
 
 
 def head_stages(name: str, head: Callable[[Tensor], Tensor]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mien.models.layers import Network
+from mien.models.layers import Network, normalises
 
 __all__ = ["Stage", "stages_of", "still"]
 
@@ -32,7 +32,7 @@ def stages_of(network: Network) -> tuple[Stage, ...]:
 
     Raises `ValueError` where a weight belongs to no stage, or to two.
     """
-    keys = [key for key in network.state_dict() if not key.startswith("pixel_")]
+    keys = [key for key in network.state_dict() if not normalises(key)]
     of = {key: [name for name, begins in network.stages.items() if key.startswith(tuple(begins))] for key in keys}
     if wrong := next((key for key, names in of.items() if len(names) != 1), ""):
         raise ValueError(f"{wrong} belongs to the stages {of[wrong]}, and not to one")

@@ -8,6 +8,8 @@ REFERENCES = {
     "2037–2041.",
     "Akiba et al. 2019": "Akiba T., Sano S., Yanase T., Ohta T., Koyama M. Optuna: a next-generation hyperparameter "
     "optimization framework. KDD 2019. arXiv:1907.10902.",
+    "Arevalo et al. 2017": "Arevalo J., Solorio T., Montes-y-Gómez M., González F. A. Gated multimodal units for "
+    "information fusion. ICLR 2017 workshop. arXiv:1702.01992.",
     "Bergstra et al. 2011": "Bergstra J., Bardenet R., Bengio Y., Kégl B. Algorithms for hyper-parameter optimization. "
     "NIPS 2011.",
     "Bouckaert & Frank 2004": "Bouckaert R. R., Frank E. Evaluating the replicability of significance tests for "

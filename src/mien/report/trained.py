@@ -6,6 +6,7 @@ from pathlib import PurePath
 from ..compare import Comparison
 from ..config import NetworkSettings
 from ..data.store import Store
+from ..planes import FACE
 from ..words import listed, many, yes
 from .settings_words import SettingsWords
 
@@ -25,6 +26,10 @@ STEMS = {
     "imagenet": "as published for 224 pixels",
     "small": "with stride 1 and without the first pool",
     "stride1": "the published convolution with stride 1 and without the first pool",
+}
+FUSION = {
+    "late": "late fusion: both vectors side by side",
+    "gated": "a gated multimodal unit (Arevalo et al. 2017)",
 }
 HEADS = {
     "gap": "global average pooling and one linear layer",
@@ -50,6 +55,7 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
     words = (f"{NETWORKS.get(name, name)}, {_millions(found)}" for name, found in sizes.items())
     yield f"Compared were {'; '.join(words)}."
     yield from _start_words(comparison, settings)
+    yield from _plane_words(settings)
     if settings.values("model.width") != [1.0]:
         yield f"Every channel count was multiplied by {settings.words('model.width')}."
     yield f"Stem: {settings.words('model.stem', lambda value: STEMS.get(value, value))}."
@@ -75,6 +81,28 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
         f"A network takes bytes ({settings.words('model.in_chans')} colour channels) and normalises them inside by "
         f"mean and deviation of the training part{', or of what it started from' * bool(pretrained)}."
     )
+
+
+def _plane_words(settings: SettingsWords) -> Iterator[str]:
+    """Which planes the networks read, where it is not the face alone."""
+    if settings.values("model.plane") != [FACE]:
+        yield f"Of each sample was read the plane: {settings.words('model.plane')}."
+    if settings.values("model.beside") == [""]:
+        return
+    yield (
+        f"Beside it, by a network of its own, was read the plane: {settings.words('model.beside', _or_none)}. The two "
+        f"became one by {settings.words('model.fusion', FUSION.__getitem__)}."
+    )
+    if settings.values("model.branch") != [""]:
+        yield f"The network of the second plane: {settings.words('model.branch', _usual)}."
+
+
+def _or_none(plane: str) -> str:
+    return plane or "none"
+
+
+def _usual(network: str) -> str:
+    return network or "the same as of the first, or an MLP of points and numbers"
 
 
 def _start_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
@@ -189,7 +217,7 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
         yield f"The order of the training faces: {settings.words('data.shuffle', SHUFFLES.__getitem__)}."
     if settings.values("boosting.rounds") != [1]:
         yield (
-            f"Networks were boosted (SAMME, Zhu et al. 2009): {settings.words('boosting.rounds', _rounds)}. Each "
+            f"Networks were boosted by SAMME (Zhu et al. 2009): {settings.words('boosting.rounds', _rounds)}. Each "
             f"network was trained on {settings.words('boosting.by', BOOSTING.__getitem__)}; they vote."
         )
     yield f"Arithmetic: {settings.words('train.precision')}."
