@@ -34,6 +34,8 @@ from mien.data.store import Meta, Store
 from mien.data.teach import teach as teach_store
 from mien.errors import ConfigError, DataError
 from mien.faces import find_detector
+from mien.faces.landmarks import landmarks_of
+from mien.faces.yunet import YufaceDetector
 from mien.shown import brief
 
 __all__ = ["app"]
@@ -80,6 +82,12 @@ def prepare(
     as_flow: Annotated[
         bool, typer.Option("--as-flow", help="npz: images is flow (u, v, strain), not pictures.")
     ] = False,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="A plane landmarks, too: eyes, nose and mouth as five points (yuface).")
+    ] = False,
+    numbers: Annotated[
+        str | None, typer.Option(help="csv: columns that become the plane numbers, such as age,valence.")
+    ] = None,
     licence: Annotated[str | None, typer.Option(help="The licence, in place of the importer's.")] = None,
     sheet: clips.Sheet = None,
     fps: clips.Fps = None,
@@ -108,7 +116,13 @@ def prepare(
         skip_bad=skip_bad,
         force=force,
         licence=licence,
-        read=ReadOptions(public_test=public_test, original_votes=original_votes, as_flow=as_flow),
+        read=ReadOptions(
+            public_test=public_test,
+            original_votes=original_votes,
+            as_flow=as_flow,
+            numbers=() if numbers is None else tuple(numbers.split(",")),
+        ),
+        derived=(landmarks_of(find_detector(_with_landmarks(faces))),) if landmarks else (),
     )
     motion = clips.motion_options(
         crop,
@@ -128,9 +142,14 @@ def prepare(
         detector = find_detector(faces)
         prepare_clips(path, corpus, out, options, labels=labels or "own", read=read, motion=motion, detector=detector)
     else:
-        clips.check_stills(corpus, motion, read, faces)
+        clips.check_stills(corpus, motion, read, "default" if landmarks else faces)
         prepare_store(path, corpus, out, options)
     _show_new(Store.open(out), as_json)
+
+
+def _with_landmarks(faces: str) -> str:
+    """The detector that finds landmarks; by default the one that has them."""
+    return YufaceDetector.name if faces == "default" else faces
 
 
 @app.command()
@@ -145,6 +164,10 @@ def draw(
     fps: Annotated[float, typer.Option(help="Clips: frames a second.")] = 200.0,
     distractors: Annotated[
         bool, typer.Option("--distractors", help="Clips: the head nods, eyes blink and look about, the mouth speaks.")
+    ] = False,
+    apart: Annotated[
+        bool,
+        typer.Option("--apart", help="Faces: cover the mouth, and put its action units in a second plane, numbers."),
     ] = False,
     size: Annotated[int | None, typer.Option(help="Their side in pixels (default: faces 48, clips 128).")] = None,
     seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
@@ -162,12 +185,19 @@ def draw(
         if as_store or subjects is not None or distractors:
             raise ConfigError("--store, --subjects and --distractors are for clips. Add --clips N.")
         draw_store(
-            out, count=2000 if count is None else count, size=48 if size is None else size, seed=seed, force=force
+            out,
+            count=2000 if count is None else count,
+            size=48 if size is None else size,
+            seed=seed,
+            apart=apart,
+            force=force,
         )
         _show_new(Store.open(out), as_json)
         return
     if count is not None:
         raise ConfigError("--count draws faces and --clips draws clips. Give one of them.")
+    if apart:
+        raise ConfigError("--apart is for faces, and --clips draws clips. Give one of them.")
     options = FilmOptions(
         size=128 if size is None else size,
         fps=fps,

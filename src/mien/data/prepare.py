@@ -9,7 +9,7 @@ the store's `skipped.csv` and counted in its `meta.json` instead.
 import csv
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +27,7 @@ from ..progress import track
 from ..reading import GivenPath, given_path
 from ..shown import csv_cell
 from .corpora import Corpus, Derived, Entry, Load, ReadOptions, check_options, find_reader
-from .drawn import AUS, draw_faces, moved_plane
+from .drawn import AUS, draw_faces, mouth_apart, mouth_plane, moved_plane
 from .store import Meta, Sample, StoreWriter, create_store
 
 __all__ = ["PrepareOptions", "draw_store", "prepare", "write_corpus"]
@@ -58,6 +58,8 @@ class PrepareOptions:
     licence: str | None = None
     """Said in place of the importer's sentence."""
     read: ReadOptions = field(default_factory=ReadOptions)
+    derived: tuple[Derived, ...] = ()
+    """Planes that are computed from the crops, beside those of the corpus: `mien.faces.landmarks`."""
 
     def __post_init__(self) -> None:
         if self.labels not in (None, *LABEL_SETS, OWN):
@@ -103,13 +105,18 @@ def write_corpus(found: Corpus, out: Path, options: PrepareOptions) -> Meta:
     options = _settled(options, found)
     assert options.labels is not None
     labels, translation = _mapping(found, options.labels)
-    planes = (*(found.derived.planes(options.crop) if found.derived else ()), *found.planes)
+    planes = (*(plane for made in _derived(found, options) for plane in made.planes(options.crop)), *found.planes)
     with create_store(out, labels, options.crop, planes=planes, replace=options.force) as writer:
         with _Import(writer, translation, options) as run:
             run.take(found)
         for name, text in found.extra.items():
             (writer.folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
         return run.finish(found)
+
+
+def _derived(found: Corpus, options: PrepareOptions) -> tuple[Derived, ...]:
+    """What makes planes from crops: the corpus, and the user."""
+    return (*((found.derived,) if found.derived else ()), *options.derived)
 
 
 def _settled(options: PrepareOptions, found: Corpus) -> PrepareOptions:
@@ -119,15 +126,21 @@ def _settled(options: PrepareOptions, found: Corpus) -> PrepareOptions:
     return replace(options, crop=replace(options.crop, size=size), labels=options.labels or found.labels or USUAL)
 
 
-def draw_store(out: GivenPath, *, count: int, size: int = 48, seed: int = 0, force: bool = False) -> Meta:
+def draw_store(
+    out: GivenPath, *, count: int, size: int = 48, seed: int = 0, apart: bool = False, force: bool = False
+) -> Meta:
     """Draw `count` faces, with their action units and masks, as a store at `out`, whole or not at all.
+
+    With `apart`, what says the expression is in two planes: the mouth is covered, and `numbers` has the intensities of
+    the action units that move it.
 
     Raises `ConfigError` where a number is out of range, `DataError` where `out` cannot be written.
     """
     out = given_path(out, "A store", DataError)
     faces = draw_faces(count, seed=seed, size=size)
     labels = LABEL_SETS["seven"]
-    with create_store(out, labels, CropSpec(size=size), planes=[moved_plane(size)], replace=force) as writer:
+    planes = [moved_plane(size), *((mouth_plane(),) if apart else ())]
+    with create_store(out, labels, CropSpec(size=size), planes=planes, replace=force) as writer:
         for index, (split, face) in enumerate(track(faces, "Drawing faces", count)):
             sample = Sample(
                 label=labels.index(face.label),
@@ -137,8 +150,10 @@ def draw_store(out: GivenPath, *, count: int, size: int = 48, seed: int = 0, for
                 groups=face.groups,
                 aus=dict(zip(AUS, face.aus.tolist(), strict=True)),
             )
-            writer.add(sample, face=face.image, moved=face.au_masks)
+            drawn = mouth_apart(face) if apart else {FACE: face.image}
+            writer.add(sample, moved=face.au_masks, **drawn)
         note = f"Drawn with seed {seed}; no person is shown."
+        note += " The mouth is covered, and its action units are the plane numbers." * apart
         return writer.finish(corpus="drawn", licence="Drawn by mien; free of any rights.", notes=(note,))
 
 
@@ -153,6 +168,7 @@ class _Import:
         self.examples: list[str] = []
         self.dropped: Counter[int] = Counter()
         self.kept: Counter[int] = Counter()
+        self.unknown: Counter[str] = Counter()
 
     def __enter__(self) -> "_Import":
         path = self.writer.folder / "skipped.csv"
@@ -172,7 +188,7 @@ class _Import:
         entries = _spread(found.entries, found.count, limit) if limit else found.entries
         wanted = (entry for entry in entries if not self._drops(entry))
         total = min(limit or found.count, found.count)
-        read = partial(_planes, spec=self.options.crop, derived=found.derived)
+        read = partial(_planes, spec=self.options.crop, derived=_derived(found, self.options))
         for entry, planes in track(_decoded(wanted, read), f"Preparing {found.name}", total):
             if isinstance(planes, BadSample):
                 self._skip(planes)
@@ -217,6 +233,12 @@ class _Import:
             groups=entry.groups,
         )
         self.writer.add(sample, **planes)
+        self.unknown.update(name for name in self._values if np.isnan(planes[name]).any())
+
+    @property
+    def _values(self) -> Iterator[str]:
+        """The planes of which something may be unknown."""
+        return (plane.name for plane in self.writer.planes if plane.kind in ("points", "numbers"))
 
     def _skip(self, bad: BadSample) -> None:
         if not self.options.skip_bad:
@@ -229,6 +251,10 @@ class _Import:
     def _notes(self, found: Corpus) -> Iterator[str]:
         if self.options.limit:
             yield f"A trial of {self.options.limit} of {found.count} samples, spread evenly (--limit)."
+        for made in self.options.derived:
+            yield from made.notes
+        for name, count in sorted(self.unknown.items()):
+            yield f"Of {count} of {self.writer.count} samples, {name} are not known, or not all (NaN)."
         for label, count in sorted(self.dropped.items()):
             yield f"{count} samples of the class {found.classes[label]!r} were left out."
 
@@ -265,16 +291,18 @@ def _decoded(entries: Iterable[Entry | BadSample], read: Read) -> Iterator[tuple
         pool.shutdown(cancel_futures=True)
 
 
-def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Derived | None) -> Batch | BadSample:
+def _planes(entry: Entry | BadSample, *, spec: CropSpec, derived: Sequence[Derived]) -> Batch | BadSample:
     """The planes of one sample: its pictures are cropped, then the planes derived from the crops are computed."""
     if isinstance(entry, BadSample):
         return entry
     try:
         ready = entry.planes() if entry.planes else {}
         if FACE in ready:
-            return ready
-        crops = {name: _crop(entry, load, spec) for name, load in {FACE: entry.load, **entry.others}.items()}
-        return {FACE: crops[FACE], **(derived.make(crops) if derived else {}), **ready}
+            crops: Batch = {FACE: ready[FACE]}
+        else:
+            crops = {name: _crop(entry, load, spec) for name, load in {FACE: entry.load, **entry.others}.items()}
+        made = {name: plane for one in derived for name, plane in one.make(crops).items()}
+        return {FACE: crops[FACE], **made, **ready}
     except BadSample as bad:
         return bad
 

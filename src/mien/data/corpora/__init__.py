@@ -21,7 +21,12 @@ CORPORA: dict[str, Reader] = {
 }
 
 
-KNOWN_TO = {"public_test": ("fer2013", "ferplus"), "original_votes": ("ferplus",), "as_flow": ("npz",)}
+KNOWN_TO = {
+    "public_test": ("fer2013", "ferplus"),
+    "original_votes": ("ferplus",),
+    "as_flow": ("npz",),
+    "numbers": ("csv",),
+}
 """Options of one corpus or two, and which. All others would pass them over in silence."""
 
 

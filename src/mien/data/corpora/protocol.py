@@ -37,6 +37,8 @@ class ReadOptions:
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
     as_flow: bool = False
     """npz: `images` is flow (u, v, strain), not pictures."""
+    numbers: tuple[str, ...] = ()
+    """csv: columns of the table that become the plane `numbers`, in this order."""
     original_votes: int = 0
     """FER+: keep the label of FER2013, counted as this many votes beside the ten. 0 applies the rule of FER+."""
 
@@ -77,6 +79,8 @@ class Derived:
     make: Callable[[Batch], Batch]
     """From the crops of one sample, `face` and its `others`, `(H, W, C)` uint8, to these planes. Called in a thread;
     raises `BadSample`."""
+    notes: tuple[str, ...] = ()
+    """How they are made, in sentences, for `meta.json`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ Byte-identical on every machine: random numbers come from numpy's raw bit stream
 in the tests holds it.
 """
 
+from mien.data.drawn.apart import mouth_apart, mouth_plane
 from mien.data.drawn.clips import Clip, draw_clip
 from mien.data.drawn.contact import contact_sheet, sheet_faces
 from mien.data.drawn.expression import AUS, PROTOTYPES
@@ -32,6 +33,8 @@ __all__ = [
     "draw_film",
     "draw_long_film",
     "draw_scene",
+    "mouth_apart",
+    "mouth_plane",
     "moved_plane",
     "sheet_faces",
 ]
