@@ -21,10 +21,12 @@ from mien.data.splits import divide
 from mien.data.store import Store, create_store
 from mien.errors import ConfigError, DataError
 from mien.export import describe, export
+from mien.hooks import Hooks
 from mien.initial import build_network
 from mien.labels import LabelSet
 from mien.methods import find_method
 from mien.methods.network import load_network
+from mien.metrics import confusion_matrix
 from mien.models import FLOW_NETWORKS, build_on
 from mien.planes import Batch, Plane, mirrored
 from mien.runs import Run
@@ -261,3 +263,13 @@ def test_its_card_says_what_it_takes(flow_model: Path, capsys: pytest.CaptureFix
         main(["info", str(flow_model)])
     assert end.value.code == 0
     assert "flow, float32 (28, 28, 3)" in capsys.readouterr().out
+
+
+def test_peeking_reads_the_plane_of_the_network(tmp_path: Path, clips: Store) -> None:
+    short = replace(settings(), train=TrainSettings(epochs=2, batch_size=16, select="last"))
+    run = planned(tmp_path, clips, short)
+    finish_run(run, hooks=Hooks(names=("peeking",)))
+    counts, test = run.peeked_confusions, run.logits("test")
+    assert counts is not None
+    last = confusion_matrix(test.labels, test.logits.argmax(axis=1), 2)
+    assert counts[-1].tolist() == last.tolist(), "the last epoch is the one that was kept"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checkpoint import load_weights
-from ..classifier import Classifier
+from ..classifier import Classifier, logits_of
 from ..config import NetworkSettings
 from ..data.splits import Part
 from ..metrics import Predicted, metric
@@ -35,10 +35,10 @@ class Peeking:
         if not isinstance(classifier, TrainedNetwork) or not (run.path / EPOCHS).is_dir():
             return
         part = test()
-        batch, lines, counts = part.read(), list[Peek](), list[NDArray[np.int64]]()
+        lines, counts = list[Peek](), list[NDArray[np.int64]]()
         for path in sorted((run.path / EPOCHS).glob("*.safetensors")):
             load_weights(run, classifier.network, path)
-            seen = Predicted(classifier.logits(batch), part.labels)
+            seen = Predicted(logits_of(classifier, part.store, part.rows), part.labels)
             figures = {key: metric(key).on(seen) for key in ("accuracy", "uar", "macro_f1")}
             lines.append(Peek(epoch=int(path.stem), **figures))
             counts.append(seen.confusion)
