@@ -1,7 +1,9 @@
-"""The promise of the structure: a method, a plane and an engine are one file and one line each, and stand in a report.
+"""The promise of the structure: what one would add is one file and one line, and stands in a report.
 
-Here each is a class of this file, and its line is a `setitem`. A nearest-centroid method with settings of its own works
-on a second plane, of numbers; an engine counts what it finishes.
+Here each is a class or a function of this file, and its line is a `setitem`. A nearest-centroid method with settings of
+its own works on a second plane, of numbers; an engine counts what it finishes; a network has an attention block, a loss
+and an ensemble of its own; corpora of pictures and of clips are imported; a section is added to the page. A metric is
+in `test_metric_table.py`.
 """
 
 import json
@@ -12,22 +14,32 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from conftest import LABELS, SIZE, bar
 from mien.atomic import new_file
 from mien.compare import collect, plan, stated
-from mien.config import KINDS, Settings, Table, Within, recipe_from
+from mien.config import KINDS, LossSettings, ModelSettings, Settings, Table, Within, recipe_from
 from mien.crop import CropSpec
+from mien.data.clips.corpora import CLIP_CORPORA, ClipCorpus, ClipOptions
+from mien.data.clips.drawn import drawn_clips
+from mien.data.clips.prepare import prepare_clips
 from mien.data.corpora import CORPORA, Corpus, Derived, Entry, ReadOptions
 from mien.data.prepare import PrepareOptions, prepare
 from mien.data.splits import Part
 from mien.data.store import Sample, Store, create_store
 from mien.engines import ENGINES, Report, find_engine
+from mien.ensembles import RULES, Rule
 from mien.hooks import Hooks
+from mien.losses import LOSSES
 from mien.methods import METHODS
+from mien.models import NETWORKS, Network
+from mien.models.attention import ATTENTION, attention
 from mien.planes import Batch, Plane
-from mien.report import write_report
+from mien.report import page, write_report
+from mien.report.parts import Section
 from mien.runs import RESULTS, Costs, Run, Stage
 from mien.stages import finish_run
 
@@ -186,3 +198,84 @@ def test_a_method_a_plane_and_an_engine_stand_in_a_report(tmp_path: Path, monkey
     assert by_name["centroid"]["figures"]["accuracy"]["mean"] > 0.7
     assert "centroid" in page.read_text(encoding="utf-8")
     assert "centroid" in (tmp_path / "report" / "table.tex").read_text(encoding="utf-8")
+
+
+class Tiny(Network):
+    """One convolution, an attention block, and a linear layer."""
+
+    def __init__(self, settings: ModelSettings, classes: int) -> None:
+        super().__init__(settings.in_chans)
+        block = attention(settings.attention, 4)
+        self.features = nn.Sequential(nn.Conv2d(settings.in_chans, 4, 3, padding=1), nn.ReLU(), block)
+        self.reduce = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classifier = nn.Linear(4, classes)
+
+
+def tiny(settings: ModelSettings, *, classes: int, size: int) -> Network:
+    return Tiny(settings, classes)
+
+
+class Halving(nn.Module):
+    """An attention block that pays half of it to everything."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((1, channels, 1, 1), 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.share
+
+
+def distance(settings: LossSettings, counts: Tensor) -> Any:
+    """The squared distance of probabilities to the target."""
+
+    def loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+        return ((logits.softmax(dim=1) - targets) ** 2).sum()
+
+    return loss
+
+
+LOWEST = Rule(words="the lowest logit of its members", join=lambda _, logits: logits.min(axis=0))
+
+ADDED: dict[str, Any] = {
+    "grid": {"model.name": ["tiny"], "seed": [0, 1]},
+    "model": {"attention": "halving"},
+    "loss": {"name": "distance"},
+    "train": {"epochs": 1, "batch_size": 30},
+    "rows": {"lowest": {"kind": "ensemble", "ensemble": {"rule": "lowest", "members": ["tiny"]}}},
+}
+
+
+def test_a_network_a_block_a_loss_an_ensemble_and_a_section_stand_in_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "tiny", tiny)
+    monkeypatch.setitem(ATTENTION, "halving", Halving)
+    monkeypatch.setitem(LOSSES, "distance", distance)
+    monkeypatch.setitem(RULES, "lowest", LOWEST)  # type: ignore[index]
+    section = Section(id="added", title="An added section", lead="It is here.")
+    monkeypatch.setattr(page, "SECTIONS", (*page.SECTIONS, lambda found, faces: iter([section])))
+    monkeypatch.setitem(ENGINES, "counting", f"{__name__}:CountingEngine")
+    recipe = recipe_from(ADDED, "added")
+    runs = plan(recipe, measured_store(tmp_path / "store"), tmp_path / "runs")
+    find_engine("counting").finish(runs, lambda run, told: None)
+    comparison = collect([Run.open(run.path) for run in runs], vary=stated(recipe))
+    path = write_report(comparison, tmp_path / "report")
+    text = path.read_text(encoding="utf-8")
+    methods = (tmp_path / "report" / "methods.md").read_text(encoding="utf-8")
+    assert "It is here." in text
+    for words in ("tiny", "halving", "distance", "the lowest logit of its members"):
+        assert words in methods, words
+    assert [row.name for row in comparison.rows if row.scores] != []
+
+
+def test_a_corpus_of_clips_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_clips(root: Path, options: ClipOptions) -> ClipCorpus:
+        return ClipCorpus(
+            name="own", clips=tuple(clip for clip, _ in drawn_clips(4, subjects=2)), licence="made for a test"
+        )
+
+    monkeypatch.setitem(CLIP_CORPORA, "own", read_clips)
+    prepare_clips(tmp_path, "own", tmp_path / "store")
+    store = Store.open(tmp_path / "store")
+    assert list(store.planes) == ["face", "flow"]

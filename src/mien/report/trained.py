@@ -180,7 +180,7 @@ BOOSTING = {
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
     """How the weights were fitted; `store` is that of the runs, where it is still there."""
     yield (
-        f"{settings.words('train.epochs', _epochs)} of {settings.words('loss.name', LOSSES.__getitem__)} against "
+        f"{settings.words('train.epochs', _epochs)} of {settings.words('loss.name', _loss)} against "
         f"{_targets(settings, store)}, by "
         f"{settings.words('optimizer.name', OPTIMIZERS.__getitem__)} at batches of "
         f"{settings.words('train.batch_size')}."
@@ -228,6 +228,11 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
 
 def _threads(cpus: int) -> str:
     return str(cpus) if cpus else "as many as the machine gave"
+
+
+def _loss(name: str) -> str:
+    """A loss in words; one that has no sentence here is called by its name."""
+    return LOSSES.get(name, f"the loss {name}")
 
 
 def _targets(settings: SettingsWords, store: Store | None) -> str:
