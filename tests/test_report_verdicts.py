@@ -160,6 +160,17 @@ def test_the_forest_names_the_metrics_that_tell_where_others_do_not(three_seeds:
     assert "is better<" not in drawing.svg
 
 
+def test_a_pair_that_a_metric_cannot_test_leaves_its_place_empty(three_seeds: Comparison) -> None:
+    certainty, shown = assess(three_seeds), looked(three_seeds.rows, select(three_seeds.rows))
+    pairs, looks = certainty.of("uar"), {item.name: item.look for item in shown}
+    whole = draw_forest({"uar": pairs, "macro_f1": certainty.of("macro_f1")}, looks)[0].svg
+    without = draw_forest({"uar": pairs, "macro_f1": certainty.of("macro_f1")[1:]}, looks)[0].svg
+    last = draw_forest({"uar": pairs[1:], "macro_f1": certainty.of("macro_f1")}, looks)[0].svg
+    for pair in pairs:
+        assert all(drawing.count(f"{pair.a} − {pair.b}<") == 1 for drawing in (whole, without, last))
+    assert whole != without != last
+
+
 # Cross-validation
 
 

@@ -26,41 +26,48 @@ MOST_PAIRS = 30
 
 @in_both_forms
 def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Look]) -> list[Drawing]:
-    """A line a pair of rows, a panel a metric; `by_metric` has the same pairs in the same order for each, by its key.
+    """A line a pair of rows, a panel a metric; `by_metric` has the pairs of each, by its key.
 
-    `looks` are those of the rows. Without pairs there is no drawing.
+    `looks` are those of the rows. A pair that a metric cannot test has an empty place in its panel. Without pairs there
+    is no drawing.
     """
     by_metric = {key: pairs for key, pairs in by_metric.items() if pairs}
     if not by_metric:
         return []
-    first = next(iter(by_metric.values()))
-    lines = _smallest(first)
-    every = [[pairs[line] for pairs in by_metric.values()] for line in lines]
-    labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair, *_ in every]
+    asked, names = _lines(by_metric), list(by_metric)
+    every = _smallest(asked)
+    first = [next(filter(None, pairs)) for pairs in every]
+    labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair in first]
     letters = max(len(line) for label in labels for line in label.split("\n"))
     verdicts = [] if is_narrow() else [_verdict(pairs) for pairs in every]
     left, right = 0.15 + LETTER * letters, BESIDE + LETTER * 1.1 * max(map(len, verdicts), default=0)
     height = (TWO_LINES / SMALLER if is_narrow() else LINE) * len(every) + 0.1
     sizes = {"left": left, "right": right, "top": 0.55, "bottom": 0.46}
-    with Sheet(1, len(by_metric), (WIDTH, height), gap=(BESIDE, 0), **sizes) as sheet:
-        for place, (key, axes) in enumerate(zip(by_metric, sheet.axes, strict=True)):
+    with Sheet(1, len(names), (WIDTH, height), gap=(BESIDE, 0), **sizes) as sheet:
+        for place, (key, axes) in enumerate(zip(names, sheet.axes, strict=True)):
             _panel(axes, [pairs[place] for pairs in every], looks)
             axes.set_title(metric(key).title, pad=pt(16))
         _names(sheet.axes[0], labels)
-        _say(sheet, verdicts, [any(pair.settled for pair in pairs) for pairs in every])
-        return [
-            sheet.finish("forest", "Differences, pair by pair", _caption([pairs[0] for pairs in every], len(first)))
-        ]
+        _say(sheet, verdicts, [any(pair.settled for pair in pairs if pair) for pairs in every])
+        return [sheet.finish("forest", "Differences, pair by pair", _caption(first, len(asked)))]
 
 
-def _panel(axes: "Axes", pairs: Sequence[Pair], looks: Mapping[str, Look]) -> None:
+def _lines(by_metric: Mapping[str, Sequence[Pair]]) -> list[list[Pair | None]]:
+    """The pairs of a line by each metric, None where it cannot test them; in the order in which pairs first come."""
+    found = [{(pair.a, pair.b): pair for pair in pairs} for pairs in by_metric.values()]
+    return [[pairs.get(names) for pairs in found] for names in dict.fromkeys(key for pairs in found for key in pairs)]
+
+
+def _panel(axes: "Axes", pairs: Sequence[Pair | None], looks: Mapping[str, Look]) -> None:
     """All pairs by one metric."""
+    tested = [pair for pair in pairs if pair]
     axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)
     axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
     axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
     for line, pair in enumerate(pairs):
-        _line(axes, line, pair, looks)
-    ends = [100 * end for pair in pairs for end in (pair.interval.low, pair.interval.high, 0.0)]
+        if pair:
+            _line(axes, line, pair, looks)
+    ends = [100 * end for pair in tested for end in (pair.interval.low, pair.interval.high, 0.0)]
     pad = 0.06 * (max(ends) - min(ends) or 1.0)
     axes.set_xlim(min(ends) - pad, max(ends) + pad)
     axes.set_yticks(range(len(pairs)), [""] * len(pairs))
@@ -105,9 +112,9 @@ def _head(axes: "Axes", x: float, text: str, ha: str = "left") -> None:
     axes.text(x, 1.0, text, transform=axes.transAxes, ha=ha, va="bottom", fontsize=pt(8), alpha=0.65)
 
 
-def _verdict(pairs: Sequence[Pair]) -> str:
+def _verdict(pairs: Sequence[Pair | None]) -> str:
     """`first is better`, with the metrics that say so where others do not; else `cannot tell`."""
-    decided = [pair for pair in pairs if pair.better]
+    decided = [pair for pair in pairs if pair and pair.better]
     found = []
     for place, side in (("a", "first"), ("b", "second")):
         by = [metric(pair.metric).name for pair in decided if pair.better == getattr(pair, place)]
@@ -116,9 +123,10 @@ def _verdict(pairs: Sequence[Pair]) -> str:
     return "; ".join(found) or CANNOT_TELL
 
 
-def _smallest(pairs: Sequence[Pair]) -> list[int]:
-    """Of too many pairs the places of those with the smallest p, in their order."""
-    return sorted(sorted(range(len(pairs)), key=lambda i: pairs[i].p)[:MOST_PAIRS])
+def _smallest(lines: Sequence[list[Pair | None]]) -> list[list[Pair | None]]:
+    """Of too many lines those whose first metric has the smallest p, in their order."""
+    p = [next(filter(None, pairs)).p for pairs in lines]
+    return [lines[i] for i in sorted(sorted(range(len(lines)), key=p.__getitem__)[:MOST_PAIRS])]
 
 
 def _caption(pairs: Sequence[Pair], every: int) -> str:
