@@ -25,7 +25,7 @@ EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def missing_bytes(path: Path) -> str:
-    """ "the file has 600 of 1,000 bytes", or "" where it is whole, cannot be told, or cannot be read."""
+    """ "the file has 600 of 1,000 bytes", or "" if it is whole, cannot be judged, or cannot be read."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What looks on while a run is finished: who is told of progress, who may stop it, and hooks by name.
+"""Hooks observe a run while it is finished: they receive its progress, may stop it, and may measure more.
 
 A hook that is called by name lives in the process of the run, wherever an engine starts that. A new one is a class with
 the methods of `Hook` and a line in `HOOKS`.

@@ -28,7 +28,7 @@ FOLD = "data.fold"
 """The fold of a cross-validation: the folds of one replicate are pooled."""
 ABSENT = "has no run folder"
 LACKS = {"failed": "failed", "crashed": "crashed", "pruned": "was stopped early", "running": "is not finished"}
-"""What is said of a fold, by the status of its run."""
+"""The words for a fold without a result, by the status of its run."""
 
 Replicate = tuple[int, int]
 """Seed and repetition."""

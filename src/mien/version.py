@@ -1,4 +1,4 @@
-"""The version, for whoever writes it into a file: `mien` itself, the top floor, is out of reach from below."""
+"""The version of mien. Files on lower floors write it, and cannot import `mien` itself, which is on the top floor."""
 
 __all__ = ["__version__"]
 

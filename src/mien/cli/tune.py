@@ -91,7 +91,7 @@ def tune(
     check_space([own] * (trials + 2 * seeds), runs, keep_epochs=False)
     command = shlex.join(["mien", *sys.argv[1:]])
     _say(f"Searching {'; '.join(map(str, plan.space))}. Trials are in {plan.folder}.")
-    found = search(plan, _finish(plan), _Said(trials))
+    found = search(plan, _finish(plan), _Printed(trials))
     new = [plan.base.seed + 1 + number for number in range(seeds)]
     finals = _outlined(plan, _anew(plan, found.best, new))
     tuning = Tuning(
@@ -155,7 +155,7 @@ def _finish(plan: "Plan") -> "Finish":
     return finish
 
 
-class _Said:
+class _Printed:
     """A line after each batch: how many trials are done, the best so far, the time left."""
 
     def __init__(self, trials: int) -> None:

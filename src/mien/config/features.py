@@ -14,7 +14,7 @@ __all__ = ["FeaturesTable"]
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesTable(Table):
-    """How a face becomes numbers, and how these are told apart."""
+    """How a face becomes a vector of features, and which classifier separates the vectors."""
 
     TABLE = "features"
 

@@ -1,4 +1,4 @@
-"""Ranges that stand on the type of a setting, said once: `lr: Annotated[float, Within(0, 100, log=True)]`.
+"""Ranges of settings, as part of their types: `lr: Annotated[float, Within(0, 100, log=True)]`.
 
 The check of a value, the sentence of a refusal and the search space of a tuner all read them from there.
 """

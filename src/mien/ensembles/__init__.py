@@ -55,6 +55,6 @@ def cross_fitted(rule: Rule, logits: Logits, labels: NDArray[np.int64], units: N
 
 
 def crossing_parts(units: NDArray[Any], seed: int) -> NDArray[np.int64]:
-    """The part of each sample `(N,)`, from 0: what is said of a part is fitted on the others."""
+    """The part of each sample `(N,)`, from 0. The predictions for a part come from a rule fitted on the other parts."""
     names, place = np.unique(units, return_inverse=True)
     return np.asarray(np.random.default_rng(seed).permutation(len(names))[place] % min(PARTS, len(names)), np.int64)

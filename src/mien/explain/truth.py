@@ -84,7 +84,7 @@ class Grounding:
     scores: NDArray[np.float32]
     """`(M, 3, 2, n)`: figures of the trained network's map, and of the two `CONTROLS`."""
     blank: Bools
-    """`(M, n)`: whose map says nothing."""
+    """`(M, n)`: whether the map is empty."""
     units: NDArray[np.float32]
     """`(M, U, n)` share of the map's positive part on the pixels of each action unit."""
     methods: tuple[str, ...]

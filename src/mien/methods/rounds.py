@@ -1,4 +1,4 @@
-"""What boosting said of its rounds, `boosting.npz` in a run's folder, and the networks of the rounds as one."""
+"""The results of the rounds of boosting, `boosting.npz` in a run's folder, and the networks of the rounds as one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """What SAMME said of the rounds so far; see `mien.ensembles.samme`."""
+    """The results of SAMME for the rounds so far; see `mien.ensembles.samme`."""
 
     alphas: Floats
     """`(M,)` how much each member's vote counts."""
@@ -47,7 +47,7 @@ class Rounds:
 
 
 def rounds_of(run: Run) -> Rounds:
-    """What SAMME said of the rounds of a run; raises `RunError` where that is gone or damaged."""
+    """The results of SAMME for the rounds of a run; raises `RunError` if they are missing or damaged."""
     path, remedy = run.path / ROUNDS, f"Remove the folder {run.path} and run the same command again."
     if not path.exists():
         raise RunError(f"{path} is gone. {remedy}")

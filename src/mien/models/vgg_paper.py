@@ -5,7 +5,7 @@ In: (B, H, W, C) uint8. Out: (B, K) logits. The paper names VGG-16, but this sec
 network. What it says: blocks of two convolutions with max pooling, then a flattened map, fully connected layers
 with dropout p = 0.1, and a classifier. What is assumed here, where it is silent or says two things:
 
-- four blocks ("four blocks with two convolutions each"; elsewhere five blocks are spoken of),
+- four blocks ("four blocks with two convolutions each"; elsewhere it names five blocks),
 - 64, 128, 256 and 512 channels (those of VGG), 3x3 kernels, batch norm and ReLU after each convolution,
 - two hidden layers of 4096 (those of VGG), dropout after each of them.
 

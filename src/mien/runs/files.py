@@ -164,7 +164,7 @@ LOGITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Logits:
-    """What the chosen weights said of one part."""
+    """The logits of the chosen weights on one part."""
 
     ids: NDArray[np.int64]
     """`(n,)` rows of the store."""
@@ -188,7 +188,7 @@ class Logits:
         return cls(groups=groups, **{name: arrays[name] for name in ("ids", "labels", "logits", "subjects")})
 
     def check(self, classes: int) -> None:
-        """Raise `ValueError` for what no network and no store can have said."""
+        """Raise `ValueError` for values that no network and no store can have produced."""
         if (self.ids < 0).any() or len(np.unique(self.ids)) != len(self.ids):
             raise ValueError("ids are not different rows of a store")
         if not ((self.labels >= 0) & (self.labels < classes)).all():

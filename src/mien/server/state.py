@@ -97,7 +97,7 @@ class State:
 
 
 def _wrapped(future: "Future[Any]") -> "asyncio.Future[Any]":
-    """The future for the event loop; what went wrong is not told again where nobody waits for it."""
+    """The future for the event loop. Its error is not reported a second time if nobody waits for it."""
     wrapped = asyncio.wrap_future(future)
     wrapped.add_done_callback(lambda done: done.cancelled() or done.exception())
     return wrapped

@@ -1,7 +1,7 @@
-"""What is tried next: Optuna's tree-structured Parzen estimator, in memory, rebuilt from what trials have said.
+"""Proposes the next trials: the tree-structured Parzen estimator of Optuna, in memory, rebuilt from earlier results.
 
 It is asked for whole batches, and told in the order of the trials. So what it answers depends on the seed and on what
-was told, never on which trial ended first.
+was given, and not on which trial ended first.
 """
 
 import math
@@ -49,7 +49,7 @@ class Sampler:
         return [{axis.key: _value(axis, trial.params[axis.key]) for axis in self._space} for trial in self._asked]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """What the trials of this batch said, in their order; fewer than were asked for end the search."""
+        """Take the results of the trials of this batch, in their order. Fewer than were proposed end the search."""
         for asked, trial in zip(self._asked, trials, strict=False):
             for epoch, accuracy in enumerate(trial.history, start=1):
                 asked.report(accuracy, epoch)

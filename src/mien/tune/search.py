@@ -125,8 +125,8 @@ class Search:
         return max(done, key=lambda trial: (trial.score, -trial.number))
 
 
-def search(plan: Plan, finish: Finish, said: Callable[[Sequence[Trial]], None] = lambda trials: None) -> Search:
-    """Run the trials, batch by batch; `said` is told of all trials after each batch.
+def search(plan: Plan, finish: Finish, on_batch: Callable[[Sequence[Trial]], None] = lambda trials: None) -> Search:
+    """Run the trials, batch by batch; `on_batch` is called with all trials after each batch.
 
     Raises `KeyboardInterrupt` as an engine does: the same search goes on from there.
     """
@@ -137,7 +137,7 @@ def search(plan: Plan, finish: Finish, said: Callable[[Sequence[Trial]], None] =
         batch.finish(finish)
         trials += batch.trials
         sampler.tell(batch.trials)
-        said(trials)
+        on_batch(trials)
     runs = (Run.open(plan.folder / trial.run) for trial in trials if trial.run)
     opened = sum(len(run.record.test_opened_at) for run in runs)
     return Search(trials=tuple(trials), importance=sampler.importance(), openings=opened)

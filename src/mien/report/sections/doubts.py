@@ -166,7 +166,7 @@ def _noise(found: Sequence[NoisePoint], shown: Mapping[str, Look]) -> list[Panel
     first, *others = draw_noise(found, _curve_looks(found, shown))
     table = SmallTable(
         name="label-noise",
-        heads=("Network", "Replaced, %", f"{_spoken(found[0].metric)}, %", "Against none, points", "p, Holm"),
+        heads=("Network", "Replaced, %", f"{_title_of(found[0].metric)}, %", "Against none, points", "p, Holm"),
         rows=tuple(_noise_row(point) for point in found),
         notes=("Each drop is paired with the same seeds without noise; 95 % intervals over faces and seeds.",),
     )
@@ -176,7 +176,7 @@ def _noise(found: Sequence[NoisePoint], shown: Mapping[str, Look]) -> list[Panel
     ]
 
 
-def _spoken(metric: str) -> str:
+def _title_of(metric: str) -> str:
     return metric.upper() if metric == "uar" else metric.replace("_", " ").capitalize()
 
 

@@ -70,7 +70,7 @@ def _points(tuning: Tuning, found: Findings) -> Iterator[str]:
     )
     if not tuning.importance:
         why = "one setting was searched" if len(tuning.space) < 2 else "too few trials are complete"
-        yield f"How much each setting matters is not told: {why}."
+        yield f"How much each setting matters was not estimated: {why}."
 
 
 def _importance(tuning: Tuning, name: str) -> Panel:
