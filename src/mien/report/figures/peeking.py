@@ -75,11 +75,11 @@ def draw_peeked_folds(rows: Sequence[Ways]) -> list[Drawing]:
             sheet.finish(
                 "peeked-folds",
                 "UF1, and what choosing the epoch on the held-out subject would have claimed",
-                "All marks of a row are of the same trained networks. The filled dot pools the predictions of all "
-                "folds, at epochs that were fixed or chosen without the held-out subject: this is the UF1. The "
-                "diamond pools them at the epoch that is best on each held-out subject. The square averages the best "
-                "figure that each subject ever has, and is no UF1. Lines are 95 % intervals over subjects. The "
-                "horizontal axis does not start at 0.",
+                "The filled dot is the UF1: predictions pooled over all folds, at epochs fixed or chosen without "
+                "the held-out subject. The diamond pools them at the epoch that is best on each held-out subject. The "
+                "square averages the best figure that each subject ever has, and is no UF1. All marks of a row are of "
+                "the same trained networks. Lines are 95 % intervals over subjects. The horizontal axis does not start "
+                "at 0.",
             )
         ]
 

@@ -36,7 +36,7 @@ def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look], folds: Se
     if not rows:
         return Section(id="peeking", title=title, lead=ABSENT, measured=False)
     drawings = draw_peeking([_dumbbell(row, looks[row.row.name]) for row in rows])
-    found = [Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings]
+    found = [Panel(title=one.title, caption=one.caption, drawing=one, folded=bool(folds)) for one in drawings]
     files = {"peeking.csv": as_csv(("row", "metric", "run", "honest", "claimed"), _digits(rows))}
     if folds:
         files["peeked-folds.csv"] = as_csv(("row", "folds", "way", "uf1", "low", "high"), _ways_digits(folds))
