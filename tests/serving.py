@@ -142,7 +142,7 @@ def serving(*words: object, code: str = "", **environment: str) -> Iterator[tupl
     assert process.stderr is not None
     try:
         for line in process.stderr:
-            if found := re.search(r"http://\S+", line):
+            if found := re.search(r"https?://\S+", line):
                 break
         else:
             pytest.fail("it does not start")
@@ -154,9 +154,9 @@ def serving(*words: object, code: str = "", **environment: str) -> Iterator[tupl
 
 
 @contextmanager
-def ready(address: str) -> Iterator[httpx.Client]:
+def ready(address: str, **options: Any) -> Iterator[httpx.Client]:
     """A client of the server, once that is ready."""
-    with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=address, timeout=30, trust_env=False, **options) as client:
         for _ in range(200):
             if client.get("/readyz").status_code == 200:
                 break

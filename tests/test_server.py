@@ -13,16 +13,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx
 import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
 from mien.bundle import Bundle
+from mien.data.drawn import draw_scene
 from mien.labels import SEVEN
 from mien.predict import Predictor, heading, record
 from mien.server.keys import new_key
 from mien.server.schemas import Answer
+from mien.server.settings import Settings
 from mien.server.work import Work
 from serving import Held, Running, png, running, settings_for
 from tiny_bundle import CARD, write_bundle
@@ -260,6 +263,26 @@ def test_what_waits_is_looked_at_together(model: Path, passes: list[int]) -> Non
         held.open.set()
         assert all(answer.result().status_code == 200 for answer in [first, *others])
     assert passes == [1, 7]
+
+
+@pytest.mark.long
+def test_1000_pictures_at_once_get_the_answers_that_they_get_alone(passes: list[int]) -> None:
+    """Four threads in one detector, and the faces of several requests in one pass of the network."""
+    pytest.importorskip("yuface")
+    scenes = (draw_scene(1 + seed % 4, seed=seed, height=240, width=320).image for seed in range(1000))
+    contents = [cv2.imencode(".png", scene[..., ::-1])[1].tobytes() for scene in scenes]
+    alone = [record(seen)["faces"] for seen in Predictor("small", detector="yuface", threads=1).each(contents)]
+    with running(Settings(models=("small",), detector="yuface", workers=4)) as server, ThreadPoolExecutor(16) as pool:
+        passes.clear()
+        answers = list(pool.map(server.post, contents))
+    together = [answer.json()["results"][0]["faces"] for answer in answers]
+    assert max(passes) > 4, "several requests shared a pass"
+    for one, other in zip(alone, together, strict=True):
+        for face, expected in zip(other, one, strict=True):
+            assert face["probs"] == pytest.approx(expected["probs"], abs=3e-6)
+            rounded = {"probs": 0, "confidence": 0}
+            assert face | rounded == json.loads(json.dumps(expected)) | rounded
+    assert sum(map(len, alone)) > 500
 
 
 def test_what_waited_too_long_is_never_looked_at(model: Path) -> None:

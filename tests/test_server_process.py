@@ -1,7 +1,10 @@
 """`mien serve` as a process: what it says, what it never does (write, call elsewhere), and how it ends."""
 
+import json
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +15,14 @@ import pytest
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
 
+from websockets.sync.client import connect
+
 from made_videos import numbered, write_video
 from mien.cli import main
 from serving import png, ready, serving
 from tiny_bundle import write_bundle
 
+OPENSSL = shutil.which("openssl")
 WATCHED = """
 import os, sys
 
@@ -100,6 +106,25 @@ def test_a_signal_ends_it_well(model: Path, sent: signal.Signals) -> None:
         assert re.search(r"POST /v1/predict 200 \d+ ms [0-9a-f]{16}", said)
         assert "top_k" not in said
         assert "Traceback" not in said
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="there is no openssl to make a certificate with")
+def test_https_serves_pictures_and_cameras(model: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
+    name = ("-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1")
+    made = [OPENSSL, "req", "-x509", *curve, *name, "-keyout", key, "-out", certificate]
+    subprocess.run(made, check=True, capture_output=True)
+    trusted = ssl.create_default_context(cafile=certificate)
+    words = ("--model", model, "--faces", "none", "--tls-cert", certificate, "--tls-key", key)
+    with serving(*words) as (_, address):
+        assert address.startswith("https://127.0.0.1:")
+        with ready(address, verify=trusted) as client:
+            origin = {"Origin": address.strip("/")}
+            assert client.post("/v1/predict", content=png(), headers=origin).json()["results"][0]["faces"]
+        with connect(f"{address.replace('https', 'wss')}v1/stream", ssl=trusted, origin=address.strip("/")) as camera:
+            camera.send(png())
+            assert json.loads(camera.recv(20))["faces"]
 
 
 def test_what_it_cannot_serve_with_is_one_sentence(
