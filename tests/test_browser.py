@@ -38,6 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
 ]
 SAMPLE = Path(__file__).parents[1] / "src" / "mien" / "web" / "page" / "sample.jpg"
+SHIPPED = ("small", "default", "ferplus")
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1440, 900)}
 
 
@@ -232,7 +233,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         package = Path(given) if given else fetch_runtime(room)
     except Exception as error:
         pytest.skip(str(error))
-    write_page([Bundle.open("small"), Bundle.open("default")], room / "page", package)
+    write_page([Bundle.open(name) for name in SHIPPED], room / "page", package)
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=room / "page")) as files:
         threading.Thread(target=files.serve_forever, daemon=True).start()
@@ -240,7 +241,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         files.shutdown()
 
 
-@pytest.mark.parametrize("model", ["small", "default"])
+@pytest.mark.parametrize("model", SHIPPED)
 def test_without_a_server_ready_crops_get_the_predictors_labels(
     visit: Callable[..., Any], folder: str, tmp_path: Path, model: str
 ) -> None:
@@ -258,7 +259,8 @@ def test_without_a_server_ready_crops_get_the_predictors_labels(
     until(lambda: len(labels(page)) == 4)
     assert labels(page) == [face.label for face in reversed(expected)]
     shares = [int(each.strip().rstrip(" %")) for each in page.locator("#results .share").all_inner_texts()]
-    assert np.abs(np.array(shares) - [100 * face.confidence for face in reversed(expected)]).max() < 2
+    apart = np.abs(np.array(shares) - [100 * face.confidence for face in reversed(expected)])
+    assert apart.max() < (4 if model == "ferplus" else 2), "a level of grey in a crop moves ferplus by up to 2.5 points"
 
 
 def test_without_a_server_faces_are_found_and_explained_offline(visit: Callable[..., Any], folder: str) -> None:
