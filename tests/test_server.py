@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import httpx
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
@@ -22,7 +23,8 @@ pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]
 from mien.bundle import Bundle
 from mien.data.drawn import draw_scene
 from mien.labels import SEVEN
-from mien.predict import Predictor, heading, record
+from mien.predict import Found, Predictor, heading, record
+from mien.server.batcher import Batcher
 from mien.server.keys import new_key
 from mien.server.schemas import Answer
 from mien.server.settings import Settings
@@ -315,6 +317,44 @@ def test_who_left_is_dropped_before_a_pixel_is_decoded(model: Path) -> None:
         assert server.post(png(9)).status_code == 200
         assert len(held.pictures) == 2
         assert server.counted('mien_dropped_total{why="dropped"}') == 3
+
+
+def test_who_leaves_during_the_pass_gets_no_answer_made() -> None:
+    """The answer is work too: an explanation is hundreds of passes."""
+
+    class Looked:
+        """Work whose pass and whose answer are seen."""
+
+        pixels = 1
+
+        def __init__(self) -> None:
+            self.predictor, self.bundle, self.answered = self, self, 0
+            self.begun, self.open = threading.Event(), threading.Event()
+
+        def find(self, gone: object) -> list[Found]:
+            return [Found(faces=(), crops=np.zeros((0, 8, 8, 1), np.uint8))]
+
+        def classify(self, found: list[Found]) -> list[Any]:
+            self.begun.set()
+            assert self.open.wait(20)
+            return [np.zeros((0, 7), np.float32) for _ in found]
+
+        def answer(self, logits: object) -> str:
+            self.answered += 1
+            return "answer"
+
+    events: list[str] = []
+    batcher, left, stays = Batcher(1, lambda event, _: events.append(event)), Looked(), Looked()
+    stays.open.set()
+    ticket = batcher.submit(left, 10)  # type: ignore[arg-type]
+    assert left.begun.wait(20)
+    assert not ticket.drop(), "it has begun"
+    left.open.set()
+    assert batcher.submit(stays, 10).future.result(20) == "answer"  # type: ignore[arg-type]
+    batcher.stop()
+    assert (left.answered, stays.answered) == (0, 1)
+    assert events == ["batch", "dropped", "batch"]
+    assert ticket.future.exception() is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep fewer connections waiting")

@@ -134,11 +134,14 @@ class Batcher:
         except Exception as error:
             ticket.future.set_exception(error)
             return None
-        if ticket.gone.is_set():
+        return None if self._gone(ticket) else found
+
+    def _gone(self, ticket: Ticket) -> bool:
+        """Whether nobody waits for the answer any more; then the work ends here."""
+        if gone := ticket.gone.is_set():
             self._on_event("dropped", 1)
             ticket.future.set_exception(Refused(499, "The client is gone."))
-            return None
-        return found
+        return gone
 
     def _classify(self, found: list[tuple[Ticket, list[Found]]]) -> None:
         """One pass for each model that was asked for."""
@@ -154,21 +157,22 @@ class Batcher:
                     ticket.future.set_exception(error)
                 continue
             for ticket, pictures in group:
-                _answer(ticket, [logits.pop(0) for _ in pictures])
+                self._answer(ticket, [logits.pop(0) for _ in pictures])
 
     def _pass(self, bundle: Bundle, group: list[tuple[Ticket, list[Found]]]) -> list[Logits]:
         together = [one for _, found in group for one in found]
         self._on_event("batch", sum(len(one.faces) for one in together))
         return group[0][0].work.predictor.classify(together)
 
+    def _answer(self, ticket: Ticket, logits: list[Logits]) -> None:
+        if self._gone(ticket):  # an explanation is hundreds of passes from here
+            return
+        try:
+            ticket.future.set_result(ticket.work.answer(logits))
+        except Exception as error:
+            ticket.future.set_exception(error)
+
 
 def expired() -> Refused:
     """What a request is told that waited too long."""
     return Refused(504, "The request waited too long in the queue, and was not looked at.")
-
-
-def _answer(ticket: Ticket, logits: list[Logits]) -> None:
-    try:
-        ticket.future.set_result(ticket.work.answer(logits))
-    except Exception as error:
-        ticket.future.set_exception(error)

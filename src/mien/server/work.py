@@ -120,7 +120,11 @@ class Film:
 
     def find(self, gone: Gone) -> list[Found]:
         """See `Work`."""
-        self._found = [_found(self.predictor, seen.picture, self.most_faces) for seen in self.frames]
+        self._found = []
+        for seen in self.frames:
+            if gone():
+                break
+            self._found.append(_found(self.predictor, seen.picture, self.most_faces))
         self.pixels = sum(0 if seen.picture is None else seen.picture.size // 3 for seen in self.frames)
         return self._found
 
