@@ -258,7 +258,7 @@ def test_the_best_epoch_is_the_most_accurate_then_the_lowest_loss_then_the_first
 @pytest.mark.parametrize("select", ["best", "last"])
 def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store: Store, select: str) -> None:
     run = plan_run(tmp_path, store, train__epochs=6, optimizer__lr=0.03, train__select=select)
-    kept, state = trained(run, keep_epochs=True)
+    kept, state = trained(run, keep_epochs=range(1, 7))
     chosen = selected_epoch(state.history, select)
     assert chosen == 6 or select == "best"
     files = sorted((run.path / "epochs").iterdir())

@@ -5,6 +5,7 @@ In: a network and the run's settings. A new optimizer or schedule is a branch he
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,8 +59,15 @@ def fuses(settings: NetworkSettings) -> bool:
     return settings.train.precision != "float16"
 
 
-def learning_rate(options: OptimizerSettings, epoch: float, epochs: int) -> float:
-    """The rate at a point of training, `epoch` from 0 to `epochs`."""
+def learning_rate(options: OptimizerSettings, epoch: float, epochs: int, parts: int = 1) -> float:
+    """The rate at a point of training, `epoch` from 0 to `epochs`.
+
+    With several `parts` it starts again at the beginning of each (Huang, Li 2017, eq. 2), the first alone with warm-up.
+    """
+    if parts > 1:
+        part, epochs = divmod(epoch, epochs / parts)[0], epochs // parts
+        epoch -= part * epochs
+        options = replace(options, warmup_epochs=0.0) if part else options
     if epoch < options.warmup_epochs:
         return options.lr * max(epoch / options.warmup_epochs, 1e-3)
     left = (epochs - epoch) / max(epochs - options.warmup_epochs, 1e-9)

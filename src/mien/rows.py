@@ -194,6 +194,8 @@ def level_words(key: str, value: Any) -> str:
         return f"{value:,} training faces" if value else "all training faces"
     if key == "start.weights":
         return f"from {PurePath(value).name}" if value else "from random weights"
+    if key == "train.snapshots":
+        return f"{value} snapshots" if value > 1 else "no snapshots"
     if key == "boosting.rounds":
         return f"boosted in {value} rounds" if value > 1 else "not boosted"
     return f"no {word}" if value in (0, "none") and word in ("dropout", "attention") else f"{word} {value}"

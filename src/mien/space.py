@@ -28,7 +28,7 @@ def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
         if isinstance(run.settings, NetworkSettings):
             takes = run.settings.model.taken(run.data.every_plane)
             weights = weight_bytes(takes, run.settings.model, len(run.data.labels))
-            members = run.settings.boosting.rounds
+            members = max(run.settings.boosting.rounds, run.settings.train.snapshots)
             kept += weights * members
             if members > 1:
                 largest = max(largest, weights * members)  # the members' own folders, until they are one

@@ -7,7 +7,7 @@ and every random draw depends on (seed, epoch, step) alone.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -35,7 +35,7 @@ from .runs import EPOCHS, Epoch, Run
 from .signals import stop_signal
 from .threads import with_current
 
-__all__ = ["describe_loop", "practise", "selected_epoch", "train"]
+__all__ = ["describe_loop", "epoch_file", "practise", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """A kill loses at most this much work."""
@@ -50,7 +50,7 @@ def train(
     *,
     device: torch.device,
     report: Report | None = None,
-    keep_epochs: bool = False,
+    keep_epochs: Collection[int] = (),
     shares: NDArray[np.float64] | None = None,
 ) -> tuple[Network, State]:
     """Train `run` to its last epoch, from its checkpoint where it has one.
@@ -61,12 +61,12 @@ def train(
         valid: what the epoch is chosen on.
         device: where to compute.
         report: called after each step; False stops the training.
-        keep_epochs: also save the weights of every epoch, in `epochs/`, for a hook that asks for them.
+        keep_epochs: numbers of epochs, from 1, whose weights are saved too, in `epochs/`.
         shares: `(n,)` of sum 1, how much each training sample counts (`boosting.by` says how); None: all alike.
 
     Returns:
         The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
-        the final state.
+        the final state. With `train.snapshots` no epoch is chosen: the network is that of the last.
 
     Raises:
         NonFinite: the loss became NaN or infinite, in training or on valid.
@@ -79,7 +79,7 @@ def train(
     batches = material.batches
     state = _start(run, training, device, keep_epochs)
     state.threads = with_current(state.threads)
-    saved_at = time.monotonic()
+    saved_at, chooses = time.monotonic(), settings.train.snapshots == 1
     if keep_epochs:
         with run.writing():
             (run.path / EPOCHS).mkdir(exist_ok=True)
@@ -102,12 +102,13 @@ def train(
                     raise Pruned(f"It was stopped early, in epoch {state.epoch + 1} of {settings.train.epochs}.")
             judged = _end_epoch(state, settings, material)
             run.write_history(state.history)
-            if selected_epoch(state.history, settings.train.select) == state.epoch:
+            if chooses and selected_epoch(state.history, settings.train.select) == state.epoch:
                 save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
-            if keep_epochs:
-                save_tensors(run, _epoch_file(state.epoch), judged, {})
+            if state.epoch in keep_epochs:
+                save_tensors(run, epoch_file(state.epoch), judged, {})
     save(run, state)
-    load_weights(run, state.network)
+    if chooses:
+        load_weights(run, state.network)
     return state.network.eval(), state
 
 
@@ -188,12 +189,13 @@ def describe_loop(settings: NetworkSettings) -> dict[str, str]:
     } | ({"faces": "read in blocks"} if settings.data.shuffle == "blocks" else {})
 
 
-def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) -> State:
+def _start(run: Run, training: Part, device: torch.device, keep_epochs: Collection[int]) -> State:
     """The state of the run's checkpoint; a new one where there is none, or where epochs that it should keep are not."""
     state = _new_state(run.of(NetworkSettings), training, device)
     if (run.path / CHECKPOINT).exists():
         load(run, state)
-        if not keep_epochs or all((run.path / _epoch_file(line.epoch)).exists() for line in state.history):
+        past = [number for number in keep_epochs if number <= state.epoch]
+        if all((run.path / epoch_file(number)).exists() for number in past):
             return state
         state = _new_state(run.of(NetworkSettings), training, device)
     with run.writing():
@@ -201,7 +203,8 @@ def _start(run: Run, training: Part, device: torch.device, keep_epochs: bool) ->
     return state
 
 
-def _epoch_file(number: int) -> str:
+def epoch_file(number: int) -> str:
+    """Where in a run's folder the weights of an epoch lie that is kept."""
     return f"{EPOCHS}/{number:05}.safetensors"
 
 
@@ -224,7 +227,8 @@ def _step(
     options, batches = settings.train, material.batches
     torch.manual_seed(stream(settings.seed, "dropout", state.epoch, state.step))
     draws = generator(settings.seed, "augment", state.epoch, state.step, device=rows.device)
-    rate = learning_rate(settings.optimizer, state.epoch + state.step / batches.steps, options.epochs)
+    place = state.epoch + state.step / batches.steps
+    rate = learning_rate(settings.optimizer, place, options.epochs, options.snapshots)
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group[SHARE]
     state.network.train()
@@ -271,7 +275,7 @@ def _end_epoch(state: State, settings: NetworkSettings, material: _Material) -> 
     state.history.append(
         Epoch(
             epoch=state.epoch + 1,
-            lr=learning_rate(settings.optimizer, float(state.epoch), settings.train.epochs),
+            lr=learning_rate(settings.optimizer, float(state.epoch), settings.train.epochs, settings.train.snapshots),
             train_loss=state.loss_sum / state.seen,
             train_accuracy=state.correct / state.seen,
             valid_loss=valid_loss,

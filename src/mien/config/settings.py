@@ -131,6 +131,8 @@ class NetworkSettings(Settings):
                 f"start.weights brings the weights of one network, and with model.beside={self.model.beside} there are "
                 "two. Leave one of these settings out."
             )
+        if self.train.snapshots > 1:
+            self._check_snapshots()
         if self.data.label_noise and self.loss.soft_labels:
             raise ConfigError(
                 "data.label_noise changes labels, and loss.soft_labels trains on distributions instead. Set only one."
@@ -147,10 +149,27 @@ class NetworkSettings(Settings):
                 f"train.sampling={self.train.sampling} draws them otherwise. Set only one."
             )
 
+    def _check_snapshots(self) -> None:
+        parts, epochs = self.train.snapshots, self.train.epochs
+        if self.optimizer.schedule != "cosine":
+            raise ConfigError(
+                f"train.snapshots={parts} keeps a network wherever the rate has fallen to 0, and "
+                f"optimizer.schedule={self.optimizer.schedule} falls at most once. Set optimizer.schedule=cosine."
+            )
+        if epochs % parts:
+            more = epochs + parts - epochs % parts
+            raise ConfigError(
+                f"train.epochs={epochs} has no {parts} equal parts for train.snapshots. Set train.epochs={more}."
+            )
+        if self.boosting.rounds > 1:
+            raise ConfigError("train.snapshots and boosting.rounds both make several networks. Set only one above 1.")
+
     @property
     def method(self) -> str:
-        """`boosting` where several networks are trained in rounds."""
-        return "boosting" if self.boosting.rounds > 1 else self.KIND
+        """`boosting` where several networks are trained in rounds, `snapshots` where one training gives several."""
+        if self.boosting.rounds > 1:
+            return "boosting"
+        return "snapshots" if self.train.snapshots > 1 else self.KIND
 
     def identity(self) -> dict[str, Any]:
         """Without the place of the weights to start from: their content is in `start.sha256`."""

@@ -265,6 +265,9 @@ class TrainSettings(Table):
     cpus: Annotated[int, Within(0, 1024)] = 0
     """Threads that it computes with, and processors that an engine keeps for it: equal bytes on every engine and node.
     0: as many threads as the process is given."""
+    snapshots: Annotated[int, Within(1, 100)] = 1
+    """Networks that one training gives (Huang, Li 2017): its rate falls to 0 so often, over equal parts of the epochs,
+    and the last epoch of each part is kept. They answer together, by their mean probability. 1 is one network."""
 
 
 @dataclass(frozen=True, kw_only=True)

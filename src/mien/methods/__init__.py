@@ -20,6 +20,7 @@ __all__ = ["METHODS", "JoiningMethod", "Method", "find_joining", "find_method"]
 METHODS = {
     "network": "mien.methods.network:NetworkMethod",
     "boosting": "mien.methods.boosting:BoostingMethod",
+    "snapshots": "mien.methods.snapshots:SnapshotsMethod",
     "features": "mien.methods.features:FeaturesMethod",
     "ensemble": "mien.methods.ensemble:EnsembleMethod",
     "soup": "mien.methods.soup:SoupMethod",

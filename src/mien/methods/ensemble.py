@@ -256,9 +256,10 @@ def _file(run: Run) -> Mapping[str, NDArray[Any]]:
 
 def _is_bagged(run: Run) -> bool:
     settings = run.settings
-    return isinstance(settings, NetworkSettings) and (settings.train.sampling, settings.boosting.rounds) == (
-        "bootstrap",
-        1,
+    return (
+        isinstance(settings, NetworkSettings)
+        and settings.train.sampling == "bootstrap"
+        and settings.method != "boosting"  # whose rounds draw anew
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import losses
 from ..checkpoint import CHECKPOINT, NEXT, WEIGHTS, load_weights
+from ..committee import Joined
 from ..config import ModelSettings, NetworkSettings, Settings
 from ..data.splits import Part
 from ..data.store import Store
@@ -86,10 +87,9 @@ class NetworkMethod:
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
         """Train to the last epoch, from the checkpoint where there is one."""
         device, settings = begin(run, training, hooks), run.of(NetworkSettings)
+        keep = range(1, settings.train.epochs + 1) if hooks.keep_epochs else ()
         try:
-            network, state = train(
-                run, training, valid, device=device, report=hooks.report, keep_epochs=hooks.keep_epochs
-            )
+            network, state = train(run, training, valid, device=device, report=hooks.report, keep_epochs=keep)
         except NonFinite:
             for name in (CHECKPOINT, NEXT, WEIGHTS):
                 (run.path / name).unlink(missing_ok=True)
@@ -173,6 +173,8 @@ def _empty(run: Run) -> Network:
     if run.settings.method == "boosting":
         rounds = rounds_of(run)
         return join([new_network(run) for _ in rounds.alphas], rounds)
+    if run.settings.method == "snapshots":
+        return Joined([new_network(run) for _ in range(run.of(NetworkSettings).train.snapshots)], "mean", {})
     return new_network(run)
 
 

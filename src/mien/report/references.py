@@ -55,6 +55,8 @@ REFERENCES = {
     "Hu et al. 2018": "Hu J., Shen L., Sun G. Squeeze-and-excitation networks. CVPR 2018. arXiv:1709.01507.",
     "Huang et al. 2017": "Huang G., Liu Z., van der Maaten L., Weinberger K. Q. Densely connected convolutional "
     "networks. CVPR 2017. arXiv:1608.06993.",
+    "Huang, Li et al. 2017": "Huang G., Li Y., Pleiss G., Liu Z., Hopcroft J. E., Weinberger K. Q. Snapshot ensembles: "
+    "train 1, get M for free. ICLR 2017. arXiv:1704.00109.",
     "Hutter et al. 2014": "Hutter F., Hoos H., Leyton-Brown K. An efficient approach for assessing hyperparameter "
     "importance. ICML 2014.",
     "Ioffe & Szegedy 2015": "Ioffe S., Szegedy C. Batch normalization: accelerating deep network training by reducing "

@@ -215,6 +215,11 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
         yield f"Training samples were drawn {settings.words('train.sampling', SAMPLING.__getitem__)}."
     if settings.values("data.shuffle") != ["full"]:
         yield f"The order of the training faces: {settings.words('data.shuffle', SHUFFLES.__getitem__)}."
+    if settings.values("train.snapshots") != [1]:
+        yield (
+            f"One training gave several networks, each where the rate had fallen to 0 again (Huang, Li et al. 2017): "
+            f"{settings.words('train.snapshots', _snapshots)}. They answer by their mean probability."
+        )
     if settings.values("boosting.rounds") != [1]:
         yield (
             f"Networks were boosted by SAMME (Zhu et al. 2009): {settings.words('boosting.rounds', _rounds)}. Each "
@@ -307,6 +312,10 @@ def _millions(counts: set[int]) -> str:
 
 def _epochs(value: float) -> str:
     return many(value, "epoch")
+
+
+def _snapshots(value: int) -> str:
+    return f"{value} snapshots" if value > 1 else "one network alone"
 
 
 def _rounds(value: int) -> str:

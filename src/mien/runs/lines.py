@@ -82,7 +82,7 @@ def alike(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _valid_accuracy(run: Run, record: Record) -> float | None:
-    if run.history:
+    if run.history and run.settings.method == run.settings.KIND:  # else each epoch is one network's of several
         chosen = record.selected_epoch or len(run.history)
         return run.history[min(chosen, len(run.history)) - 1].valid_accuracy
     accuracy = run.logits("valid").accuracy if "valid" in record.stages else None
