@@ -225,6 +225,22 @@ RECIPE: dict[str, Any] = {
 }
 
 
+def test_their_settings_can_be_changed_and_crossed() -> None:
+    recipe = read_recipe("classical").changed({"features.c": [0.1, 1.0], "features.hog_cell": 6, "seed": [0, 1]})
+    own = [cell for cell in recipe.cells() if cell.KIND == "features"]
+    assert {cell.flat()["features.hog_cell"] for cell in own} == {6}
+    assert sorted({cell.flat()["features.c"] for cell in own}) == [0.1, 1.0]
+    assert [cell.seed for cell in own if cell.name == "hog-linear-svm"] == [0, 0]
+    assert [cell.seed for cell in own if cell.name == "hog-rbf-svm"] == [0, 1] * 2
+    assert [cell.seed for cell in recipe.cells() if cell.KIND == "network"] == [0, 1]
+    with pytest.raises(
+        ConfigError, match=r"features\.c is a setting of rows of kind features, and the recipe demo has"
+    ):
+        read_recipe("demo").changed({"features.c": 1.0})
+    with pytest.raises(ConfigError, match=r"features\.c is 1e-06 to 1e\+06; got 0\."):
+        read_recipe("classical").changed({"features.c": 0.0})
+
+
 @pytest.mark.parametrize("networks", [pytest.param(True, marks=pytest.mark.long), False])
 def test_rows_stand_in_a_report_with_or_without_networks(tmp_path: Path, bars: Bars, networks: bool) -> None:
     recipe = recipe_from(RECIPE, "both")

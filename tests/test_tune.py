@@ -332,3 +332,65 @@ def test_a_refusal_writes_nothing(
     assert end.value.code == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "runs").exists()
+
+
+# Rows that are no networks
+
+ROWS = {"rows": {"hog": {"kind": "features", "features": {"hog_cell": 4}}, "lbp": {"kind": "features"}}}
+
+
+def test_a_classical_row_is_searched_and_opens_no_test(store: Store, tmp_path: Path) -> None:
+    over = ["features.c=1e-4..1", 'features.classifier=["linear-svm", "ridge", "rbf-svm"]']
+    recipe = tables(**ROWS, grid={"seed": [3, 4]})
+    made = Plan.of(recipe, over, row="hog", trials=6, store=store, runs=tmp_path)
+    before = len(store.openings())
+    found = search(made, finish)
+    assert len(store.openings()) == before
+    assert found.openings == 0
+    assert [trial.status for trial in found.trials] == ["complete"] * 6
+    assert found.trials[0].values == {"features.c": 1.0, "features.classifier": "linear-svm"}
+    assert {trial.history for trial in found.trials} == {()}
+    tried = [Run.open(made.folder / trial.run).settings for trial in found.trials]
+    assert {settings.KIND for settings in tried} == {"features"}
+    assert {settings.seed for settings in tried} == {3}
+    assert {settings.flat()["features.hog_cell"] for settings in tried} == {4}
+    assert len({settings.flat()["features.c"] for settings in tried}) == 6
+
+
+def test_the_row_is_the_one_that_has_the_setting(store: Store, tmp_path: Path) -> None:
+    def planned(over: Sequence[str], **changes: Any) -> Plan:
+        return Plan.of(tables(**changes), over, trials=1, store=store, runs=tmp_path)
+
+    one = {"rows": {"hog": {"kind": "features"}, "all": {"kind": "ensemble"}}}
+    assert planned(["features.c"], **one).base.name == "hog-linear-svm"
+    assert planned(["optimizer.lr"], **one, grid={"features.c": [1, 2]}).base.name == "compact-s"
+    for over, changes, sentence in (
+        (["features.c"], {}, r"features\.c is a setting of rows of kind features, and the recipe tiny has none\."),
+        (["features.c"], ROWS, r"The recipe tiny has 2 such rows: hog and lbp\. Name one with --row\."),
+        (
+            ["features.c", "optimizer.lr"],
+            one,
+            r"has all of features\.c and optimizer\.lr\. Search one",
+        ),
+        (["ensemble.rule"], one, "all joins other rows, which no trial has"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            planned(over, **changes)
+    with pytest.raises(ConfigError, match=r"no single row 'sift'; its rows are hog and lbp\."):
+        Plan.of(tables(**ROWS), ["features.c"], row="sift", trials=1, store=store, runs=tmp_path)
+
+
+def test_a_method_without_randomness_is_trained_anew_once(store: Store, tmp_path: Path) -> None:
+    from mien.cli.tune import _anew
+
+    made = Plan.of(
+        tables(**ROWS), ["features.c", "features.classifier"], row="hog", trials=1, store=store, runs=tmp_path
+    )
+
+    def seeds(**values: Any) -> list[int]:
+        own = {f"features.{key}": value for key, value in {"c": 2.0, "classifier": "ridge", **values}.items()}
+        trial = Trial(number=0, run="x", values=own, status="complete", score=0.5, history=())
+        return [settings.seed for settings in _anew(made, trial, [7, 8, 9])]
+
+    assert seeds() == [7, 7]
+    assert seeds(classifier="rbf-svm") == [7, 8, 9] * 2

@@ -22,7 +22,7 @@ from mien.shown import visible
 from mien.words import listed, many, number, percent
 
 if TYPE_CHECKING:
-    from mien.config import NetworkSettings
+    from mien.config import Settings
     from mien.runs import Run
     from mien.tune import Trial, Tuning
     from mien.tune.search import Finish, Plan
@@ -45,6 +45,9 @@ def tune(
     changes: Annotated[
         list[str] | None, typer.Option("--set", "-s", help="KEY=VALUE changes a setting of all trials.")
     ] = None,
+    row: Annotated[
+        str, typer.Option("--row", help="A single row of the recipe, such as a classical method, that is searched.")
+    ] = "",
     no_prune: Annotated[
         bool, typer.Option("--no-prune", help="Let every trial train to its end, also one that has fallen behind.")
     ] = False,
@@ -70,6 +73,8 @@ def tune(
       mien tune fast --over model.dropout=0..0.6 --over optimizer.lr
     Which network, with which weight decay, on your store:
       mien tune reduced -d STORE --over model.name --over optimizer.weight_decay=1e-6..1e-2 -s model.dropout=0
+    The classifier of a classical method, on HOG:
+      mien tune classical --row hog-linear-svm --over features.c -d STORE
     A curve of one setting is no search: give `mien compare` its values and seeds,
       mien compare dropout -d STORE
     """
@@ -86,14 +91,15 @@ def tune(
     check_out(out)
     check_runs_folder(runs)
     store = store_of(data, corpus, runs)
-    plan = Plan.of(chosen, over, trials=trials, store=store, runs=runs, prune=not no_prune)
+    plan = Plan.of(chosen, over, row=row, trials=trials, store=store, runs=runs, prune=not no_prune)
     own = _outlined(plan, [plan.base])[0]
     check_space([own] * (trials + 2 * seeds), runs, keep_epochs=False)
     command = shlex.join(["mien", *sys.argv[1:]])
     _say(f"Searching {'; '.join(map(str, plan.space))}. Trials are in {plan.folder}.")
     found = search(plan, _finish(plan), _Printed(trials))
     new = [plan.base.seed + 1 + number for number in range(seeds)]
-    finals = _outlined(plan, _anew(plan, found.best, new))
+    cells = _anew(plan, found.best, new)
+    finals = _outlined(plan, cells)
     tuning = Tuning(
         recipe=chosen.name,
         space=tuple(map(str, plan.space)),
@@ -105,10 +111,10 @@ def tune(
         openings=found.openings,
         importance=found.importance,
         runs=tuple(run.id for run in finals),
-        seeds=tuple(new),
+        seeds=tuple(dict.fromkeys(settings.seed for settings in cells)),
     )
     tuning.write(plan.folder)
-    _say(f"{_best_words(tuning)} Now with {many(seeds, 'new seed')}, beside the recipe's own settings.")
+    _say(f"{_best_words(tuning)} Now with {many(len(tuning.seeds), 'new seed')}, beside the recipe's own settings.")
     make(finals, runs)
     note(runs, command)
     with watch(finals) as progress:
@@ -117,23 +123,24 @@ def tune(
     present(comparison, Context(), out, faces=not no_faces, json_wanted=as_json, command=command)
 
 
-def _outlined(plan: "Plan", cells: Sequence["NetworkSettings"]) -> list["Run"]:
-    """The runs of these settings, nothing written; settings that no network can have are refused."""
+def _outlined(plan: "Plan", cells: Sequence["Settings"]) -> list["Run"]:
+    """The runs of these settings, nothing written; settings that no method can have are refused."""
     from mien.data.splits import divide
     from mien.methods import find_method
     from mien.runs import Run
 
-    method, fold = find_method(plan.base), divide(plan.store, plan.base.data)
+    fold = divide(plan.store, plan.base.data)
     found = []
     for settings in cells:
-        method.check(settings, plan.store)
+        find_method(settings).check(settings, plan.store)
         found.append(Run.outline(plan.runs, settings, plan.store, fold))
     return found
 
 
-def _anew(plan: "Plan", best: "Trial", seeds: Sequence[int]) -> list["NetworkSettings"]:
-    """The recipe's own settings and the best ones, with new seeds; once where they are the same."""
-    cells = [plan.settings(values, seed) for values in ({}, best.values) for seed in seeds]
+def _anew(plan: "Plan", best: "Trial", seeds: Sequence[int]) -> list["Settings"]:
+    """The recipe's own settings and the best ones, with new seeds; one seed where nothing is drawn by it."""
+    drawn = any(plan.settings(values).random for values in ({}, best.values))
+    cells = [plan.settings(values, seed) for values in ({}, best.values) for seed in (seeds if drawn else seeds[:1])]
     return list(dict.fromkeys(cells))
 
 

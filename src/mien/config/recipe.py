@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -12,12 +12,14 @@ from ..errors import ConfigError
 from ..shown import first_line
 from .parsing import check_names, flattened, kinds, nearest, override, read_toml
 from .settings import KINDS, NetworkSettings, Settings
-from .within import shown
+from .within import Kind, shown
 
-__all__ = ["Recipe", "read_recipe", "recipe_from", "recipe_names"]
+__all__ = ["Recipe", "read_recipe", "recipe_from", "recipe_names", "takes"]
 
 SHARED = frozenset(kinds(Settings))
 """The settings that every kind has."""
+NETWORK = kinds()
+"""The settings of networks."""
 SEED = "seed"
 MOST_CELLS = 100_000
 """Runs of one recipe."""
@@ -33,35 +35,42 @@ class Recipe:
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: Mapping[str, Settings] = field(default_factory=dict)
-    """Single rows beside the grid; they take its seeds, its data and no other of its factors. A row without randomness
-    takes the first seed alone."""
+    """Single rows beside the grid; they take its seeds, its data, and those of its factors that networks do not have. A
+    row without randomness takes the first seed alone."""
 
     def cells(self) -> Iterator[Settings]:
         """The settings of every run: the cross product of the grid in its order, then the single rows."""
         if (count := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
             raise ConfigError(f"The grid crosses to {count:,} runs; a recipe has at most {MOST_CELLS:,}.")
-        for values in itertools.product(*self.grid.values()):
-            settings = override(self.settings, dict(zip(self.grid, values, strict=True)))
+        factors = {key: values for key, values in self.grid.items() if key in NETWORK}
+        for values in itertools.product(*factors.values()):
+            settings = override(self.settings, dict(zip(factors, values, strict=True)))
             own = self.networks.get(settings.model.name, {})
             yield override(settings, {key: value for key, value in own.items() if key not in self.grid})
         yield from self._single()
 
     def _single(self) -> Iterator[Settings]:
-        shared = {key: values for key, values in self.grid.items() if key in SHARED}
-        for settings in self.rows.values():
-            own = shared if settings.random else {key: v[:1] if key == SEED else v for key, v in shared.items()}
-            for values in itertools.product(*own.values()):
-                yield override(settings, dict(zip(shared, values, strict=True)))
+        for row in self.rows.values():
+            taken = {key: values for key, values in self.grid.items() if takes(row, key)}
+            seeds = taken.pop(SEED, ())
+            for values in itertools.product(*taken.values()):
+                settings = override(row, dict(zip(taken, values, strict=True)))
+                for seed in seeds if settings.random else seeds[:1]:
+                    yield override(settings, {SEED: seed})
+                if not seeds:
+                    yield settings
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """This recipe with some settings changed.
 
         A change to a factor of the grid replaces its values (a list crosses them). A list for any other setting makes
         it a new factor. A change overrules what `[networks]` says of the same setting. Single rows take the changes of
-        seed and data, which all kinds have.
+        seed and data, which all kinds have, and of settings that networks do not have, such as `features.c`.
+
+        Raises `ConfigError` for a setting that neither the networks nor a single row has.
         """
-        known = kinds()
-        check_names(changes, known)
+        self.check_factors(changes)
+        known = _every()
         for key, value in changes.items():
             if value == [] and not known[key].many:
                 raise ConfigError(f"{key}=[] names no value. Name one or more, as in '{key}=[A, B]'.")
@@ -71,14 +80,38 @@ class Recipe:
             if key in self.grid or (isinstance(value, list) and not known[key].many)
         }
         single = {key: value for key, value in changes.items() if key not in factors}
-        shared = {key: value for key, value in single.items() if key in SHARED}
         return replace(
             self,
-            settings=override(self.settings, single),
+            settings=override(self.settings, {key: value for key, value in single.items() if key in NETWORK}),
             grid={**self.grid, **factors},
             networks={n: {k: v for k, v in own.items() if k not in changes} for n, own in self.networks.items()},
-            rows={name: override(settings, shared) for name, settings in self.rows.items()},
+            rows={
+                name: override(row, {key: value for key, value in single.items() if takes(row, key)})
+                for name, row in self.rows.items()
+            },
         )
+
+    def check_factors(self, keys: Iterable[str]) -> None:
+        """Raise `ConfigError` for a dotted setting that is none, or that neither the networks nor a single row has."""
+        for key in keys:
+            if key in NETWORK or any(takes(row, key) for row in self.rows.values()):
+                continue
+            if key not in _every():
+                check_names([key], NETWORK)
+            kind = next(name for name, own in KINDS.items() if key in kinds(own))
+            raise ConfigError(
+                f"{key} is a setting of rows of kind {kind}, and the recipe {self.name} has none. Add one under [rows]."
+            )
+
+
+def _every() -> Mapping[str, Kind]:
+    """The settings of all kinds."""
+    return {key: kind for own in KINDS.values() for key, kind in kinds(own).items()}
+
+
+def takes(row: Settings, key: str) -> bool:
+    """Whether a single row follows a factor of the grid: seed and data, or what it has and networks do not."""
+    return key in kinds(type(row)) and (key in SHARED or key not in NETWORK)
 
 
 def recipe_names() -> list[str]:
@@ -126,8 +159,14 @@ def recipe_from(content: Mapping[str, Any], name: str) -> Recipe:
         networks=networks,
         rows={name: _row(name, row, shared) for name, row in _table(content, "rows").items()},
     )
-    for changes in (*networks.values(), *({key: value} for key, values in grid.items() for value in values)):
+    recipe.check_factors(grid)
+    levels = [{key: value} for key, values in grid.items() for value in values]
+    for changes in (*networks.values(), *(level for level in levels if level.keys() <= NETWORK.keys())):
         override(recipe.settings, changes)
+    for row in recipe.rows.values():
+        for level in levels:
+            if all(takes(row, key) for key in level):
+                override(row, level)
     return recipe
 
 

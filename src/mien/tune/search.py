@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..config import NetworkSettings, Recipe
+from ..config import Recipe, Settings
+from ..config.parsing import kinds
+from ..config.recipe import takes
 from ..data.splits import Fold, divide
 from ..data.store import Store
 from ..engines import Report, Update
@@ -21,11 +23,12 @@ from ..hooks import Progress
 from ..methods import find_method
 from ..origins import with_start
 from ..runs import Run, Stage
+from ..shown import first_line
 from ..words import listed
 from .pruning import stopping_epoch
 from .record import FOLDER, Trial
 from .sampler import Sampler
-from .space import Axis, read_axis
+from .space import Axis, axis_key, read_axis
 
 __all__ = ["STAGES", "Finish", "Plan", "Search", "search"]
 
@@ -44,7 +47,8 @@ class Plan:
     """What is searched, on what, and for how long."""
 
     recipe: Recipe
-    """One cell: a grid of one value each, and no rows. Its seed is that of all trials and of the sampler."""
+    """One cell: a grid of one value each, and at most one row, which is then what is searched. Its seed is that of all
+    trials and of the sampler."""
     space: tuple[Axis, ...]
     trials: int
     store: Store
@@ -54,24 +58,34 @@ class Plan:
     """Whether trials that fall behind are stopped."""
 
     @classmethod
-    def of(cls, recipe: Recipe, over: Sequence[str], **others: Any) -> "Plan":
-        """The plan of a recipe and the words of `--over`.
+    def of(cls, recipe: Recipe, over: Sequence[str], *, row: str = "", **others: Any) -> "Plan":
+        """The plan of a recipe and the words of `--over`; `row` names the single row whose settings are searched.
 
         Raises `ConfigError` where a setting cannot be searched, or where the recipe has several values of another.
         """
-        space = tuple(read_axis(text, recipe) for text in over)
+        row = row or _row_of(recipe, [axis_key(text) for text in over])
+        if row and row not in recipe.rows:
+            rows = listed(recipe.rows) or "none"
+            raise ConfigError(f"The recipe {recipe.name} has no single row {first_line(row)!r}; its rows are {rows}.")
+        settings = recipe.rows[row] if row else recipe.settings
+        if settings.JOINS:
+            raise ConfigError(f"{row} joins other rows, which no trial has. Search a row that is fitted itself.")
+        space = tuple(read_axis(text, recipe, settings) for text in over)
         searched = {axis.key for axis in space}
         for key, values in recipe.grid.items():
-            if len(values) > 1 and key not in (*searched, SEED):
+            followed = takes(settings, key) if row else key in kinds()
+            if len(values) > 1 and key not in (*searched, SEED) and followed:
                 raise ConfigError(
                     f"The recipe {recipe.name} has {len(values)} values of {key} ({listed(values)}). Search them with "
                     f"--over {key}, or choose one with --set {key}={values[0]}."
                 )
-        single = replace(recipe, rows={}, grid={key: values[:1] for key, values in recipe.grid.items()})
+        single = replace(
+            recipe, rows={row: settings} if row else {}, grid={key: values[:1] for key, values in recipe.grid.items()}
+        )
         return cls(recipe=single, space=space, **others)
 
     @cached_property
-    def base(self) -> NetworkSettings:
+    def base(self) -> Settings:
         """The recipe's own settings, resolved."""
         return self.settings({})
 
@@ -98,11 +112,11 @@ class Plan:
         flat = self.base.flat()
         return {axis.key: flat[axis.key] for axis in self.space}
 
-    def settings(self, values: Mapping[str, Any], seed: int | None = None) -> NetworkSettings:
+    def settings(self, values: Mapping[str, Any], seed: int | None = None) -> Settings:
         """The recipe's settings with these values, and with another seed where one is given."""
         again = {} if seed is None else {SEED: seed}
-        found = next(self.recipe.changed({**values, **again}).cells())
-        assert isinstance(found, NetworkSettings)
+        cells = tuple(self.recipe.changed({**values, **again}).cells())
+        found = cells[-1] if self.recipe.rows else cells[0]
         return with_start(found.resolved(self.store.meta.crop))
 
 
@@ -166,7 +180,7 @@ class _Batch:
         return [self._trial(place, run) for place, run in enumerate(self._runs)]
 
     def _planned(self, place: int, values: Mapping[str, Any], fold: Fold) -> Run | None:
-        """The run of a trial; None where no network can have its settings."""
+        """The run of a trial; None where no method can have its settings."""
         settings = self._plan.settings(values)
         run = Run.outline(self._plan.folder, settings, self._plan.store, fold)
         try:
@@ -193,10 +207,11 @@ class _Batch:
         return not self._stopped(run)
 
     def _stopped(self, run: Run) -> int:
-        return stopping_epoch(_accuracies(run), self._comparable(run), run.of(NetworkSettings).train.epochs)
+        epochs = run.settings.flat().get("train.epochs", 0)
+        return stopping_epoch(_accuracies(run), self._comparable(run), epochs) if epochs else 0
 
     def _comparable(self, run: Run) -> list[Sequence[float]]:
-        schedule = _schedule(run.of(NetworkSettings))
+        schedule = _schedule(run.settings)
         return [history for own, history in self._earlier if own == schedule]
 
     def _trial(self, place: int, run: Run | None) -> Trial:
@@ -211,9 +226,25 @@ class _Batch:
         return Trial(run=run.id, status="failed", score=0.0, history=history, reason=record.reason, **facts)
 
 
-def _schedule(settings: NetworkSettings) -> tuple[Any, ...]:
+def _schedule(settings: Settings) -> tuple[Any, ...]:
     flat = settings.flat()
-    return tuple(flat[key] for key in SCHEDULE)
+    return tuple(flat.get(key) for key in SCHEDULE)
+
+
+def _row_of(recipe: Recipe, keys: Sequence[str]) -> str:
+    """The single row that has all these settings; empty where they are those of networks.
+
+    Raises `ConfigError` where several rows have them, or none has all.
+    """
+    recipe.check_factors(keys)
+    if all(key in kinds() for key in keys):
+        return ""
+    rows = [name for name, row in recipe.rows.items() if all(key in kinds(type(row)) for key in keys)]
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise ConfigError(f"No row of the recipe {recipe.name} has all of {listed(keys)}. Search one method at a time.")
+    raise ConfigError(f"The recipe {recipe.name} has {len(rows)} such rows: {listed(rows)}. Name one with --row.")
 
 
 def _accuracies(run: Run) -> tuple[float, ...]:

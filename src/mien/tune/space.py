@@ -8,14 +8,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import NetworkSettings, Recipe, Within, check_names, parse_overrides
+from ..config import Recipe, Settings, Within, check_names, parse_overrides
 from ..config.parsing import kinds
 from ..config.within import Kind, typed
 from ..errors import ConfigError
 from ..shown import first_line
 from ..words import listed, number
 
-__all__ = ["Axis", "read_axis"]
+__all__ = ["Axis", "axis_key", "read_axis"]
 
 RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 NEVER = ("seed", "data.")
@@ -58,10 +58,19 @@ class Axis:
         return min(max(short, self.within.low), self.within.high)
 
 
-def read_axis(text: str, recipe: Recipe) -> Axis:
-    """An axis from the command line's words; raises `ConfigError` for a setting or a range that cannot be searched."""
+def axis_key(text: str) -> str:
+    """The setting that the command line's words name."""
+    return text.partition("=")[0].strip()
+
+
+def read_axis(text: str, recipe: Recipe, settings: Settings | None = None) -> Axis:
+    """An axis from the command line's words; raises `ConfigError` for a setting or a range that cannot be searched.
+
+    `settings` are those of the row that is searched; the recipe's network unless given.
+    """
+    settings = settings or recipe.settings
     key, given, spread = (part.strip() for part in text.partition("="))
-    known = kinds(NetworkSettings)
+    known = kinds(type(settings))
     check_names([key], known)
     if key.startswith(NEVER):
         raise ConfigError(f"{key} repeats or defines the measurement, so it cannot be tuned. Set it with --set.")
@@ -75,7 +84,7 @@ def read_axis(text: str, recipe: Recipe) -> Axis:
         return Axis(key=key, choices=choices)
     if kind.within is None:
         raise ConfigError(f"{key} has no list of values to choose from. Name them, as in '{key}=[A, B]'.")
-    return _usual(key, kind, kind.within, recipe.settings.flat()[key])
+    return _usual(key, kind, kind.within, settings.flat()[key])
 
 
 def _choices(key: str, kind: Kind, assignment: str, recipe: Recipe) -> tuple[Any, ...]:
