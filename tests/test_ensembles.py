@@ -200,7 +200,7 @@ def test_the_page_holds_each_against_its_best_member(runs: list[Run], tmp_path: 
     assert by_name["stacked"].fitted
     assert judge(comparison).certainty.between("averaged", by_name["averaged"].best_member)
     page = write_report(comparison, tmp_path / "report")
-    assert "What joining runs gained" in page.read_text(encoding="utf-8")
+    assert "What joining networks gained" in page.read_text(encoding="utf-8")
     methods = (tmp_path / "report" / "methods.md").read_text(encoding="utf-8")
     assert "**Ensembles.** averaged joins 2 runs of" in methods
     assert "cross-fitted: each face" in methods

@@ -55,6 +55,31 @@ def test_a_rare_class_has_the_largest_margin() -> None:
     assert loss("ldam") == pytest.approx(float(functional.cross_entropy(moved, TARGETS, reduction="sum")), rel=1e-6)
 
 
+def test_ldam_is_equations_11_and_13_of_its_paper() -> None:
+    """Margins fall with the fourth root of a class's samples, and the own class alone has to win by its margin."""
+    sharp = 30.0  # logits of the paper are cosines, which the authors multiply by this
+    margins = 0.5 * (COUNTS.min() / COUNTS) ** 0.25
+    assert float(margins[2] / margins[0]) == pytest.approx((60 / 10) ** 0.25)
+    total = 0.0
+    for row, label in zip(LOGITS, range(20), strict=False):
+        own = label % 3
+        won = torch.exp(row[own] - sharp * margins[own])
+        others = sum(torch.exp(row[other]) for other in range(3) if other != own)
+        total += float(-torch.log(won / (won + others)))
+    assert loss("ldam") == pytest.approx(total, rel=1e-5)
+
+
+def test_the_class_balanced_loss_is_equation_11_of_its_paper() -> None:
+    """Cui 2019: (1 - beta) / (1 - beta^n) of the label, times softmax cross-entropy; ours has mean weight 1."""
+    weights = class_weights(LossSettings(class_weights="effective", beta=0.9), COUNTS)
+    assert weights is not None
+    labels = torch.arange(20) % 3
+    factors = (1 - 0.9) / (1 - 0.9**COUNTS)
+    theirs = (factors[labels] * -LOGITS.log_softmax(1)[torch.arange(20), labels]).sum()
+    scale = COUNTS.sum() / (factors * COUNTS).sum()
+    assert loss("cross-entropy", weights=weights) == pytest.approx(float(theirs * scale), rel=1e-5)
+
+
 def test_ldam_needs_a_cosine_classifier_and_that_compares_directions() -> None:
     with pytest.raises(ConfigError, match=r"Set model\.classifier=cosine"):
         NetworkSettings(loss=LossSettings(name="ldam"))
@@ -123,6 +148,23 @@ def test_balanced_sampling_draws_every_class_equally_often(uneven: Part) -> None
     assert torch.equal(drawn, again)
     natural = Batches(uneven, replace(settings, train=TrainSettings(batch_size=10)), torch.device("cpu"))
     assert sorted(torch.cat([*natural.epoch(0)]).tolist()) == list(range(len(uneven)))
+
+
+def test_ldam_drw_is_ldam_first_and_class_balanced_ldam_in_the_last_fifth(uneven: Part) -> None:
+    """Cao 2019, Algorithm 1."""
+    logits, rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)), torch.arange(100)
+    drw = LossSettings(name="ldam", class_weights="effective", beta=0.9999, weights_from=0.8)
+    objective = Objective(uneven, drw, torch.device("cpu"))
+    plain = Objective(uneven, LossSettings(name="ldam"), torch.device("cpu"))
+    objective.start(0.79)
+    assert float(objective(logits, rows)) == float(plain(logits, rows))
+    objective.start(0.8)
+    each = torch.stack([plain(logits[[row]], rows[[row]]) for row in range(100)])
+    counts = torch.tensor([80.0, 16.0, 4.0], dtype=torch.float64)
+    factors = (1 - 0.9999) / (1 - 0.9999**counts)
+    factors = factors * counts.sum() / (factors * counts).sum()
+    expected = float((each * factors[torch.from_numpy(uneven.labels)]).sum())
+    assert float(objective(logits, rows)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_weights_wait_for_their_share_of_the_epochs(uneven: Part) -> None:

@@ -17,6 +17,7 @@ from mien.errors import ConfigError
 from mien.export import export
 from mien.hooks import Hooks
 from mien.judge import judge
+from mien.judge.ensembles import inside_rows
 from mien.methods import find_method
 from mien.methods.snapshots import last_epochs
 from mien.optimise import learning_rate
@@ -95,6 +96,21 @@ def test_its_logits_are_the_mean_of_its_members_probabilities(runs: list[Run], s
     assert (probs[0] != probs[2]).any()
     np.testing.assert_allclose(test.logits, probs.mean(0).log().numpy(), atol=1e-5)
     assert read_line(run.path).valid_accuracy == run.logits("valid").accuracy
+
+
+def test_the_report_says_how_differently_its_networks_err(runs: list[Run], store: Store) -> None:
+    (inside,) = inside_rows(collect(runs, vary=("train.snapshots",)).rows)
+    run = runs[1]
+    valid, network = run.logits("valid"), find_method(run.settings).load(run).network  # type: ignore[attr-defined]
+    faces = torch.from_numpy(store.read(valid.ids)["face"])
+    with torch.inference_mode():
+        right = np.stack([member(faces).argmax(1).numpy() == valid.labels for member in network.members])
+    assert (inside.name, inside.count) == ("compact-s, 3 snapshots", 3)
+    assert inside.accuracy == valid.accuracy
+    assert inside.mean_member == pytest.approx(right.mean())
+    assert inside.best_member == pytest.approx(right.mean(axis=1).max())
+    assert 0 <= inside.disagreement <= 1
+    assert inside.disagreement >= abs(right[0] != right[1]).mean() / 3
 
 
 def test_the_first_snapshot_is_a_shorter_training(runs: list[Run], store: Store, place: Path) -> None:

@@ -45,12 +45,12 @@ def logits(of: Network) -> torch.Tensor:
 @pytest.mark.parametrize("count", [1, 3])
 def test_averaging_one_network_changes_nothing(count: int) -> None:
     before = logits(network(0))
-    assert torch.equal(logits(average_weights(iter([network(0) for _ in range(count)]), FACES)), before)
+    assert torch.equal(logits(average_weights(iter([network(0) for _ in range(count)]), [FACES])), before)
 
 
 def test_weights_are_the_mean_and_batch_norm_is_taken_anew() -> None:
     several = [network(seed) for seed in range(3)]
-    soup = average_weights(iter([network(seed) for seed in range(3)]), FACES)
+    soup = average_weights(iter([network(seed) for seed in range(3)]), [FACES])
     for name, parameter in soup.named_parameters():
         mean = torch.stack([dict(one.named_parameters())[name] for one in several]).double().mean(0)
         torch.testing.assert_close(parameter, mean.float())

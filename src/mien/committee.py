@@ -32,6 +32,7 @@ class Joined(Network):
     def __init__(self, members: Sequence[Network], rule: str, fitted: Weights) -> None:
         nn.Module.__init__(self)
         self.members = nn.ModuleList(members)
+        self.networks = tuple(members)
         self._reads = [tuple(plane.name for plane in member.takes) for member in members]
         self.takes = tuple({plane.name: plane for member in members for plane in member.takes}.values())
         self.register_buffer("pixel_mean", torch.zeros(len(members[0].pixel_mean)), persistent=False)

@@ -7,10 +7,11 @@ import numpy as np
 
 from ..ensembles.diversity import disagreement, q_statistic
 from ..methods.ensemble import is_fitted, joined_logits, optimism, out_of_bag, rule_words
+from ..methods.members import member_logits
 from ..rows import Row
 from .select import accuracy, valid_accuracy
 
-__all__ = ["Joined", "best_member", "joined_rows", "members_among"]
+__all__ = ["Inside", "Joined", "best_member", "inside_rows", "joined_rows", "members_among"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,42 @@ class Joined:
     """Relative to those of the best member; nan if either is not known."""
     seconds: float
     """Time of a prediction, relative to that of the best member; nan if either was not measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """One row that has several networks in each run: boosting, snapshots. Means over its runs, all on validation."""
+
+    name: str
+    count: float
+    """Networks."""
+    accuracy: float
+    """Of all together."""
+    mean_member: float
+    best_member: float
+    disagreement: float
+    q: float
+
+
+def inside_rows(rows: Sequence[Row]) -> tuple[Inside, ...]:
+    """The rows whose runs have several networks."""
+    return tuple(found for row in rows if (found := _inside(row)) is not None)
+
+
+def _inside(row: Row) -> Inside | None:
+    kept = [(logits, run.logits("valid")) for run in row.runs if (logits := member_logits(run)) is not None]
+    if not kept:
+        return None
+    own = [(logits.argmax(axis=2) == part.labels).mean(axis=1) for logits, part in kept]
+    return Inside(
+        name=row.name,
+        count=float(np.mean([len(one) for one in own])),
+        accuracy=float(np.mean([part.accuracy for _, part in kept])),
+        mean_member=float(np.mean([one.mean() for one in own])),
+        best_member=float(np.mean([one.max() for one in own])),
+        disagreement=float(np.mean([disagreement(logits) for logits, _ in kept])),
+        q=float(np.mean([q_statistic(logits, part.labels) for logits, part in kept])),
+    )
 
 
 def joined_rows(rows: Sequence[Row]) -> tuple[Joined, ...]:

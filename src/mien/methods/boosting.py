@@ -26,6 +26,7 @@ from ..inference import placed
 from ..runs import Epoch, Run
 from ..train import train
 from ..words import percent
+from .members import keep_members
 from .network import NetworkMethod, TrainedNetwork, begin, load_network, trained_costs
 from .rounds import ROUNDS, Rounds, join, rounds_of
 
@@ -48,8 +49,10 @@ class BoostingMethod(NetworkMethod):
             raise
         members = [_member(run, number) for number in range(len(rounds.alphas))]
         run.write_history(_joined_history(members))
-        network = placed(join([load_network(member) for member in members], rounds), device).eval()
+        joined = join([load_network(member) for member in members], rounds)
+        network = placed(joined, device).eval()
         save_tensors(run, WEIGHTS, network.state_dict(), {})
+        keep_members(run, joined, valid)
         trained = [member.record.costs for member in members]
         seconds = sum(cost.train_seconds for cost in trained)
         images = settings.train.epochs * len(training) * len(members)

@@ -17,6 +17,7 @@ from ..inference import placed
 from ..models import Network
 from ..runs import EPOCHS, Run
 from ..train import epoch_file, train
+from .members import keep_members
 from .network import NetworkMethod, TrainedNetwork, begin, new_network, trained_costs
 
 __all__ = ["SnapshotsMethod", "last_epochs"]
@@ -34,8 +35,10 @@ class SnapshotsMethod(NetworkMethod):
         except NonFinite:
             self.tidy(run)
             raise
-        network = placed(Joined([_snapshot(run, end) for end in ends], "mean", {}), device).eval()
+        joined = Joined([_snapshot(run, end) for end in ends], "mean", {})
+        network = placed(joined, device).eval()
         save_tensors(run, WEIGHTS, network.state_dict(), {})
+        keep_members(run, joined, valid)
         costs = trained_costs(run, network, state.seconds, state.images, hooks)
         run.update(costs=costs, selected_epoch=settings.train.epochs)
         return TrainedNetwork(run, network)

@@ -29,7 +29,6 @@ from ..hooks import Hooks
 from ..inference import placed, predict_logits
 from ..initial import first_weights
 from ..models import Network
-from ..planes import FACE
 from ..runs import Costs, Logits, Run, Stage
 from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, units_of
 from .network import TrainedNetwork, load_network, predicted_costs, trained_costs
@@ -107,8 +106,10 @@ class _Pot:
 
     def __init__(self, members: Sequence[Run], training: Part, valid: Part) -> None:
         self._members = members
-        self._faces = training.store.read(training.rows[:: max(1, len(training) // FACES)])[FACE]
-        self._valid, self._labels = valid.read()[FACE], valid.labels
+        names = [plane.name for plane in load_network(members[0]).takes]
+        batch, judging = training.store.read(training.rows[:: max(1, len(training) // FACES)], names), valid.read(names)
+        self._faces, self._valid = [batch[name] for name in names], [judging[name] for name in names]
+        self._labels = valid.labels
         self._right: dict[Chosen, NDArray[np.bool_]] = {}
 
     def network(self, chosen: Chosen) -> Network:
@@ -119,7 +120,7 @@ class _Pot:
     def right(self, chosen: Chosen) -> NDArray[np.bool_]:
         """Which faces of validation the soup of some members gets right, `(n,)`."""
         if chosen not in self._right:
-            self._right[chosen] = predict_logits(self.network(chosen), self._valid).argmax(axis=1) == self._labels
+            self._right[chosen] = predict_logits(self.network(chosen), *self._valid).argmax(axis=1) == self._labels
         return self._right[chosen]
 
     def greedy(self, alone: Sequence[NDArray[np.bool_]], seen: NDArray[np.bool_]) -> Chosen:
@@ -148,10 +149,10 @@ class _Pot:
         return float(found.mean())
 
 
-def average_weights(networks: Iterator[Network], faces: NDArray[np.uint8]) -> Network:
+def average_weights(networks: Iterator[Network], faces: Sequence[NDArray[np.generic]]) -> Network:
     """The mean of networks of one shape: the first of them, with the mean of all weights.
 
-    Batch norms whose statistics differ between them get new ones, of `faces` `(n, H, W, C)`.
+    Batch norms whose statistics differ between them get new ones, of `faces`, the planes that the networks take.
     """
     network = next(networks)
     sums = {name: tensor.double() for name, tensor in network.state_dict().items()}
@@ -170,7 +171,7 @@ def average_weights(networks: Iterator[Network], faces: NDArray[np.uint8]) -> Ne
 
 
 @torch.no_grad()
-def _recount(network: Network, moved: set[str], faces: NDArray[np.uint8]) -> None:
+def _recount(network: Network, moved: set[str], faces: Sequence[NDArray[np.generic]]) -> None:
     """Take the statistics of those batch norms anew that are `moved`, as averages over batches of faces."""
     norms = [
         layer
@@ -186,16 +187,16 @@ def _recount(network: Network, moved: set[str], faces: NDArray[np.uint8]) -> Non
         layer.momentum = None  # a plain average over batches
         layer.train()
     for chunk in _batches(faces):
-        network(chunk)
+        network(*chunk)
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
     network.eval()
 
 
-def _batches(faces: NDArray[np.uint8]) -> Iterator[Tensor]:
+def _batches(faces: Sequence[NDArray[np.generic]]) -> Iterator[tuple[Tensor, ...]]:
     """Batches as equal as can be: batch norm needs two faces at least."""
-    for chunk in np.array_split(faces, max(1, len(faces) // BATCH)):
-        yield torch.from_numpy(np.ascontiguousarray(chunk))
+    for rows in np.array_split(np.arange(len(faces[0])), max(1, len(faces[0]) // BATCH)):
+        yield tuple(torch.from_numpy(plane[rows]) for plane in faces)
 
 
 def _shape(settings: ModelSettings) -> ModelSettings:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ...compare import Comparison
-from ...judge.ensembles import Joined, joined_rows
+from ...judge.ensembles import Inside, Joined, inside_rows, joined_rows
 from ...words import DASH, listed, percent
 from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
@@ -28,8 +28,12 @@ HEADS = (
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
-    if rows := joined_rows(found.judgement.comparison.rows):
-        yield Section(id="ensembles", title="What joining runs gained", lead=_lead(rows), panels=(_table(rows, found),))
+    all_rows = found.judgement.comparison.rows
+    rows, inside = joined_rows(all_rows), inside_rows(all_rows)
+    panels = [*([_table(rows, found)] if rows else []), *([_inside_table(inside)] if inside else [])]
+    if panels:
+        lead = _lead(rows) if rows else "Rows with several networks in each run, beside these networks alone."
+        yield Section(id="ensembles", title="What joining networks gained", lead=lead, panels=tuple(panels))
 
 
 def ensembles_words(comparison: Comparison) -> Iterator[str]:
@@ -76,6 +80,29 @@ def _table(rows: Sequence[Joined], found: Findings) -> Panel:
         "multiples of the best member's.",
         table=SmallTable(
             name="ensembles", heads=HEADS, rows=tuple(_line(row, found) for row in rows), words=frozenset({5})
+        ),
+    )
+
+
+def _inside_table(rows: Sequence[Inside]) -> Panel:
+    return Panel(
+        title="Networks inside one row",
+        caption="Accuracy on validation, means over runs: of the networks of a run together, of their mean and of the "
+        "best of them, which validation chose. Disagreement is the share of faces on which two of them predict "
+        "different classes, and Q is Yule's, of who is right, both as above. Memory and time of a prediction are as "
+        "many times those of one network.",
+        table=SmallTable(
+            name="inside",
+            heads=("Row", "Networks", "Together, %", "mean, %", "best, %", "disagreement, %", "Q"),
+            rows=tuple(
+                (
+                    row.name,
+                    f"{row.count:g}",
+                    *map(_share, (row.accuracy, row.mean_member, row.best_member, row.disagreement)),
+                    DASH if math.isnan(row.q) else f"{row.q:.2f}",
+                )
+                for row in rows
+            ),
         ),
     )
 
