@@ -133,7 +133,7 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
-    expected = "training family prediction first_use growth accuracy memory loop shapes contention listing serving"
+    expected = "training family prediction first_use growth accuracy memory loop shapes contention listing serving cluster"
     assert names == set(expected.split())
     assert names == set(re.findall(r"<!-- table: (\w+) -->", page))
 
@@ -360,7 +360,7 @@ def test_the_smallest_size_prints_whole_tables(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [*SMALLEST, "ablation.py", "contention.py", "faces.py"])
+@pytest.mark.parametrize("name", [*SMALLEST, "ablation.py", "contention.py", "cluster.py", "faces.py"])
 def test_every_script_says_what_it_does(name: str) -> None:
     told = run_script(name, "--help")
     assert "Markdown" in told or "--into" in told

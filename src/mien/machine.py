@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["KEEP_PAGES", "allocator", "describe", "keeping_pages", "memory_bytes", "peak_memory_mb", "usable_cores"]
-__all__ += ["versions"]
+__all__ = ["KEEP_PAGES", "allocator", "cache_folder", "describe", "keeping_pages", "memory_bytes", "peak_memory_mb"]
+__all__ += ["usable_cores", "versions"]
 
 KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
 """Asks glibc to keep the pages of dead tensors for the next ones."""
@@ -112,3 +112,12 @@ def usable_cores() -> int:
     process = psutil.Process()
     allowed: Sequence[int] = process.cpu_affinity() if hasattr(process, "cpu_affinity") else ()
     return len(allowed) or psutil.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Where mien may keep what it can make again, for this user; raises `RuntimeError` for a user without a home."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "mien"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "mien"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "mien"

@@ -97,6 +97,9 @@ def compare(
     address: Annotated[
         str, typer.Option("--address", help="Of a Ray cluster, HOST:6379 or auto. Default: this machine's cores.")
     ] = "",
+    mirror: Annotated[
+        str, typer.Option("--mirror", help="URL of an object store: runs are copied there, and go on from there.")
+    ] = "",
     log: Annotated[
         list[str] | None, typer.Option("--log", help="tensorboard: curves of all runs in RUNS/tensorboard.")
     ] = None,
@@ -135,10 +138,14 @@ def compare(
         from mien.examine.away import check_stores
         from mien.examine.examined import check
         from mien.loggers import find_logger, told_to_all
+        from mien.loggers.mirrored import Mirrored
+        from mien.machine import cache_folder
+        from mien.mirror import Mirror
     with needs("ray", f"compare --engine {engine}"):
         runner = find_engine(engine, address)
     with needs("tensorboard", "compare --log tensorboard"):
         loggers = [find_logger(name, runs) for name in log or ()]
+    mirrored = Mirrored(Mirror(mirror, cache_folder() / "mirror")) if mirror else None
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
         pass  # each has settings in range, before a corpus is imported for them
@@ -157,8 +164,15 @@ def compare(
     command = shlex.join(["mien", *sys.argv[1:]])
     make(planned, runs)
     note(runs, command)
-    with watch(planned, partial(shorter, planned, store, data)) as progress:
-        runner.finish(planned, told_to_all(progress, loggers), hooks=["peeking"] if peeking else [])
+    if mirrored:
+        loggers.append(mirrored)
+        _say(f"The mirror had {mirrored.begin(planned):,} of {len(planned):,} runs that were not begun here.")
+    try:
+        with watch(planned, partial(shorter, planned, store, data)) as progress:
+            runner.finish(planned, told_to_all(progress, loggers), hooks=["peeking"] if peeking else [])
+    finally:
+        for sentence in mirrored.end() if mirrored else ():
+            _warn(sentence)
     examine_runs(planned, others, damage=examine)
     if examine:
         explain_drawn(planned)

@@ -9,7 +9,6 @@ same.
 
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ import msgspec
 
 from ..atomic import write_bytes
 from ..config import KINDS
+from ..machine import cache_folder
 from ..reading import GivenPath, read_bytes
 from ..version import __version__
 from .found import run_folders
@@ -73,16 +73,8 @@ def index_path(folder: Path) -> Path | None:
     """Where the index of a folder of runs is kept; None where this user has no folder for caches."""
     with suppress(OSError, RuntimeError):  # no home, a folder that went away
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-        return _cache() / "mien" / "runs" / f"{name}.json"
+        return cache_folder() / "runs" / f"{name}.json"
     return None
-
-
-def _cache() -> Path:
-    if chosen := os.environ.get("XDG_CACHE_HOME"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
 
 
 def _stamp(path: str) -> Stamp:

@@ -1,0 +1,222 @@
+"""A mirror of run folders in an object store: checkpoints while they train, whole folders when they have ended.
+
+In: a run folder and a URL of fsspec's, such as `s3://bucket/runs`. Out: `URL/blobs/<sha256>`, the content of files,
+and `URL/runs/<id>.json`, which names the files of a run by their sha256 and is written last. So a reader sees a whole
+run or an older one, and equal files are kept once. The run folder on a disk with locks stays the place to work in; the
+mirror is read where a run is planned on a machine that has done nothing of it.
+
+What comes back is not believed: names are plain, sizes bounded, and every file is held against its sha256 on its way
+into a cache of our own (a temporary file, verified, then renamed), which many processes may use at once.
+"""
+
+import hashlib
+import re
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, cast
+
+from msgspec import Meta
+
+from .atomic import json_text, new_file
+from .config import read_settings
+from .errors import RunError
+from .reading import Count, Fingerprint, from_json
+from .runs import LOCK, Run
+from .shown import first_line
+
+__all__ = ["Cache", "Mirror"]
+
+PLANNED = ("config.toml", "data.json")
+"""Files that a planned run has already; those of the mirror only have to be of the same run."""
+LAST = "record.json"
+"""Says what is done, so it comes after all that it speaks of."""
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+LARGEST_LIST = 1 << 20
+"""Bytes of the list of a run's files."""
+CHUNK = 1 << 20
+ATTEMPTS = 20
+
+Name = Annotated[str, Meta(pattern=f"^{PLAIN.pattern}$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    sha256: Fingerprint
+    size: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """`runs/<id>.json`."""
+
+    files: Mapping[Name, _File]
+
+
+class Cache:
+    """Files by their sha256 in a folder; what is in it under a name has that content."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def fetch(self, sha256: str, size: int, source: BinaryIO) -> Path:
+        """The file with this content, from `source` unless it is there; raises `ValueError` for another content."""
+        path = self._folder / sha256
+        if path.is_file() and _sha256(path) == sha256:
+            return path
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with new_file(path) as temporary:
+            digest, left = hashlib.sha256(), size
+            with temporary.open("wb") as file:
+                while left >= 0 and (chunk := source.read(CHUNK)):
+                    digest.update(chunk)
+                    file.write(chunk)
+                    left -= len(chunk)
+            if digest.hexdigest() != sha256:
+                raise ValueError("its content is not that of its name")
+        return path
+
+
+class Mirror:
+    """Run folders at a URL. `http://` and `https://` are read alone; every other scheme is fsspec's."""
+
+    def __init__(self, url: str, cache: Path) -> None:
+        """Raises `RunError` for a URL that nothing here understands."""
+        self._url, self._cache = url.rstrip("/"), Cache(cache)
+        self._disk: Any = None
+        if not self._url.startswith(("http://", "https://")):
+            import fsspec  # comes with torch; nothing else needs it
+
+            with self._speaking("Check the URL, and install what its scheme needs."):
+                self._disk, self._place = fsspec.core.url_to_fs(self._url)
+
+    def push(self, run: Run) -> None:
+        """Copy what the run folder holds now; what the mirror has already is not sent again.
+
+        Raises `RunError` where the mirror cannot be written.
+        """
+        if self._disk is None:
+            raise RunError(f"{self._url} can only be read. Give a URL that can be written, such as s3://BUCKET/runs.")
+        with (
+            self._speaking("The run itself is whole; the same command copies it again."),
+            _open_at_once(run.path) as opened,
+        ):
+            files: dict[str, dict[str, object]] = {}
+            for name, source in opened.items():
+                content = source.read()
+                sha256 = hashlib.sha256(content).hexdigest()
+                blob = f"{self._place}/blobs/{sha256}"
+                if not self._disk.exists(blob) or self._disk.size(blob) != len(content):
+                    self._write(blob, content)
+                files[name] = {"sha256": sha256, "size": len(content)}
+            self._write(f"{self._place}/runs/{run.id}.json", json_text({"files": files}, indent=2).encode())
+
+    def pull(self, run: Run) -> bool:
+        """Bring a run that was planned and never begun to where the mirror has it; whether there was anything.
+
+        Raises `RunError` where the mirror cannot be read, or holds something else under the run's name.
+        """
+        if any(path.name not in PLANNED for path in _files(run.path)):
+            return False
+        remedy = f"Remove {self._url}/runs/{run.id}.json, or leave out --mirror."
+        with self._speaking(remedy):
+            found = self._list(run.id)
+            if found is None:
+                return False
+            files = {name: self._fetched(file) for name, file in found.files.items()}
+            _check(run, files)
+        with run.lock(), run.writing():
+            for name in sorted(files, key=lambda name: name == LAST):
+                if name not in PLANNED:
+                    with new_file(run.path / name) as temporary:
+                        temporary.write_bytes(files[name].read_bytes())
+        return True
+
+    def _list(self, name: str) -> _Listed | None:
+        try:
+            with self._open(f"runs/{name}.json") as source:
+                content = source.read(LARGEST_LIST + 1)
+        except FileNotFoundError:
+            return None
+        if len(content) > LARGEST_LIST:
+            raise ValueError(f"its list of files has more than {LARGEST_LIST:,} bytes")
+        return from_json(content, _Listed)
+
+    def _fetched(self, file: _File) -> Path:
+        with self._open(f"blobs/{file.sha256}") as source:
+            return self._cache.fetch(file.sha256, file.size, source)
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file of the mirror; raises `FileNotFoundError` where it has none of this name."""
+        if self._disk is not None:
+            with self._disk.open(f"{self._place}/{name}", "rb") as file:
+                yield cast(BinaryIO, file)
+            return
+        try:
+            with urllib.request.urlopen(f"{self._url}/{name}", timeout=60) as answer:
+                yield cast(BinaryIO, answer)
+        except urllib.request.HTTPError as error:
+            if error.code == 404:
+                raise FileNotFoundError(name) from None
+            raise
+
+    def _write(self, path: str, content: bytes) -> None:
+        self._disk.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._disk.pipe_file(path, content)
+
+    @contextmanager
+    def _speaking(self, remedy: str) -> Iterator[None]:
+        """Around all that asks the mirror: what its libraries raise has no list, and becomes one sentence."""
+        try:
+            yield
+        except RunError:
+            raise
+        except Exception as error:
+            reason = first_line(error).rstrip(".") or type(error).__name__
+            raise RunError(f"The mirror {self._url} cannot be used ({reason}). {remedy}") from None
+
+
+@contextmanager
+def _open_at_once(folder: Path) -> Iterator[dict[str, BinaryIO]]:
+    """The files of a run folder as they were at one moment, opened.
+
+    They are replaced and never changed, so what is open stays as it was while the run trains on.
+    """
+    for _ in range(ATTEMPTS):
+        with ExitStack() as held:
+            before = _states(folder)
+            try:
+                opened: dict[str, BinaryIO] = {
+                    path.name: held.enter_context(path.open("rb")) for path in _files(folder)
+                }
+            except FileNotFoundError:
+                continue
+            if _states(folder) == before:
+                yield opened
+                return
+    raise OSError("its files change all the time")
+
+
+def _states(folder: Path) -> list[tuple[str, int, int]]:
+    found = [(path.name, path.stat()) for path in _files(folder)]
+    return [(name, state.st_ino, state.st_mtime_ns) for name, state in found]
+
+
+def _files(folder: Path) -> list[Path]:
+    """What is mirrored of a run folder: its files, but for the lock and what is half written; the record last."""
+    files = [path for path in folder.iterdir() if path.name != LOCK and PLAIN.fullmatch(path.name) and path.is_file()]
+    return sorted(files, key=lambda path: (path.name == LAST, path.name))
+
+
+def _check(run: Run, files: Mapping[str, Path]) -> None:
+    """Raise `ValueError` where these are not the files of this run."""
+    if "config.toml" not in files or read_settings(files["config.toml"]).run_id(run.data.fingerprint) != run.id:
+        raise ValueError(f"it holds another run under the name {run.id}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
