@@ -280,6 +280,27 @@ def test_a_node_without_memory_is_tried_once_more_and_then_said(
 
 
 @cluster_of_ray
+def test_without_an_address_a_cluster_of_its_own_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where `ray start` has left the address of another, which may be dead."""
+    import ray
+
+    from mien.engines.ray import SETTINGS, _cluster
+
+    for name in SETTINGS:
+        monkeypatch.setenv(name, "")  # so that it is as it was, after the test
+        monkeypatch.delenv(name)
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(ray, "init", lambda **options: asked.append(options))
+    for address in ("", "10.0.0.1:6379"):
+        with _cluster(address):
+            pass
+    assert [options["address"] for options in asked] == ["local", "10.0.0.1:6379"]
+    assert asked[0]["include_dashboard"] is False
+    assert "num_cpus" not in asked[1], "a cluster has the processors that it has"
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+@cluster_of_ray
 @pytest.mark.long
 def test_more_processors_than_a_node_has_are_refused(tmp_path: Path, store: Store, cluster: Callable[..., Any]) -> None:
     cluster()
@@ -287,3 +308,39 @@ def test_more_processors_than_a_node_has_are_refused(tmp_path: Path, store: Stor
     with pytest.raises(ConfigError, match=r"train\.cpus is 2, and the largest node of the cluster has 1"):
         find_engine("ray").finish([run], lambda *_: None)
     assert run.record.status == "running"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mien.engines import find_engine
+from mien.hooks import Progress
+from mien.runs import find_runs, RESULTS
+
+def report(run, update):
+    if isinstance(update, Progress) and update.done > 0.05:
+        print(run.id, flush=True)
+
+if __name__ == "__main__":
+    find_engine("ray").finish(find_runs(Path(sys.argv[1])), report, stages=RESULTS)
+"""
+"""A program that trains on this machine's cores and tells which runs are under way."""
+
+
+@cluster_of_ray
+@pytest.mark.long
+def test_an_engine_that_is_killed_leaves_runs_that_go_on(tmp_path: Path, store: Store) -> None:
+    here, there = grid(tmp_path / "local", store, 400, seeds=1), grid(tmp_path / "ray", store, 400, seeds=1)
+    (tmp_path / "killed.py").write_text(KILLED)
+    words = [sys.executable, str(tmp_path / "killed.py"), str(tmp_path / "ray")]
+    engine = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert engine.stdout is not None
+    assert engine.stdout.readline().strip() == there[0].id
+    engine.kill()
+    engine.wait()
+    engine.stdout.close()
+    with hold(there[0].path / "lock", wait=60):  # the process of the run has ended
+        assert (there[0].path / "checkpoint.safetensors").exists()
+        assert there[0].record.status == "running"
+    find_engine("local").finish([*here, *there], lambda *_: None, stages=RESULTS)
+    assert bytes_of(there[0]) == bytes_of(here[0])

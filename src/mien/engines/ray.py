@@ -41,8 +41,12 @@ SETTINGS = {
     "RAY_task_oom_retries": "1",  # Ray's default is without end
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-OBJECTS_BYTES = 80 << 20
-"""Of Ray's store of objects on this machine; what tasks send is small."""
+OF_THIS_MACHINE: dict[str, Any] = {
+    "address": "local",  # and no cluster whose address somebody has left here
+    "include_dashboard": False,
+    "object_store_memory": 80 << 20,  # what tasks send is small
+}
+"""Of a cluster that this process starts."""
 SHARE = 4
 """Packs of small runs for each slot of the cluster, so that all slots end at about the same time."""
 LOOK_SECONDS = 0.5
@@ -240,9 +244,7 @@ def _cluster(address: str) -> Iterator[None]:
         yield
         return
     os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
-    own = {"address": address} if address else {
-        "num_cpus": usable_cores(), "include_dashboard": False, "object_store_memory": OBJECTS_BYTES,
-    }  # fmt: skip
+    own = OF_THIS_MACHINE | {"num_cpus": usable_cores()} if not address else {"address": address}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # of the network, of a token, of another version
