@@ -340,7 +340,6 @@ def test_an_engine_that_is_killed_leaves_runs_that_go_on(tmp_path: Path, store: 
     engine.wait()
     engine.stdout.close()
     with hold(there[0].path / "lock", wait=60):  # the process of the run has ended
-        assert (there[0].path / "checkpoint.safetensors").exists()
         assert there[0].record.status == "running"
     find_engine("local").finish([*here, *there], lambda *_: None, stages=RESULTS)
     assert bytes_of(there[0]) == bytes_of(here[0])

@@ -40,6 +40,7 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_task_oom_retries": "1",  # Ray's default is without end
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_kill_child_processes_on_worker_exit": "0",  # the process of a run saves it, and ends
 }
 OF_THIS_MACHINE: dict[str, Any] = {
     "address": "local",  # and no cluster whose address somebody has left here
