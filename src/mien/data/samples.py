@@ -9,7 +9,9 @@ import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ SOFT, GROUP, AU = "soft:", "group:", "au:"
 FIXED = ("label", "split", "subject", "source")
 OFF = 1e-3
 """Tolerance of the sum of a distribution: its values are written with six digits."""
+TOGETHER = 4096
+"""Rows of the table that become arrays together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +118,23 @@ def iter_rows(path: Path, classes: Sequence[str]) -> Iterator[tuple[int, Sample]
 
 
 def read_samples(path: Path, classes: Sequence[str], count: int) -> Samples:
-    """Read the whole table; raises `ValueError` where it does not fit, with the line where that is known."""
+    """Read the whole table; raises `ValueError` where it does not fit, with the line where that is known.
+
+    Some thousand rows at a time become arrays: as texts of Python's own a million rows take half a gigabyte.
+    """
     names = header(path, classes)
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    seen = 0
     with path.open(newline="", encoding="utf-8") as file:
         lines = _lines(file)
         next(lines)
-        rows = [cells for number, cells in lines if _as_many(cells, names, number)]
-    if len(rows) != count:
-        raise ValueError(f"{len(rows)} rows where meta.json says {count}")
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    return _checked(_samples(columns), len(classes))
+        while rows := [_as_many(cells, names, number) for number, cells in islice(lines, TOGETHER)]:
+            seen += len(rows)
+            for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+                parts[name].append(_column(name, cells))
+    if seen != count:
+        raise ValueError(f"{seen} rows where meta.json says {count}")
+    return _checked(_samples({name: np.concatenate(parts.pop(name)) for name in names}), len(classes))
 
 
 def _lines(file: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
@@ -151,16 +162,22 @@ def _sample(row: Mapping[str, str]) -> Sample:
     )
 
 
-def _samples(columns: Mapping[str, Sequence[str]]) -> Samples:
-    soft = [np.array(c, dtype=np.float32) for name, c in columns.items() if name.startswith(SOFT)]
+def _column(name: str, cells: Sequence[str]) -> NDArray[Any]:
+    if name == "label":
+        return np.array(cells, dtype=np.int64)
+    return np.array(cells, dtype=np.float32) if name.startswith((SOFT, AU)) else _texts(cells)
+
+
+def _samples(columns: Mapping[str, NDArray[Any]]) -> Samples:
+    soft = [column for name, column in columns.items() if name.startswith(SOFT)]
     return Samples(
-        label=np.array(columns["label"], dtype=np.int64),
-        split=_texts(columns["split"]),
-        source=_texts(columns["source"]),
-        subject=_texts(columns["subject"]),
+        label=columns["label"],
+        split=columns["split"],
+        source=columns["source"],
+        subject=columns["subject"],
         soft=np.stack(soft, axis=1) if soft else None,
-        groups={n.removeprefix(GROUP): _texts(c) for n, c in columns.items() if n.startswith(GROUP)},
-        aus={int(n.removeprefix(AU)): np.array(c, dtype=np.float32) for n, c in columns.items() if n.startswith(AU)},
+        groups={name.removeprefix(GROUP): column for name, column in columns.items() if name.startswith(GROUP)},
+        aus={int(name.removeprefix(AU)): column for name, column in columns.items() if name.startswith(AU)},
     )
 
 
