@@ -18,8 +18,8 @@ FLOORS: list[str] = [
     " models faces card familiar modelfile"
     " bundle data.teach session container video"
     " data.flow spot data.clips images predict summary annotate explain.occlusion",
-    "runs mirror origins hooks checkpoint device ensembles optimise losses waiting threads space signals inference"
-    " from_onnx start freezing initial train committee room methods stages to_onnx joined_network export",
+    "runs mirror origins device ranks chunks hooks checkpoint ensembles optimise losses waiting threads space signals"
+    " inference from_onnx start freezing initial train committee room methods stages to_onnx joined_network export",
     "rows compare joining engines loggers tune examine explain",
     "judge",
     "report",

@@ -154,7 +154,7 @@ def test_few_lanes_mix_badly_and_mixing_says_so() -> None:
 
 
 def test_the_table_of_the_page_is_what_comes_out() -> None:
-    page = (ROOT / "docs" / "several-devices.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     for name, size in SIZES.items():
         found = sorted_by_class(size)
         row = re.search(rf"^\| {name} \|(.*)\|$", page, re.MULTILINE)

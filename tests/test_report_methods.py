@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "train.epochs": 9,
     "train.batch_size": 64,
     "train.micro_batch": 0,
+    "train.chunks": "apart",
     "optimizer.name": "sgd",
     "optimizer.lr": 0.02,
     "optimizer.momentum": 0.85,

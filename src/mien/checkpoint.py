@@ -7,6 +7,7 @@ memory. Those of an epoch that no checkpoint knows yet wait in a file of their o
 may not come to the same epoch again where its arithmetic does not repeat, as on a GPU.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -27,7 +28,18 @@ from .models import Network
 from .reading import Count, Measure, Positive, from_json, reading
 from .runs import Epoch, Run
 
-__all__ = ["CHECKPOINT", "NEXT", "WEIGHTS", "State", "load", "load_weights", "save", "save_tensors"]
+__all__ = [
+    "CHECKPOINT",
+    "NEXT",
+    "WEIGHTS",
+    "State",
+    "digest",
+    "load",
+    "load_weights",
+    "restore",
+    "save",
+    "save_tensors",
+]
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
@@ -125,14 +137,27 @@ def load(run: Run, state: State) -> None:
 
     Weights of a later epoch, of which the run was killed too soon to know, are removed.
     """
+    restore(run, state)
+    if _waiting(run, state) > state.epoch:
+        (run.path / NEXT).unlink()
+    _keep_best(run)
+
+
+def restore(run: Run, state: State) -> None:
+    """Bring `state` to the moment of the run's checkpoint, and write nothing; raises as `load`."""
     path = run.path / CHECKPOINT
     with reading(path, RunError, "Remove it: the run then starts from its first epoch."):
         tensors, text = _read(path, _expected(state), "state")
         saved = from_json(text, Saved)
         _restore(state, saved, {name: _from_channels_last(tensor) for name, tensor in tensors.items()})
-    if _waiting(run, state) > state.epoch:
-        (run.path / NEXT).unlink()
-    _keep_best(run)
+
+
+def digest(state: State) -> bytes:
+    """The sha256 of all weights and running averages, and of the step that they belong to."""
+    found = hashlib.sha256(f"{state.epoch} {state.step}".encode())
+    for tensor in state.network.state_dict().values():
+        found.update(tensor.detach().cpu().contiguous().numpy().data)
+    return found.digest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 from .classifier import Classifier
 from .data.splits import Part
 from .errors import ConfigError
+from .ranks import ALONE, Ranks
 from .runs import Run
 
 __all__ = ["HOOKS", "Hook", "Hooks", "Progress", "Report", "find_hook"]
@@ -61,6 +62,8 @@ class Hooks:
     """Keys of `HOOKS`."""
     threads: int = 0
     """Compute with so many threads from here on; 0 keeps the number that the run was computed with."""
+    ranks: Ranks = ALONE
+    """The processes that the run shares its batches with; this one leads them."""
     alone: bool = True
     """Whether this process does nothing but this run, so that its peak memory is the run's."""
 

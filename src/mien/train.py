@@ -7,7 +7,8 @@ and every random draw depends on (seed, epoch, step) alone.
 
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .checkpoint import CHECKPOINT, NEXT, State, load, load_weights, save, save_tensors
+from .checkpoint import CHECKPOINT, NEXT, State, digest, load, load_weights, restore, save, save_tensors
+from .chunks import learn_apart
 from .config import NetworkSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
@@ -31,6 +33,7 @@ from .models import Network
 from .models.stages import Stage, still
 from .optimise import SHARE, average, build_optimizer, fuses, learning_rate
 from .planes import Batch
+from .ranks import ALONE, Ranks
 from .runs import EPOCHS, Epoch, Run
 from .signals import stop_signal
 from .threads import with_current
@@ -52,6 +55,7 @@ def train(
     report: Report | None = None,
     keep_epochs: Collection[int] = (),
     shares: NDArray[np.float64] | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Network, State]:
     """Train `run` to its last epoch, from its checkpoint where it has one.
 
@@ -63,6 +67,7 @@ def train(
         report: called after each step; False stops the training.
         keep_epochs: numbers of epochs, from 1, whose weights are saved too, in `epochs/`.
         shares: `(n,)` of sum 1, how much each training sample counts (`boosting.by` says how); None: all alike.
+        ranks: the processes that train together, each of which calls this; the first alone writes.
 
     Returns:
         The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
@@ -72,15 +77,16 @@ def train(
         NonFinite: the loss became NaN or infinite, in training or on valid.
         Pruned: `report` asked to stop; the checkpoint is written.
         KeyboardInterrupt: SIGINT or SIGTERM came; the checkpoint is written.
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written, or another process of `ranks` has ended.
     """
     settings = run.of(NetworkSettings)
     material = _Material(training, valid, settings, device, shares)
     batches = material.batches
-    state = _start(run, training, device, keep_epochs)
+    state = _start(run, training, device, keep_epochs) if ranks.leads else _new_state(settings, training, device)
+    _follow(run, state, ranks)
     state.threads = with_current(state.threads)
     saved_at, chooses = time.monotonic(), settings.train.snapshots == 1
-    if keep_epochs:
+    if keep_epochs and ranks.leads:
         with run.writing():
             (run.path / EPOCHS).mkdir(exist_ok=True)
     with stop_signal() as stopped:
@@ -90,26 +96,45 @@ def train(
             for step, rows in enumerate(batches.epoch(state.epoch)):
                 if step < state.step:
                     continue
-                _step(state, settings, material, rows, frozen)
-                unwanted = report is not None and report(_progress(state, settings, batches)) is False
-                stop = stopped()
-                if stop or unwanted or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                _step(state, settings, material, rows, frozen, ranks)
+                told = report is not None and report(_progress(state, settings, batches)) is False
+                stop, unwanted = ranks.any(stopped(), told)
+                if ranks.leads and (stop or unwanted or time.monotonic() - saved_at > CHECKPOINT_SECONDS):
                     save(run, state)
                     saved_at = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
                 if unwanted:
                     raise Pruned(f"It was stopped early, in epoch {state.epoch + 1} of {settings.train.epochs}.")
-            judged = _end_epoch(state, settings, material)
-            run.write_history(state.history)
-            if chooses and selected_epoch(state.history, settings.train.select) == state.epoch:
-                save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
-            if state.epoch in keep_epochs:
-                save_tensors(run, epoch_file(state.epoch), judged, {})
-    save(run, state)
+            judged = _end_epoch(state, settings, material, ranks)
+            ranks.agree(partial(digest, state), "weights")
+            if ranks.leads:
+                _keep(run, state, judged, keep_epochs, chooses=chooses)
+    if ranks.leads:
+        save(run, state)
+    ranks.any(True)  # the others read what the first has written
     if chooses:
         load_weights(run, state.network)
     return state.network.eval(), state
+
+
+def _keep(
+    run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool
+) -> None:
+    """Write the line of the epoch that ended, and its weights where they are the best so far, or are asked for."""
+    run.write_history(state.history)
+    if chooses and selected_epoch(state.history, run.of(NetworkSettings).train.select) == state.epoch:
+        save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
+    if state.epoch in keep_epochs:
+        save_tensors(run, epoch_file(state.epoch), judged, {})
+
+
+def _follow(run: Run, state: State, ranks: Ranks) -> None:
+    """Bring the other processes to where the first stands: at the run's checkpoint, or at the beginning."""
+    (resumed,) = ranks.any(ranks.leads and state.epoch + state.step > 0)
+    if resumed and not ranks.leads:
+        restore(run, state)
+    ranks.agree(partial(digest, state), "weights to start from")
 
 
 def practise(settings: NetworkSettings, training: Part, valid: Part, device: torch.device, steps: int = 3) -> None:
@@ -137,6 +162,7 @@ class _Material:
         takes = settings.model.taken(training.store.planes)
         self.batches = Batches(training, settings, device, shares if drawn else None)
         self.objective = Objective(training, settings.loss, device, None if drawn else shares)
+        self.classes = len(valid.store.labels)
         self.valid_labels = torch.from_numpy(valid.labels)
         self._settings = settings
         self._valid = valid
@@ -162,14 +188,18 @@ class _Material:
             for batch, plane in zip(self.batches.planes(rows), self._takes, strict=True)
         )
 
-    def judged(self) -> Iterator[Batch]:
-        """The samples that judge an epoch, in order: those in memory, or so many at a time from the disk."""
-        if self._kept is not None:
-            yield self._kept
-            return
-        rows = self._valid.rows
-        for some in np.split(rows, range(JUDGED, len(rows), JUDGED)):
-            yield self._valid.store.read(some, self._names)
+    def judged(self, ranks: Ranks) -> Iterator[Batch]:
+        """This process's share of the samples that judge an epoch, from memory, or some at a time from the disk.
+
+        A share is whole batches of `PREDICT_BATCH`: a face has its logits beside the same others, whoever judges it.
+        """
+        own = ranks.share(len(self._valid), PREDICT_BATCH)
+        for start in range(own.start, own.stop, JUDGED):
+            some = slice(start, min(start + JUDGED, own.stop))
+            if self._kept is None:
+                yield self._valid.store.read(self._valid.rows[some], self._names)
+            else:
+                yield {name: plane[some] for name, plane in self._kept.items()}
 
 
 def describe_loop(settings: NetworkSettings) -> dict[str, str]:
@@ -220,26 +250,25 @@ def _new_state(settings: NetworkSettings, training: Part, device: torch.device) 
 
 
 def _step(
-    state: State, settings: NetworkSettings, material: _Material, rows: Tensor, frozen: Sequence[Stage] = ()
+    state: State,
+    settings: NetworkSettings,
+    material: _Material,
+    rows: Tensor,
+    frozen: Sequence[Stage] = (),
+    ranks: Ranks = ALONE,
 ) -> None:
     """One optimizer step over the samples `rows`, in chunks of `micro_batch`; `frozen` stages stay as they are."""
     started = time.monotonic()
     options, batches = settings.train, material.batches
-    torch.manual_seed(stream(settings.seed, "dropout", state.epoch, state.step))
-    draws = generator(settings.seed, "augment", state.epoch, state.step, device=rows.device)
     place = state.epoch + state.step / batches.steps
     rate = learning_rate(settings.optimizer, place, options.epochs, options.snapshots)
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group[SHARE]
     state.network.train()
     still(frozen)
-    for chunk in _chunks(rows, options.micro_batch):
-        with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
-            logits = state.network(*material.planes(chunk, draws))
-        losses = material.objective(logits, chunk)
-        torch.autograd.backward(state.scaler.scale(losses / len(rows)))
-        state.loss_sum += losses.item()
-        state.correct += int((logits.argmax(1) == batches.labels[chunk]).sum())
+    for loss, right in _learned(state, settings, material, rows, ranks):
+        state.loss_sum += loss
+        state.correct += int(right)
     _check_finite("training", state.loss_sum, f"in epoch {state.epoch + 1}, step {state.step + 1}")
     if settings.optimizer.clip_norm:
         state.scaler.unscale_(state.optimizer)
@@ -254,9 +283,37 @@ def _step(
     state.seconds += time.monotonic() - started
 
 
+def _learned(
+    state: State, settings: NetworkSettings, material: _Material, rows: Tensor, ranks: Ranks
+) -> Iterable[tuple[float, float]]:
+    """Add the gradients of a batch, chunk by chunk; of each the sum of its losses, and how many were right."""
+    options, chunks = settings.train, _chunks(rows, settings.train.micro_batch)
+
+    def seeded(*number: int) -> torch.Generator:
+        torch.manual_seed(stream(settings.seed, "dropout", state.epoch, state.step, *number))
+        return generator(settings.seed, "augment", state.epoch, state.step, *number, device=rows.device)
+
+    def learn(chunk: Tensor, draws: torch.Generator) -> tuple[float, float]:
+        with torch.autocast(rows.device.type, getattr(torch, options.precision), options.precision != "float32"):
+            logits = state.network(*material.planes(chunk, draws))
+        losses = material.objective(logits, chunk)
+        torch.autograd.backward(state.scaler.scale(losses / len(rows)))
+        return losses.item(), float((logits.argmax(1) == material.batches.labels[chunk]).sum())
+
+    if options.chunks == "apart":
+        return learn_apart(state.network, len(chunks), lambda k: learn(chunks[k], seeded(k)), ranks)
+    draws = seeded()
+    return [learn(chunk, draws) for chunk in chunks]
+
+
 def _chunks(rows: Tensor, most: int) -> tuple[Tensor, ...]:
     """`rows` in as few chunks of at most `most` as can be, their sizes equal or one apart: none is left tiny."""
     return torch.tensor_split(rows, -(-len(rows) // most) if most else 1)
+
+
+def _rows(answers: Sequence[NDArray[np.float32]], classes: int) -> Tensor:
+    """Logits `(n, K)` that were judged some at a time; none where there was nothing to judge."""
+    return torch.from_numpy(np.concatenate([*answers, np.empty((0, classes), np.float32)]))
 
 
 def _check_finite(what: str, loss: float, when: str) -> None:
@@ -264,11 +321,11 @@ def _check_finite(what: str, loss: float, when: str) -> None:
         raise NonFinite(f"The {what} loss became {loss} {when}. Lower optimizer.lr, or set optimizer.clip_norm.")
 
 
-def _end_epoch(state: State, settings: NetworkSettings, material: _Material) -> dict[str, Tensor]:
+def _end_epoch(state: State, settings: NetworkSettings, material: _Material, ranks: Ranks = ALONE) -> dict[str, Tensor]:
     """Judge the epoch on valid and write its line; returns the weights that were judged."""
     judged = state.average or state.network.state_dict()
-    answers = [predict_logits(state.network, *batch.values(), weights=judged) for batch in material.judged()]
-    logits = torch.from_numpy(np.concatenate(answers)).double()
+    answers = [predict_logits(state.network, *batch.values(), weights=judged) for batch in material.judged(ranks)]
+    logits = ranks.joined(_rows(answers, material.classes), len(material.valid_labels), PREDICT_BATCH).double()
     labels = material.valid_labels
     valid_loss = functional.cross_entropy(logits, labels).item()
     _check_finite("validation", valid_loss, f"after epoch {state.epoch + 1}")

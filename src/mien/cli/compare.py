@@ -31,7 +31,7 @@ from mien.data.corpora import CORPORA
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.splits import untested_words
 from mien.data.store import Store
-from mien.errors import BadSample, DataError, MienError
+from mien.errors import BadSample, ConfigError, DataError, MienError
 from mien.reading import read_text, reading
 from mien.shown import visible
 
@@ -125,6 +125,8 @@ def compare(
       mien compare fast -d STORE -s data.protocol=group-kfold
     A run on each core, or on the nodes of a Ray cluster:
       mien compare fast -d STORE -s 'seed=[0,1,2]' -s train.cpus=1 --engine ray
+    Each run on two devices:
+      torchrun --nproc-per-node 2 -m mien compare fast -d STORE -s train.chunks=apart
 
     A recipe of your own is a TOML file. Its table `grid` holds a list for each
     factor. Tables such as `data`, `model`, `optimizer` and `train` hold what
@@ -135,14 +137,22 @@ def compare(
         from mien.cli.watch import watch
         from mien.compare import collect, make, outline, stated
         from mien.engines import find_engine
+        from mien.engines.devices import follow
         from mien.examine.away import check_stores
         from mien.examine.examined import check
         from mien.loggers import find_logger, told_to_all
         from mien.loggers.mirrored import Mirrored
         from mien.machine import cache_folder
         from mien.mirror import Mirror
+        from mien.ranks import join_ranks
+    ranks = join_ranks()
+    if not ranks.leads:
+        follow(ranks)
+        return
+    if ranks.size > 1 and engine == "ray":
+        raise ConfigError("The processes of torchrun share each run, and Ray places whole runs. Use one of the two.")
     with needs("ray", f"compare --engine {engine}"):
-        runner = find_engine(engine, address)
+        runner = find_engine("devices" if ranks.size > 1 else engine, address)
     with needs("tensorboard", "compare --log tensorboard"):
         loggers = [find_logger(name, runs) for name in log or ()]
     mirrored = Mirrored(Mirror(mirror, cache_folder() / "mirror")) if mirror else None

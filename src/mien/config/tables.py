@@ -253,6 +253,9 @@ class TrainSettings(Table):
     """Samples in an optimizer step."""
     micro_batch: Annotated[int, Within(0, 1_000_000)] = 64
     """Samples in a forward pass; gradients add up over a batch, and batch norm sees one chunk. 0: the whole batch."""
+    chunks: Literal["chained", "apart"] = "chained"
+    """Whether random draws and the averages of batch norm go on from one chunk to the next, or each chunk stands
+    `apart`, as it has to where several processes share a batch (`mien.chunks`)."""
     sampling: Literal["natural", "balanced", "bootstrap"] = "natural"
     """`balanced` draws every class equally often, with replacement. `bootstrap` draws once for all epochs, with
     replacement, as bagging does. An epoch has as many samples as before."""

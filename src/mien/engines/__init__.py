@@ -1,4 +1,5 @@
-"""Engines finish planned runs: in processes of this machine (`local`), or on a Ray cluster (`ray`).
+"""Engines finish planned runs: in processes of this machine (`local`), on a Ray cluster (`ray`), or in the processes
+that share a run (`devices`).
 
 A new one is a file and a line below.
 
@@ -47,7 +48,11 @@ class Engine(Protocol):
         """
 
 
-ENGINES = {"local": "mien.engines.local:LocalEngine", "ray": "mien.engines.ray:RayEngine"}
+ENGINES = {
+    "local": "mien.engines.local:LocalEngine",
+    "ray": "mien.engines.ray:RayEngine",
+    "devices": "mien.engines.devices:DevicesEngine",
+}
 """Engines by name, as `module:class`."""
 
 
@@ -58,8 +63,8 @@ def find_engine(name: str = "local", address: str = "") -> Engine:
     """
     if name not in ENGINES:
         raise ConfigError(f"There is no engine {name!r}; the engines are {', '.join(ENGINES)}.")
-    if address and name == "local":
-        raise ConfigError("--address is that of a cluster, and the engine local has none. Pass --engine ray.")
+    if address and name != "ray":
+        raise ConfigError(f"--address is that of a cluster, and the engine {name} has none. Pass --engine ray.")
     module, _, word = ENGINES[name].partition(":")
     engine = getattr(import_module(module), word)
     return cast(Engine, engine(address) if address else engine())

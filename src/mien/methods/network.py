@@ -3,6 +3,7 @@
 In: a run with `NetworkSettings`. Out: weights, history, the environment and the costs, in the run's folder.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from statistics import fmean
@@ -18,7 +19,7 @@ from ..config import ModelSettings, NetworkSettings, Settings
 from ..data.splits import Part
 from ..data.store import Store
 from ..device import pick_device
-from ..errors import NonFinite, RunError
+from ..errors import ConfigError, NonFinite, Pruned, RunError
 from ..freezing import check_frozen
 from ..hooks import Hooks
 from ..inference import placed, predict_logits
@@ -27,6 +28,7 @@ from ..machine import allocator, describe, peak_memory_mb, versions
 from ..models import Network, build_on, sketch_on
 from ..models.cost import count
 from ..planes import Batch, Plane
+from ..ranks import Ranks, join_ranks
 from ..room import check_room
 from ..runs import Costs, Run, Stage
 from ..start import check_start, describe_start
@@ -44,6 +46,7 @@ __all__ = [
     "load_network",
     "new_network",
     "predicted_costs",
+    "take_part",
     "trained_costs",
 ]
 
@@ -76,6 +79,7 @@ class NetworkMethod:
         """Build the network once, and see that it fits the faces and the memory."""
         assert isinstance(settings, NetworkSettings)
         losses.check(settings.loss)
+        check_shared(settings, join_ranks().size)
         takes, classes = settings.model.taken(store.planes), len(store.labels)
         if (shape := (takes, classes, _shapes(settings))) not in self._checked:
             check_room(settings, takes, classes=classes)
@@ -88,8 +92,17 @@ class NetworkMethod:
         """Train to the last epoch, from the checkpoint where there is one."""
         device, settings = begin(run, training, hooks), run.of(NetworkSettings)
         keep = range(1, settings.train.epochs + 1) if hooks.keep_epochs else ()
+        hooks.ranks.tell(str(run.path))
         try:
-            network, state = train(run, training, valid, device=device, report=hooks.report, keep_epochs=keep)
+            network, state = train(
+                run,
+                training,
+                valid,
+                device=device,
+                report=hooks.report,
+                keep_epochs=keep,
+                ranks=hooks.ranks,
+            )
         except NonFinite:
             for name in (CHECKPOINT, NEXT, WEIGHTS):
                 (run.path / name).unlink(missing_ok=True)
@@ -128,13 +141,44 @@ class NetworkMethod:
         return settings.train.epochs * faces
 
 
+def check_shared(settings: NetworkSettings, processes: int) -> None:
+    """Raise `ConfigError` for a network whose batches so many processes cannot share."""
+    options = settings.train
+    if processes == 1:
+        return
+    if not 0 < options.micro_batch < options.batch_size:
+        raise ConfigError(
+            f"train.micro_batch={options.micro_batch} passes a batch of {options.batch_size} whole, and {processes} "
+            "processes share a batch by its chunks. Set train.micro_batch to at most "
+            f"{max(1, options.batch_size // processes)}, or start one process."
+        )
+    if options.chunks != "apart":
+        raise ConfigError(
+            f"{processes} processes share a batch only where its chunks stand apart. Set train.chunks=apart (a run of "
+            "its own: its random draws are others), or start one process."
+        )
+
+
+def take_part(run: Run, ranks: Ranks) -> None:
+    """Train a run with the process that leads, which alone writes; raises what `train` raises.
+
+    The leader knows as well as this process that a run has no result, or was stopped early: then this is over.
+    """
+    fold, device = run.fold(), pick_device()
+    torch.backends.cudnn.deterministic = True
+    restore_threads(run)
+    with suppress(NonFinite, Pruned):
+        train(run, fold.train, fold.valid, device=device, ranks=ranks)
+
+
 def begin(run: Run, training: Part, hooks: Hooks) -> torch.device:
     """The device to train on; threads and arithmetic are set, and `env.json` says how the run is computed."""
     settings, device = run.of(NetworkSettings), pick_device()
     torch.backends.cudnn.deterministic = True
     used = restore_threads(run, hooks.threads)
     started = {"start": words} if (words := describe_start(settings, training.store)) else {}
-    run.write_environment(_environment(device, settings, used) | started)
+    shared = {"processes": hooks.ranks.size} if hooks.ranks.size > 1 else {}
+    run.write_environment(_environment(device, settings, used) | started | shared)
     return device
 
 

@@ -261,7 +261,10 @@ def _passes(settings: SettingsWords) -> str:
     if parts == {0}:
         return "Each batch passed through the network whole."
     size = settings.words("train.micro_batch", _whole)
-    return f"A batch passed in parts of at most {size} faces, whose gradients add up; batch norm sees one part."
+    said = f"A batch passed in parts of at most {size} faces, whose gradients add up; batch norm sees one part."
+    if settings.values("train.chunks") == ["chained"]:
+        return said
+    return f"{said} Random draws and averages of batch norm, from part to part: {settings.words('train.chunks')}."
 
 
 def _warmup(settings: SettingsWords) -> str:

@@ -1,0 +1,65 @@
+"""The engine of several devices: the processes that torchrun started share the batches of each run.
+
+    torchrun --nproc-per-node 2 -m mien compare fast --data STORE --set train.chunks=apart
+
+In: planned runs, in every process the same command. The first process does what an engine does, in this very process,
+one run after the other; the others `follow` it. So a crash of one ends all; each run goes on from its checkpoint when
+all are started again. Costs are measured as the local engine does, in a fresh process of one device.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from ..hooks import Hooks
+from ..methods.network import take_part
+from ..ranks import VARIABLES, Ranks, join_ranks, leave_ranks
+from ..runs import RESULTS, Run, Stage
+from ..stages import finish_run
+from . import ALL_STAGES, Report
+from .local import LocalEngine, fit_again, has_to_do
+
+__all__ = ["DevicesEngine", "follow"]
+
+
+class DevicesEngine:
+    """See `mien.engines.Engine`."""
+
+    def finish(
+        self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()
+    ) -> None:
+        """Finish all `runs` in this process and those that follow it, then let these go."""
+        results, ranks = tuple(stage for stage in stages if stage in RESULTS), join_ranks()
+        fit_again(runs, hooks)
+        for run in runs:
+            if has_to_do(run, results):
+                told = partial(report, run)
+                finish_run(run, results, Hooks(report=told, names=tuple(hooks), ranks=ranks, alone=False))
+        ranks.tell("")
+        leave_ranks()
+        with _alone():
+            LocalEngine().finish(runs, report, stages=tuple(stage for stage in stages if stage not in RESULTS))
+
+
+def follow(ranks: Ranks) -> None:
+    """Take part in all fits that the first process begins, until it has none left.
+
+    Raises:
+        KeyboardInterrupt: after SIGINT or SIGTERM in any process; the first has saved the run.
+        MienError: this process cannot take part, or another has ended.
+    """
+    while path := ranks.told():
+        take_part(Run.open(Path(path)), ranks)
+    leave_ranks()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let processes that are started meanwhile belong to no group."""
+    before = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)
