@@ -210,13 +210,17 @@ def _near_pairs(
             order = np.lexsort((hashes[rows], values))
             values = values[order]
             complete &= not (values[MAX_NEIGHBOURS:] == values[:-MAX_NEIGHBOURS]).any()
+            own, places = hashes[rows][order], rows[order]
             for first, second in _neighbours(values):
-                left, right = rows[order[first]], rows[order[second]]
-                close = _is_candidate(hashes[left], hashes[right], band)
-                compared += int(close.sum())
+                close = np.bitwise_count(own[first] ^ own[second]) <= MAX_DISTANCE
+                if not close.any():
+                    continue
+                first, second = first[close], second[close]
+                new = ~_met_before(own[first], own[second], band)
+                compared += int(new.sum())
                 if compared > MAX_COMPARED:
                     return found, False
-                pairs = zip(left[close].tolist(), right[close].tolist(), strict=True)
+                pairs = zip(places[first[new]].tolist(), places[second[new]].tolist(), strict=True)
                 found += [pair for pair in pairs if _correlation(file, store, *pair) >= MIN_CORRELATION]
     return sorted(found), complete
 
@@ -225,12 +229,12 @@ def _band(hashes: NDArray[np.uint64], band: int) -> NDArray[np.uint16]:
     return (hashes >> np.uint64(BANDS[band])).astype(np.uint16)
 
 
-def _is_candidate(left: NDArray[np.uint64], right: NDArray[np.uint64], band: int) -> NDArray[np.bool_]:
-    """Which pairs are close and did not occur in an earlier band."""
-    close = _distance(left, right) <= MAX_DISTANCE
+def _met_before(left: NDArray[np.uint64], right: NDArray[np.uint64], band: int) -> NDArray[np.bool_]:
+    """Which pairs occurred in an earlier band."""
+    met = np.zeros(len(left), bool)
     for earlier in range(band):
-        close &= _band(left, earlier) != _band(right, earlier)
-    return close
+        met |= _band(left, earlier) == _band(right, earlier)
+    return met
 
 
 def _neighbours(band: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -240,22 +244,13 @@ def _neighbours(band: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.int64], N
     """
     for start in range(0, len(band), BLOCK):
         first = np.arange(start, min(start + BLOCK, len(band)))
+        after = np.searchsorted(band, band[first], "right") - first
         for step in range(1, MAX_NEIGHBOURS + 1):
-            first = first[first + step < len(band)]
-            first = first[band[first] == band[first + step]]
+            alike = after > step
+            first, after = first[alike], after[alike]
             if not len(first):
                 break
             yield first, first + step
-
-
-def _distance(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The number of bits that differ, from a table of 16-bit counts (numpy 1.26 cannot count bits)."""
-    quarters = (left ^ right).view(np.uint16).reshape(-1, 4)
-    counts: NDArray[np.uint8] = BIT_COUNTS[quarters].sum(axis=1, dtype=np.uint8)
-    return counts
-
-
-BIT_COUNTS = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
 def _correlation(file: BinaryIO, store: Store, first: int, second: int) -> float:
