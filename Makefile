@@ -60,6 +60,9 @@ bench: $(READY)  ## Markdown tables of speed and memory; DATA=STORE adds accurac
 	$(BIN)/python benchmarks/prediction.py src/mien/weights/*.onnx $(if $(DATA),--data $(DATA)) $(BENCH)
 	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)
+	$(BIN)/python benchmarks/rows.py $(BENCH)
+	$(BIN)/python benchmarks/large.py $(BENCH)
+	$(BIN)/python benchmarks/large.py --steady --gigabytes 10 $(BENCH)
 
 bench-train: $(READY)  ## time to accuracy, in hours: make bench-train DATA=STORE
 	@test -n "$(DATA)" || { echo "make: bench-train needs a store of FER2013: make bench-train DATA=STORE" >&2; exit 1; }

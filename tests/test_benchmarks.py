@@ -133,9 +133,8 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
-    expected = (
-        "training family prediction first_use growth accuracy memory loop shapes contention listing serving cluster"
-    )
+    expected = "training family prediction first_use growth accuracy memory loop shapes contention listing serving"
+    expected += " cluster rows large steady"
     assert names == set(expected.split())
     assert names == set(re.findall(r"<!-- table: (\w+) -->", page))
 
@@ -342,6 +341,8 @@ SMALLEST = {
     "listing.py": (["--quick"], [1]),
     "growth.py": (["--sizes", "60", "120", "--rounds", "1"], [8]),
     "memory.py": (["--quick"], [2, 3]),
+    "rows.py": (["--quick"], [16]),
+    "large.py": (["--quick"], [4]),
     "loop.py": (["--quick"], [7, 4]),
     "accuracy.py": (["--quick"], [9, 3]),
     "serving.py": (["--quick", "--kinds", "crops"], [2, 3]),
