@@ -126,6 +126,30 @@ def test_a_large_part_is_not_copied_and_trains_to_the_same_bytes(
     assert all(torch.equal(copied[name], mapped[name]) for name in copied)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of one's own is read from the system's own account")
+def test_runs_side_by_side_share_one_copy_of_a_large_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapped part takes no memory of the process's own: the system has its pages once, for all."""
+    part = divide(Store.open(sparse_store(tmp_path / "store", 8000)), DataSettings()).train
+    pictures = len(part) * BLANK.nbytes
+
+    def own_memory(mapped_from: int) -> int:
+        monkeypatch.setattr(module, "MAPPED_BYTES", mapped_from)
+        before = anonymous_bytes()
+        batches = Batches(part, NetworkSettings(), CPU)
+        for rows in torch.arange(len(part)).split(64):
+            batches.planes(rows)
+        return anonymous_bytes() - before
+
+    assert own_memory(0) < 0.2 * pictures
+    assert own_memory(1 << 62) > 0.8 * pictures, "a copy"
+
+
+def anonymous_bytes() -> int:
+    """Memory of this process that no file stands behind."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+
+
 FACES, CLASSES, BATCH = 200_000, 8, 512
 SIZES = {"48 × 48, grey": 48 * 48, "48 × 48, RGB": 48 * 48 * 3, "224 × 224, RGB": 224 * 224 * 3}
 """Bytes of a face."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .device import pick_device
 from .errors import ConfigError, RunError
 
-__all__ = ["ALONE", "VARIABLES", "Ranks", "cut", "flat", "join_ranks", "leave_ranks"]
+__all__ = ["ALONE", "Ranks", "cut", "flat", "join_ranks", "leave_ranks"]
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TIMEOUT = timedelta(days=1)
@@ -156,9 +156,11 @@ def join_ranks() -> Ranks:
 
 
 def leave_ranks() -> None:
-    """Part from the other processes; nothing where there are none."""
+    """Part from the other processes for good: what this one does or starts from here on, it does alone."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+        for name in VARIABLES:
+            os.environ.pop(name, None)
 
 
 def flat(parameters: Sequence[nn.Parameter]) -> Tensor:

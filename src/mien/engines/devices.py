@@ -7,15 +7,13 @@ one run after the other; the others `follow` it. So a crash of one ends all; eac
 all are started again. Costs are measured as the local engine does, in a fresh process of one device.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from ..hooks import Hooks
 from ..methods.network import take_part
-from ..ranks import VARIABLES, Ranks, join_ranks, leave_ranks
+from ..ranks import Ranks, join_ranks, leave_ranks
 from ..runs import RESULTS, Run, Stage
 from ..stages import finish_run
 from . import ALL_STAGES, Report
@@ -39,8 +37,7 @@ class DevicesEngine:
                 finish_run(run, results, Hooks(report=told, names=tuple(hooks), ranks=ranks, alone=False))
         ranks.tell("")
         leave_ranks()
-        with _alone():
-            LocalEngine().finish(runs, report, stages=tuple(stage for stage in stages if stage not in RESULTS))
+        LocalEngine().finish(runs, report, stages=tuple(stage for stage in stages if stage not in RESULTS))
 
 
 def follow(ranks: Ranks) -> None:
@@ -53,13 +50,3 @@ def follow(ranks: Ranks) -> None:
     while path := ranks.told():
         take_part(Run.open(Path(path)), ranks)
     leave_ranks()
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let processes that are started meanwhile belong to no group."""
-    before = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(before)
