@@ -2,13 +2,15 @@
 
     $ python benchmarks/flow.py            # six minutes
     $ python benchmarks/flow.py --quick
+    $ python benchmarks/flow.py --films    # the second table and the last line alone
 
 The points of a drawn face are projected for two frames, so the movement of each is known. The endpoint error is the
 mean distance between a point's flow and its movement, in pixels of a face 128 pixels wide; "moving" are the points that
 move by at least half as much as the strongest. The head drifts by half a pixel to the right and 0.3 upwards.
 
 A second table is of films whose strongest point moves by a given number of pixels: the error of the default flow on all
-pixels whose movement is known, beside that of saying that nothing moves; and how far off the apex is.
+pixels whose movement is known, beside that of saying that nothing moves; and how far off the apex is, beside the middle
+of the clip. `find_apex` was chosen on films of seed 1; the table is of seed 2.
 """
 
 import argparse
@@ -33,6 +35,8 @@ from mien.faces import Face
 from mien.faces.anchor import Track
 
 SIZE = 128
+STATING = 2
+"""The seed of the films of the second table."""
 DRIFT = (16, -10)
 """In 1/32 pixel."""
 INTENSITIES = {"trace": 0.1, "slight": 0.3, "marked": 0.6}
@@ -115,8 +119,8 @@ def apex_errors(count: int) -> NDArray[np.int64]:
 def film_row(pixels: float, count: int, options: FilmOptions) -> str:
     """A line of the second table."""
     flow = find_flow("dis")
-    off, zero, away = [], [], []
-    films = drawn_clips(count, subjects=count, options=replace(options, pixels=(pixels, pixels)))
+    off, zero, away, middle = [], [], [], []
+    films = drawn_clips(count, subjects=count, seed=STATING, options=replace(options, pixels=(pixels, pixels)))
     for clip, film in films:
         assert clip.apex is not None
         truth, known = film.flow(clip.onset, clip.apex)
@@ -128,29 +132,39 @@ def film_row(pixels: float, count: int, options: FilmOptions) -> str:
         anchor = Track(FilmDetector(film, clip.onset)).anchor(film[clip.onset])
         assert anchor is not None
         away.append(abs(find_apex(clip, anchor) - clip.apex))
+        middle.append(abs((clip.onset + clip.offset) // 2 - clip.apex))
     found = np.array(away)
     errs = f"{np.mean(off):.3f} | {np.mean(zero):.3f}"
-    return f"{pixels:g} | {errs} | {100 * (found <= 2).mean():.0f} % | {np.median(found):g} | {found.max()} |"
+    near, by_middle = (f"{100 * (np.array(each) <= 2).mean():.0f} %" for each in (away, middle))
+    return f"{pixels:g} | {errs} | {near} | {np.median(found):g} | {found.max()} | {by_middle} |"
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    count = 6 if parser.parse_args().quick else 42
+    parser.add_argument("--films", action="store_true")
+    chosen = parser.parse_args()
+    count = 6 if chosen.quick else 42
+    if not chosen.films:
+        print_pairs(count)
+    print("\n| films | pixels | dis | no movement | apex within 2 frames | median off | most off | middle within 2 |")
+    print("| --- |" + " ---: |" * 7)
+    for words, options in FILMS.items():
+        for pixels in (0.3, 0.6, 1.0, 2.0):
+            print(f"| {words} | " + film_row(pixels, 2 * count, options), flush=True)
+    off = apex_errors(2 * count)
+    print(f"\nApex: within 2 frames in {100 * (off <= 2).mean():.0f} % of {len(off)} clips, median {np.median(off):g}.")
+
+
+def print_pairs(count: int) -> None:
+    """The first table."""
     print("| flow | " + " | ".join(f"{name}: all, moving" for name in INTENSITIES) + " | ms a pair |")
     print("| --- |" + " ---: |" * (len(INTENSITIES) + 1))
     drawn = {name: [drawn_pair(seed, level) for seed in range(count)] for name, level in INTENSITIES.items()}
     for name in FLOWS:
         found = [errors(name, pairs) for pairs in drawn.values()]
         print(f"| {name} | " + " | ".join(f"{a:.3f}, {m:.3f}" for a, m, _ in found) + f" | {found[0][2]:.1f} |")
-    print("\n| films | pixels | dis | no movement | apex within 2 frames | median off | most off |")
-    print("| --- |" + " ---: |" * 6)
-    for words, options in FILMS.items():
-        for pixels in (0.3, 0.6, 1.0, 2.0):
-            print(f"| {words} | " + film_row(pixels, 2 * count, options))
-    off = apex_errors(2 * count)
-    print(f"\nApex: within 2 frames in {100 * (off <= 2).mean():.0f} % of {len(off)} clips, median {np.median(off):g}.")
 
 
 if __name__ == "__main__":
