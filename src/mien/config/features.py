@@ -18,9 +18,10 @@ class FeaturesTable(Table):
 
     TABLE = "features"
 
-    descriptor: Literal["hog", "lbp", "hog+lbp", "pixels", "hoof", "bi-woof", "mdmo"] = "hog"
+    descriptor: Literal["hog", "lbp", "hog+lbp", "pixels", "hoof", "bi-woof", "mdmo", "lbp-top"] = "hog"
     """Histograms of oriented gradients, of local binary patterns, both joined, or the grey levels themselves. Of flow:
-    `pixels`, histograms of its directions (`hoof`), weighed by strain (`bi-woof`), or main directions (`mdmo`)."""
+    `pixels`, histograms of its directions (`hoof`), weighed by strain (`bi-woof`), or main directions (`mdmo`). Of
+    frames: local binary patterns on three planes (`lbp-top`)."""
     plane: Annotated[str, Letters(32)] = "face"
     """The plane that is described. `pixels` of a plane of flow are its numbers in all channels."""
     classifier: Literal["linear-svm", "rbf-svm", "logistic", "ridge", "centroid"] = "linear-svm"
@@ -44,6 +45,8 @@ class FeaturesTable(Table):
     """Neighbours in LBP. The uniform patterns of 8 are 58, and one bin holds all others."""
     lbp_grid: Annotated[int, Within(1, 32)] = 6
     """LBP has a histogram for each of `lbp_grid` × `lbp_grid` parts of the face."""
+    lbp_time: Annotated[int, Within(1, 16)] = 4
+    """Of `lbp-top`: distance of a pixel's neighbours in time, in frames."""
 
     flow_grid: Annotated[int, Within(1, 32)] = 7
     """The descriptors of flow look at `flow_grid` × `flow_grid` parts."""

@@ -34,9 +34,9 @@ def classical_words(comparison: Comparison, settings: SettingsWords) -> Iterator
     for name, table in found:
         yield f"{name}: {_descriptor(table)}; {_classifier(table)}."
     yield (
-        "Faces were grey, flow as it is, without augmentation; each number was brought to mean 0 and deviation 1 over "
-        "the training part. Their decision values stand as logits, and the one temperature fitted on validation "
-        "scales them to probabilities."
+        "Faces were grey, flow and clips as they are, without augmentation; each number was brought to mean 0 and "
+        "deviation 1 over the training part. Their decision values stand as logits, and the one temperature fitted on "
+        "validation scales them to probabilities."
     )
     if any(table.random for _, table in found):
         yield "The seed draws the landmarks of a kernel; the other methods have no randomness and were fitted once."
@@ -56,6 +56,9 @@ def _descriptor(table: FeaturesTable) -> str:
         "bi-woof": f"histograms of {table.flow_bins} directions of flow in {table.flow_grid} × {table.flow_grid} "
         "parts, weighed by strain (Bi-WOOF; Liong et al. 2018)",
         "mdmo": f"main directional mean flow of {table.flow_grid} × {table.flow_grid} parts (MDMO; Liu et al. 2016)",
+        "lbp-top": f"histograms of uniform local binary patterns on three orthogonal planes of the clip "
+        f"({table.lbp_points} points, radius {table.lbp_radius} in space and {table.lbp_time} in time, "
+        f"{table.lbp_grid} × {table.lbp_grid} parts; LBP-TOP, Zhao & Pietikäinen 2007)",
     }
     joined = listed(words[name] for name in table.descriptor.split("+"))
     reduced = f", brought to {table.components} principal components (Turk & Pentland 1991)" if table.components else ""

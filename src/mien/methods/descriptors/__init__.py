@@ -1,7 +1,7 @@
 """Descriptors: a face becomes a vector of numbers by a rule that nobody trained. A new one is a file and a line below.
 
-A function of this package takes one grey face `(H, W)` uint8, or one sample of a plane of flow `(H, W, C)`, and the
-table of settings, and gives a vector. Faces of one size give vectors of one length.
+A function of this package takes one grey face `(H, W)` uint8, or one sample of a plane of flow `(H, W, C)` or of a clip
+`(H, W, T)` uint8, and the table of settings, and gives a vector. Faces of one size give vectors of one length.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from ...config import FeaturesTable
 from ...errors import ConfigError
 from ...planes import FACE, Plane
 
-__all__ = ["DESCRIPTORS", "FLOW_DESCRIPTORS", "Descriptor", "check_plane", "describe", "grey"]
+__all__ = ["CLIP_DESCRIPTORS", "DESCRIPTORS", "FLOW_DESCRIPTORS", "Descriptor", "check_plane", "describe", "grey"]
 
 Descriptor = Callable[[NDArray[Any], FeaturesTable], NDArray[np.float32]]
 
@@ -23,20 +23,29 @@ DESCRIPTORS = {"hog": "hog:hog", "lbp": "lbp:lbp", "pixels": "pixels:pixels"}
 """By name in `features.descriptor`, where `+` joins several: `module:function` of this package."""
 FLOW_DESCRIPTORS = {"pixels": "flow:values", "hoof": "flow:hoof", "bi-woof": "flow:bi_woof", "mdmo": "flow:mdmo"}
 """Those of a plane of flow."""
+CLIP_DESCRIPTORS = {"lbp-top": "lbp_top:lbp_top"}
+"""Those of a plane of frames, such as `tim`."""
+OTHERS = {"flow": ("flow", FLOW_DESCRIPTORS), "image": ("clips", CLIP_DESCRIPTORS)}
+"""By the kind of a plane other than the face: what it is called, and what describes it."""
 WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue in grey (ITU-R BT.601)."""
 
 
 def check_plane(plane: Plane, settings: FeaturesTable) -> None:
     """Raise `ConfigError` where the descriptor is none of such a plane."""
-    known = DESCRIPTORS if plane.name == FACE else FLOW_DESCRIPTORS
-    of = "faces" if plane.name == FACE else "flow"
-    if plane.name != FACE and plane.kind != "flow":
-        raise ConfigError(f"features.plane {plane.name} is of the kind {plane.kind}; choose {FACE} or a plane of flow.")
+    if plane.name != FACE and plane.kind not in OTHERS:
+        raise ConfigError(
+            f"features.plane {plane.name} is of the kind {plane.kind}; choose {FACE}, a plane of flow or one of frames."
+        )
+    of, known = ("faces", DESCRIPTORS) if plane.name == FACE else OTHERS[plane.kind]
     if not set(settings.descriptor.split("+")) <= set(known):
         raise ConfigError(
             f"features.descriptor {settings.descriptor} does not describe {of}, and features.plane is {plane.name}; "
             f"choose {', '.join(known)}, or another plane."
+        )
+    if plane.kind == "image" and len(plane.shape) != 3:
+        raise ConfigError(
+            f"features.plane {plane.name} has {plane.shape} numbers; a clip has height, width and frames."
         )
 
 
@@ -46,7 +55,7 @@ def describe(images: NDArray[Any], settings: FeaturesTable) -> NDArray[np.float3
     Raises `ConfigError` for faces that are too small for the settings.
     """
     if settings.plane != FACE:
-        part = _find(settings.descriptor, FLOW_DESCRIPTORS)
+        part = _find(settings.descriptor, FLOW_DESCRIPTORS | CLIP_DESCRIPTORS)
         return np.array([part(flow, settings) for flow in images], np.float32)
     parts = [_find(name, DESCRIPTORS) for name in settings.descriptor.split("+")]
     return np.array([np.concatenate([part(face, settings) for part in parts]) for face in grey(images)], np.float32)
