@@ -1,7 +1,10 @@
 """Spotting by matched filters: what is measured of the skin, windows of a stream, and drawn films with distractors."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -157,3 +160,34 @@ def test_expressions_of_films_with_distractors_are_found() -> None:
 def test_a_film_without_an_expression_has_few() -> None:
     film = draw_long_film(50, seed=1, index=50, seconds=15, micro=0, macro=0, options=DISTRACTED)
     assert len(spot(frames_of(film), 30.0, FilmDetector(film, 0)).intervals) <= 2
+
+
+FLAT = """
+import sys
+import numpy as np
+from mien.data.clips.drawn import FilmDetector
+from mien.data.drawn.film import FilmOptions, draw_long_film
+from mien.machine import peak_memory_mb
+from mien.spot import spot
+from mien.video import Frame
+
+film = draw_long_film(0, seed=1, index=0, seconds=6, micro=1, macro=1, options=FilmOptions(fps=30.0, speech=True))
+loop = list(film)
+count = int(sys.argv[1])
+frames = (Frame(index=place, time_s=place / 30, picture=loop[place % len(loop)]) for place in range(count))
+found = spot(frames, 30.0, FilmDetector(film, 0))
+assert found.frames == len(found.scores) == count
+print(peak_memory_mb())
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads VmHWM from /proc")
+def test_memory_is_flat_from_two_minutes_to_eight() -> None:
+    peaks = []
+    for minutes in (2, 8):
+        done = subprocess.run(
+            [sys.executable, "-c", FLAT, str(minutes * 60 * 30)], capture_output=True, text=True, check=True
+        )
+        peaks.append(float(done.stdout))
+    assert peaks[1] < 1.05 * peaks[0], f"peak RSS in MB: {peaks}"
