@@ -17,7 +17,7 @@ FLOORS: list[str] = [
     " data.deal data.splits data.blocks data.window data.batches data.augment data classifier"
     " models faces card familiar modelfile"
     " bundle data.teach session container video"
-    " data.flow spot data.clips images predict summary annotate explain.occlusion",
+    " data.flow spot data.clips images predict micro summary annotate explain.occlusion",
     "runs mirror origins device ranks chunks hooks checkpoint ensembles optimise losses waiting threads space signals"
     " inference from_onnx start freezing initial train committee room methods stages to_onnx joined_network export",
     "rows compare joining engines loggers tune examine explain",

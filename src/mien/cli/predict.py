@@ -28,6 +28,8 @@ from mien.video import Video, open_video
 
 __all__ = ["predict"]
 
+MICRO = "micro"
+"""The model that names micro-expressions unless another is given: it comes with mien."""
 SOME, INTERRUPTED = 1, 130
 """Exit codes: some inputs could not be used; Ctrl-C; the reader of the results went away."""
 NAMED = 5
@@ -59,6 +61,9 @@ def predict(
         float, typer.Option(help="Videos: seconds over which predictions are averaged; 0 for none.")
     ] = 0.4,
     threads: Annotated[int, typer.Option(help="Threads of the network and of OpenCV; 0 uses all cores.")] = 0,
+    micro: Annotated[
+        bool, typer.Option("--micro", help="Videos: find micro- and macro-expressions and name each; see `mien spot`.")
+    ] = False,
     draw: Annotated[
         Path | None, typer.Option(help="Write annotated pictures and videos, timelines and tracks: a folder or a file.")
     ] = None,
@@ -71,6 +76,9 @@ def predict(
     """Find faces in pictures and videos and name the expression that each shows."""
     if as_json + as_jsonl + as_csv > 1:
         raise ConfigError("--json, --jsonl and --csv exclude each other; give one.")
+    if micro:
+        _spot(inputs, model, faces, min_confidence, draw, as_json=as_json, as_jsonl=as_jsonl, as_csv=as_csv)
+        return
     Session(smoothing_s=smooth)
     cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
     if 0 < threads <= MOST_THREADS:
@@ -110,6 +118,28 @@ def predict(
         if work.faceless and faces == "default" and predictor.detector.name == "haar":
             say(f"The cascade of OpenCV looked for faces. Others find more: {_better_detector()}.")
         _exit(stopped(), bool(work.failures))
+
+
+def _spot(
+    inputs: list[str],
+    model: str,
+    faces: str,
+    min_confidence: float,
+    draw: Path | None,
+    *,
+    as_json: bool,
+    as_jsonl: bool,
+    as_csv: bool,
+) -> None:
+    """`mien spot` with a model, of drawn clips unless another is named; `draw` is the folder of timelines."""
+    from mien.cli.spot import spot_videos
+
+    if as_jsonl:
+        raise ConfigError("--micro answers once a video is read whole; use --json in place of --jsonl.")
+    chosen = MICRO if model == "default" else model
+    spot_videos(
+        inputs, faces=faces, out=draw, model=chosen, min_confidence=min_confidence, as_json=as_json, as_csv=as_csv
+    )
 
 
 class _Work:

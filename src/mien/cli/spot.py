@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,26 +15,30 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.atomic import write_text
+from mien.bundle import Bundle
 from mien.cli.extras import Json
 from mien.cli.inputs import Input, find_inputs
 from mien.cli.places import check_folder
 from mien.cli.results import PIPE_WIDTH
 from mien.cli.screen import literal, print_json, say
 from mien.errors import ConfigError, DataError
-from mien.faces import find_detector
+from mien.faces import FaceDetector, find_detector
 from mien.metrics.spotting import Interval, SpotScore, spot_scores, strs
+from mien.micro import Named, fps_words, name_intervals, options_of
 from mien.progress import progress
 from mien.shown import csv_cell
 from mien.spot import SPOTTERS, PulseOptions, Spotted, spot
 from mien.spot.coded import read_coded
 from mien.spot.timeline import timeline_svg
-from mien.video import Video, open_video
+from mien.video import Frame, Video, open_video
 
 __all__ = ["spot_videos"]
 
 SOME = 1
 """Exit code: some videos could not be used."""
 FIELDS = ("video", "onset", "apex", "offset", "kind", "onset_s", "apex_s", "offset_s", "height_px")
+CLASS_FIELDS = ("label", "confidence")
+"""What a model adds."""
 
 
 def spot_videos(
@@ -59,13 +64,20 @@ def spot_videos(
     longest_s: Annotated[float, typer.Option(help="Of regions: what lasts longer is no expression, seconds.")] = (
         PulseOptions.longest_s
     ),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Name the class of each, by a model of flow: a file, or micro."),
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(help='With --model: below this, 0 to 1, a class is "uncertain".')
+    ] = 0.0,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV an interval.")] = False,
 ) -> None:
     """Find micro- and macro-expressions in videos of any length.
 
     Each interval has an onset, an apex and an offset. Frames are counted from 0. The largest face of a video is
-    followed; its skin is measured against its head, so a nod is no expression.
+    followed; its skin is measured against its head, so a nod is no expression. With --model each interval has a class.
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other; give one.")
@@ -74,17 +86,18 @@ def spot_videos(
     if method not in SPOTTERS:
         raise ConfigError(f"--method is {' or '.join(SPOTTERS)}; got {method[:40]!r}.")
     detector = find_detector(faces)
+    name_in = _namer(model, min_confidence, detector) if model else None
     truth = read_coded(coded) if coded else {}
     if out:
         check_folder("--out", out, inputs)
     found, failures = _spotted(
-        find_inputs(inputs, out), partial(spot, detector=detector, options=options, method=method), out
+        find_inputs(inputs, out), partial(spot, detector=detector, options=options, method=method), name_in, out
     )
     scored = _scored(found, truth) if coded else {}
     if as_json:
-        print_json({"results": [_record(*each) for each in found.items()], "failures": failures, **scored})
+        print_json({"results": [_record(name, *each) for name, each in found.items()], "failures": failures, **scored})
     elif as_csv:
-        _print_csv(found)
+        _print_csv(found, labelled=bool(model))
     else:
         _print_table(found, scored)
     if failures:
@@ -92,21 +105,54 @@ def spot_videos(
         raise typer.Exit(SOME if found else 2)
 
 
+def _namer(model: str, min_confidence: float, detector: FaceDetector) -> Callable[[Input, Spotted], list[Named]]:
+    """What names the intervals of a video that was spotted, by a model; raises `MienError` for one that cannot."""
+    if not 0 <= min_confidence <= 1:
+        raise ConfigError(f"--min-confidence is 0 to 1; got {min_confidence:g}.")
+    bundle = Bundle.open(model)
+    options_of(bundle)
+    bundle.load()
+
+    def name_in(given: Input, spotted: Spotted) -> list[Named]:
+        if words := fps_words(bundle.card, spotted.fps):
+            say(f"{given.name}: {words}")
+        with open_video(given.name) as video, progress(f"Naming {given.name}", spotted.frames) as advance:
+            frames = _counted(video.frames(), advance)
+            named = name_intervals(frames, spotted.fps, spotted.intervals, bundle, detector, min_confidence)
+        for each in named:
+            if each.failure:
+                say(f"{given.name}: an expression has no class ({each.failure}).")
+        return named
+
+    return name_in
+
+
+Found = tuple[Spotted, list[Named]]
+"""What a video gave: its intervals, and their classes where a model named them."""
+
+
 def _spotted(
-    inputs: list[Input], spot_in: Callable[..., Spotted], out: Path | None
-) -> tuple[dict[str, Spotted], list[str]]:
+    inputs: list[Input],
+    spot_in: Callable[..., Spotted],
+    name_in: Callable[[Input, Spotted], list[Named]] | None,
+    out: Path | None,
+) -> tuple[dict[str, Found], list[str]]:
     """What each video gave, and a sentence for each that gave nothing."""
-    found: dict[str, Spotted] = {}
+    found: dict[str, Found] = {}
     failures: list[str] = []
     for given in inputs:
         try:
             if given.failure or not given.is_video:
                 raise DataError(given.failure or f"{given.name} is no video; expressions are spotted in videos alone.")
             with open_video(given.name) as video:
-                found[given.name] = _one(given, video, spot_in)
+                spotted = _one(given, video, spot_in)
+            named = name_in(given, spotted) if name_in and spotted.intervals else []
+            if named:
+                spotted = replace(spotted, intervals=[each.interval for each in named])
             if out:
                 out.mkdir(parents=True, exist_ok=True)
-                write_text(out / f"{given.place.name}-timeline.svg", timeline_svg(given.name, found[given.name]))
+                write_text(out / f"{given.place.name}-timeline.svg", timeline_svg(given.name, spotted))
+            found[given.name] = spotted, named
         except DataError as error:
             failures.append(str(error) if given.name in str(error) else f"{given.name}: {error}")
         except OSError as error:
@@ -118,19 +164,20 @@ def _one(given: Input, video: Video, spot_in: Callable[..., Spotted]) -> Spotted
     if video.live:
         raise DataError(f"{given.name} is a camera; film first, then spot.")
     with progress(f"Spotting {given.name}", video.announced) as advance:
-
-        def frames() -> Any:
-            for frame in video.frames():
-                yield frame
-                advance(1)
-
-        return spot_in(frames(), video.fps)
+        return spot_in(_counted(video.frames(), advance), video.fps)
 
 
-def _scored(found: dict[str, Spotted], truth: dict[str, list[Interval]]) -> dict[str, Any]:
+def _counted(frames: Iterable[Frame], advance: Callable[[int], None]) -> Iterator[Frame]:
+    """The frames, each counted when the next one is asked for."""
+    for frame in frames:
+        yield frame
+        advance(1)
+
+
+def _scored(found: dict[str, Found], truth: dict[str, list[Interval]]) -> dict[str, Any]:
     """Scores over the videos that the table of coded intervals names, by path or by file name."""
     pairs = []
-    for name, spotted in found.items():
+    for name, (spotted, _) in found.items():
         key = name if name in truth else Path(name).name
         if key in truth:
             pairs.append((truth[key], spotted.intervals))
@@ -152,13 +199,16 @@ def _score_record(score: SpotScore) -> dict[str, Any]:
     }
 
 
-def _record(name: str, spotted: Spotted) -> dict[str, Any]:
+def _record(name: str, spotted: Spotted, named: list[Named]) -> dict[str, Any]:
+    intervals = [dict(zip(FIELDS[1:], _cells(one, spotted), strict=True)) for one in spotted.intervals]
+    for record, each in zip(intervals, named, strict=False):
+        record |= {"label": each.interval.label, "confidence": each.confidence, "probs": dict(each.probs)}
     return {
         "video": name,
         "frames": spotted.frames,
         "fps": spotted.fps,
         "frames_without_face": spotted.faceless,
-        "intervals": [dict(zip(FIELDS[1:], _cells(one, spotted), strict=True)) for one in spotted.intervals],
+        "intervals": intervals,
     }
 
 
@@ -168,23 +218,34 @@ def _cells(one: Interval, spotted: Spotted) -> tuple[Any, ...]:
     return (one.onset, apex, one.offset, one.kind, *times, round(float(spotted.scores[apex]), 2))
 
 
-def _print_csv(found: dict[str, Spotted]) -> None:
+def _classes(spotted: Spotted, named: list[Named]) -> list[tuple[str, ...]]:
+    """Class and confidence of each interval, as cells; empty where no model named them."""
+    if not named:
+        return [() for _ in spotted.intervals]
+    return [(each.interval.label, f"{each.confidence:.3f}" if each.probs else "") for each in named]
+
+
+def _print_csv(found: dict[str, Found], *, labelled: bool) -> None:
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(FIELDS)
-    for name, spotted in found.items():
-        rows.writerows((csv_cell(name), *_cells(one, spotted)) for one in spotted.intervals)
+    rows.writerow([*FIELDS, *(CLASS_FIELDS if labelled else ())])
+    for name, (spotted, named) in found.items():
+        for one, cells in zip(spotted.intervals, _classes(spotted, named), strict=True):
+            rows.writerow((csv_cell(name), *_cells(one, spotted), *map(csv_cell, cells)))
 
 
-def _print_table(found: dict[str, Spotted], scored: dict[str, Any]) -> None:
+def _print_table(found: dict[str, Found], scored: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    for name, spotted in found.items():
+    for name, (spotted, named) in found.items():
         title = f"{literal(name)}: {len(spotted.intervals)} expressions in {spotted.frames / spotted.fps:.1f} s"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         for head in ("kind", "onset", "apex", "offset", "seconds", "height, px"):
             table.add_column(head, justify="left" if head == "kind" else "right")
-        for one in spotted.intervals:
+        for head in CLASS_FIELDS if named else ():
+            table.add_column(head)
+        for one, cells in zip(spotted.intervals, _classes(spotted, named), strict=True):
             onset, apex, offset, kind, start, _, end, height = _cells(one, spotted)
-            table.add_row(kind, str(onset), str(apex), str(offset), f"{start:.2f}–{end:.2f}", f"{height:.2f}")
+            numbers = (str(onset), str(apex), str(offset), f"{start:.2f}–{end:.2f}", f"{height:.2f}")
+            table.add_row(kind, *numbers, *map(literal, cells))
         console.print(table if spotted.intervals else title)
     for kind, score in scored.get("scores", {}).items():
         counts = f"{score['true_positives']} right, {score['false_positives']} wrong, {score['misses']} missed"
