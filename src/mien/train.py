@@ -118,9 +118,7 @@ def train(
     return state.network.eval(), state
 
 
-def _keep(
-    run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool
-) -> None:
+def _keep(run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool) -> None:
     """Write the line of the epoch that ended, and its weights where they are the best so far, or are asked for."""
     run.write_history(state.history)
     if chooses and selected_epoch(state.history, run.of(NetworkSettings).train.select) == state.epoch:

@@ -39,15 +39,22 @@ class Recipe:
     row without randomness takes the first seed alone."""
 
     def cells(self) -> Iterator[Settings]:
-        """The settings of every run: the cross product of the grid in its order, then the single rows."""
+        """The settings of every run: the cross product of the grid in its order, then the single rows.
+
+        A recipe that says nothing of a network and has single rows consists of these alone.
+        """
         if (count := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
             raise ConfigError(f"The grid crosses to {count:,} runs; a recipe has at most {MOST_CELLS:,}.")
         factors = {key: values for key, values in self.grid.items() if key in NETWORK}
-        for values in itertools.product(*factors.values()):
+        for values in () if self._only_rows() else itertools.product(*factors.values()):
             settings = override(self.settings, dict(zip(factors, values, strict=True)))
             own = self.networks.get(settings.model.name, {})
             yield override(settings, {key: value for key, value in own.items() if key not in self.grid})
         yield from self._single()
+
+    def _only_rows(self) -> bool:
+        plain = replace(type(self.settings)(), seed=self.settings.seed, data=self.settings.data)
+        return bool(self.rows) and not set(self.grid) & NETWORK - SHARED and self.settings == plain
 
     def _single(self) -> Iterator[Settings]:
         for row in self.rows.values():
