@@ -195,6 +195,14 @@ def test_an_override_of_a_factor_replaces_its_values() -> None:
     assert len(cells) == 2
 
 
+def test_a_recipe_of_rows_alone_has_no_network() -> None:
+    rows = {"rows": {"ridge": {"kind": "features", "features": {"classifier": "ridge"}}}}
+    alone = recipe_from({"grid": {"seed": [0, 1]}, "data": {"protocol": "loso"}, **rows}, "r")
+    assert [cell.name for cell in alone.cells()] == ["hog-ridge"]
+    for network in ({"train": {"epochs": 3}}, {"model": {"name": "compact-s"}}, {"grid": {"model.name": ["vgg16"]}}):
+        assert len({cell.name for cell in recipe_from({**rows, **network}, "r").cells()}) == 2
+
+
 def test_a_list_for_a_single_setting_makes_it_a_factor() -> None:
     changed = recipe_from(RECIPE, "r").changed({"optimizer.lr": [0.1, 0.2]})
     assert changed.grid["optimizer.lr"] == (0.1, 0.2)
