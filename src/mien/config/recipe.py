@@ -54,7 +54,7 @@ class Recipe:
 
     def _only_rows(self) -> bool:
         plain = replace(type(self.settings)(), seed=self.settings.seed, data=self.settings.data)
-        return bool(self.rows) and not set(self.grid) & NETWORK - SHARED and self.settings == plain
+        return bool(self.rows) and not (set(self.grid) & set(NETWORK)) - SHARED and self.settings == plain
 
     def _single(self) -> Iterator[Settings]:
         for row in self.rows.values():
