@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
+from mien.bundle import Bundle
+from mien.classifier import fitted
 from mien.config import AugmentSettings, DataSettings, ModelSettings, NetworkSettings, OptimizerSettings, TrainSettings
 from mien.crop import CropSpec
 from mien.data.augment import Draws, apply, change, draw
@@ -16,6 +19,7 @@ from mien.data.splits import divide
 from mien.data.store import Store, create_store
 from mien.errors import ConfigError, RunError
 from mien.explain.explainer import open_explainer
+from mien.export import export
 from mien.freezing import freeze
 from mien.initial import build_network
 from mien.labels import LabelSet
@@ -27,6 +31,7 @@ from mien.models.stages import stages_of
 from mien.planes import Plane, mirrored
 from mien.runs import Run
 from mien.stages import finish_run
+from mien.to_onnx import onnx_bytes
 
 SIDE = 24
 FACE = CropSpec(size=SIDE, channels=1).plane
@@ -38,7 +43,8 @@ SECOND = {plane.name: plane for plane in (FLOW, POINTS, NUMBERS)}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Four classes of two bits: the face is bright on the left or on the right, and the third number is high or low."""
+    """Four classes of two bits. One is in the face, bright on the left or on the right. The other is in the third
+    number, high or low, and in the flow, down or up: a movement that the face at its apex does not show."""
     rng, path = np.random.default_rng(5), tmp_path_factory.mktemp("fused") / "store"
     planes = [FLOW, POINTS, NUMBERS]
     with create_store(path, LabelSet(("a", "b", "c", "d")), CropSpec(size=SIDE, channels=1), planes=planes) as writer:
@@ -52,6 +58,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
             if place % 7 == 0:
                 numbers[0] = np.nan
             flow = rng.normal(0, 0.01, FLOW.shape).astype(np.float32)
+            flow[4:12, 4:12, 1] += 0.03 * (2 * (label // 2) - 1)
             points = rng.uniform(0, SIDE, POINTS.shape).astype(np.float32)
             sample = Sample(label=label, split=split, source=str(place))
             writer.add(sample, face=face, flow=flow, landmarks=points, numbers=numbers)
@@ -90,22 +97,39 @@ def samples(second: str, number: int = 4) -> list[NDArray[np.generic]]:
     return [rng.integers(0, 256, (number, *FACE.shape), dtype=np.uint8), other]
 
 
-@pytest.mark.parametrize("fusion", ["late", "gated"])
-def test_two_planes_say_more_than_either(store: Store, tmp_path: Path, fusion: str) -> None:
-    """Each plane alone tells two of four classes apart, so it is right in half of the cases; together in all."""
-    run, both = finished(tmp_path, store, settings(fusion=fusion))
+@pytest.mark.parametrize("model", [{}, {"fusion": "gated"}, {"beside": "flow", "branch": "ststnet"}])
+def test_two_planes_say_more_than_either(store: Store, tmp_path: Path, model: dict[str, object]) -> None:
+    """Each plane alone tells two of four classes apart, so it is right in half of the cases; together in all.
+
+    The last case is the two streams of micro-expressions: the face at the apex, and the flow to it.
+    """
+    run, both = finished(tmp_path, store, settings(**model))
     assert both > 0.9
     logits = run.logits("test")
     classifier = find_method(run.settings).load(Run.open(run.path))
-    assert [plane.name for plane in classifier.takes] == ["face", "numbers"]
-    batch = store.read(logits.ids, ["face", "numbers"])
+    names = ["face", str(model.get("beside", "numbers"))]
+    assert [plane.name for plane in classifier.takes] == names
+    batch = store.read(logits.ids, names)
     np.testing.assert_allclose(classifier.logits(batch), logits.logits, rtol=1e-4, atol=1e-4)
     assert run.record.costs.flops > 0
-    with pytest.raises(RunError, match="reads face and numbers; mien explains networks that read the face alone"):
+    if model == {"fusion": "gated"}:
+        export(run, tmp_path / "model.onnx")
+        bundle = Bundle.open(tmp_path / "model.onnx")
+        assert bundle.takes == classifier.takes
+        np.testing.assert_allclose(bundle.logits(batch), logits.logits, rtol=1e-3, atol=1e-3)
+        assert np.isnan(batch["numbers"]).any(), "one that is not known is read alike"
+    with pytest.raises(RunError, match=f"reads {names[0]} and {names[1]}; mien explains networks that read the face"):
         open_explainer(run.path)
 
 
-@pytest.mark.parametrize("alone", [{"beside": ""}, {"name": "mlp", "plane": "numbers", "beside": ""}])
+@pytest.mark.parametrize(
+    "alone",
+    [
+        {"beside": ""},
+        {"name": "mlp", "plane": "numbers", "beside": ""},
+        {"name": "ststnet", "width": 1.0, "plane": "flow", "beside": ""},
+    ],
+)
 def test_either_plane_alone_says_half(store: Store, tmp_path: Path, alone: dict[str, object]) -> None:
     _, accuracy = finished(tmp_path, store, settings(**alone))
     assert 0.4 < accuracy < 0.65
@@ -121,6 +145,16 @@ def test_a_fused_network_answers_alike_to_a_mirrored_sample(second: str, fusion:
         assert torch.allclose(seen, turned, atol=1e-5)
         network.mirror = False
         assert not torch.allclose(network(*map(torch.from_numpy, planes)), network(*map(torch.from_numpy, other)))
+
+
+def test_a_model_file_answers_as_the_network_does() -> None:
+    """Mirrored samples included, which the file makes itself."""
+    network, planes = fused("landmarks", mirror=True).eval(), samples("landmarks", 5)
+    session = InferenceSession(onnx_bytes(network))
+    names = [one.name for one in session.get_inputs()]
+    (seen,) = session.run(None, dict(zip(names, planes, strict=True)))
+    with torch.no_grad():
+        np.testing.assert_allclose(seen, network(*map(torch.from_numpy, planes)).numpy(), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *(name for name in FLOW_NETWORKS if name != "rcn-a")])
@@ -215,6 +249,18 @@ def test_numbers_stay_and_pairs_change_places() -> None:
         change(face, FACE, options, draws, flip, side=SIDE, size=SIDE, face=SIDE),
         apply(face, options, draws, flip, SIDE),
     )
+
+
+def test_points_grow_with_faces_of_another_size() -> None:
+    rng = np.random.default_rng(0)
+    large = {"face": rng.integers(0, 256, (2, 48, 48, 1), dtype=np.uint8), "landmarks": np.zeros((2, 3, 2), np.float32)}
+    large["landmarks"][:, 1] = 47, 23.5
+    seen = fitted(large, (FACE, POINTS))
+    assert seen["face"].shape == (2, *FACE.shape)
+    np.testing.assert_allclose(seen["landmarks"][0], [[-0.25, -0.25], [23.25, 11.5], [-0.25, -0.25]])
+    assert seen["landmarks"].dtype == np.float32
+    same = fitted(seen, (FACE, POINTS))
+    np.testing.assert_array_equal(same["landmarks"], seen["landmarks"])
 
 
 def test_each_branch_has_the_normalisation_of_its_plane(store: Store) -> None:

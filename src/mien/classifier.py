@@ -40,19 +40,25 @@ class Classifier(Protocol):
 
 
 def fitted(batch: Batch, takes: Sequence[Plane]) -> Batch:
-    """The planes that a classifier takes, faces brought to its size and colours.
+    """The planes that a classifier takes, faces brought to its size and colours, and points with them.
 
     Raises `DataError` where a plane is missing, or where one that is no face has another shape.
     """
-    return {plane.name: _fitted(batch, plane) for plane in takes}
+    return {plane.name: _fitted(batch, plane, _growth(batch, takes)) for plane in takes}
 
 
-def _fitted(batch: Batch, plane: Plane) -> NDArray[np.generic]:
+def _growth(batch: Batch, takes: Sequence[Plane]) -> float:
+    """By what faces are enlarged for a classifier that takes them."""
+    face = next((plane for plane in takes if plane.name == FACE), None)
+    return face.shape[0] / batch[FACE].shape[1] if face and FACE in batch else 1.0
+
+
+def _fitted(batch: Batch, plane: Plane, growth: float) -> NDArray[np.generic]:
     if plane.name not in batch:
         raise DataError(f"The classifier takes the plane {plane.name}; these samples have {', '.join(batch)}.")
     array = batch[plane.name]
     if array.shape[1:] == plane.shape:
-        return array
+        return array if plane.kind != "points" or growth == 1 else (array + array.dtype.type(0.5)) * growth - 0.5
     if plane.name != FACE:
         raise DataError(f"The classifier takes {plane.name} of {plane}; these samples have {array.shape[1:]}.")
     spec = CropSpec(size=plane.shape[0], channels=plane.shape[2])
