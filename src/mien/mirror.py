@@ -152,7 +152,7 @@ class Mirror:
     def _open(self, name: str) -> Iterator[BinaryIO]:
         """Open a file of the mirror; raises `FileNotFoundError` where it has none of this name."""
         if self._disk is not None:
-            with self._disk.open(f"{self._place}/{name}", "rb") as file:
+            with self._disk.open(f"{self._place}/{name}", mode="rb") as file:
                 yield cast(BinaryIO, file)
             return
         try:
