@@ -472,7 +472,9 @@ class Shown:
         plain, start, apply = module._Material.planes, module._Material.start, augment.apply
         mirrored: list[Tensor] = []
 
-        def noted_apply(images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, *rest: Any, **more: Any) -> Tensor:
+        def noted_apply(
+            images: Tensor, settings: AugmentSettings, draws: Any, flip: Tensor, *rest: Any, **more: Any
+        ) -> Tensor:
             mirrored.append(flip)
             return apply(images, settings, draws, flip, *rest, **more)
 
