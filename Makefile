@@ -57,7 +57,7 @@ bench: $(READY)  ## Markdown tables of speed and memory; DATA=STORE adds accurac
 	$(BIN)/python benchmarks/memory.py $(BENCH)
 	$(BIN)/python benchmarks/family.py $(BENCH)
 	$(BIN)/python benchmarks/shapes.py $(BENCH)
-	$(BIN)/python benchmarks/prediction.py src/mien/weights/*.onnx $(if $(DATA),--data $(DATA)) $(BENCH)
+	$(BIN)/python benchmarks/prediction.py $(addprefix src/mien/weights/,default.onnx small.onnx ferplus.onnx) $(if $(DATA),--data $(DATA)) $(BENCH)
 	$(BIN)/python benchmarks/first_use.py $(BENCH)
 	$(BIN)/python benchmarks/growth.py $(BENCH)
 	$(BIN)/python benchmarks/rows.py $(BENCH)

@@ -15,6 +15,7 @@ from measure import publish, table
 from torch import Tensor, nn
 
 from mien.config import ModelSettings
+from mien.crop import CropSpec
 from mien.models import Network, build
 from mien.models.compact import Compact, M, Plan
 from mien.models.resnet import BasicBlock
@@ -26,7 +27,9 @@ LARGE = Plan(stem=(32, 48), channels=(48, 64, 80), depths=(1, 2, 1))
 
 def planned(plan: Plan, stem: str = "imagenet") -> Network:
     """A network of the family that has no name."""
-    return Compact(ModelSettings(in_chans=3, stem=stem), plan, classes=7, size=SIDE)  # type: ignore[arg-type]
+    network = Compact(ModelSettings(in_chans=3, stem=stem), plan, classes=7, size=SIDE)  # type: ignore[arg-type]
+    network.takes = (CropSpec(size=SIDE, channels=3).plane,)
+    return network
 
 
 def space_to_depth() -> Network:

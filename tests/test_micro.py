@@ -151,3 +151,16 @@ def test_what_cannot_name_is_one_sentence(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def test_the_model_that_comes_with_mien_names_drawn_movements() -> None:
+    """Of people, and with a seed, that it was not trained on; with blinks, nods, looks and speech, as its clips had."""
+    bundle, right = Bundle.open("micro"), []
+    options = FilmOptions(fps=100, pixels=(1.0, 2.0), nods=True, blinks=True, gaze=True, speech=True)
+    for clip, film in drawn_clips(24, seed=4321, subjects=12, options=options):
+        interval = Interval(onset=clip.onset, apex=clip.apex, offset=clip.offset)
+        (named,) = name_intervals(frames_of(film), clip.fps, [interval], bundle, FilmDetector(film, clip.onset))
+        right.append(named.interval.label == clip.label)
+    assert np.mean(right) >= 0.8
+    assert bundle.card.network == "rcn-a"
+    assert "never saw a person" in bundle.card.limits[-1]

@@ -63,7 +63,8 @@ class Bundle:
 
     @classmethod
     def open(cls, path: GivenPath = "default", *, threads: int = 0) -> "Bundle":
-        """Open a model file, or one that comes with mien, by its name: "default", "small" or "ferplus".
+        """Open a model file, or one that comes with mien, by its name: "default", "small" or "ferplus"; of
+        clips, "micro".
 
         Args:
             path: a file that `mien export` wrote.
