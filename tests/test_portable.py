@@ -83,7 +83,7 @@ def _is_no_file(function: ast.expr) -> bool:
         return False
     owner = function.value
     name = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
-    return name[:1].isupper() or name in NOT_FILES or name in ("os", "cls", "_film")
+    return name[:1].isupper() or name in NOT_FILES or name in ("os", "cls", "_film", "_disk")
 
 
 def _mode(call: ast.Call, place: int) -> str:
