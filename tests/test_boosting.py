@@ -120,7 +120,7 @@ def test_a_boosted_run_is_one_row_and_opens_the_test_once(runs: list[Run]) -> No
     assert [row.name for row in comparison.rows] == ["compact-s, not boosted", "compact-s, boosted in 3 rounds"]
     said = describe_methods(judge(comparison))
     assert said is not None
-    assert "(SAMME, Zhu et al. 2009): one network alone or at most 3 rounds, by row. Each network" in said.markdown
+    assert "by SAMME (Zhu et al. 2009): one network alone or at most 3 rounds, by row. Each network" in said.markdown
     assert "Multi-class AdaBoost" in said.markdown
     alone, boosted = runs[0].record.costs, runs[1].record.costs
     count = len(rounds_of(runs[1]).alphas)
