@@ -343,3 +343,17 @@ def test_an_engine_that_is_killed_leaves_runs_that_go_on(tmp_path: Path, store: 
         assert there[0].record.status == "running"
     find_engine("local").finish([*here, *there], lambda *_: None, stages=RESULTS)
     assert bytes_of(there[0]) == bytes_of(here[0])
+
+
+@cluster_of_ray
+def test_packs_are_worth_a_process_and_feed_every_slot(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.engines import ray as engine
+
+    runs = [plan_run(tmp_path, store, seed=seed, train__cpus=1) for seed in range(20)]
+    large = plan_run(tmp_path, store, train__epochs=100_000)
+    sizes = [len(pack) for pack in engine._packs([*runs, large], 2)]
+    assert sizes == [1, 10, 10], "the large one first, alone"
+    monkeypatch.setattr(engine, "WORTH_OPERATIONS", 1.0)
+    assert [len(pack) for pack in engine._packs(runs, 2)] == [3, 3, 3, 3, 3, 3, 2]

@@ -49,7 +49,9 @@ OF_THIS_MACHINE: dict[str, Any] = {
 }
 """Of a cluster that this process starts."""
 SHARE = 4
-"""Packs of small runs for each slot of the cluster, so that all slots end at about the same time."""
+"""The most packs of small runs for each slot of the cluster: so many end at about the same time."""
+WORTH_OPERATIONS = 4 * SMALL_OPERATIONS
+"""Of a pack: some times what the start of a process takes."""
 LOOK_SECONDS = 0.5
 SAVING_SECONDS = 120.0
 """How long interrupted runs may take to save themselves."""
@@ -294,8 +296,15 @@ def _packs(runs: Sequence[Run], processors: int) -> Iterator[Sequence[Run]]:
 
     for (small, cpus), group in groupby(sorted(runs, key=kind), key=kind):
         own = list(group)
-        size = min(PACKED, math.ceil(len(own) * cpus / (SHARE * processors))) if small else 1
+        size = _size(own, max(1, processors // cpus)) if small else 1
         yield from (own[start : start + size] for start in range(0, len(own), size))
+
+
+def _size(runs: Sequence[Run], slots: int) -> int:
+    """Small runs in a pack: so many that their work is worth the start of a process, and no slot waits long."""
+    work = sum(find_method(run.settings).work(run) for run in runs)
+    packs = max(slots, min(SHARE * slots, round(work / WORTH_OPERATIONS)))
+    return min(PACKED, math.ceil(len(runs) / packs))
 
 
 def _cause(error: Exception) -> str:
