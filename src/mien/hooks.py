@@ -5,15 +5,17 @@ the methods of `Hook` and a line in `HOOKS`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from .classifier import Classifier
 from .data.splits import Part
 from .errors import ConfigError
-from .ranks import ALONE, Ranks
 from .runs import Run
+
+if TYPE_CHECKING:
+    from .ranks import Ranks
 
 __all__ = ["HOOKS", "Hook", "Hooks", "Progress", "Report", "find_hook"]
 
@@ -53,6 +55,13 @@ class Hook(Protocol):
         """The test part was judged. `test` opens it again; the opening is written down."""
 
 
+def _alone() -> "Ranks":
+    """Of a training in one process. Engines, which only pass progress on, need no torch."""
+    from .ranks import ALONE
+
+    return ALONE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
     """All that looks on, and how the process may compute."""
@@ -62,7 +71,7 @@ class Hooks:
     """Keys of `HOOKS`."""
     threads: int = 0
     """Compute with so many threads from here on; 0 keeps the number that the run was computed with."""
-    ranks: Ranks = ALONE
+    ranks: "Ranks" = field(default_factory=_alone)
     """The processes that the run shares its batches with; this one leads them."""
     alone: bool = True
     """Whether this process does nothing but this run, so that its peak memory is the run's."""
