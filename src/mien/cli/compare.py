@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Data", "NoFaces", "OfCorpus", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
 
-DRAWN_FACES = 10_000
+DRAWN_FACES = 8_000
 SHORTER = {
     "reduced": "the paper's networks at a quarter of their width, 12 epochs",
     "fast": "one good classifier in minutes",
