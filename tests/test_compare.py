@@ -92,7 +92,7 @@ def test_a_store_that_has_changed_is_refused_when_a_run_goes_on(tmp_path: Path, 
     (run,) = plan(recipe(), bars("one"), tmp_path / "runs")
     (tmp_path / "one").rename(tmp_path / "kept")
     bars("one", noise_split="train")
-    with pytest.raises(DataError, match=r"has changed since .* was planned"):
+    with pytest.raises(DataError, match=r"has changed since its runs were planned"):
         finish_run(run)
 
 

@@ -254,7 +254,7 @@ def resume(path: Path) -> None:
     run = Run.open(path)
     if run.record.status == "running":
         fold = run.fold()
-        loop._start(run, fold.train, torch.device("cpu"), False)
+        loop._start(run, fold.train, torch.device("cpu"), ())
 
 
 def try_case(kind: str, seed: int, whole: Path, copy: Path) -> None:

@@ -58,8 +58,8 @@ class PooledRow:
 
 
 def pooled_rows(rows: Sequence[Row]) -> tuple[PooledRow, ...]:
-    """The rows with figures whose folds are people or corpora, in their order."""
-    return tuple(_pooled(row) for row in rows if row.scores and _protocol(row) in PROTOCOLS)
+    """The rows of runs with figures whose folds are people or corpora, in their order."""
+    return tuple(_pooled(row) for row in rows if row.runs and row.scores and _protocol(row) in PROTOCOLS)
 
 
 def _protocol(row: Row) -> str:

@@ -54,7 +54,7 @@ class _Fold:
 
 def peeked_folds(rows: Sequence[Row]) -> tuple[PeekedFolds, ...]:
     """Rows of leave-one-subject-out whose runs all kept the confusion of every epoch on the test."""
-    found = (_peeked(row) for row in rows if row.scores and row.runs[0].settings.data.protocol == "loso")
+    found = (_peeked(row) for row in rows if row.runs and row.scores and row.runs[0].settings.data.protocol == "loso")
     return tuple(one for one in found if one)
 
 

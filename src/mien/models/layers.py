@@ -136,8 +136,8 @@ class Network(nn.Module):
 
     def _turned(self, images: Tensor, faces: Tensor) -> Tensor:
         """The normalised mirror images; `faces` are the normalised `images`."""
-        if self.takes[0].kind == "flow":
-            return self.pixels(turned(images, self.takes[0].kind))
+        if any(plane.kind == "flow" for plane in self.takes):
+            return self.pixels(turned(images, "flow"))
         return faces.flip(3)
 
     def blank(self, count: int, side: int | None = None, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
