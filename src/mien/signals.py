@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-__all__ = ["stop_signal"]
+__all__ = ["handling", "interrupts", "stop_signal"]
 
 ONE_SIGNAL_SECONDS = 1.0
 """Signals closer together count as one: a service manager and the parent process may both send it."""
@@ -21,19 +22,33 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
     Python delivers no signals, and the function always returns False.
     """
     parent = multiprocessing.parent_process()
-    caught: list[float] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
+    with interrupts() as caught:
+        yield lambda: bool(caught) or (parent is not None and not parent.is_alive())
 
-    def catch(_number: int, _frame: object) -> None:
+
+@contextmanager
+def interrupts() -> Iterator[list[float]]:
+    """Yield when SIGINT or SIGTERM came. A second one, more than a second later, raises `KeyboardInterrupt` at once."""
+    caught: list[float] = []
+
+    def catch(_number: int, _frame: FrameType | None) -> None:
         if caught and time.monotonic() - caught[0] > ONE_SIGNAL_SECONDS:
             raise KeyboardInterrupt
         caught.append(time.monotonic())
 
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    with handling(catch):
+        yield caught
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Within it SIGINT and SIGTERM go to `handler`; then to whom they went before."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(caught) or (parent is not None and not parent.is_alive())
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

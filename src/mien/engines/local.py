@@ -29,6 +29,7 @@ from ..machine import keeping_pages
 from ..methods import find_method
 from ..rows import row_key
 from ..runs import RESULTS, Run, Stage
+from ..signals import handling
 from ..stages import finish_run, measure_costs
 from . import ALL_STAGES, Report
 from .neighbours import Neighbours, environment, waiting_now
@@ -300,12 +301,8 @@ def _passing_on(order: Connection) -> Iterator[list[int]]:
         with suppress(OSError):  # it has ended already
             order.send(STOP)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling(forward):
         yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _crash(code: int) -> str:

@@ -9,7 +9,6 @@ pass over one actor, the board, to the one view of the engine's terminal. No usa
 import logging
 import math
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +26,7 @@ from ..methods import find_method
 from ..rows import row_key
 from ..runs import RESULTS, Run, Stage
 from ..shown import first_line
+from ..signals import interrupts
 from ..version import __version__
 from . import ALL_STAGES, Report, Update
 from .local import PACKED, SMALL_OPERATIONS, fit_again, has_to_do
@@ -70,7 +70,7 @@ class RayEngine:
         """Finish all `runs` on the cluster, as many at once as it has processors for."""
         results = tuple(stage for stage in stages if stage in RESULTS)
         fit_again(runs, hooks)
-        with _cluster(self._address), _interrupts() as stopped:
+        with _cluster(self._address), interrupts() as stopped:
             grid = _Grid(runs, report, stopped, results, tuple(hooks))
             for joins in (False, True):
                 grid.finish([run for run in runs if joins == run.settings.JOINS])
@@ -257,24 +257,6 @@ def _cluster(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[float]]:
-    """Yield when SIGINT or SIGTERM came. A second one, more than a second later, raises `KeyboardInterrupt` at once."""
-    caught: list[float] = []
-
-    def catch(_number: int, _frame: object) -> None:
-        if caught and time.monotonic() - caught[0] > 1:
-            raise KeyboardInterrupt
-        caught.append(time.monotonic())
-
-    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _resources() -> tuple[list[int], bool]:
