@@ -127,27 +127,42 @@ def test_a_large_part_is_not_copied_and_trains_to_the_same_bytes(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory of one's own is read from the system's own account")
-def test_runs_side_by_side_share_one_copy_of_a_large_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_side_by_side_share_one_copy_of_a_large_part(tmp_path: Path) -> None:
     """A mapped part takes no memory of the process's own: the system has its pages once, for all."""
-    part = divide(Store.open(sparse_store(tmp_path / "store", 8000)), DataSettings()).train
-    pictures = len(part) * BLANK.nbytes
-
-    def own_memory(mapped_from: int) -> int:
-        monkeypatch.setattr(module, "MAPPED_BYTES", mapped_from)
-        before = anonymous_bytes()
-        batches = Batches(part, NetworkSettings(), CPU)
-        for rows in torch.arange(len(part)).split(64):
-            batches.planes(rows)
-        return anonymous_bytes() - before
-
-    assert own_memory(0) < 0.2 * pictures
-    assert own_memory(1 << 62) > 0.8 * pictures, "a copy"
+    store = sparse_store(tmp_path / "store", 8000)
+    pictures = len(divide(Store.open(store), DataSettings()).train) * BLANK.nbytes
+    assert own_memory(store, mapped_from=0) < 0.2 * pictures
+    assert own_memory(store, mapped_from=1 << 62) > 0.8 * pictures, "a copy"
 
 
-def anonymous_bytes() -> int:
-    """Memory of this process that no file stands behind."""
+OWN_MEMORY = """
+import sys
+from pathlib import Path
+import torch
+from mien.config import DataSettings, NetworkSettings
+from mien.data import batches
+from mien.data.splits import divide
+from mien.data.store import Store
+
+def anonymous_bytes():
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
+
+batches.MAPPED_BYTES = int(sys.argv[2])
+part = divide(Store.open(Path(sys.argv[1])), DataSettings()).train
+torch.zeros(1).float()
+before = anonymous_bytes()
+read = batches.Batches(part, NetworkSettings(), torch.device("cpu"))
+for rows in torch.arange(len(part)).split(64):
+    read.planes(rows)
+print(anonymous_bytes() - before)
+"""
+
+
+def own_memory(store: Path, mapped_from: int) -> int:
+    """Bytes that reading all pictures of `store` adds to a fresh process and that no file stands behind."""
+    command = [sys.executable, "-c", OWN_MEMORY, str(store), str(mapped_from)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 FACES, CLASSES, BATCH = 200_000, 8, 512
