@@ -13,13 +13,12 @@ from sklearn.tree import DecisionTreeClassifier
 from conftest import write_bars
 from mien.bundle import Bundle
 from mien.calibration import softmax
-from mien.committee import JOINS, VOTES
 from mien.compare import collect, plan, stated
 from mien.config import NetworkSettings, override, recipe_from
 from mien.data.batches import Batches
 from mien.data.splits import Part, divide
 from mien.data.store import Store
-from mien.ensembles.samme import boost, even_weights
+from mien.ensembles.samme import boost, even_weights, weighted_votes
 from mien.errors import ConfigError, NonFinite
 from mien.export import export
 from mien.hooks import Hooks, Progress
@@ -60,8 +59,8 @@ def test_weights_votes_and_predictions_are_scikit_learns(toy: tuple[np.ndarray, 
         logs.append(np.log(np.eye(4)[tree.predict(faces)] * 0.9 + 0.025))
     np.testing.assert_allclose(errors, theirs.estimator_errors_, atol=1e-12)
     np.testing.assert_allclose(alphas, theirs.estimator_weights_, atol=1e-12)
-    votes = JOINS[VOTES](
-        torch.from_numpy(np.stack(logs)), {"alphas": torch.tensor(alphas, dtype=torch.float64)}
+    votes = weighted_votes(
+        {"alphas": torch.tensor(alphas, dtype=torch.float64)}, torch.from_numpy(np.stack(logs))
     ).numpy()
     np.testing.assert_array_equal(votes.argmax(axis=1), theirs.predict(faces))
     # Their scores are 1 for a vote and -1 / (K - 1) against, over the sum of all votes.
@@ -249,5 +248,5 @@ def test_probabilities_are_those_of_the_exponential_loss() -> None:
     scores = ((classes - 1) ** 2 / classes * alphas[:, None] * codes).sum(axis=0)
     assert scores.sum() == pytest.approx(0)
     logs = torch.from_numpy(np.log(np.eye(classes)[predicted] + 0.01))[:, None]
-    votes = JOINS[VOTES](logs, {"alphas": torch.from_numpy(alphas)}).numpy()
+    votes = weighted_votes({"alphas": torch.from_numpy(alphas)}, logs).numpy()
     np.testing.assert_allclose(softmax(votes)[0], np.exp(scores / (classes - 1)) / np.exp(scores / (classes - 1)).sum())

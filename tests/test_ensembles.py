@@ -11,7 +11,6 @@ from conftest import write_bars
 from mien.bundle import Bundle
 from mien.calibration import softmax
 from mien.cli import main
-from mien.committee import JOINS
 from mien.compare import collect, plan, stated
 from mien.config import recipe_from
 from mien.data.store import Store
@@ -267,7 +266,7 @@ def test_the_graph_joins_as_the_rule_does(rule: str) -> None:
     fit = RULES[rule].fit
     fitted = dict(fit(MEMBERS, LABELS)) if fit else {}
     logs = torch.from_numpy(MEMBERS).log_softmax(dim=2)
-    graph = JOINS[rule](logs, {name: torch.from_numpy(array) for name, array in fitted.items()})
+    graph = RULES[rule].graph({name: torch.from_numpy(array) for name, array in fitted.items()}, logs)
     np.testing.assert_allclose(softmax(graph.numpy()), softmax(RULES[rule].join(fitted, MEMBERS)), atol=1e-9)
 
 

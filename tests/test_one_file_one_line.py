@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from conftest import LABELS, SIZE, bar
 from mien.atomic import new_file
+from mien.bundle import Bundle
+from mien.calibration import softmax
 from mien.compare import collect, plan, stated
 from mien.config import KINDS, LossSettings, ModelSettings, Settings, Table, Within, recipe_from
 from mien.crop import CropSpec
@@ -32,11 +34,14 @@ from mien.data.splits import Part
 from mien.data.store import Sample, Store, create_store
 from mien.engines import ENGINES, Report, find_engine
 from mien.ensembles import RULES, Rule
+from mien.ensembles.averages import log_probabilities
+from mien.export import export
 from mien.hooks import Hooks
 from mien.losses import LOSSES
 from mien.methods import METHODS
 from mien.models import NETWORKS, Network
 from mien.models.attention import ATTENTION, attention
+from mien.models.layers import MapAverage
 from mien.planes import Batch, Plane
 from mien.report import page, write_report
 from mien.report.parts import Section
@@ -207,7 +212,7 @@ class Tiny(Network):
         super().__init__(settings.in_chans)
         block = attention(settings.attention, 4)
         self.features = nn.Sequential(nn.Conv2d(settings.in_chans, 4, 3, padding=1), nn.ReLU(), block)
-        self.reduce = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.reduce = MapAverage()
         self.classifier = nn.Linear(4, classes)
 
 
@@ -235,7 +240,11 @@ def distance(settings: LossSettings, counts: Tensor) -> Any:
     return loss
 
 
-LOWEST = Rule(words="the lowest logit of its members", join=lambda _, logits: logits.min(axis=0))
+LOWEST = Rule(
+    words="the lowest logit of its members",
+    join=lambda _, logits: log_probabilities(logits).min(axis=0),
+    graph=lambda _, logs: logs.amin(0),
+)
 
 ADDED: dict[str, Any] = {
     "grid": {"model.name": ["tiny"], "seed": [0, 1]},
@@ -267,6 +276,11 @@ def test_a_network_a_block_a_loss_an_ensemble_and_a_section_stand_in_a_report(
     for words in ("tiny", "halving", "distance", "the lowest logit of its members"):
         assert words in methods, words
     assert [row.name for row in comparison.rows if row.scores] != []
+    lowest = next(run for run in runs if run.settings.KIND == "ensemble")
+    export(Run.open(lowest.path), tmp_path / "lowest.onnx")
+    test = Run.open(lowest.path).logits("test")
+    answer = Bundle.open(tmp_path / "lowest.onnx").logits(Store.open(tmp_path / "store").read(test.ids))
+    np.testing.assert_allclose(softmax(answer), softmax(test.logits), atol=1e-4)
 
 
 def test_a_corpus_of_clips_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from mien.data.augment import Draws, apply
 from mien.data.samples import Sample
 from mien.data.splits import divide
 from mien.data.store import Store, create_store
+from mien.ensembles.averages import mean_probabilities
 from mien.errors import ConfigError, DataError
 from mien.export import describe, export
 from mien.hooks import Hooks
@@ -205,7 +206,7 @@ def test_networks_of_two_planes_are_one_file(clips: Store, tmp_path: Path) -> No
     face = planned(tmp_path, clips, settings(name="compact-s", plane="face", width=0.25, stem="small"))
     for run in (face, flow):
         finish_run(run)
-    joined = Joined([load_network(face), load_network(flow)], "mean", {}).eval()
+    joined = Joined([load_network(face), load_network(flow)], mean_probabilities.graph, {}).eval()
     assert [plane.name for plane in joined.takes] == ["face", "flow"]
     path = tmp_path / "both.onnx"
     path.write_bytes(seal(onnx_bytes(joined), replace(describe(face, joined.takes), network="mean-of-2")))

@@ -1,35 +1,30 @@
 """Several networks as one: each face passes through all members, and a rule in the same graph joins their answers.
 
-In: networks, and what the rule has fitted. Out: a `Joined` module, which predicts, is saved and is exported as any
-network is. `JOINS` has each rule of `mien.ensembles.RULES` once more, as operations that ONNX has, and the votes of
-boosting.
+In: networks, the graph of a rule (`mien.ensembles.Rule.graph`), and the rule's fitted parameters. Out: a `Joined`
+module. It predicts, is saved and is exported as any network is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from .ensembles.averages import SMALLEST
-from .ensembles.stacking import FLOOR
+from .ensembles.rule import Tensors
 from .models import Network
 
-__all__ = ["JOINS", "VOTES", "Joined"]
+__all__ = ["Joined"]
 
-Weights = Mapping[str, Tensor]
 FITTED = "fitted_"
-VOTES = "votes"
-"""The rule of boosting: each member votes for its prediction, and its vote counts `alphas` `(M,)`."""
+"""Begins the name of a buffer that holds a fitted parameter."""
 
 
 class Joined(Network):
-    """The planes that its members take -> logits (B, K), by the rule. It has no map of features of its own.
+    """From the planes that its members take to logits `(B, K)`, by a rule. It has no feature map of its own.
 
-    Its saved weights are those of its members; what the rule has fitted is given when it is made.
+    Its saved weights are those of its members. The rule's fitted parameters are not saved with them.
     """
 
-    def __init__(self, members: Sequence[Network], rule: str, fitted: Weights) -> None:
+    def __init__(self, members: Sequence[Network], graph: Callable[[Tensors, Tensor], Tensor], fitted: Tensors) -> None:
         nn.Module.__init__(self)
         self.members = nn.ModuleList(members)
         self.networks = tuple(members)
@@ -38,7 +33,7 @@ class Joined(Network):
         self.register_buffer("pixel_mean", torch.zeros(len(members[0].pixel_mean)), persistent=False)
         for name, tensor in fitted.items():
             self.register_buffer(FITTED + name, tensor.float(), persistent=False)
-        self._join, self._names = JOINS[rule], tuple(fitted)
+        self._graph, self._names = graph, tuple(fitted)
 
     def forward(self, *planes: Tensor) -> Tensor:
         given = dict(zip((plane.name for plane in self.takes), planes, strict=True))
@@ -46,47 +41,4 @@ class Joined(Network):
             member(*(given[name] for name in names)) for member, names in zip(self.members, self._reads, strict=True)
         ]
         logs = torch.stack([answer.log_softmax(dim=1) for answer in answers])
-        return self._join(logs, {name: getattr(self, FITTED + name) for name in self._names})
-
-
-def _pooled(logs: Tensor, weights: Tensor) -> Tensor:
-    return (logs.exp() * weights[:, None, None]).sum(0).clamp(min=SMALLEST).log()
-
-
-def _mean(logs: Tensor, _fitted: Weights) -> Tensor:
-    return logs.exp().mean(0).clamp(min=SMALLEST).log()
-
-
-def _geometric(logs: Tensor, _fitted: Weights) -> Tensor:
-    return logs.mean(0)
-
-
-def _vote(logs: Tensor, _fitted: Weights) -> Tensor:
-    votes = functional.one_hot(logs.argmax(2), logs.shape[2]).sum(0)
-    return ((votes + logs.exp().mean(0)) / (logs.shape[0] + 1)).clamp(min=SMALLEST).log()
-
-
-def _weighted(logs: Tensor, fitted: Weights) -> Tensor:
-    return _pooled(logs, fitted["weights"])
-
-
-def _stacked(logs: Tensor, fitted: Weights) -> Tensor:
-    columns = logs.clamp(min=FLOOR).permute(1, 0, 2).flatten(1)
-    return functional.linear(columns, fitted["weights"].flatten(1), fitted["shift"])
-
-
-def _boosted(logs: Tensor, fitted: Weights) -> Tensor:
-    """Weighted votes. Their softmax is the class probabilities that Zhu 2009 derives from the exponential loss."""
-    votes = functional.one_hot(logs.argmax(2), logs.shape[2])
-    return (votes * fitted["alphas"][:, None, None]).sum(0)
-
-
-JOINS: Mapping[str, Callable[[Tensor, Weights], Tensor]] = {
-    "mean": _mean,
-    "logits": _geometric,
-    "vote": _vote,
-    "weighted": _weighted,
-    "greedy": _weighted,
-    "stacking": _stacked,
-    VOTES: _boosted,
-}
+        return self._graph({name: getattr(self, FITTED + name) for name in self._names}, logs)

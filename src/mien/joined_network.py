@@ -1,4 +1,4 @@
-"""The networks of an ensemble as one (`mien.committee`), to be written as one file.
+"""The networks of an ensemble as one network (`mien.committee`), for the export to one file.
 
 In: a finished run of an ensemble whose members are networks. Out: a `Joined` module for `mien.to_onnx`.
 """
@@ -8,7 +8,7 @@ import torch
 from .committee import Joined
 from .config import NetworkSettings
 from .errors import RunError
-from .methods.ensemble import fitted_of, members_of, rule_name
+from .methods.ensemble import fitted_of, members_of, rule_of
 from .methods.network import load_network
 from .runs import Run
 
@@ -24,5 +24,5 @@ def joined_network(run: Run) -> Joined:
                 f"{run.id} joins {member.id}, which is no network, so it cannot be exported. Join networks alone."
             )
     fitted = {name: torch.from_numpy(array) for name, array in fitted_of(run).items()}
-    joined = Joined([load_network(member) for member in members], rule_name(run), fitted)
+    joined = Joined([load_network(member) for member in members], rule_of(run).graph, fitted)
     return joined.eval()

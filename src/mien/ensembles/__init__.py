@@ -1,8 +1,8 @@
-"""Ensembles: several classifiers' logits become one's. A new rule is a file here and a line in `RULES`.
+"""Ensemble rules: they join the logits of several classifiers. A new rule is a file here and a line in `RULES`.
 
-In: logits `(M, N, K)` of M members on the same N samples. Out: logits `(N, K)`. A rule that is fitted sees the
-validation part alone. That part chose the members' epochs too, so what a fitted rule scores on it is optimistic:
-`cross_fitted` predicts each of its samples by a rule that was fitted without it, and the difference is reported.
+In: logits `(M, N, K)` of M members on the same N samples. Out: logits `(N, K)`. A rule is fitted on the validation part
+only. That part also chose the members' epochs, so the score of a fitted rule on it is optimistic. `cross_fitted`
+predicts each sample by a rule that was fitted without it. The report gives the difference.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ RULES: Mapping[str, Rule] = {
 }
 """Rules by the values of `ensemble.rule`."""
 PARTS = 5
-"""Into how many parts cross-fitting divides the validation part."""
+"""The number of parts into which cross-fitting divides the validation part."""
 
 
 def cross_fitted(rule: Rule, logits: Logits, labels: NDArray[np.int64], units: NDArray[Any], seed: int) -> Logits:

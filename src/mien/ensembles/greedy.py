@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .averages import SMALLEST, log_probabilities, pooled
+from .averages import SMALLEST, log_probabilities, pooled, pooled_graph
 from .rule import Arrays, Logits, Rule
 
 __all__ = ["greedy"]
@@ -36,6 +36,7 @@ def _join(fitted: Arrays, logits: Logits) -> Logits:
 greedy = Rule(
     words="a mean of members that were selected greedily (Caruana et al. 2004)",
     join=_join,
+    graph=pooled_graph,
     fit=_fit,
     arrays={"weights": Array("f8", "M")},
 )

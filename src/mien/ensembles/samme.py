@@ -1,33 +1,41 @@
 """SAMME: boosting of several classes (Zhu, Zou, Rosset and Hastie 2009, Multi-class AdaBoost, Algorithm 2).
 
-In: which training samples a classifier gets wrong, and their weights. Out: how much its vote counts, and the weights
-that the next classifier is trained with. `tests/test_boosting.py` holds it against scikit-learn's `AdaBoostClassifier`.
+In: which training samples a classifier gets wrong, and the weights of the samples. Out: the weight of its vote, and the
+weights of the samples for the next classifier. `tests/test_boosting.py` compares it with scikit-learn's
+`AdaBoostClassifier`.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Round", "boost", "even_weights"]
+from .rule import Tensors
+from .vote import one_hot
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Round", "boost", "even_weights", "weighted_votes"]
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-12
-"""A vote that counts less is that of a classifier at chance."""
+"""A vote of less weight is taken as that of a classifier at chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What one round of boosting says."""
+    """The results of one round of boosting."""
 
     error: float
     """Weighted share of the training samples that the classifier gets wrong, 0 to 1."""
     alpha: float
-    """How much its vote counts; 0 for a classifier that is no better than chance."""
+    """The weight of its vote; 0 for a classifier that is no better than chance."""
     weights: Floats
-    """`(n,)`, positive, of sum 1: those of the next round."""
+    """`(n,)` weights of the training samples in the next round, positive, with sum 1."""
     last: bool
-    """Whether boosting ends here: nothing is wrong any more, or the classifier is no better than chance."""
+    """Whether boosting ends here: the classifier makes no error, or is no better than chance."""
 
 
 def even_weights(count: int) -> Floats:
@@ -40,8 +48,8 @@ def boost(wrong: NDArray[np.bool_], weights: Floats, classes: int) -> Round:
 
     \[\alpha = \log\frac{1-e}{e} + \log(K-1), \qquad w_i \leftarrow w_i\,e^{\alpha\,[\text{wrong}_i]}\]
 
-    A classifier without error would count infinitely; as in scikit-learn its vote counts 1 and ends the boosting. One
-    whose error is that of chance, \(1 - 1/K\), or more, counts nothing, and ends it too.
+    A classifier without error would have an infinite weight. Its vote has the weight 1 and ends the boosting, as in
+    scikit-learn. A classifier whose error is \(1 - 1/K\), that of chance, or more has the weight 0 and ends it too.
 
     Args:
         wrong: `(n,)` whether the classifier gets a training sample wrong.
@@ -60,3 +68,11 @@ def boost(wrong: NDArray[np.bool_], weights: Floats, classes: int) -> Round:
         return Round(error=error, alpha=0.0, weights=weights, last=True)
     heavier = weights * np.exp(alpha * wrong)
     return Round(error=error, alpha=alpha, weights=heavier / heavier.sum(), last=False)
+
+
+def weighted_votes(fitted: Tensors, logs: "Tensor") -> "Tensor":
+    """How the networks of boosting answer, as the graph of a rule: votes with the weights `alphas` `(M,)`, `(N, K)`.
+
+    Their softmax is the class probabilities that Zhu 2009 derives from the exponential loss.
+    """
+    return (one_hot(logs) * fitted["alphas"][:, None, None]).sum(0)

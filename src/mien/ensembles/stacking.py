@@ -1,18 +1,23 @@
 """Stacking (Wolpert 1992): logistic regression on the log probabilities of all members."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
 from .averages import log_probabilities
-from .rule import Arrays, Logits, Rule
+from .rule import Arrays, Logits, Rule, Tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["stacking"]
 
 STRENGTH = 0.01
-"""Inverse of the L2 penalty; few validation samples and many columns need a strong one."""
+"""Inverse of the L2 penalty. It is small, because there are few validation samples and many columns."""
 FLOOR = -12.0
-"""The least log probability that is believed; one confident member would outweigh all others."""
+"""Log probabilities below it are raised to it. Else one confident member would outweigh all others."""
 
 
 def _columns(logits: Logits) -> Logits:
@@ -32,7 +37,7 @@ def _fit(logits: Logits, labels: NDArray[np.int64]) -> Arrays:
         return {"weights": weights, "shift": shift}
     model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(columns.reshape(len(labels), -1), labels)
     found = model.coef_.reshape(-1, len(logits), classes)
-    if len(seen) == 2:  # of two classes it keeps the second's row alone
+    if len(seen) == 2:  # scikit-learn keeps only the second row of two classes
         weights[seen[1]], shift[seen] = found[0], [0.0, model.intercept_[0]]
     else:
         weights[seen], shift[seen] = found, model.intercept_
@@ -43,9 +48,15 @@ def _join(fitted: Arrays, logits: Logits) -> Logits:
     return np.asarray(np.einsum("nmk,cmk->nc", _columns(logits), fitted["weights"]) + fitted["shift"])
 
 
+def _graph(fitted: Tensors, logs: "Tensor") -> "Tensor":
+    columns = logs.clamp(min=FLOOR).permute(1, 0, 2).flatten(1)
+    return columns @ fitted["weights"].flatten(1).T + fitted["shift"]
+
+
 stacking = Rule(
     words="logistic regression on the members' log probabilities (Wolpert 1992)",
     join=_join,
+    graph=_graph,
     fit=_fit,
     arrays={"weights": Array("f8", "K M K"), "shift": Array("f8", "K")},
 )

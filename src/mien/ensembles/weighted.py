@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array
-from .averages import SMALLEST, log_probabilities, pooled
+from .averages import SMALLEST, log_probabilities, pooled, pooled_graph
 from .rule import Arrays, Logits, Rule
 
 __all__ = ["weighted"]
 
 STEPS = 500
 ENOUGH = 1e-9
-"""Change of the weights at which the climb has ended."""
+"""The iteration ends when no weight changes by this much."""
 
 
 def _fit(logits: Logits, labels: NDArray[np.int64]) -> Arrays:
@@ -34,5 +34,9 @@ def _join(fitted: Arrays, logits: Logits) -> Logits:
 
 
 weighted = Rule(
-    words="a weighted mean of the members' probabilities", join=_join, fit=_fit, arrays={"weights": Array("f8", "M")}
+    words="a weighted mean of the members' probabilities",
+    join=_join,
+    graph=pooled_graph,
+    fit=_fit,
+    arrays={"weights": Array("f8", "M")},
 )

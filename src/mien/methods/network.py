@@ -19,6 +19,7 @@ from ..config import ModelSettings, NetworkSettings, Settings
 from ..data.splits import Part
 from ..data.store import Store
 from ..device import pick_device
+from ..ensembles.averages import mean_probabilities
 from ..errors import ConfigError, NonFinite, Pruned, RunError
 from ..freezing import check_frozen
 from ..hooks import Hooks
@@ -218,7 +219,9 @@ def _empty(run: Run) -> Network:
         rounds = rounds_of(run)
         return join([new_network(run) for _ in rounds.alphas], rounds)
     if run.settings.method == "snapshots":
-        return Joined([new_network(run) for _ in range(run.of(NetworkSettings).train.snapshots)], "mean", {})
+        return Joined(
+            [new_network(run) for _ in range(run.of(NetworkSettings).train.snapshots)], mean_probabilities.graph, {}
+        )
     return new_network(run)
 
 

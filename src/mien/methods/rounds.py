@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, read_npz
 from ..atomic import new_file
-from ..committee import VOTES, Joined
+from ..committee import Joined
 from ..config import NetworkSettings
+from ..ensembles.samme import weighted_votes
 from ..errors import RunError
 from ..models import Network
 from ..reading import reading
@@ -61,4 +62,4 @@ def rounds_of(run: Run) -> Rounds:
 
 def join(members: Sequence[Network], rounds: Rounds) -> Joined:
     """The networks of the rounds as one, which vote."""
-    return Joined(members, VOTES, {"alphas": torch.from_numpy(rounds.alphas)})
+    return Joined(members, weighted_votes, {"alphas": torch.from_numpy(rounds.alphas)})

@@ -11,6 +11,7 @@ from ..checkpoint import CHECKPOINT, WEIGHTS, load_weights, save_tensors
 from ..committee import Joined
 from ..config import NetworkSettings
 from ..data.splits import Part
+from ..ensembles.averages import mean_probabilities
 from ..errors import NonFinite
 from ..hooks import Hooks
 from ..inference import placed
@@ -35,7 +36,7 @@ class SnapshotsMethod(NetworkMethod):
         except NonFinite:
             self.tidy(run)
             raise
-        joined = Joined([_snapshot(run, end) for end in ends], "mean", {})
+        joined = Joined([_snapshot(run, end) for end in ends], mean_probabilities.graph, {})
         network = placed(joined, device).eval()
         save_tensors(run, WEIGHTS, network.state_dict(), {})
         keep_members(run, joined, valid)
