@@ -97,6 +97,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return write_bars(tmp_path_factory.mktemp("data") / "bars")
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder for what the tests of a file share."""
+    return tmp_path_factory.mktemp(request.path.stem)
+
+
 PLAIN = {
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9" stroke="#010203"/></svg>',
     "pdf": b"%PDF-1.4",

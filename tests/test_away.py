@@ -60,11 +60,6 @@ def voted_store(path: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("away")
-
-
-@pytest.fixture(scope="module")
 def drawn(place: Path) -> Store:
     draw_store(place / "drawn", count=DRAWN_FACES)
     return Store.open(place / "drawn")

@@ -130,9 +130,13 @@ def test_a_table_goes_to_its_place_and_nowhere_else(tmp_path: Path, capsys: pyte
         measure.publish("z", "new", page)
 
 
+NAMES = r"(?:publish\(\s*|Ladder\(\s*name=)\"(\w+)\""
+"""Of the tables that a script makes."""
+
+
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    names = {m for path in FOLDER.glob("*.py") for m in re.findall(r"publish\(\s*\"(\w+)\"", path.read_text("utf-8"))}
+    names = {m for path in FOLDER.glob("*.py") for m in re.findall(NAMES, path.read_text("utf-8"))}
     expected = "training family prediction first_use growth accuracy memory loop shapes contention listing serving"
     expected += " cluster rows large steady"
     assert names == set(expected.split())

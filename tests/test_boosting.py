@@ -10,8 +10,7 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from conftest import write_bars
-from mien.bundle import Bundle
+from made_committees import exported_answers_as_its_run, finish_in_pieces, same_bytes, trained
 from mien.calibration import softmax
 from mien.compare import collect, plan, stated
 from mien.config import NetworkSettings, override, recipe_from
@@ -20,8 +19,6 @@ from mien.data.splits import Part, divide
 from mien.data.store import Store
 from mien.ensembles.samme import boost, even_weights, weighted_votes
 from mien.errors import ConfigError, NonFinite
-from mien.export import export
-from mien.hooks import Hooks, Progress
 from mien.judge import judge
 from mien.losses import Objective
 from mien.methods import boosting, find_method
@@ -95,21 +92,8 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("boosting")
-
-
-@pytest.fixture(scope="module")
-def store(place: Path) -> Store:
-    return write_bars(place / "store")
-
-
-@pytest.fixture(scope="module")
 def runs(place: Path, store: Store) -> list[Run]:
-    planned = plan(recipe_from(RECIPE, "boosting"), store, place / "runs")
-    for run in planned:
-        finish_run(run)
-    return planned
+    return trained(RECIPE, store, place / "runs")
 
 
 def test_a_boosted_run_is_one_row_and_opens_the_test_once(runs: list[Run]) -> None:
@@ -167,32 +151,16 @@ def test_stopped_anywhere_it_ends_with_the_same_bytes(runs: list[Run], place: Pa
     (again,) = [
         run for run in plan(recipe_from(RECIPE, "again"), store, place / "stop") if run.settings.method == "boosting"
     ]
-    seen: list[Progress] = []
-
-    def stop_sometimes(progress: Progress) -> bool:
-        seen.append(progress)
-        return len(seen) % 7 != 0
-
-    for _ in range(20):
-        finish_run(again, hooks=Hooks(report=stop_sometimes))
-        if again.finished:
-            break
-        assert again.record.status == "pruned"
-    assert again.finished
+    seen = finish_in_pieces(again)
     assert len(seen) > 14
     assert max(progress.done for progress in seen) <= 1
-    assert again.id == runs[1].id
-    for name in ("model.safetensors", "logits.npz", "boosting.npz", "history.csv"):
-        assert (again.path / name).read_bytes() == (runs[1].path / name).read_bytes(), name
+    same_bytes(again, runs[1], ("model.safetensors", "logits.npz", "boosting.npz", "history.csv"))
     assert not (again.path / "members").exists()
 
 
 @pytest.mark.long
 def test_it_is_exported_as_one_file(runs: list[Run], place: Path, store: Store) -> None:
-    run, out = runs[1], place / "boosted.onnx"
-    export(run, out)
-    test = run.logits("test")
-    np.testing.assert_allclose(Bundle.open(out).logits(store.read(test.ids)), test.logits, atol=1e-4)
+    exported_answers_as_its_run(runs[1], store, place / "boosted.onnx")
 
 
 def part_of(store: Store) -> Part:

@@ -28,11 +28,6 @@ NETWORKS = ("vgg16", "densenet121", "resnet34")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("contrasts")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     return make_store(place / "store", test=350)
 

@@ -151,11 +151,6 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("ensembles")
-
-
-@pytest.fixture(scope="module")
 def runs(place: Path) -> list[Run]:
     store = write_bars(place / "store")
     planned = plan(recipe_from(RECIPE, "ensembles"), store, place / "runs")

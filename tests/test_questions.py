@@ -31,11 +31,6 @@ class Plain(NetworkSettings):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("questions")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     return make_store(place / "store", test=210)
 

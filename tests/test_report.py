@@ -70,11 +70,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("report")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     return make_store(place / "store", test=350)
 

@@ -20,11 +20,6 @@ from mien.runs import Run
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("calibration")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     return make_store(place / "store", test=350)
 

@@ -106,11 +106,6 @@ def rows_of(section: Section, name: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("examined")
-
-
-@pytest.fixture(scope="module")
 def people(place: Path) -> Store:
     return people_store(place / "people")
 

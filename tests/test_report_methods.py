@@ -103,11 +103,6 @@ UNSAID = {"model.name", "start.sha256", "data.fold", "data.repeat", "seed", "dat
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("methods")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     """No valid split, so that validation is carved; subjects, copies and notes."""
     import numpy as np

@@ -30,11 +30,6 @@ from mien.statistics import compare_pair, corrected_resampled_t, friedman_nemeny
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("verdicts")
-
-
-@pytest.fixture(scope="module")
 def store(place: Path) -> Store:
     return make_store(place / "store", test=350)
 

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import write_bars
-from mien.bundle import Bundle
+from made_committees import exported_answers_as_its_run, finish_in_pieces, same_bytes, trained
 from mien.compare import collect, plan, stated
 from mien.config import NetworkSettings, OptimizerSettings, override, recipe_from
 from mien.data.store import Store
 from mien.errors import ConfigError
-from mien.export import export
-from mien.hooks import Hooks
 from mien.judge import judge
 from mien.judge.ensembles import inside_rows
 from mien.methods import find_method
@@ -53,21 +50,8 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("snapshots")
-
-
-@pytest.fixture(scope="module")
-def store(place: Path) -> Store:
-    return write_bars(place / "store")
-
-
-@pytest.fixture(scope="module")
 def runs(place: Path, store: Store) -> list[Run]:
-    planned = plan(recipe_from(RECIPE, "snapshots"), store, place / "runs")
-    for run in planned:
-        finish_run(run)
-    return planned
+    return trained(RECIPE, store, place / "runs")
 
 
 def test_a_row_is_several_networks_of_one_training(runs: list[Run]) -> None:
@@ -126,20 +110,8 @@ def test_the_first_snapshot_is_a_shorter_training(runs: list[Run], store: Store,
 
 def test_stopped_anywhere_it_ends_with_the_same_bytes(runs: list[Run], place: Path, store: Store) -> None:
     again = plan(recipe_from(RECIPE, "again"), store, place / "stop")[1]
-    seen: list[float] = []
-
-    def stop_sometimes(progress: Any) -> bool:
-        seen.append(progress.done)
-        return len(seen) % 7 != 0
-
-    for _ in range(20):
-        finish_run(again, hooks=Hooks(report=stop_sometimes))
-        if again.finished:
-            break
-    assert again.finished
-    assert len(seen) > 21
-    for name in ("model.safetensors", "logits.npz", "history.csv"):
-        assert (again.path / name).read_bytes() == (runs[1].path / name).read_bytes(), name
+    assert len(finish_in_pieces(again)) > 21
+    same_bytes(again, runs[1], ("model.safetensors", "logits.npz", "history.csv"))
 
 
 def test_settings_that_give_no_snapshots_are_refused() -> None:
@@ -156,7 +128,4 @@ def test_settings_that_give_no_snapshots_are_refused() -> None:
 
 @pytest.mark.long
 def test_they_are_exported_as_one_file(runs: list[Run], place: Path, store: Store) -> None:
-    run, out = runs[1], place / "snapshots.onnx"
-    export(run, out)
-    test = run.logits("test")
-    np.testing.assert_allclose(Bundle.open(out).logits(store.read(test.ids)), test.logits, atol=1e-4)
+    exported_answers_as_its_run(runs[1], store, place / "snapshots.onnx")

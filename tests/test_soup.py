@@ -104,11 +104,6 @@ RECIPE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("soups")
-
-
-@pytest.fixture(scope="module")
 def runs(place: Path) -> list[Run]:
     planned = plan(recipe_from(RECIPE, "soups"), write_bars(place / "store"), place / "runs")
     for run in planned:
