@@ -72,6 +72,19 @@ def test_nothing_takes_the_place_of_a_device_or_of_what_has_no_name(
     assert names(tmp_path) == ["pipe"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+@pytest.mark.parametrize("target", ["/dev/null", "/proc/self/fd/1", "pipe", "again"])
+def test_nothing_takes_the_place_of_a_link_to_a_device(tmp_path: Path, target: str) -> None:
+    """`/dev/stdout` is one: as root, `--out /dev/stdout` would take it from every program that runs after."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "again").symlink_to("pipe")
+    link = tmp_path / "stdout"
+    link.symlink_to(target)
+    with pytest.raises(OSError, match="a device, a pipe or a socket"):
+        atomic.write_text(link, "a page")
+    assert os.readlink(link) == target
+
+
 def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         atomic.write_json(tmp_path / "a.json", {"uar": float("nan")})

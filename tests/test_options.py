@@ -33,7 +33,7 @@ MEGABYTE = "x" * (1 << 17)
 NUMBERS = ["abc", "", "-1", "0", "1.5", "nan", "inf", "-inf", "1e400", "9" * 30, "9" * 5000, "0x10", "１", "\x1b[2J"]
 TEXTS = ["", "nonsense", "../..", "\x1b[2J\u202e", "[red]", "=1+1", "https://example.org/x", "a=b", "-", MEGABYTE]
 PATHS = ["", "gone", "gone/gone", "photo.png", "photo.png/below", "folder", "store", "runs", "model.onnx", "/proc/gone",
-         "/dev/null", "/dev/full", "text.txt", "link", "camera:99", "\udcff.png", "\x1b[2J\u202e", "https://a.org/b.onnx",
+         "/dev/null", "/dev/full", "/dev/zero", "pipe", "text.txt", "link", "camera:99", "\udcff.png", "\x1b[2J\u202e", "https://a.org/b.onnx",
          "store:99999", "store:", "x" * 300, MEGABYTE]  # fmt: skip
 SETTINGS = [
     "", "=", "seed", "seed=", "seed=0,1,2", "seed=[]", "seed=[[]]", "optimizer.lr=x",
@@ -48,7 +48,7 @@ OWN: dict[str, list[str]] = {"--set": SETTINGS, "--vary": SETTINGS}
 BASES: dict[str, list[str]] = {
     "predict": ["photo.png", "--model", "model.onnx", "--faces", "none"],
     "info": ["model.onnx"],
-    "serve": ["--new-key"],
+    "serve": ["--model", "model.onnx", "--port", "0"],
     "export": ["runs/FINISHED", "--out", "new.onnx"],
     "data prepare": ["corpus", "--corpus", "folder", "--out", "new", "--labels", "own"],
     "data draw": ["--out", "new", "--count", "14"],
@@ -169,10 +169,13 @@ def test_the_bases_are_right(verb: str, place: Path, tmp_path: Path, monkeypatch
 
 
 def stand(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder of its own, where all things lie; trainings are not made."""
+    """Work in a folder of its own, where all things lie; trainings are not made, and nobody is served."""
     shutil.copytree(place, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pipe")  # nobody writes into it: who waits for that hangs
     monkeypatch.setattr("mien.engines.local.LocalEngine.finish", lambda self, runs, report, **options: None)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *words, **options: None)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"no picture")))
 
 

@@ -142,7 +142,11 @@ def test_what_it_cannot_serve_with_is_one_sentence(
             (["--port", str(port)], "Cannot listen on '127.0.0.1'"),
             (["--port", "0", "--keys", str(tmp_path / "keys")], "line 1: expected 64 hex digits"),
             (["--port", "0", "--keys", str(tmp_path / "gone")], "cannot be read"),
+            (["--port", "0", "--keys", "/dev/zero"], "/dev/zero cannot be read (not a file)"),
             (["--port", "0", "--tls-cert", str(model)], "cannot be used for https"),
+            (["--port", "0", "--tls-cert", "/dev/zero"], "/dev/zero cannot be used for https ('not a file')"),
+            (["--port", "0", "--tls-key", str(model)], "is a key without its certificate"),
+            (["--port", "0", "--host", "nonsense.invalid"], "Cannot listen on 'nonsense.invalid'"),
             (["--port", "0", "--models", str(tmp_path / "empty")], "has no NAME.onnx"),
             (["--port", "0", "--models", str(tmp_path / "gone")], "takes a folder"),
             (["--port", "0", "--model", str(model), "--model", str(twice)], "Two models are called tiny"),
@@ -156,7 +160,7 @@ def test_what_it_cannot_serve_with_is_one_sentence(
             said = capsys.readouterr().err
             assert end.value.code == 2, words
             assert says in said
-            assert "Traceback" not in said
+            assert said.count("\n") == 1
 
 
 def test_a_new_key_is_printed_with_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

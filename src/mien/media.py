@@ -6,11 +6,10 @@ picture nor video), or the sentence that refuses a size. `PassedOver` counts wha
 
 import os
 import re
-import stat
 from collections import defaultdict
-from errno import EISDIR
 from pathlib import Path
-from typing import BinaryIO
+
+from .reading import open_file
 
 __all__ = [
     "HEAD_BYTES",
@@ -26,7 +25,6 @@ __all__ = [
     "is_url",
     "kind_by_content",
     "kind_of",
-    "open_file",
     "other_kind",
     "size_fault",
 ]
@@ -165,16 +163,6 @@ def is_url(text: str) -> bool:
 def is_picture(kind: str) -> bool:
     """Whether a kind is one of pictures, be it one that mien reads or one that it refuses with a sentence."""
     return kind not in ("", VIDEO)
-
-
-def open_file(path: Path | str) -> BinaryIO:
-    """Open a regular file for reading, and wait for no pipe; raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        raise IsADirectoryError(EISDIR, os.strerror(EISDIR)) if stat.S_ISDIR(mode) else OSError(0, "not a file")
-    return os.fdopen(descriptor, "rb")
 
 
 def kind_by_content(path: Path | str) -> str:

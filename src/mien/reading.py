@@ -15,12 +15,13 @@ import csv
 import errno
 import io
 import os
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import msgspec
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
     "given_count",
     "given_number",
     "given_path",
+    "open_file",
     "read_bytes",
     "read_rows",
     "read_text",
@@ -129,9 +131,23 @@ def reading(what: object, error: type[MienError], remedy: str) -> Iterator[None]
         raise error(f"{what} is damaged ({_reason(failure)}). {remedy}") from None
 
 
+def open_file(path: Path | str) -> BinaryIO:
+    """Open a regular file for reading, and wait for no pipe; raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise (
+            IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if stat.S_ISDIR(mode)
+            else OSError(0, "not a file")
+        )
+    return os.fdopen(descriptor, "rb")
+
+
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
     """The content of a file; raises `ValueError` where it has more than `most` bytes, `OSError` where it has none."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")

@@ -39,7 +39,8 @@ def folder_beside(path: Path) -> Iterator[Path]:
     """Yield a new temporary folder beside `path`, and remove it at the end.
 
     The first one in each folder also sweeps that folder. Raises `OSError` for a `path` that nothing may take the place
-    of: one without a name, such as `.`, and a device, a pipe or a socket, such as `/dev/null`.
+    of: one without a name, such as `.`, and a device, a pipe or a socket, such as `/dev/null`, or a link to one, such
+    as `/dev/stdout`.
     """
     if not path.name:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -80,9 +81,11 @@ def sweep(folder: Path) -> None:
 def _is_special(path: Path) -> bool:
     try:
         kind = path.lstat().st_mode
-    except OSError:
+        if stat.S_ISLNK(kind):
+            return os.readlink(path).startswith("/proc/") or _is_special(path.resolve())
+    except (OSError, RuntimeError):  # a link to itself
         return False
-    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
 
 
 def _discard(room: Path) -> None:

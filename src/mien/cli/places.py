@@ -8,13 +8,14 @@ from pathlib import Path
 
 from mien.atomic import write_text
 from mien.errors import ConfigError, DataError
+from mien.reading import open_file
 
 __all__ = ["check_folder", "is_one_file", "keep_inputs", "write_page"]
 
 MADE_BY = '<meta name="generator" content="mien'
 """Stands near the beginning of each page that mien writes."""
 HEAD = 1000
-"""Letters of a page in which that is looked for."""
+"""Bytes of a page in which that is looked for."""
 
 
 def is_one_file(option: str, out: Path, suffixes: Collection[str]) -> bool:
@@ -62,8 +63,13 @@ def write_page(option: str, path: Path, page: str) -> None:
     Raises `DataError` where it cannot be written, or another file is there.
     """
     try:
-        if path.exists() and MADE_BY not in path.read_bytes()[:HEAD].decode(errors="replace"):
+        if path.exists() and not _is_ours(path):
             raise DataError(f"{path} is there already and is no page of mien's. Pass another {option}.")
         write_text(path, page)
     except OSError as error:
         raise DataError(f"The page {path} cannot be written ({error.strerror}). Pass another {option}.") from None
+
+
+def _is_ours(path: Path) -> bool:
+    with open_file(path) as file:
+        return MADE_BY.encode() in file.read(HEAD)

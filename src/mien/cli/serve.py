@@ -81,10 +81,10 @@ def serve(
         print(f"key, for the client:  {key}\nline, for --keys FILE: {line} NAME")
         return
     logging.basicConfig(format="mien: %(message)s", level=logging.INFO if access_log else logging.WARNING)
-    if not is_loopback(host) and keys is None:
-        say(SAFE)
-    listen(settings, host, port, certificate=tls_cert, key=tls_key, started=_started)
 
+    def started(address: str) -> None:
+        if not is_loopback(host) and keys is None:
+            say(SAFE)
+        say(f"Open {address} in a browser. Ctrl-C finishes what is under way and stops.")
 
-def _started(address: str) -> None:
-    say(f"Open {address} in a browser. Ctrl-C finishes what is under way and stops.")
+    listen(settings, host, port, certificate=tls_cert, key=tls_key, started=started)

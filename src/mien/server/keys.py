@@ -12,6 +12,7 @@ import secrets
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..reading import read_text, reading
 
 __all__ = ["new_key", "read_keys", "right"]
 
@@ -36,10 +37,8 @@ def read_keys(path: Path | None) -> tuple[str, ...]:
     """
     if path is None:
         return ()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({getattr(error, 'strerror', 'it is no UTF-8')}).") from None
+    with reading(path, ConfigError, "`mien serve --new-key` makes a key and its line."):
+        lines = read_text(path).splitlines()
     hashes = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):

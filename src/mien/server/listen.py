@@ -7,8 +7,8 @@ SIGTERM and Ctrl-C stop it gracefully: the address is closed, `/readyz` says so,
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable
+from ipaddress import ip_address
 from operator import itemgetter
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigError
+from ..reading import open_file
 from ..shown import brief
 from .app import create_app
 from .settings import LOOPBACK, Settings
@@ -83,11 +84,7 @@ def listen(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    try:
-        config.load()
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{certificate} and its key cannot be used for https ({brief(str(reason))}).") from None
+    _load(config, certificate, key)
     opened = _socket(host, port)
     server = _Server(config, state)
     try:
@@ -127,8 +124,23 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _load(config: uvicorn.Config, certificate: Path | None, key: Path | None) -> None:
+    """Let uvicorn read the certificate and its key; raises `ConfigError` where they cannot be used."""
+    if key and not certificate:
+        raise ConfigError(f"{key} is a key without its certificate: give --tls-cert too.")
+    try:
+        for path in filter(None, (certificate, key)):
+            open_file(path).close()  # a pipe would be waited for
+        config.load()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        files = certificate if key is None else f"{certificate} and {key}"
+        raise ConfigError(f"{files} cannot be used for https ({brief(str(reason))}).") from None
+
+
 def _socket(host: str, port: int) -> socket.socket:
     try:
+        host.encode("idna")  # a name that has no letters for it is refused before a socket is there to be closed
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host.strip("[]"), port), family=family, backlog=WAITING)
     except (OSError, OverflowError, UnicodeError) as error:
@@ -144,7 +156,10 @@ def _address(host: str, port: int, *, secure: bool) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether nobody but this machine can call the address."""
-    return host in (*LOOPBACK, "::1") or host.startswith("127.")
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host in LOOPBACK
 
 
 def _protocol(header_s: float, most: int) -> type[H11Protocol]:
