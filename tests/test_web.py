@@ -140,6 +140,7 @@ def test_the_folder_is_whole(tmp_path: Path, package: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["--web", "tiny.onnx"], "--web tiny.onnx is there already"),
         (["--web", "web", "--runtime", "gone.tgz"], "gone.tgz cannot be used as onnxruntime-web"),
         (["--web", "web", "--runtime", "tiny.onnx"], "tiny.onnx cannot be used as"),
         (["--web", "web", "--beside", "tiny.onnx", "--runtime", "x"], "told apart by their files' names"),

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from .atomic import move
 from .container import missing_bytes
 from .errors import DataError
-from .media import HEAD_BYTES, VIDEO, is_url, kind_of, open_file, size_fault
-from .reading import GivenPath, given_path
+from .media import HEAD_BYTES, VIDEO, is_url, kind_of, size_fault
+from .reading import GivenPath, given_path, open_file
 from .temporary import folder_beside
 
 __all__ = [

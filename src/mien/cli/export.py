@@ -59,6 +59,8 @@ def _write_page(
     model: Path, out: Path | None, folder: Path, beside: list[str], runtime: Path | None, *, int8: bool
 ) -> None:
     """A page of a model, or of a run, which is exported on the way."""
+    if folder.exists():
+        raise ConfigError(f"--web {folder} is there already; give the name of a folder that is not.")
     with TemporaryDirectory(prefix="mien-") as room:
         is_run = (model / "data.json").is_file()
         file = (out or Path(room) / f"{model.name}.onnx") if is_run else find_model(str(model))

@@ -25,7 +25,8 @@ from PIL import ImageFile, ImageOps
 from PIL.Image import Image
 
 from ...errors import BadSample, DataError
-from ...media import HEAD_BYTES, MAX_PIXELS, READ, VIDEO, kind_of, open_file, other_kind, size_fault
+from ...media import HEAD_BYTES, MAX_PIXELS, READ, VIDEO, kind_of, other_kind, size_fault
+from ...reading import open_file
 
 __all__ = ["MAX_BYTES", "decode", "decode_opened", "inside", "load_picture"]
 
