@@ -132,7 +132,7 @@ def test_two_planes_say_more_than_either(store: Store, tmp_path: Path, model: di
 )
 def test_either_plane_alone_says_half(store: Store, tmp_path: Path, alone: dict[str, object]) -> None:
     _, accuracy = finished(tmp_path, store, settings(**alone))
-    assert 0.4 < accuracy < 0.65
+    assert 0.35 < accuracy < 0.65, "half of 80, and three standard deviations"
 
 
 @pytest.mark.parametrize("second", SECOND)

@@ -271,9 +271,9 @@ def test_2000_draws_of_3589_faces_are_fast():
     logits, labels = generator.normal(size=(1, 3589, 7)), generator.integers(0, 7, 3589)
     taken = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         st.bootstrap(logits, labels, "macro_f1", generator)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     assert min(taken) < 0.5
 
 
