@@ -8,6 +8,7 @@ in `test_metric_table.py`.
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -122,6 +123,9 @@ class CountingEngine:
     """Finishes runs in this process."""
 
     finished: ClassVar[list[str]] = []
+
+    def kept(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = RESULTS, hooks: Sequence[str] = ()

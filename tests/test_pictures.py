@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -243,9 +244,7 @@ def test_a_jpeg_of_many_scans_is_refused_at_once() -> None:
 def test_comments_of_a_pnm_take_no_time(magic: bytes) -> None:
     started = time.process_time()
     for filling in (b"#" * 20_000_000 + b"\n", b" " * 20_000_000, b"#\n" * 5_000_000):
-        assert "a PNM whose header has more than 65,536 letters" in refusal(
-            magic + b"\n#\n" + filling + b"8 8 1\n" + bytes(300)
-        )
+        assert "a PNM of more than 400,000 parts" in refusal(magic + b"\n#\n" + filling + b"8 8 1\n" + bytes(300))
     if magic in (b"P1", b"P2", b"P3"):
         head = magic + (b"\n8 8\n" if magic == b"P1" else b"\n8 8\n255\n")
         bomb = head + b"#\n" * 2_000_000 + b"0 " * 192
@@ -253,7 +252,31 @@ def test_comments_of_a_pnm_take_no_time(magic: bytes) -> None:
         with pytest.raises(BadSample, match="a PNM of 2,000,000 comments"):
             decode_opened(Image.open(io.BytesIO(bomb)), "x")
         assert decode(head + b"# a row\n" * 5000 + b"0 " * 192, "x").shape == (8, 8, 3)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 6
+
+
+def stuffed(format: str, place: int, filling: bytes, megabytes: int) -> bytes:
+    """A small picture with this much of a filling between its parts, which no pixel needs."""
+    data = written(np.zeros((8, 8), np.uint8), format)
+    return data[:place] + filling * ((megabytes << 20) // len(filling)) + data[place:]
+
+
+@pytest.mark.parametrize(
+    ("format", "place", "filling"),
+    [
+        ("JPEG", 2, b"\xff"),
+        ("JPEG", 2, b"\xff\xe5\0\2"),
+        ("JPEG", 2, b"\xff\xfe\0\2"),
+        ("PNG", 33, b"\0\0\0\0abCd" + zlib.crc32(b"abCd").to_bytes(4, "big")),
+        ("GIF", 25, b"!\xfe\1a\0"),
+    ],
+    ids=["fill", "segments", "comments", "chunks", "blocks"],
+)
+def test_a_picture_of_a_million_parts_takes_no_time(format: str, place: int, filling: bytes) -> None:
+    assert decode(stuffed(format, place, filling, 0), "x").shape == (8, 8, 3)
+    started = time.process_time()
+    assert f"a {format} of more than 400,000 parts" in refusal(stuffed(format, place, filling, 16))
+    assert time.process_time() - started < 4
 
 
 @pytest.mark.parametrize("limit", [(256, 8000), (257, 8000), (322, 60_000), (254, 1)])

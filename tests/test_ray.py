@@ -3,6 +3,7 @@
 `make test-ray` installs it and runs all of this file. Without it the tests of the cluster are skipped, and say so.
 """
 
+import json
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ import psutil
 import pytest
 
 import mortal
-from conftest import plan_run
+from conftest import TINY, plan_run
 from mien.cli import main
 from mien.data.store import Store
 from mien.engines import Update, find_engine, local, supervisor
@@ -29,6 +30,7 @@ from mien.hooks import Progress
 from mien.locks import hold
 from mien.runs import RESULTS, Run
 from mien.stages import finish_run
+from mien.tune import find_tunings
 from mien.version import __version__
 
 BYTES = ("model.safetensors", "history.csv", "logits.npz")
@@ -231,6 +233,30 @@ def test_a_worker_and_then_a_node_are_killed_and_every_run_has_the_bytes_of_the_
     assert sorted(ended) == sorted(run.id for run in there)
     assert [bytes_of(run) for run in there] == [bytes_of(run) for run in here]
     assert all(len(run.record.test_opened_at) == 1 for run in there)
+
+
+@cluster_of_ray
+@pytest.mark.long
+def test_a_search_on_a_cluster_is_that_of_the_local_engine_and_starts_it_once(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    (tmp_path / "tiny.toml").write_text(
+        "".join(f"{key} = {json.dumps(value)}\n" for key, value in TINY.items()) + "train.cpus = 1\n"
+    )
+    began: list[object] = []
+    start = ray.init
+    monkeypatch.setattr(ray, "init", lambda **options: (began.append(options), start(**options))[1])
+    for name in ("local", "ray"):
+        words = ["--engine", name, "--runs", str(tmp_path / name), "--out", str(tmp_path / f"{name}-report")]
+        words += ["-d", str(store.path), "--over", "optimizer.lr=1e-6..1e-2", "-n", "9", "--seeds", "1"]
+        with pytest.raises(SystemExit, match="0"):
+            main(["tune", str(tmp_path / "tiny.toml"), *words])
+    assert len(began) == 2, "for all batches of the search, and for the new seeds"
+    (here,), (there,) = find_tunings(tmp_path / "local"), find_tunings(tmp_path / "ray")
+    assert there.trials == here.trials
+    assert there.chosen == here.chosen
+    assert there.openings == 0
 
 
 @cluster_of_ray

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mien.examine.examined import Context
     from mien.runs import Run
 
-__all__ = ["Data", "NoFaces", "OfCorpus", "Out", "Runs", "compare", "note", "present", "report", "shorter", "store_of"]
+__all__ = ["Address", "Data", "NoFaces", "OfCorpus", "OnEngine", "Out", "Runs"]
+__all__ += ["compare", "note", "present", "report", "shorter", "store_of"]
 
 DRAWN_FACES = 8_000
 SHORTER = {
@@ -59,6 +60,12 @@ OfCorpus = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the run folders; finished ones are reused.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")]
+OnEngine = Annotated[
+    str, typer.Option("--engine", help="local: this machine, a run at a time; ray: many runs at once, on a cluster.")
+]
+Address = Annotated[
+    str, typer.Option("--address", help="Of a Ray cluster, HOST:6379 or auto. Default: this machine's cores.")
+]
 NoFaces = Annotated[bool, typer.Option("--no-faces", help="Leave out every picture of the corpus.")]
 
 
@@ -90,13 +97,8 @@ def compare(
     baseline: Baseline = None,
     noise_runs: NoiseRuns = None,
     across_runs: AcrossRuns = None,
-    engine: Annotated[
-        str,
-        typer.Option("--engine", help="local: this machine, a run at a time; ray: many runs at once, on a cluster."),
-    ] = "local",
-    address: Annotated[
-        str, typer.Option("--address", help="Of a Ray cluster, HOST:6379 or auto. Default: this machine's cores.")
-    ] = "",
+    engine: OnEngine = "local",
+    address: Address = "",
     mirror: Annotated[
         str, typer.Option("--mirror", help="URL of an object store: runs are copied there, and go on from there.")
     ] = "",

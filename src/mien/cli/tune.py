@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mien.cli.compare import Data, NoFaces, OfCorpus, Out, Runs, note, present, store_of
+from mien.cli.compare import Address, Data, NoFaces, OfCorpus, OnEngine, Out, Runs, note, present, store_of
 from mien.cli.extras import Json, needs
 from mien.cli.ready import check_libraries, check_out, check_runs_folder, check_space
 from mien.config import parse_overrides, read_recipe, recipe_names
+from mien.errors import ConfigError
 from mien.progress import about
 from mien.shown import visible
 from mien.words import listed, many, number, percent
 
 if TYPE_CHECKING:
     from mien.config import Settings
+    from mien.engines import Engine
     from mien.runs import Run
     from mien.tune import Trial, Tuning
     from mien.tune.search import Finish, Plan
@@ -53,6 +55,8 @@ def tune(
     ] = False,
     runs: Runs = Path("runs"),
     out: Out = Path("report"),
+    engine: OnEngine = "local",
+    address: Address = "",
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
@@ -75,17 +79,24 @@ def tune(
       mien tune reduced -d STORE --over model.name --over optimizer.weight_decay=1e-6..1e-2 -s model.dropout=0
     The classifier of a classical method, on HOG:
       mien tune classical --row hog-linear-svm --over features.c -d STORE
+    Four trials at once, on the nodes of a Ray cluster:
+      mien tune fast --over optimizer.lr -d STORE -s train.cpus=1 --engine ray --address HOST:6379
     A curve of one setting is no search: give `mien compare` its values and seeds,
       mien compare dropout -d STORE
     """
     with needs("train", "tune"):
         from mien.compare import collect, make
         from mien.engines import find_engine
+        from mien.ranks import join_ranks
     with needs("tune", "tune"):
         from mien.cli.watch import watch
         from mien.examine.examined import Context
         from mien.tune.record import Tuning
         from mien.tune.search import Plan, search
+    if join_ranks().size > 1:
+        raise ConfigError("The processes of torchrun share the runs of `mien compare`. Start `mien tune` without it.")
+    with needs("ray", f"tune --engine {engine}"):
+        runner = find_engine(engine, address)
     chosen = read_recipe(recipe).changed(parse_overrides(changes or []))
     check_libraries()
     check_out(out)
@@ -96,7 +107,8 @@ def tune(
     check_space([own] * (trials + 2 * seeds), runs, keep_epochs=False)
     command = shlex.join(["mien", *sys.argv[1:]])
     _say(f"Searching {'; '.join(map(str, plan.space))}. Trials are in {plan.folder}.")
-    found = search(plan, _finish(plan), _Printed(trials))
+    with runner.kept():
+        found = search(plan, _finish(runner), _Printed(trials))
     new = [plan.base.seed + 1 + number for number in range(seeds)]
     cells = _anew(plan, found.best, new)
     finals = _outlined(plan, cells)
@@ -118,7 +130,7 @@ def tune(
     make(finals, runs)
     note(runs, command)
     with watch(finals) as progress:
-        find_engine().finish(finals, progress)
+        runner.finish(finals, progress)
     comparison = collect(finals, vary=[axis.key for axis in plan.space])
     present(comparison, Context(), out, faces=not no_faces, json_wanted=as_json, command=command)
 
@@ -144,10 +156,10 @@ def _anew(plan: "Plan", best: "Trial", seeds: Sequence[int]) -> list["Settings"]
     return list(dict.fromkeys(cells))
 
 
-def _finish(plan: "Plan") -> "Finish":
+def _finish(runner: "Engine") -> "Finish":
     """Do a batch of trials, and show how it goes."""
     from mien.cli.watch import watch
-    from mien.engines import Report, Update, find_engine
+    from mien.engines import Report, Update
     from mien.tune.search import STAGES
 
     def finish(batch: Sequence["Run"], decide: Report) -> None:
@@ -157,7 +169,7 @@ def _finish(plan: "Plan") -> "Finish":
                 progress(run, update)
                 return decide(run, update)
 
-            find_engine().finish(batch, report, stages=STAGES)
+            runner.finish(batch, report, stages=STAGES)
 
     return finish
 

@@ -7,6 +7,7 @@ In: planned runs, the requested stages, and hooks. Out: nothing; each run folder
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -25,6 +26,9 @@ Report = Callable[[Run, Update], bool | None]
 
 class Engine(Protocol):
     """Finishes runs, somewhere."""
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Around several calls of `finish`: what they share, such as a cluster, is started once."""
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()

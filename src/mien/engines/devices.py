@@ -8,6 +8,7 @@ all are started again. Costs are measured as the local engine does, in a fresh p
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,10 @@ __all__ = ["DevicesEngine", "follow"]
 
 class DevicesEngine:
     """See `mien.engines.Engine`."""
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Nothing is shared."""
+        return nullcontext()
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()

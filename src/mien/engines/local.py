@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import groupby
 from multiprocessing import resource_tracker
@@ -62,6 +62,10 @@ PACKED = 64
 
 class LocalEngine:
     """See `mien.engines.Engine`."""
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Nothing is shared."""
+        return nullcontext()
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import groupby
 from typing import Any
 
@@ -63,6 +63,10 @@ class RayEngine:
     def __init__(self, address: str = "") -> None:
         """Of the cluster at `address`, such as `10.0.0.1:6379` or `auto`; without one, of this machine's cores."""
         self._address = address
+
+    def kept(self) -> AbstractContextManager[None]:
+        """The cluster."""
+        return _cluster(self._address)
 
     def finish(
         self, runs: Sequence[Run], report: Report, *, stages: Sequence[Stage] = ALL_STAGES, hooks: Sequence[str] = ()
