@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mien.bundle import Bundle, seal
 from mien.cli import main
 from mien.errors import BundleError
-from mien.modelfile import DOMAINS, EXTERNAL_DATA, INSIDE, foreign
+from mien.modelfile import DOMAINS, EXTERNAL_DATA, INSIDE, INTEGERS, NAME, foreign
 from tiny_bundle import CARD, model_bytes
 
 WEIGHTS = np.random.default_rng(0).normal(0, 0.002, (256, 7)).astype(np.float32)
@@ -128,10 +128,44 @@ def test_a_file_that_might_never_end_is_refused(tmp_path: Path, operation: str) 
     refused(tmp_path, model(SUM, helper.make_node(operation, ["sum"], ["logits"], body=inner)), "might never end")
 
 
-@pytest.mark.parametrize("operation", ["ConstantOfShape", "Expand", "Tile", "Pad", "Resize", "Range", "OneHot"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *("ConstantOfShape", "Expand", "Tile", "Pad", "Resize", "Range", "OneHot"),
+        *("RandomNormal", "MaxUnpool", "ConvTranspose", "Col2Im", "CenterCropPad", "HannWindow"),
+    ],
+)
 def test_a_file_that_says_how_large_its_tensors_are_is_refused(tmp_path: Path, operation: str) -> None:
     made = model(SUM, helper.make_node(operation, ["sum"], ["logits"]))
     refused(tmp_path, made, rf"makes tensors as large as the file says \({operation}\)")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_pads_without_end_is_refused(tmp_path: Path, packed: bool) -> None:
+    """40 GB for a face of 16 pixels; protobuf writes lists of numbers one by one or packed, and reads both."""
+    names = [field.number for field in onnx.AttributeProto.DESCRIPTOR.fields if field.name in ("name", "ints")]
+    assert names == [NAME, INTEGERS]
+    for pads, says in ((50_000, "pads pictures by more than 64 pixels"), (-1, "pads pictures by"), (3, "")):
+        node = helper.make_node("MaxPool", ["sum"], ["logits"], kernel_shape=[3], pads=[0, pads])
+        content = model(SUM, node).SerializeToString()
+        if packed:
+            given = next(each for each in node.attribute if each.name == "pads")
+            numbers = b"".join(number(value) for value in given.ints)
+            plain = given.SerializeToString()
+            bare = onnx.AttributeProto(name="pads", type=given.type).SerializeToString()
+            content = _wrapped(7, _wrapped(1, _wrapped(5, bare + _wrapped(INTEGERS, numbers))))
+            assert onnx.AttributeProto.FromString(bare + _wrapped(INTEGERS, numbers)).SerializeToString() == plain
+        assert foreign(content).startswith(says)
+        assert bool(foreign(content)) == bool(says)
+
+
+def number(value: int) -> bytes:
+    """A number as protobuf writes it."""
+    found, value = bytearray(), value % (1 << 64)
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def test_a_file_nested_ten_thousand_deep_is_looked_through() -> None:
@@ -141,12 +175,8 @@ def test_a_file_nested_ten_thousand_deep_is_looked_through() -> None:
     assert foreign(_wrapped(7, inner)) == ""
 
 
-def _wrapped(number: int, content: bytes) -> bytes:
-    length, head = len(content), bytearray([number << 3 | 2])
-    while length > 0x7F:
-        head.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes(head) + bytes([length]) + content
+def _wrapped(field: int, content: bytes) -> bytes:
+    return bytes([field << 3 | 2]) + number(len(content)) + content
 
 
 def hostile() -> Iterator[tuple[str, Any, str]]:

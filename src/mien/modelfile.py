@@ -38,10 +38,18 @@ STANDARD = (b"", b"ai.onnx")
 OPERATION = 4
 """Number of `NodeProto.op_type`."""
 REPEATING = ("Loop", "Scan", "SequenceMap")
-MAKING = ("ConstantOfShape", "Expand", "Range", "Tile", "Pad", "Resize", "Upsample", "OneHot", "EyeLike")
+MAKING = (
+    *("ConstantOfShape", "Expand", "Range", "Tile", "Pad", "Resize", "Upsample", "OneHot", "EyeLike"),
+    *("CenterCropPad", "Col2Im", "MaxUnpool", "ConvTranspose", "AffineGrid", "DFT", "STFT", "MelWeightMatrix"),
+    *("RandomNormal", "RandomUniform", "HannWindow", "HammingWindow", "BlackmanWindow"),
+)
 REFUSED = {name.encode(): f"repeats operations ({name}), so that a prediction might never end" for name in REPEATING}
 REFUSED |= {name.encode(): f"makes tensors as large as the file says ({name}), without bounds" for name in MAKING}
 """Operations that take as much time or memory as a number in the file says. No network of mien's has one."""
+NAME, INTEGERS = 1, 8
+"""Numbers of the fields of `AttributeProto` that hold its name and a list of whole numbers."""
+PADS, MOST_PADS = b"pads", 64
+"""Rows and columns that an operation adds to each side of its input, and how many of them a model file may ask for."""
 
 
 def metadata(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -74,20 +82,35 @@ def foreign(content: bytes) -> str:
                 return f"needs operations that are not ONNX's own ({name!r})"
             if kind == "NodeProto" and number == OPERATION and bytes(value) in REFUSED:
                 return REFUSED[bytes(value)]
+            if kind == "AttributeProto" and number == NAME and bytes(value) == PADS and _pads(message) > MOST_PADS:
+                return f"pads pictures by more than {MOST_PADS} pixels a side, without bounds"
             if number in INSIDE[kind]:
                 waiting.append((INSIDE[kind][number], value))
     return ""
 
 
+def _pads(attribute: memoryview) -> int:
+    """The largest number in the list of an attribute, packed or not."""
+    largest = 0
+    for number, value, _ in _fields(attribute):
+        at = 0
+        while number == INTEGERS and at < len(value):
+            found, at = _varint(value, at)
+            largest = max(largest, found)
+    return largest
+
+
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview, int]]:
-    """Number, bytes (none for numbers) and offset of each field of a protobuf message; nothing is copied."""
+    """Number, bytes and offset of each field of a protobuf message; nothing is copied. A number has its own bytes."""
     at = 0
     while at < len(content):
         offset = at
         tag, at = _varint(content, at)
         kind, length = tag & 7, 0
         if kind == VARINT:
+            start = at
             _, at = _varint(content, at)
+            at, length = start, at - start
         elif kind == BYTES:
             length, at = _varint(content, at)
         elif kind in (FIXED32, FIXED64):
