@@ -18,7 +18,7 @@ from mien.crop import CropSpec, crop
 from mien.data.corpora import ReadOptions
 from mien.data.prepare import PrepareOptions, draw_store, prepare
 from mien.data.store import Store
-from mien.errors import ConfigError, DataError, LabelError
+from mien.errors import BadSample, ConfigError, DataError, LabelError
 from mien.labels import EIGHT, SEVEN
 
 
@@ -246,6 +246,57 @@ def test_arrays(tmp_path: Path) -> None:
     texts = stored(made.npz(tmp_path / "b.npz", labels=words, class_names=None, split=splits), "npz", tmp_path / "t")
     assert tally(texts) == {"train": 7, "valid": 7}
     assert texts.samples.label.tolist() == store.samples.label.tolist()
+
+
+PEOPLE = {"gender": np.array(["female", ""] * 7), "age": np.array([-1, 17, 25, 34, 35, 60, 24] * 2)}
+
+
+def test_arrays_that_the_user_names_are_groups_and_numbers_are_cut(tmp_path: Path) -> None:
+    path = made.npz(tmp_path / "a.npz", **PEOPLE)
+    store = stored(path, "npz", tmp_path / "s", read=ReadOptions(group=("gender", "age=25,35")))
+    assert store.samples.groups["gender"].tolist() == ["female", ""] * 7
+    young, middle, old = "below 25", "25 to below 35", "35 and above"
+    assert store.samples.groups["age"][:7].tolist() == ["", young, middle, middle, old, old, young]
+
+
+@pytest.mark.parametrize("wrong", ["=25", "age=", "age=35,25", "age=25,25", "age=nan", "age=x"])
+def test_groups_that_are_none(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match="--group is an array"):
+        prepare(
+            made.npz(tmp_path / "a.npz", **PEOPLE),
+            "npz",
+            tmp_path / "s",
+            PrepareOptions(read=ReadOptions(group=(wrong,))),
+        )
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("skin", "the array is not in the file"),
+        ("class_names", r"has the shape \(7,\); expected one of shape \(14,\)"),
+        ("gender=25", "the array holds words, so it has no borders"),
+        ("age", "the array holds int64; give borders, such as 25,35"),
+    ],
+)
+def test_groups_that_do_not_fit_the_arrays(tmp_path: Path, asked: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        prepare(
+            made.npz(tmp_path / "a.npz", **PEOPLE),
+            "npz",
+            tmp_path / "s",
+            PrepareOptions(read=ReadOptions(group=(asked,))),
+        )
+
+
+def test_a_set_that_only_tests_may_lack_classes(tmp_path: Path) -> None:
+    path = made.npz(tmp_path / "a.npz", labels=np.array(["neutral", "happy"] * 7), class_names=None)
+    with pytest.raises(BadSample, match=r"class 'anger': an empty class.*--split test"):
+        prepare(path, "npz", tmp_path / "s")
+    store = stored(path, "npz", tmp_path / "s", split="test")
+    assert tally(store) == {"test": 14}
+    assert len(store.meta.labels) == 7
+    assert "Every sample is test" in store.meta.notes[-1]
 
 
 # label sets

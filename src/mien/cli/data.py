@@ -71,6 +71,10 @@ def prepare(
             "of flow and clips, own."
         ),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Every sample is of this part: train, valid or test; test for a set that only tests."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Import only this many samples, evenly spread; for trials.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out bad samples and list them.")] = False,
     public_test: Annotated[
@@ -82,6 +86,10 @@ def prepare(
     as_flow: Annotated[
         bool, typer.Option("--as-flow", help="npz: images is flow (u, v, strain), not pictures.")
     ] = False,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="npz: an array that becomes a group of the report: gender, or age=25,35. Repeatable."),
+    ] = None,
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="A plane landmarks, too: eyes, nose and mouth as five points (yuface).")
     ] = False,
@@ -112,6 +120,7 @@ def prepare(
         crop=crop,
         sized=size is not None,
         labels=None if of_clips else labels,
+        split=split,
         limit=limit,
         skip_bad=skip_bad,
         force=force,
@@ -120,6 +129,7 @@ def prepare(
             public_test=public_test,
             original_votes=original_votes,
             as_flow=as_flow,
+            group=tuple(group or ()),
             numbers=() if numbers is None else tuple(numbers.split(",")),
         ),
         derived=(landmarks_of(find_detector(_with_landmarks(faces))),) if landmarks else (),

@@ -28,7 +28,7 @@ from ..reading import GivenPath, given_path
 from ..shown import csv_cell
 from .corpora import Corpus, Derived, Entry, Load, ReadOptions, check_options, find_reader
 from .drawn import AUS, draw_faces, mouth_apart, mouth_plane, moved_plane
-from .store import Meta, Sample, StoreWriter, create_store
+from .store import SPLITS, Meta, Sample, StoreWriter, create_store
 
 __all__ = ["PrepareOptions", "draw_store", "prepare", "write_corpus"]
 
@@ -49,6 +49,8 @@ class PrepareOptions:
     """Whether `crop.size` was asked for, though it is the usual one: a corpus may have a size of its own."""
     labels: str | None = None
     """seven, eight (with contempt), or own (the corpus's own classes); None takes the corpus's choice, or seven."""
+    split: str | None = None
+    """The part of every sample; None takes the corpus's own. A store without training samples may lack classes."""
     limit: int | None = None
     """Take this many pictures, spread evenly over the corpus; None takes all."""
     skip_bad: bool = False
@@ -64,6 +66,8 @@ class PrepareOptions:
     def __post_init__(self) -> None:
         if self.labels not in (None, *LABEL_SETS, OWN):
             raise ConfigError(f"--labels is {', '.join(LABEL_SETS)} or {OWN}; got {self.labels!r}.")
+        if self.split not in (None, *SPLITS):
+            raise ConfigError(f"--split is {', '.join(SPLITS)}; got {self.split!r}.")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit is 1 or more; got {self.limit}.")
         if self.read.public_test not in (None, "valid", "test"):
@@ -195,7 +199,7 @@ class _Import:
             elif isinstance(entry, Entry):
                 self._write(entry, planes)
         for label, name in enumerate(self.writer.labels.names):
-            if not self.kept[label] and limit is None:
+            if not self.kept[label] and limit is None and self.options.split in (None, "train"):
                 self._skip(_empty(name, self.options.labels or USUAL))
 
     def finish(self, found: Corpus) -> Meta:
@@ -226,7 +230,7 @@ class _Import:
         self.kept[label] += 1
         sample = Sample(
             label=label,
-            split=entry.split,
+            split=self.options.split or entry.split,
             source=entry.source,
             subject=entry.subject,
             soft=soft,
@@ -251,6 +255,8 @@ class _Import:
     def _notes(self, found: Corpus) -> Iterator[str]:
         if self.options.limit:
             yield f"A trial of {self.options.limit} of {found.count} samples, spread evenly (--limit)."
+        if self.options.split:
+            yield f"Every sample is {self.options.split}, whatever the corpus says (--split)."
         for made in self.options.derived:
             yield from made.notes
         for name, count in sorted(self.unknown.items()):
@@ -338,5 +344,6 @@ def _soft(votes: tuple[float, ...], translation: Translation, classes: int) -> t
 
 
 def _empty(name: str, labels: str) -> BadSample:
-    hint = "" if labels == OWN else "; --labels own takes the corpus's own classes"
+    own = "--labels own takes the corpus's own classes, --split test makes a store that only tests, without it"
+    hint = "" if labels == OWN else f"; {own}"
     return BadSample(f"class {name!r}", f"an empty class: the corpus has no usable picture of it{hint}")

@@ -25,6 +25,7 @@ KNOWN_TO = {
     "public_test": ("fer2013", "ferplus"),
     "original_votes": ("ferplus",),
     "as_flow": ("npz",),
+    "group": ("npz",),
     "numbers": ("csv",),
 }
 """Options of one corpus or two, and which. All others would pass them over in silence."""

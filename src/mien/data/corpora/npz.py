@@ -6,6 +6,7 @@ Arrays of the file, for N samples and K classes:
 - `flow`: `(N, H, W, C)`, floats or uint8. It becomes the plane `flow`.
 - `labels`: `(N,)`, names of classes, or codes into `class_names` `(K,)`.
 - Optional: `subjects` `(N,)`, `corpus` `(N,)` names, and `soft` `(N, K)` votes in the order of `class_names`.
+- Optional: `(N,)` words or numbers that the user names as attributes (`attributes`).
 - Optional: `split` `(N,)`, names or codes (0 train, 1 valid, 2 test). If no sample has the code 2, then 1 is the test.
 
 `images` is also read as flow if the user says so. Pictures and flow are read one by one, so the file may be larger than
@@ -13,7 +14,7 @@ memory. The other arrays are read whole. Nothing is unpickled.
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from ...arrays import MOST_BYTES, read_header, read_items
 from ...errors import BadSample, DataError
 from ...reading import LONGEST_TEXT, reading
+from .attributes import attribute, columns
 from .flows import flow_plane
 from .folder import SPLIT_NAMES
 from .protocol import Corpus, Entry, ReadOptions
@@ -39,9 +41,10 @@ def read(root: Path, options: ReadOptions) -> Corpus:
     """Read an `.npz` file."""
     if not root.is_file():
         raise DataError(f"{root} is not a file; the npz corpus is one .npz file.")
+    asked = [attribute(text) for text in options.group]
     with reading(root, DataError, REMEDY), zipfile.ZipFile(root) as archive:
         stored = find(archive, root, options)
-        arrays = _small(archive)
+        arrays = _small(archive, [one.name for one in asked])
     if stored.count == 0:
         raise DataError(f"{root} holds zero images.")
     classes, labels = _labels(root, arrays, stored.count)
@@ -52,7 +55,9 @@ def read(root: Path, options: ReadOptions) -> Corpus:
         classes=classes,
         licence="The licence of these arrays was not stated.",
         count=stored.count,
-        entries=_entries(root, stored, labels, splits, arrays, len(classes)),
+        entries=_entries(
+            root, stored, labels, splits, arrays, len(classes), groups=columns(asked, arrays, stored.count)
+        ),
         planes=(plane,) if plane else (),
         size=max(plane.shape[:2]) if plane else None,
         labels="own" if plane or set(classes) == MICRO else None,
@@ -60,10 +65,10 @@ def read(root: Path, options: ReadOptions) -> Corpus:
     )
 
 
-def _small(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+def _small(archive: zipfile.ZipFile, attributes: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays that are read whole. Their sizes are limited together."""
     found, left = {}, MOST_BYTES
-    for name in SMALL:
+    for name in dict.fromkeys((*SMALL, *attributes)):
         if f"{name}.npy" not in archive.namelist():
             continue
         with archive.open(f"{name}.npy") as file:
@@ -118,6 +123,8 @@ def _entries(
     splits: list[str],
     arrays: dict[str, NDArray[Any]],
     classes: int,
+    *,
+    groups: Mapping[str, Sequence[str]],
 ) -> Iterator[Entry | BadSample]:
     count = stored.count
     subjects, corpora, soft = arrays.get("subjects"), arrays.get("corpus"), arrays.get("soft")
@@ -139,9 +146,13 @@ def _entries(
                 load=picture,
                 planes=planes,
                 subject=_subject(subject, "" if corpora is None else str(corpora[row])),
-                groups={} if corpora is None else {"corpus": str(corpora[row])},
+                groups=_groups(corpora, row) | {name: column[row] for name, column in groups.items()},
                 votes=() if soft is None else tuple(float(vote) for vote in soft[row]),
             )
+
+
+def _groups(corpora: NDArray[Any] | None, row: int) -> dict[str, str]:
+    return {} if corpora is None else {"corpus": str(corpora[row])}
 
 
 def _subject(subject: str, corpus: str) -> str:

@@ -37,6 +37,8 @@ class ReadOptions:
     """FER2013 and FER+: the split PublicTest becomes, valid or test; None takes the stated rule."""
     as_flow: bool = False
     """npz: `images` is flow (u, v, strain), not pictures."""
+    group: tuple[str, ...] = ()
+    """npz: arrays that become attributes for subgroup reports; `age=25,35` cuts numbers into ranges."""
     numbers: tuple[str, ...] = ()
     """csv: columns of the table that become the plane `numbers`, in this order."""
     original_votes: int = 0
