@@ -255,7 +255,7 @@ def test_arrays_that_the_user_names_are_groups_and_numbers_are_cut(tmp_path: Pat
     path = made.npz(tmp_path / "a.npz", **PEOPLE)
     store = stored(path, "npz", tmp_path / "s", read=ReadOptions(group=("gender", "age=25,35")))
     assert store.samples.groups["gender"].tolist() == ["female", ""] * 7
-    young, middle, old = "below 25", "25 to below 35", "35 and above"
+    young, middle, old = "0 to below 25", "25 to below 35", "35 and above"
     assert store.samples.groups["age"][:7].tolist() == ["", young, middle, middle, old, old, young]
 
 

@@ -30,7 +30,7 @@ from .reading import GivenPath, given_count, given_path
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["BATCH", "MOST_THREADS", "Bundle", "find_model", "input_name", "runtime", "seal"]
+__all__ = ["BATCH", "MOST_THREADS", "Bundle", "find_model", "input_name", "runtime", "seal", "with_card"]
 
 MOST_THREADS = 1024
 BATCH = 64
@@ -237,6 +237,16 @@ def seal(model: bytes, card: Card) -> bytes:
     if len(content) > MAX_BYTES:
         raise BundleError(f"The model has {len(content) >> 20} MB, and one file holds at most {MAX_BYTES >> 20}.")
     return content
+
+
+def with_card(bundle: bytes, card: Card) -> bytes:
+    """The bytes of a bundle with another card: its network stays as it is, byte for byte.
+
+    Raises `BundleError` where `bundle` is none, or was changed.
+    """
+    _unseal(bundle)
+    start = next(start for key, _, start in metadata(bundle) if key == CARD)
+    return seal(bundle[:start], card)
 
 
 def _unseal(content: bytes) -> Card:

@@ -19,7 +19,7 @@ from .planes import FACE, Plane
 from .reading import Count, Share, Text, from_json
 from .shown import first_line
 
-__all__ = ["FORMAT", "LIMITS", "Card", "Figure", "read_card", "write_card"]
+__all__ = ["FORMAT", "LIMITS", "Card", "Figure", "People", "read_card", "write_card"]
 
 FORMAT = 1
 """Counts up when a card changes so that an older mien cannot read it."""
@@ -49,6 +49,21 @@ class Figure:
     def __str__(self) -> str:
         span = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
         return f"{self.value:.3f}{span} n={self.n}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """How often the expressions of people are found, by what they said of themselves.
+
+    They were photographed for a set of their own: nothing was trained on it or chosen by it.
+    """
+
+    source: Text
+    """The set, its people and its terms."""
+    recall: Mapping[str, Mapping[str, Figure]]
+    """By group, `all` or such as `gender: female`, then by class: the share of the class's faces that is found."""
+    findings: tuple[str, ...] = ()
+    """What the figures show, in sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +108,8 @@ class Card:
     limits: tuple[str, ...] = LIMITS
     known_failures: tuple[str, ...] = ()
     """The classes with the lowest recall on the test part, and the classes they are confused with."""
+    people: People | None = None
+    """Figures by age, gender and ethnicity, where they are known."""
     mien: str = ""
     """Version that wrote the file."""
     sha256: str = ""

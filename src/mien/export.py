@@ -29,7 +29,7 @@ from .statistics.intervals import bootstrap
 from .to_onnx import onnx_bytes, quantise
 from .version import __version__
 
-__all__ = ["calibration_samples", "export", "judge", "judged", "measured_int8"]
+__all__ = ["calibration_samples", "export", "judge", "judged", "measured_int8", "recalls"]
 
 CALIBRATION_FACES = 512
 """Training faces that the ranges of int8 activations are taken from."""
@@ -104,14 +104,16 @@ def judged(card: Card, test: Logits) -> Card:
 
 def judge(part: Logits, names: tuple[str, ...], temperature: float) -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Accuracy, UAR, macro F1 and ECE of a part at a temperature; and the share of each class's faces that is found."""
-    confusion = _confusion(part, names)
     calibrated = replace(part, logits=part.logits / np.float32(temperature))
-    recall = {
-        name: _share(hits, n)
-        for name, hits, n in zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
-        if n
-    }
-    return {name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")}, recall
+    figures = {name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")}
+    return figures, recalls(part.labels, part.logits, names)
+
+
+def recalls(labels: NDArray[np.int64], logits: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, Figure]:
+    """The share of each class's faces that is found, of the classes that `labels` `(n,)` has; logits `(n, K)`."""
+    confusion = confusion_matrix(labels, logits.argmax(axis=1), len(names))
+    found = zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
+    return {name: _share(hits, n) for name, hits, n in found if n}
 
 
 def _confusion(part: Logits, names: tuple[str, ...]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.bundle import Bundle, find_model
-from mien.card import Card, Figure
+from mien.card import Card, Figure, People
 from mien.cli.extras import Json, needs
 from mien.cli.screen import literal, print_json, say
 from mien.errors import ConfigError
@@ -111,6 +111,7 @@ def _show_card(path: Path, card: Card, as_json: bool) -> None:
             "use": card.intended_use,
             "limits": "\n".join(card.limits),
             "fails on": "\n".join(card.known_failures),
+            "people": _people(card.people),
             "int8": _int8(card),
             "made by": f"mien {card.mien}",
             "sha256": card.sha256,
@@ -128,6 +129,17 @@ def _int8(card: Card) -> str:
 
 def _figures(figures: Mapping[str, Figure]) -> str:
     return "\n".join(f"{name} {figure}" for name, figure in figures.items())
+
+
+def _people(people: People | None) -> str:
+    """A line a group, after what they show and before where they are from."""
+    if people is None:
+        return ""
+    groups = (
+        f"{group}: " + ", ".join(f"{name} {figure}" for name, figure in recall.items())
+        for group, recall in people.recall.items()
+    )
+    return "\n".join((*people.findings, *groups, people.source))
 
 
 def _show_run(folder: Path, as_json: bool) -> None:

@@ -59,5 +59,5 @@ def _texts(asked: Attribute, values: NDArray[np.generic] | None, count: int) -> 
 def _ranges(values: NDArray[np.float64], borders: Sequence[float]) -> list[str]:
     shown = [f"{border:g}" for border in borders]
     between = [f"{low} to below {high}" for low, high in pairwise(shown)]
-    names = [f"below {shown[0]}", *between, f"{shown[-1]} and above"]
+    names = [f"0 to below {shown[0]}", *between, f"{shown[-1]} and above"]
     return [names[int(np.searchsorted(borders, value, side="right"))] if value >= 0 else "" for value in values]

@@ -29,6 +29,7 @@ function inner(card) {
     ...section(texts.cardFigures, figures(card.test, (key) => texts.figures[key] ?? key), note(card.test)),
     ...section(texts.cardRecall, figures(card.recall, (key) => key)),
     ...section(texts.cardFails, list(card.known_failures)),
+    ...section(texts.cardPeople, ...people(card.people)),
     ...section(
       texts.cardData,
       el("p", { textContent: texts.cardTrained(card.corpus) }),
@@ -54,6 +55,16 @@ function figures(measured, called) {
     low === null || high === null || low === undefined ? null : el("small", { textContent: ` [${texts.percent(low)}–${texts.percent(high)}]` }),
   ];
   return el("table", {}, el("tbody", {}, ...rows.map(([key, figure]) => el("tr", {}, el("th", { scope: "row", textContent: called(key) }), el("td", {}, ...told(figure))))));
+}
+
+/** Figures by group of people, and where these people are from; nothing where no such figures are known. */
+function people(known) {
+  if (!known) return [];
+  const rows = Object.entries(known.recall).flatMap(([group, recall]) =>
+    Object.entries(recall).map(([name, figure]) => [texts.cardGroup(group, name, figure.n), figure]),
+  );
+  const source = el("p", { className: "note", textContent: known.source });
+  return [list(known.findings), figures(Object.fromEntries(rows), (key) => key), source];
 }
 
 function note(measured) {

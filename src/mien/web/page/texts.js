@@ -81,6 +81,8 @@ export const texts = {
   cardUse: "What it is for",
   cardLimits: "Limits",
   cardFails: "Where it fails",
+  cardPeople: "Who is shown",
+  cardGroup: (group, name, n) => `${group}: ${name}, ${n.toLocaleString("en")} faces`,
   cardFigures: "How often it is right",
   cardFiguresNote: (n) => `Measured on ${n.toLocaleString("en")} test faces, with 95 % intervals.`,
   cardRecall: "Of each expression’s test faces, this share is found",
