@@ -275,10 +275,14 @@ def test_an_ensemble_is_exported_as_one_file_and_can_teach(runs: list[Run], plac
     np.testing.assert_allclose(logits, test.logits, atol=1e-3)
     assert card.network == "stacked"
     assert card.test["accuracy"].value == pytest.approx((test.logits.argmax(axis=1) == test.labels).mean())
-    with pytest.raises(SystemExit) as ended:
-        main(["data", "teach", str(store.path), "--model", str(out), "--out", str(place / "taught")])
-    assert ended.value.code == 0
-    assert Store.open(place / "taught").samples.soft is not None
+    for teacher, name in ((out, "by-file"), (run.path, "by-run")):
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "teach", str(store.path), "--model", str(teacher), "--out", str(place / name)])
+        assert ended.value.code == 0
+    by_file, by_run = Store.open(place / "by-file"), Store.open(place / "by-run")
+    assert by_file.samples.soft is not None
+    np.testing.assert_array_equal(by_run.samples.soft, by_file.samples.soft)
+    assert f"the mean probability of {run.id} (" in by_run.meta.notes[-1]
 
 
 def test_a_bag_holds_632_of_1000_samples() -> None:

@@ -9,11 +9,13 @@ from scipy import stats
 
 from made_runs import make_runs, make_store
 from mien.atomic import write_text
-from mien.compare import Comparison, collect
+from mien.compare import Comparison, collect, outline
+from mien.config.recipe import recipe_from
 from mien.data.store import Store
 from mien.judge.openings import AGAIN, PEEKING, count_openings
 from mien.judge.peeking import peeked, peeked_rows
 from mien.judge.select import select
+from mien.methods.peeking import passed_over
 from mien.metrics import scores
 from mien.report import write_report
 from mien.report.conditions import differences
@@ -49,6 +51,16 @@ def made(folder: Path, store: Store, gains: list[float]) -> Comparison:
 def section_of(comparison: Comparison) -> Section:
     rows = select(comparison.rows)
     return peeking_section(peeked_rows(rows), {item.name: item.look for item in looked(comparison.rows, rows)})
+
+
+def test_what_has_no_epochs_of_one_network_is_passed_over_in_a_sentence(tmp_path: Path, store: Store) -> None:
+    shared = {"model": {"name": "compact-s"}, "train": {"epochs": 4}, "optimizer": {"schedule": "cosine"}}
+    grids = ({"train.snapshots": [1, 2], "seed": [0, 1]}, {"boosting.rounds": [3], "seed": [0, 1]})
+    recipes = [recipe_from({**shared, "grid": grid}, "kinds") for grid in grids]
+    planned = [run for recipe in recipes for run in outline(recipe, store, tmp_path / "runs")]
+    words = "--show-peeking judges every epoch of a single network, so it leaves out 2 of boosting and 2 of snapshots."
+    assert passed_over(planned) == words
+    assert passed_over(planned[:2]) == ""
 
 
 def test_the_gap_is_best_epoch_less_the_kept_one(tmp_path: Path, store: Store) -> None:

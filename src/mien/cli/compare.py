@@ -145,6 +145,7 @@ def compare(
         from mien.loggers import find_logger, told_to_all
         from mien.loggers.mirrored import Mirrored
         from mien.machine import cache_folder
+        from mien.methods.peeking import passed_over
         from mien.mirror import Mirror
         from mien.ranks import join_ranks
     ranks = join_ranks()
@@ -173,6 +174,8 @@ def compare(
     check_space(planned, runs, keep_epochs=peeking)
     for sentence in dict.fromkeys(untested_words(store, run.settings.data) for run in planned):
         _warn(sentence)
+    if peeking:
+        _warn(passed_over(planned))
     command = shlex.join(["mien", *sys.argv[1:]])
     make(planned, runs)
     note(runs, command)

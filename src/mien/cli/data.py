@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import cv2
@@ -14,6 +15,7 @@ from mien.atomic import json_text, write_text
 from mien.bundle import Bundle
 from mien.cli import clips
 from mien.cli.extras import Json
+from mien.cli.model_files import model_file
 from mien.cli.screen import literal, print_json
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
@@ -314,7 +316,8 @@ def teach(
         typer.Option(
             "--model",
             "-m",
-            help="A teacher: a file of `mien export`, or default, small, ferplus. May be repeated.",
+            help="A teacher: a file of `mien export`, the folder of a run or an ensemble, or default, small, ferplus. "
+            "May be repeated.",
         ),
     ],
     out: Out,
@@ -325,8 +328,9 @@ def teach(
     as_json: Json = False,
 ) -> None:
     """Write a store with models' predictions as soft labels of its training faces, for distillation with
-    loss.soft_labels."""
-    teachers = [Bundle.open(name) for name in model]
+    loss.soft_labels. An ensemble of runs is distilled into one network by its folder."""
+    with TemporaryDirectory(prefix="mien-") as room:
+        teachers = [Bundle.open(model_file(name, Path(room))) for name in model]
     for teacher in teachers:
         teacher.require_faces()
     meta = teach_store(Store.open(store), teachers, share, out, force=force)

@@ -13,6 +13,7 @@ from rich.table import Table
 from mien.bundle import Bundle, find_model
 from mien.card import Card, Figure, People
 from mien.cli.extras import Json, needs
+from mien.cli.model_files import exported, is_run
 from mien.cli.screen import literal, print_json, say
 from mien.errors import ConfigError
 from mien.web import PACKAGE, fetch_runtime, write_page
@@ -45,14 +46,7 @@ def export(
         raise ConfigError("--beside and --runtime belong to --web DIR.")
     if out is None:
         raise ConfigError("Say what to write: --out NAME.onnx, or --web DIR for a page that runs it.")
-    _show_card(out, _exported(run, out, int8=int8), as_json)
-
-
-def _exported(run: Path, out: Path, *, int8: bool) -> Card:
-    with needs("train", "export"):
-        from mien.export import export as export_run
-        from mien.runs import Run
-    return export_run(Run.open(run), out, int8=int8)
+    _show_card(out, exported(run, out, int8=int8), as_json)
 
 
 def _write_page(
@@ -62,10 +56,10 @@ def _write_page(
     if folder.exists():
         raise ConfigError(f"--web {folder} is there already; give the name of a folder that is not.")
     with TemporaryDirectory(prefix="mien-") as room:
-        is_run = (model / "data.json").is_file()
-        file = (out or Path(room) / f"{model.name}.onnx") if is_run else find_model(str(model))
-        if is_run:
-            _exported(model, file, int8=int8)
+        of_run = is_run(model)
+        file = (out or Path(room) / f"{model.name}.onnx") if of_run else find_model(str(model))
+        if of_run:
+            exported(model, file, int8=int8)
         models = [Bundle.open(each) for each in (file, *map(find_model, beside))]
         for each in models:
             each.require_faces()
@@ -83,7 +77,7 @@ def info(
         from mien.cli.data import info as store_info
 
         store_info(folder, as_json)
-    elif (folder / "data.json").is_file():
+    elif is_run(folder):
         _show_run(folder, as_json)
     else:
         _show_card(find_model(path), Bundle.open(path).card, as_json)

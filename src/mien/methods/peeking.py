@@ -5,7 +5,8 @@ pooled by their counts, `peeking.npz`. No figure of the run is taken from there.
 """
 
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from ..config import NetworkSettings
 from ..data.splits import Part
 from ..metrics import Predicted, metric
 from ..runs import EPOCHS, Peek, Run
+from ..words import listed
 from .network import TrainedNetwork
 
-__all__ = ["Peeking"]
+__all__ = ["Peeking", "passed_over"]
 
 
 class Peeking:
@@ -28,7 +30,7 @@ class Peeking:
 
     def lacks(self, run: Run) -> bool:
         """A network that nobody peeked at is trained again: the same weights, and every epoch kept."""
-        return run.settings.method == NetworkSettings.KIND and not run.peeking
+        return _has_epochs(run) and not run.peeking
 
     def tested(self, run: Run, classifier: Classifier, test: Callable[[], Part]) -> None:
         """Judge every epoch on the test, and remove its weights."""
@@ -45,3 +47,17 @@ class Peeking:
         run.write_peeking(lines, np.array(counts))
         load_weights(run, classifier.network)
         shutil.rmtree(run.path / EPOCHS)
+
+
+def passed_over(runs: Sequence[Run]) -> str:
+    """How many of the runs have no epochs to judge, in a sentence; empty where all have."""
+    others = Counter(run.settings.method for run in runs if not _has_epochs(run))
+    if not others:
+        return ""
+    kinds = listed([f"{count} of {method}" for method, count in sorted(others.items())])
+    return f"--show-peeking judges every epoch of a single network, so it leaves out {kinds}."
+
+
+def _has_epochs(run: Run) -> bool:
+    """Whether one network answers, after each epoch: not of boosting, snapshots or ensembles, nor of features."""
+    return run.settings.method == NetworkSettings.KIND
