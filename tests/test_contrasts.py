@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mien.judge.certainty import assess
 from mien.judge.contrasts import Contrast
 from mien.judge.finding import finding
 from mien.report import as_json
-from mien.report.sections.contrasts import answers_panel
+from mien.report.sections.contrasts import answers_file, answers_panel
 from mien.runs import Run
 from mien.statistics import spread
 
@@ -123,6 +124,20 @@ def test_the_answer_stands_in_the_finding_the_table_and_the_json(grid: Compariso
     assert content["answers"] == [sentence]
     assert content["contrasts"][0]["mean"]["effect"] == found.pair.effect
     assert [own["a"] for own in content["contrasts"][0]["each"]] == [f"{name}, dropout 0.2" for name in NETWORKS]
+
+
+def test_what_a_level_costs_stands_beside_its_verdict(place: Path, store: Store) -> None:
+    runs = make_runs(place / "costs", store, networks=("vgg16", "resnet34"), seeds=1)
+    for run, factor in zip(runs, (1.0, 1.2, 1.0, 1.5), strict=True):
+        run.update(costs=replace(run.record.costs, train_seconds=40 * factor, train_peak_mb=900 * factor**2))
+    found = of(collect([Run.open(run.path) for run in runs]))
+    assert found[0].seconds == pytest.approx((1.2, 1.5))
+    panel = answers_panel(found)
+    assert panel
+    assert panel.table
+    assert panel.table.heads[-3:] == ("Verdict", "Training time", "Peak memory")
+    assert [row[-2:] for row in panel.table.rows] == [("× 1.35", "× 1.84"), ("× 1.20", "× 1.44"), ("× 1.50", "× 2.25")]
+    assert answers_file(found).splitlines()[0].endswith("better,train_seconds,train_peak_mb")
 
 
 def test_one_seed_claims_nothing_about_the_luck_of_training(place: Path, store: Store) -> None:

@@ -15,7 +15,20 @@ from typing import Protocol
 from .shown import csv_cell
 
 __all__ = ["DASH", "NO_INTERVAL", "as_csv", "decimal", "duration", "ended", "faces_of", "in_percent", "is_drawn"]
-__all__ += ["listed", "many", "number", "p_words", "percent", "plus", "points", "rough", "span", "three", "yes"]
+__all__ += [
+    "listed",
+    "many",
+    "number",
+    "p_words",
+    "percent",
+    "plus",
+    "points",
+    "rough",
+    "span",
+    "three",
+    "times",
+    "yes",
+]
 
 DASH = "–"
 NO_INTERVAL = "no useful interval"
@@ -181,3 +194,8 @@ def _minus(text: str) -> str:
 def _round(value: float) -> float:
     """In per cent, one digit, and no minus before a 0."""
     return round(100 * value, 1) + 0.0
+
+
+def times(value: float, digits: int = 1) -> str:
+    """A multiple, `× 1.2`; a dash for one that is not known."""
+    return f"× {value:.{digits}f}" if math.isfinite(value) else DASH

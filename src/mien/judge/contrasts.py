@@ -14,6 +14,7 @@ import numpy as np
 
 from ..rows import NAME, Replicate, level_words
 from ..statistics.verdicts import corrected
+from .costs import mean_cost, times
 from .paired import Paired, Two
 from .pairs import Pair, together
 from .questions import levels, reference
@@ -38,6 +39,10 @@ class Contrast:
     """Level minus reference, mean over the networks; corrected by Holm over all contrasts of this metric."""
     each: tuple[Pair, ...]
     """The same of each network alone, not corrected; `Pair.a` is the row with the level."""
+    seconds: tuple[float, ...]
+    """Training time of each, as a multiple of the reference's; nan where it was not measured."""
+    memory: tuple[float, ...]
+    """The same of the peak memory of training."""
 
     @property
     def question(self) -> str:
@@ -79,6 +84,8 @@ def contrasts(rows: Sequence[Redrawn], factors: Sequence[str], judge: Paired) ->
             reference=one.reference,
             pair=pair,
             each=tuple(_alone(judge, two, one.shared) for two in one.pairs),
+            seconds=tuple(_multiple(two, "train_seconds") for two in one.pairs),
+            memory=tuple(_multiple(two, "train_peak_mb") for two in one.pairs),
         )
         for one, pair in zip(asked, pooled, strict=True)
     ]
@@ -118,3 +125,8 @@ def _alone(judge: Paired, two: Two, keys: Sequence[Replicate]) -> Pair:
     """The same of one network."""
     verdict = judge.verdict([two], keys, (two[0].name, two[1].name))
     return together([verdict], [judge.over_folds([two], keys, 1)])[0]
+
+
+def _multiple(two: Two, cost: str) -> float:
+    level, plain = (mean_cost(one.row, cost) for one in two)
+    return times(level, plain)

@@ -9,6 +9,7 @@ from ..ensembles.diversity import disagreement, q_statistic
 from ..methods.ensemble import is_fitted, joined_logits, optimism, out_of_bag, rule_words
 from ..methods.members import member_logits
 from ..rows import Row
+from .costs import mean_cost, times
 from .select import accuracy, valid_accuracy
 
 __all__ = ["Inside", "Joined", "best_member", "inside_rows", "joined_rows", "members_among"]
@@ -125,16 +126,6 @@ def _joined(row: Row, rows: Sequence[Row]) -> Joined:
         fitted=is_fitted(row.runs[0]),
         optimism=float((both[:, 0] - both[:, 1]).mean()),
         out_of_bag=float(np.mean([found[0] if (found := out_of_bag(run)) else np.nan for run in row.runs])),
-        parameters=_times(_mean(row, "parameters"), _mean(best, "parameters")),
-        seconds=_times(_mean(best, "predict_images_per_second"), _mean(row, "predict_images_per_second")),
+        parameters=times(mean_cost(row, "parameters"), mean_cost(best, "parameters")),
+        seconds=times(*(mean_cost(one, "predict_images_per_second") for one in (best, row))),
     )
-
-
-def _mean(row: Row, cost: str) -> float:
-    """Of those runs for which it was measured; 0 where it was of none."""
-    values = [value for run in row.runs if (value := float(getattr(run.record.costs, cost)))]
-    return float(np.mean(values)) if values else 0.0
-
-
-def _times(value: float, reference: float) -> float:
-    return value / reference if value and reference else float("nan")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ...compare import Comparison
 from ...judge.ensembles import Inside, Joined, inside_rows, joined_rows
-from ...words import DASH, listed, percent
+from ...words import DASH, listed, percent, times
 from ..findings import Findings
 from ..parts import Panel, Section, SmallTable
 
@@ -119,8 +119,8 @@ def _line(row: Joined, found: Findings) -> tuple[str, ...]:
         DASH if math.isnan(row.q) else f"{row.q:.2f}",
         _optimism(row) if row.fitted else DASH,
         _share(row.out_of_bag),
-        _times(row.parameters),
-        _times(row.seconds),
+        times(row.parameters),
+        times(row.seconds),
     )
 
 
@@ -137,7 +137,3 @@ def _verdict(row: Joined, found: Findings) -> str:
 
 def _share(value: float) -> str:
     return DASH if math.isnan(value) else percent(value, 1).removesuffix("\u00a0%")
-
-
-def _times(value: float) -> str:
-    return DASH if math.isnan(value) else f"× {value:.1f}"
