@@ -3,7 +3,9 @@
     $ python benchmarks/spotting.py                # the table, of films that nothing was chosen on
     $ python benchmarks/spotting.py --quick
     $ python benchmarks/spotting.py --choose       # the same table, of the films that things were chosen on
+    $ python benchmarks/spotting.py --only softnet # lines of one method
     $ python benchmarks/spotting.py --fit          # the judge's weights, from the films for choosing
+    $ python benchmarks/spotting.py --softnet src/mien/weights/softnet.onnx  # and those of SoftNet
 
 A film has three micro- and two macro-expressions of one subject in 20 seconds; no two films of a set have one subject.
 The strongest point of a micro-expression moves by 0.3 to 2 pixels of a picture 128 wide. "Plain" films have a head that
@@ -13,6 +15,7 @@ Intervals of F1 are percentiles of a bootstrap over films. Speed is that of spot
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from mien.data.clips.drawn import as_long_video
+from mien.data.clips.drawn import LICENCE
+from mien.data.clips.drawn_videos import as_long_video
 from mien.data.drawn.film import Film, FilmOptions, draw_long_film
 from mien.faces import find_detector
-from mien.metrics.spotting import Interval, iou, spot_scores
-from mien.spot import spot
+from mien.fit_softnet import fit_softnet
+from mien.metrics.spotting import Coded, Interval, f1_interval, iou, spot_scores
+from mien.spot import SPOTTERS, spot
 from mien.spot.matched import FACTS, candidates, macro_expressions, windows
 from mien.spot.skin import follow
 from mien.video import Frame
@@ -59,13 +64,13 @@ SETS = (
     Set("distractors, speaking", 30, 4, seconds=120),
     Set("distractors, speaking", 100, 10),
     Set("distractors, speaking", 200, 6),
-    Set("plain", 30, 10, methods=("regions", "mdmd")),
-    Set("distractors, speaking", 30, 10, methods=("regions", "mdmd")),
+    Set("plain", 30, 10, methods=("regions", "mdmd", "softnet")),
+    Set("distractors, speaking", 30, 10, methods=("regions", "mdmd", "softnet")),
 )
+LEARNED = (Set("plain", 30, 8), Set("distractors, speaking", 30, 8))
+"""The films that SoftNet learns from."""
 FITTED = (Set("plain", 30, 8), Set("distractors, silent", 30, 10), Set("distractors, speaking", 30, 24))
-REDRAWS = 2000
 PENALTY = 1.0
-Pair = tuple[Sequence[Interval], Sequence[Interval]]
 
 
 def films(of: Set, seed: int) -> Iterator[Film]:
@@ -91,7 +96,7 @@ def frames_of(film: Film) -> Iterator[Frame]:
 def lines(of: Set, seed: int) -> Iterator[str]:
     """Lines of the table, one a method."""
     detector = find_detector()
-    pairs: dict[str, list[Pair]] = {name: [] for name in of.methods}
+    pairs: dict[str, list[Coded]] = {name: [] for name in of.methods}
     spent = dict.fromkeys(of.methods, 0.0)
     for film in films(of, seed):
         frames = list(frames_of(film))
@@ -107,21 +112,10 @@ def lines(of: Set, seed: int) -> Iterator[str]:
         yield f"| {of.kind} | {of.fps:g} | {of.count} x {of.seconds:g} s | {coded} | {name} | {cells} | {speed:.1f} |"
 
 
-def f1_of(pairs: Sequence[Pair], score: str) -> str:
+def f1_of(pairs: Sequence[Coded], score: str) -> str:
     """F1 with its interval over films."""
-    counts = np.array([_counts(spot_scores([pair])[score]) for pair in pairs])
-    drawn = np.random.default_rng(0).integers(0, len(counts), (REDRAWS, len(counts)))
-    low, high = np.percentile([_f1(counts[places]) for places in drawn], (2.5, 97.5))
-    return f"{_f1(counts):.2f} ({low:.2f} to {high:.2f})"
-
-
-def _counts(score: object) -> tuple[int, int, int]:
-    return score.true_positives, score.false_positives, score.misses  # type: ignore[attr-defined]
-
-
-def _f1(counts: NDArray[np.int64]) -> float:
-    right, wrong, missed = counts.sum(axis=0)
-    return float(2 * right / max(1, 2 * right + wrong + missed))
+    low, high = f1_interval(pairs, score) or (math.nan, math.nan)
+    return f"{spot_scores(pairs)[score].f1:.2f} ({low:.2f} to {high:.2f})"
 
 
 def facts_of(film: Film) -> Iterator[tuple[NDArray[np.float64], bool]]:
@@ -155,16 +149,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--only", choices=SPOTTERS)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--softnet", metavar="OUT")
     chosen = parser.parse_args()
     if chosen.fit:
         weights = fitted(case for of in FITTED for film in films(of, CHOOSING) for case in facts_of(film))
         print("WEIGHTS = (" + ", ".join(f"{weight:.2f}" for weight in weights) + ")")
         return
+    if chosen.softnet:
+        fit_softnet(
+            [as_long_video(film, film.subject) for of in LEARNED for film in films(of, CHOOSING)],
+            find_detector(),
+            chosen.softnet,
+            corpus="drawn",
+            licence=LICENCE,
+        )
+        return
     heads = ("films", "frames a second", "n", "expressions", "method", "micro F1", "macro F1", "overall F1", "speed")
     print("| " + " | ".join(heads) + " |\n| --- |" + " ---: |" * 3 + " --- |" + " ---: |" * 4)
     for of in SETS:
         of = replace(of, count=min(of.count, 2)) if chosen.quick else of
+        of = replace(of, methods=(chosen.only,)) if chosen.only in of.methods else of
+        if chosen.only not in (None, *of.methods):
+            continue
         for line in lines(of, CHOOSING if chosen.choose else STATING):
             print(line, flush=True)
 

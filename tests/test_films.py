@@ -1,6 +1,7 @@
 """Drawn films: their course, their distractors, and whether the movement that is called true is that of the pixels."""
 
 import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import pytest
 
 from mien.cli import main
 from mien.data.clips.corpora import ClipOptions
-from mien.data.clips.drawn import EXPRESSIONS, as_long_video, draw_clip_store, drawn_clips, write_clips
+from mien.data.clips.drawn import EXPRESSIONS, draw_clip_store, drawn_clips, write_clips
+from mien.data.clips.drawn_videos import as_long_video, drawn_videos, write_videos
 from mien.data.clips.prepare import read_clips
 from mien.data.drawn import AUS, Film, FilmOptions, draw_film, draw_long_film
 from mien.data.drawn.course import Swell
 from mien.data.drawn.field import skin_rows
 from mien.data.store import Store
 from mien.errors import ConfigError
+from mien.spot.coded import read_coded
+from mien.video import open_video
 
 BUSY = FilmOptions(nods=True, blinks=True, gaze=True, speech=True, flicker=6, jpeg=90)
 
@@ -136,6 +140,25 @@ def test_a_folder_of_clips_is_read_as_the_corpus_clips(tmp_path: Path) -> None:
         assert truth["aus"].shape == (20, 2, len(AUS))
 
 
+def test_clips_are_shared_evenly_among_exactly_so_many_subjects() -> None:
+    shared = Counter(clip.subject for clip, _ in drawn_clips(46, subjects=7, options=FilmOptions(size=48), frames=12))
+    assert sorted(shared.values()) == [6, 6, 6, 7, 7, 7, 7]
+
+
+def test_a_folder_of_films_has_its_truth_beside_it(tmp_path: Path) -> None:
+    write_videos(tmp_path / "f", films=2, seconds=10, options=FilmOptions(size=48, fps=25))
+    coded = read_coded(tmp_path / "f" / "intervals.csv")
+    assert list(coded) == ["film0000.avi", "film0001.avi"]
+    for video in drawn_videos(2, seconds=10, options=FilmOptions(size=48, fps=25)):
+        assert coded[video.name] == list(video.intervals)
+        assert {one.kind for one in video.intervals} == {"micro", "macro"}
+        with open_video(str(tmp_path / "f" / video.name)) as film:
+            pictures = [frame.picture for frame in film.frames()]
+        assert (len(pictures), film.fps) == (250, 25)
+        off = pictures[100].astype(int) - video.frames[100]
+        assert np.abs(off).mean() < 4  # grey levels that JPEG costs
+
+
 def test_a_store_has_flow_and_subjects(tmp_path: Path) -> None:
     meta = draw_clip_store(tmp_path / "s", clips=12, subjects=4)
     store = Store.open(tmp_path / "s")
@@ -152,6 +175,9 @@ def test_the_command_writes_either(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["data", "draw", *small, "--store", "--out", str(tmp_path / "s"), "--json"]) == 0
     assert run(["data", "draw", "--count", "4", *small, "--out", str(tmp_path / "x")]) == 2
     assert run(["data", "draw", "--store", "--out", str(tmp_path / "x")]) == 2
+    assert run(["data", "draw", "--pixels", "1", "2", "--out", str(tmp_path / "x")]) == 2
+    assert run(["data", "draw", "--films", "1", "--clips", "6", "--out", str(tmp_path / "x")]) == 2
+    assert run(["data", "draw", "--films", "1", "--seconds", "5", "--out", str(tmp_path / "x")]) == 2
 
 
 @pytest.mark.parametrize(
@@ -168,6 +194,8 @@ def test_numbers_out_of_range_are_refused() -> None:
         lambda: draw_film(0, "fear", seed=0, index=0, frames=3),
         lambda: draw_long_film(0, seed=0, index=0, seconds=5),
         lambda: drawn_clips(0),
+        lambda: drawn_videos(0),
+        lambda: drawn_videos(1, seconds=9),
         lambda: drawn_clips(2, subjects=3),
         lambda: drawn_clips(2, expressions=()),
     ):

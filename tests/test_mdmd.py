@@ -82,5 +82,5 @@ def test_methods_are_named_and_a_film_without_a_face_is_refused() -> None:
     frames = [Frame(index=n, time_s=n / FPS, picture=np.zeros((SIZE, SIZE, 3), np.uint8)) for n in range(3)]
     with pytest.raises(DataError, match="No face was found in 3 frames"):
         spot(frames, FPS, Known(), method="mdmd")
-    with pytest.raises(ConfigError, match="the methods are matched, regions, mdmd"):
+    with pytest.raises(ConfigError, match="the methods are matched, regions, mdmd, softnet"):
         spot(frames, FPS, Known(), method="softnet9")

@@ -192,12 +192,21 @@ def test_the_verb_prints_scores_and_draws(
     assert said["scores"]["overall"]["f1"] == 1
     assert [one["kind"] for one in said["results"][0]["intervals"]] == ["micro", "macro"]
     assert "<svg" in (tmp_path / "lines" / "film.avi-timeline.svg").read_text(encoding="utf-8")
+    assert said["scores"]["overall"]["f1_interval"] is None  # of one video
+    main_ends(0, ["spot", "film.avi", "--coded", "coded.csv"])
+    assert "overall: F1 1.000 (2 right, 0 wrong, 0 missed; 1 videos)" in capsys.readouterr().out
     main_ends(0, ["spot", "film.avi", "--csv"])
     assert capsys.readouterr().out.startswith("video,onset,apex,offset,kind")
     main_ends(1, ["spot", "film.avi", "gone.mp4"])
     out, err = capsys.readouterr()
     assert "macro" in out
     assert "gone.mp4 does not exist" in err
+    main_ends(2, ["spot", "film.avi", "--fit", "weights.onnx"])
+    assert "--fit learns from coded intervals" in capsys.readouterr().err
+    main_ends(2, ["spot", "film.avi", "--coded", "coded.csv", "--fit", "weights.pt"])
+    assert "weights are NAME.onnx" in capsys.readouterr().err
+    main_ends(2, ["spot", "film.avi", "--method", "softnet=coded.csv"])
+    assert "coded.csv is not an ONNX model" in capsys.readouterr().err
     main_ends(2, ["spot", "coded.csv"])
     assert "coded.csv is no video" in capsys.readouterr().err
     (tmp_path / "other.csv").write_text("video,onset,offset\nelse.mp4,,\n", encoding="utf-8")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.data.clips.drawn import FilmDetector, as_long_video
+from mien.data.clips.drawn import FilmDetector
+from mien.data.clips.drawn_videos import as_long_video
 from mien.data.drawn.film import Film, FilmOptions, draw_long_film
 from mien.faces.anchor import SIDE, Anchor
 from mien.metrics.spotting import spot_scores

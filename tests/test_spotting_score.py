@@ -2,7 +2,7 @@
 
 import pytest
 
-from mien.metrics.spotting import Interval, iou, matched, recognition_f1, spot_scores, strs
+from mien.metrics.spotting import Interval, f1_interval, iou, matched, recognition_f1, spot_scores, strs
 
 
 def at(onset: int, offset: int, kind: str = "micro", label: str = "") -> Interval:
@@ -52,6 +52,20 @@ def test_kinds_are_apart_and_overall_pools_them() -> None:
     assert (scores["macro"].true_positives, scores["macro"].false_positives, scores["macro"].misses) == (0, 1, 1)
     assert scores["overall"].f1 == pytest.approx(2 / (2 + 2 + 2))
     assert scores["macro"].f1 == scores["macro"].precision == scores["macro"].recall == 0
+
+
+def test_the_interval_of_f1_is_over_videos() -> None:
+    """Of two videos with two expressions each, one is spotted whole and one not at all: F1 of a redraw is 0, 4/7 or 1.
+
+    By hand: of the second video alone TP 0, FP 1, FN 2; of both TP 2, FP 1, FN 2, F1 = 4/7.
+    """
+    right, wrong = ([at(0, 9), at(20, 29)], [at(0, 9), at(20, 29)]), ([at(0, 9), at(20, 29)], [at(50, 59)])
+    assert f1_interval([right, wrong], "micro") == (0.0, 1.0)
+    assert f1_interval([right, right]) == (1.0, 1.0)
+    assert f1_interval([right]) is None
+    low, high = f1_interval([right, wrong] * 50) or (0.0, 0.0)
+    assert low < 4 / 7 < high
+    assert high - low < 0.25
 
 
 def test_nothing_coded_and_nothing_found_is_no_hit() -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from .checkpoint import CHECKPOINT, NEXT, State, digest, load, load_weights, restore, save, save_tensors
 from .chunks import learn_apart
-from .config import NetworkSettings
+from .config import NetworkSettings, TrainSettings
 from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
@@ -121,7 +121,7 @@ def train(
 def _keep(run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool) -> None:
     """Write the line of the epoch that ended, and its weights where they are the best so far, or are asked for."""
     run.write_history(state.history)
-    if chooses and selected_epoch(state.history, run.of(NetworkSettings).train.select) == state.epoch:
+    if chooses and _may_be_chosen(state, run.of(NetworkSettings).train):
         save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
     if state.epoch in keep_epochs:
         save_tensors(run, epoch_file(state.epoch), judged, {})
@@ -346,6 +346,13 @@ def selected_epoch(history: list[Epoch], select: str) -> int:
     if select == "last":
         return history[-1].epoch
     return max(history, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch
+
+
+def _may_be_chosen(state: State, options: TrainSettings) -> bool:
+    """Whether the epoch that has ended would be kept if the run ended now; "last" can only be the last of all."""
+    if options.select == "last":
+        return state.epoch == options.epochs
+    return selected_epoch(state.history, options.select) == state.epoch
 
 
 def _progress(state: State, settings: NetworkSettings, batches: Batches) -> Progress:

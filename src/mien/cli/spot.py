@@ -16,19 +16,22 @@ from rich.table import Table
 
 from mien.atomic import write_text
 from mien.bundle import Bundle
-from mien.cli.extras import Json
+from mien.cli.extras import Json, needs
 from mien.cli.inputs import Input, find_inputs
 from mien.cli.places import check_folder
 from mien.cli.results import PIPE_WIDTH
 from mien.cli.screen import literal, print_json, say
+from mien.data.clips.clip import LongVideo
+from mien.data.clips.frames import FilmFrames
 from mien.errors import ConfigError, DataError
 from mien.faces import FaceDetector, find_detector
-from mien.metrics.spotting import Interval, SpotScore, spot_scores, strs
+from mien.metrics.spotting import Interval, SpotScore, f1_interval, spot_scores, strs
 from mien.micro import Named, fps_words, name_intervals, options_of
 from mien.progress import progress
 from mien.shown import csv_cell
 from mien.spot import SPOTTERS, PulseOptions, Spotted, spot
 from mien.spot.coded import read_coded
+from mien.spot.spotter import named_method
 from mien.spot.timeline import timeline_svg
 from mien.video import Frame, Video, open_video
 
@@ -53,7 +56,13 @@ def spot_videos(
             help="Score against a CSV: video, onset, offset and, if wanted, apex, kind, label; frames from 0."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help=f"{' or '.join(SPOTTERS)}.")] = "matched",
+    fit: Annotated[
+        Path | None,
+        typer.Option(help="With --coded: fit SoftNet to the videos, and write its weights to this .onnx file."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help=f"{' or '.join(SPOTTERS)}, or softnet=FILE with its weights.")
+    ] = "matched",
     threshold: Annotated[
         float,
         typer.Option(help="Of regions: how many times the noise of its video an expression moves the face, 1 to 100."),
@@ -83,9 +92,13 @@ def spot_videos(
         raise ConfigError("--json and --csv exclude each other; give one.")
     cv2.utils.logging.setLogLevel(0)
     options = PulseOptions(threshold=threshold, micro_s=micro_s, longest_s=longest_s)
-    if method not in SPOTTERS:
-        raise ConfigError(f"--method is {' or '.join(SPOTTERS)}; got {method[:40]!r}.")
+    named_method(method)
     detector = find_detector(faces)
+    if fit:
+        if not coded:
+            raise ConfigError("--fit learns from coded intervals. Add --coded TABLE.csv.")
+        _fit(inputs, read_coded(coded), detector, fit, as_json=as_json)
+        return
     name_in = _namer(model, min_confidence, detector) if model else None
     truth = read_coded(coded) if coded else {}
     if out:
@@ -103,6 +116,37 @@ def spot_videos(
     if failures:
         say(f"{len(failures)} of {len(found) + len(failures)} videos could not be used:\n" + "\n".join(failures))
         raise typer.Exit(SOME if found else 2)
+
+
+def _fit(
+    inputs: list[str], truth: dict[str, list[Interval]], detector: FaceDetector, out: Path, *, as_json: bool
+) -> None:
+    """Write the weights that SoftNet learns from the videos that a table names."""
+    with needs("train", "spot --fit"):
+        from mien.fit_softnet import fit_softnet
+    videos = []
+    for given in find_inputs(inputs):
+        if given.failure or not given.is_video:
+            raise DataError(given.failure or f"{given.name} is no video.")
+        if (coded := _coded(given.name, truth)) is not None:
+            film = FilmFrames(Path(given.name))
+            videos.append(LongVideo(name=given.name, subject="", frames=film, fps=film.fps, intervals=tuple(coded)))
+    if not videos:
+        raise _unnamed(len(inputs), truth)
+    card = fit_softnet(videos, detector, out, corpus="own", licence="That of the videos.")
+    if as_json:
+        print_json({"weights": str(out), "videos": len(videos), "sha256": card.sha256})
+    else:
+        say(f"{out} has weights of {len(videos)} videos: mien spot VIDEO --method softnet={out}")
+
+
+def _coded(name: str, truth: dict[str, list[Interval]]) -> list[Interval] | None:
+    """The intervals of a video in a table, by its path or its file name; None where the table does not name it."""
+    return truth.get(name, truth.get(Path(name).name))
+
+
+def _unnamed(videos: int, truth: dict[str, list[Interval]]) -> DataError:
+    return DataError(f"None of the {videos} videos stands in the table; it has {', '.join(list(truth)[:3])}.")
 
 
 def _namer(model: str, min_confidence: float, detector: FaceDetector) -> Callable[[Input, Spotted], list[Named]]:
@@ -176,14 +220,15 @@ def _counted(frames: Iterable[Frame], advance: Callable[[int], None]) -> Iterato
 
 def _scored(found: dict[str, Found], truth: dict[str, list[Interval]]) -> dict[str, Any]:
     """Scores over the videos that the table of coded intervals names, by path or by file name."""
-    pairs = []
-    for name, (spotted, _) in found.items():
-        key = name if name in truth else Path(name).name
-        if key in truth:
-            pairs.append((truth[key], spotted.intervals))
+    pairs = [
+        (coded, spotted.intervals) for name, (spotted, _) in found.items() if (coded := _coded(name, truth)) is not None
+    ]
     if not pairs:
-        raise DataError(f"None of the {len(found)} videos stands in the table; it has {', '.join(list(truth)[:3])}.")
-    scores = {kind: _score_record(score) for kind, score in spot_scores(pairs).items()}
+        raise _unnamed(len(found), truth)
+    scores = {
+        kind: _score_record(score) | {"f1_interval": f1_interval(pairs, kind)}
+        for kind, score in spot_scores(pairs).items()
+    }
     labelled = any(one.label for _, spotted in pairs for one in spotted)
     return {"videos_scored": len(pairs), "scores": scores} | ({"strs": strs(pairs)} if labelled else {})
 

@@ -13,12 +13,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["KINDS", "Interval", "Kind", "SpotScore", "iou", "matched", "recognition_f1", "spot_scores", "strs"]
+import numpy as np
+
+__all__ = [
+    "KINDS",
+    "Coded",
+    "Interval",
+    "Kind",
+    "SpotScore",
+    "f1_interval",
+    "iou",
+    "matched",
+    "recognition_f1",
+    "spot_scores",
+    "strs",
+]
 
 Kind = Literal["micro", "macro"]
 KINDS: tuple[Kind, ...] = ("micro", "macro")
 OVERALL = "overall"
 LEAST_IOU = 0.5
+DRAWS = 2000
+"""Of the bootstrap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +130,12 @@ def matched(coded: Sequence[Interval], found: Sequence[Interval]) -> list[tuple[
     return sorted((i, j) for j, i in partner.items())
 
 
-def spot_scores(videos: Iterable[tuple[Sequence[Interval], Sequence[Interval]]]) -> dict[str, SpotScore]:
-    """The scores of `micro`, `macro` and `overall` over videos, each as its coded and its found intervals."""
+Coded = tuple[Sequence[Interval], Sequence[Interval]]
+"""The coded and the found intervals of one video."""
+
+
+def spot_scores(videos: Iterable[Coded]) -> dict[str, SpotScore]:
+    """The scores of `micro`, `macro` and `overall` over videos."""
     counts: dict[str, list[int]] = {kind: [0, 0, 0] for kind in KINDS}
     for coded, found in videos:
         for kind in KINDS:
@@ -125,6 +145,24 @@ def spot_scores(videos: Iterable[tuple[Sequence[Interval], Sequence[Interval]]])
                 counts[kind][place] += count
     total = [sum(column) for column in zip(*counts.values(), strict=True)]
     return {name: _score(each) for name, each in {**counts, OVERALL: total}.items()}
+
+
+def f1_interval(videos: Sequence[Coded], score: str = OVERALL, seed: int = 0) -> tuple[float, float] | None:
+    """95 % of F1, 0 to 1: percentiles of a bootstrap over videos. None where there is one video, or none.
+
+    Args:
+        videos: coded and found intervals of each.
+        score: `micro`, `macro` or `overall`.
+        seed: of the draws.
+    """
+    if len(videos) < 2:
+        return None
+    each = [spot_scores([video])[score] for video in videos]
+    counts = np.array([(one.true_positives, one.false_positives, one.misses) for one in each])
+    drawn = counts[np.random.default_rng(seed).integers(0, len(counts), (DRAWS, len(counts)))].sum(axis=1)
+    twice = 2 * drawn[:, 0]
+    low, high = np.percentile(twice / np.maximum(1, twice + drawn[:, 1] + drawn[:, 2]), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def recognition_f1(pairs: Sequence[tuple[str, str]]) -> float:
@@ -142,7 +180,7 @@ def recognition_f1(pairs: Sequence[tuple[str, str]]) -> float:
     return _ratio(2 * precision * recall, precision + recall)
 
 
-def strs(videos: Iterable[tuple[Sequence[Interval], Sequence[Interval]]], kind: Kind = "micro") -> float:
+def strs(videos: Iterable[Coded], kind: Kind = "micro") -> float:
     """Spot then recognise: F1 of spotting times F1 of recognition, 0 to 1, of one kind of intervals with labels."""
     known = [(_of(coded, kind), _of(found, kind)) for coded, found in videos]
     pairs = [(coded[i].label, found[j].label) for coded, found in known for i, j in matched(coded, found)]

@@ -7,7 +7,9 @@ and a few numbers a frame.
     matched    swells that stand out from all else that the face does: the default
     movement   by how much each region of the face has moved against the whole face, by dense flow
     pulses     movements that rise and fall again, as intervals
+    ring       the last faces of a video, cut alike
     mdmd       the field's baseline, which compares each frame with those before and after it
+    softnet    a small network that looks at the flow around each frame
     spotter    the methods, by name
 """
 

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..faces import FaceDetector
-from ..faces.anchor import SIDE, Anchor, Track
 from ..metrics.spotting import Interval, Kind
 from ..video import Frame
+from .ring import rings
 
 __all__ = ["contrasts", "feature", "runs", "spot_mdmd"]
 
@@ -31,7 +31,6 @@ LENGTHS_S: dict[Kind, tuple[float, float]] = {"micro": (7 / 30, 16 / 30), "macro
 BLOCKS, DIRECTIONS, TOP = 6, 4, 3
 P = 0.01
 """Of the threshold, as published."""
-ANCHOR_S = 1.0
 Floats = NDArray[np.floating[Any]]
 
 
@@ -49,12 +48,12 @@ def spot_mdmd(
     features: dict[Kind, list[float]] = {kind: [0.0] * k for kind, k in half.items()}
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     count = faceless = 0
-    for ring in _rings(frames, fps, detector, 2 * max(half.values()) + 1):
+    for ring in rings(frames, fps, detector, 2 * max(half.values()) + 1):
         count += 1
-        faceless += ring[-1] is None
+        faceless += ring.faces[-1] is None
         for kind, k in half.items():
             if count > 2 * k:
-                features[kind].append(_feature_of(ring, k, flow))
+                features[kind].append(_feature_of(ring.faces, k, flow))
     intervals: list[Interval] = []
     shown = np.zeros(count)
     for kind, k in half.items():
@@ -98,36 +97,9 @@ def runs(contrast: NDArray[np.float64], kind: Kind) -> Iterator[Interval]:
         yield Interval(onset=start, apex=apex, offset=stop - 1, kind=kind)
 
 
-def _rings(
-    frames: Iterable[Frame], fps: float, detector: FaceDetector, size: int
-) -> Iterator[deque[NDArray[np.uint8] | None]]:
-    """The last `size` faces, all cut by the transform of the newest anchor; None for frames without a face."""
-    track, ring = Track(detector), deque[NDArray[np.uint8] | None](maxlen=size)
-    anchor: Anchor | None = None
-    for index, frame in enumerate(frames):
-        if anchor is None or index % max(1, round(ANCHOR_S * fps)) == 0:
-            new = track.anchor(frame.picture)
-            if anchor and new:
-                _move(ring, anchor, new)
-            anchor = new
-        ring.append(anchor.cut(frame.picture) if anchor else None)
-        yield ring
-
-
-def _move(ring: deque[NDArray[np.uint8] | None], old: Anchor, new: Anchor) -> None:
-    """Cut the faces of the ring by the new anchor's transform."""
-    whole = [np.vstack([anchor.transform, [0.0, 0.0, 1.0]]) for anchor in (old, new)]
-    step = (whole[1] @ np.linalg.inv(whole[0]))[:2]
-    for place, grey in enumerate(ring):
-        if grey is not None:
-            ring[place] = np.asarray(
-                cv2.warpAffine(grey, step, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
-            )
-
-
-def _feature_of(ring: deque[NDArray[np.uint8] | None], k: int, flow: cv2.DISOpticalFlow) -> float:
+def _feature_of(faces: deque[NDArray[np.uint8] | None], k: int, flow: cv2.DISOpticalFlow) -> float:
     """Of the frame k before the newest; 0 where one of the three has no face."""
-    before, here, after = ring[-1 - 2 * k], ring[-1 - k], ring[-1]
+    before, here, after = faces[-1 - 2 * k], faces[-1 - k], faces[-1]
     if before is None or here is None or after is None:
         return 0.0
     first = np.asarray(flow.calc(before, here, None), np.float32)  # type: ignore[call-overload]

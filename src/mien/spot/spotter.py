@@ -1,4 +1,7 @@
-"""A video as a stream to intervals. A new method of spotting is a file here and a line in `SPOTTERS`."""
+"""A video as a stream to intervals. A new method of spotting is a file here and a line in `SPOTTERS`.
+
+A method is given as `NAME`, or as `NAME=FILE` where it learns: FILE has its weights.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,8 +20,9 @@ from .matched import spot_matched
 from .mdmd import spot_mdmd
 from .movement import REGIONS, Movement
 from .pulses import PulseOptions, find_pulses, score
+from .softnet import open_softnet, spot_softnet
 
-__all__ = ["SPOTTERS", "Spotted", "spot"]
+__all__ = ["SPOTTERS", "Spotted", "named_method", "spot"]
 
 ANCHOR_S, LONGEST_S = 5.0, 15.0
 """A new anchor frame after so long, once the face is at rest; and at the latest."""
@@ -26,6 +30,7 @@ QUIET_PX = 0.3
 """A face of which no region is further than this from the anchor frame is at rest."""
 MOST_HEAD_PX = 12.0
 """A new anchor frame where the head has moved further than this, of a face 128 pixels wide."""
+SOFTNET = "softnet"
 SEEK_S = 0.2
 """A face that was lost is looked for so often."""
 
@@ -40,7 +45,8 @@ class Spotted:
     faceless: int
     """Frames in which no face was followed."""
     scores: NDArray[np.float32]
-    """`(frames,)`: how far the face is from rest, in pixels of a face 128 pixels wide; of mdmd, its contrast."""
+    """`(frames,)`: how far the face is from rest, in pixels of a face 128 pixels wide; of mdmd its contrast, of softnet
+    its score."""
 
 
 def spot(
@@ -58,16 +64,31 @@ def spot(
         fps: frames a second; times are counted by it.
         detector: finds the face, best with its landmarks.
         options: what counts as an expression; for `regions` alone.
-        method: a key of `SPOTTERS`.
+        method: a key of `SPOTTERS`; `softnet=FILE` takes its weights from FILE.
 
-    Raises `DataError` where no frame has a face, `ConfigError` for a method that there is not.
+    Raises `DataError` where no frame has a face, `ConfigError` for a method that there is not, `BundleError` for
+    weights that it cannot use.
     """
-    if method not in SPOTTERS:
-        raise ConfigError(f"There is no spotting method {method[:40]!r}; the methods are {', '.join(SPOTTERS)}.")
-    return SPOTTERS[method](frames, fps, detector, options or PulseOptions())
+    name, weights = named_method(method)
+    return SPOTTERS[name](frames, fps, detector, options or PulseOptions(), weights)
 
 
-def _by_regions(frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions) -> Spotted:
+def named_method(method: str) -> tuple[str, str]:
+    """The key of `SPOTTERS` and the weights that a method asks for, "" for those that come with mien.
+
+    Raises `ConfigError` where there is no such method, or it has no weights.
+    """
+    name, equals, weights = method.partition("=")
+    if name not in SPOTTERS:
+        raise ConfigError(f"There is no spotting method {name[:40]!r}; the methods are {', '.join(SPOTTERS)}.")
+    if equals and (name != SOFTNET or not weights):
+        raise ConfigError(f"The spotting method {method[:40]!r} is {SOFTNET}=FILE, or a name without '='.")
+    return name, weights
+
+
+def _by_regions(
+    frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions, _weights: str
+) -> Spotted:
     follower = _Follower(detector, fps)
     moved = [follower.moved(frame.picture) for frame in frames]
     if not follower.found:
@@ -88,6 +109,7 @@ def _whole(
     fps: float,
     detector: FaceDetector,
     _options: PulseOptions,
+    _weights: str,
 ) -> Spotted:
     """What a method finds that has no options."""
     intervals, scores, faceless = spot_in(frames, fps, detector)
@@ -96,14 +118,22 @@ def _whole(
     return Spotted(intervals=intervals, frames=len(scores), fps=fps, faceless=faceless, scores=scores)
 
 
+def _by_softnet(
+    frames: Iterable[Frame], fps: float, detector: FaceDetector, options: PulseOptions, weights: str
+) -> Spotted:
+    spot_in = partial(spot_softnet, bundle=open_softnet(weights or SOFTNET))
+    return _whole(spot_in, frames, fps, detector, options, weights)
+
+
 def _faceless(frames: int) -> DataError:
     return DataError(f"No face was found in {frames} frames.")
 
 
-SPOTTERS: dict[str, Callable[[Iterable[Frame], float, FaceDetector, PulseOptions], Spotted]] = {
+SPOTTERS: dict[str, Callable[[Iterable[Frame], float, FaceDetector, PulseOptions, str], Spotted]] = {
     "matched": partial(_whole, spot_matched),
     "regions": _by_regions,
     "mdmd": partial(_whole, spot_mdmd),
+    SOFTNET: _by_softnet,
 }
 
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from ...atomic import new_folder
 from ...errors import ConfigError, DataError
 from ...faces import Face
-from ...metrics.spotting import Interval
 from ...planes import Batch
 from ...progress import track
 from ...reading import GivenPath, given_path
@@ -28,10 +27,10 @@ from ..drawn.expression import PROTOTYPES, require_expression
 from ..drawn.film import Film, FilmOptions, draw_film
 from ..prepare import PrepareOptions, write_corpus
 from ..store import Meta
-from .clip import Clip, LongVideo
+from .clip import Clip
 from .motion import MotionOptions, motion
 
-__all__ = ["EXPRESSIONS", "FilmDetector", "as_long_video", "draw_clip_store", "drawn_clips", "write_clips"]
+__all__ = ["EXPRESSIONS", "FilmDetector", "draw_clip_store", "drawn_clips", "write_clips"]
 
 EXPRESSIONS = tuple(name for name in PROTOTYPES if name != "neutral")
 CLIPS_PER_SUBJECT = 6
@@ -85,12 +84,11 @@ def drawn_clips(
         raise ConfigError("Clips need an expression to show; none was given.")
     for name in expressions:
         require_expression(name)
-    each = -(-count // subjects) if subjects else CLIPS_PER_SUBJECT
     chosen = options or FilmOptions()
     draw_film(0, expressions[0], seed=seed, index=0, frames=frames, options=chosen)  # what is out of range is said now
     films = (
         draw_film(
-            index // each,
+            index * subjects // count if subjects else index // CLIPS_PER_SUBJECT,
             expressions[index % len(expressions)],
             seed=seed,
             index=index,
@@ -115,21 +113,6 @@ def _clip(film: Film, index: int) -> Clip:
         fps=film.options.fps,
         groups={**film.groups, "movement": "below 1 px" if act.pixels < 1 else "1 px and more"},
     )
-
-
-def as_long_video(film: Film, name: str) -> LongVideo:
-    """A long film with its expressions as intervals, for spotting."""
-    intervals = [
-        Interval(
-            onset=act.course.onset,
-            apex=act.course.apex,
-            offset=act.course.offset,
-            kind="micro" if act.kind == "micro" else "macro",
-            label=act.label,
-        )
-        for act in film.acts
-    ]
-    return LongVideo(name=name, subject=film.subject, frames=film, fps=film.options.fps, intervals=tuple(intervals))
 
 
 def draw_clip_store(
