@@ -111,6 +111,7 @@ def test_the_file_repeats_the_runs_own_logits(run: Run, exported: Path) -> None:
 def test_the_card_tells_of_run_data_and_figures(run: Run, exported: Path) -> None:
     card, saved = Bundle.open(exported).card, run.logits("test")
     assert (card.run, card.network, card.corpus, card.licence) == (run.id, "compact-s", "drawn", run.data.licence)
+    assert card.protocol == "holdout: the corpus's own test"
     assert (card.fingerprint, card.labels, card.crop) == (run.data.fingerprint, run.data.labels, run.data.crop)
     accuracy = card.test["accuracy"]
     assert accuracy.value == pytest.approx((saved.logits.argmax(1) == saved.labels).mean())

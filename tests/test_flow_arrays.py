@@ -1,5 +1,6 @@
 """Flow that others computed, as arrays, becomes a store with subjects: `mien data prepare FLOW.npz --corpus npz`."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,49 @@ def test_a_large_file_is_a_stream(tmp_path: Path) -> None:
     store = prepared(tmp_path, flow=many, labels=labels, class_names=names, subjects=None, corpus=None)
     assert (store.array("flow") == many).all()
     assert store.images[599, 0, 0].tolist()[2] == 128  # a flow of two channels
+
+
+RECIPE = """
+[grid]
+seed = [0]
+"model.name" = ["ststnet"]
+
+[data]
+protocol = "loso"
+
+[model]
+plane = "flow"
+
+[train]
+epochs = 2
+batch_size = 8
+select = "last"
+
+[rows.ridge]
+kind = "features"
+features = { plane = "flow", descriptor = "pixels", classifier = "ridge" }
+"""
+
+
+@pytest.mark.long
+def test_from_arrays_to_a_report_of_one_subject_left_out(tmp_path: Path) -> None:
+    """Flow whose class is its direction, which a ridge finds; one subject has a single class, one a single clip."""
+    rng = np.random.default_rng(3)
+    subjects = np.array([f"s{place // 6}" for place in range(24)] + ["one class"] * 5 + ["one clip"])
+    classes = np.array([place % 3 for place in range(24)] + [2] * 6)
+    flow = rng.normal(0, 0.05, (30, 28, 28, 3)).astype(np.float32)
+    ways = np.array([(0.0, -0.4, 0.1), (0.4, 0.0, 0.1), (0.0, 0.4, 0.1)], np.float32)
+    flow[:, 8:20, 8:20] += ways[classes][:, None, None]
+    labels = np.array(["negative", "positive", "surprise"])[classes]
+    prepared(tmp_path, flow=flow, labels=labels, subjects=subjects, corpus=None)
+    (tmp_path / "road.toml").write_text(RECIPE, encoding="utf-8")
+    report, runs = tmp_path / "report", tmp_path / "runs"
+    words = ["--data", str(tmp_path / "store"), "--runs", str(runs), "--out", str(report)]
+    assert run("compare", str(tmp_path / "road.toml"), *words) == 0
+    with (report / "table.csv").open(encoding="utf-8") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 2
+    (ridge,) = (row for name, row in rows.items() if "ridge" in name)
+    assert float(ridge["macro_f1"]) == 1
+    assert len(list(runs.glob("ststnet-*"))) == 6
+    assert "UF1" in (report / "report.html").read_text(encoding="utf-8")

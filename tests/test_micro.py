@@ -56,6 +56,7 @@ def test_its_card_says_how_flow_is_computed_and_that_it_saw_no_person(model: Pat
     assert str(card.movement) == (
         "Flow by dis, in pixels of a face 128 wide, the head held still; clips of 100 frames a second"
     )
+    assert card.protocol == "group-kfold: tested on fold 1 of 3, trained on others"
     assert "never saw a person" in card.limits[-1]
     assert options_of(Bundle.open(model)).size == 28
 

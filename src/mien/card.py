@@ -87,6 +87,8 @@ class Card:
     corpus: Text
     fingerprint: Text
     """SHA-256 of the store it was trained on."""
+    protocol: str = ""
+    """How train and test were divided, such as one fold of a cross-validation; empty in older files."""
     licence: str
     """Licence of the training data, as its store states it. Its conditions also hold for the weights."""
     temperature: Annotated[float, Meta(gt=0, lt=1e300)] = 1.0

@@ -86,6 +86,7 @@ def describe(run: Run, takes: tuple[Plane, ...]) -> Card:
         run=run.id,
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,
+        protocol=protocol_words(run),
         licence=run.data.licence,
         temperature=fit_temperature(valid.logits, valid.labels),
         valid={"accuracy": _figure(valid, "accuracy")},
@@ -93,6 +94,14 @@ def describe(run: Run, takes: tuple[Plane, ...]) -> Card:
         mien=__version__,
     )
     return judged(card, run.logits("test"))
+
+
+def protocol_words(run: Run) -> str:
+    """How train and test of a run were divided, for its card."""
+    data = run.settings.data
+    if data.protocol == "holdout":
+        return "holdout: the corpus's own test"
+    return f"{data.protocol}: tested on fold {data.fold + 1} of {run.data.folds}, trained on others"
 
 
 def judged(card: Card, test: Logits) -> Card:
