@@ -145,6 +145,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_what_it_learned_is_found_again(weights: Path) -> None:
     """In the films that it learned from: whether it learns at all. docs/spot.md has what it finds elsewhere."""
     pairs = []
@@ -157,6 +158,7 @@ def test_what_it_learned_is_found_again(weights: Path) -> None:
     assert scores["overall"].f1 >= 0.5
 
 
+@pytest.mark.long
 def test_of_fast_videos_every_second_frame_or_so_is_scored(weights: Path) -> None:
     """A film of 20 frames a second that says it has 120: every second frame has a look, and all frames are counted."""
     count = Count()
@@ -168,6 +170,7 @@ def test_of_fast_videos_every_second_frame_or_so_is_scored(weights: Path) -> Non
     assert all(0 <= one.onset <= one.offset < 240 for one in found)
 
 
+@pytest.mark.long
 def test_what_cannot_be_learned_or_used_is_one_sentence(weights: Path, tmp_path: Path) -> None:
     silent = replace(video(0), intervals=())
     with pytest.raises(RunError, match="no video has micro-expressions and rest"):

@@ -188,10 +188,10 @@ def _fit(network: Spotters, place: int, lesson: _Lesson, draws: torch.Generator)
     optimizer = torch.optim.Adam(network.networks[place].parameters(), lr=RATE)
     network.train()
     for _ in track(range(EPOCHS), f"Fitting {KINDS[place]}", EPOCHS):
-        for rows in torch.randperm(len(flow), generator=draws).split(BATCH):
+        for rows in torch.split(torch.randperm(len(flow), generator=draws), BATCH):
             optimizer.zero_grad()
             batch = _mirrored(flow[rows], torch.rand(len(rows), generator=draws) < 0.5)
-            nn.functional.mse_loss(network.score(place, batch), aims[rows]).backward()
+            torch.autograd.backward(nn.functional.mse_loss(network.score(place, batch), aims[rows]))
             optimizer.step()
     network.eval()
 
