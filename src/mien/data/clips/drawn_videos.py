@@ -14,6 +14,7 @@ from ...errors import ConfigError, DataError
 from ...metrics.spotting import Interval
 from ...progress import track
 from ...reading import GivenPath, given_path
+from ...shown import csv_cell
 from ...video import video_writer
 from ..drawn.film import Film, FilmOptions, draw_long_film
 from .clip import LongVideo
@@ -99,6 +100,8 @@ def write_videos(
             with video_writer(folder / video.name, video.fps) as write:
                 for place, picture in enumerate(video.frames):
                     write(picture, place / video.fps)
-            table.writerows((video.name, i.onset, i.apex, i.offset, i.kind, i.label) for i in video.intervals)
+            for one in video.intervals:
+                row = (video.name, one.onset, one.apex, one.offset, one.kind, one.label)
+                table.writerow(map(csv_cell, row))
         (folder / TABLE).write_text(text.getvalue(), encoding="utf-8", newline="")
     return out
