@@ -9,9 +9,8 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,217 +18,25 @@ import numpy as np
 import pytest
 import torch
 
-import corpora_made as made
 import test_damaged_media
 from apart import end, in_a_process, needs_proc, trying
-from conftest import TINY, plan_run, write_bars
-from damage import ODD_TEXTS, ODD_VALUES, damage_folder, damaged, damaged_bytes, damaged_json, pick, reseal
-from made_runs import make_runs, make_store
-from mien import checkpoint
+from damaged_things import KINDS, base
 from mien import train as loop
-from mien.card import write_card
 from mien.cli import main
 from mien.config import parse_overrides, read_recipe
-from mien.data.splits import divide
-from mien.data.store import Store
 from mien.errors import MienError, RunError
-from mien.examine import away, robustness
-from mien.examine.corruptions import CORRUPTIONS, SEVERITIES
-from mien.explain import truth
-from mien.labels import LabelSet
-from mien.modelfile import entry
-from mien.runs import Epoch, Run
-from tiny_bundle import CARD, model_bytes
+from mien.mirror import Mirror
+from mien.runs import Run
 
-LABELS = LabelSet(("anger", "fear", "happiness"))
 QUICK, BATCH = 5, 200
 """Cases of each kind in the quick tests; of a process in the long ones."""
 BATCHES = {"runs": 2, "begun runs": 3, "stores": 2, "recipes": 3, "overrides": 3, "cards": 4, "tables": 3, "arrays": 3}
+BATCHES |= {"searches": 1, "lists": 2, "mirrors": 2, "sheets": 2, "clips": 2, "planes": 2, "starts": 2}
 """Of the long tests: fewer of those kinds that several slow commands read."""
-RECIPE = """
-description = "for tests"
-[grid]
-"seed" = [0, 1]
-"model.dropout" = [0.0, 0.2]
-[model]
-name = "compact-s"
-width = 0.25
-[train]
-epochs = 1
-batch_size = 16
-sizes = [16]
-[optimizer]
-lr = 3e-3
-schedule = "onecycle"
-[networks.compact-s]
-"optimizer.ema" = 0.9
-"""
-
-Case = Callable[[Path, np.random.Generator], tuple[str, Sequence[Sequence[str]]]]
-"""Damages a copy of the base folder; returns what was done, and the commands to try on it."""
 
 
 class Planned(MienError):
     """All was accepted, and would now be trained."""
-
-
-def base(folder: Path) -> Path:
-    """One of each thing that mien reads back, small and whole."""
-    store = make_store(folder / "store", train=30, test=21, labels=LABELS)
-    other = make_store(folder / "other", train=6, test=12, corpus="other", labels=LABELS)
-    runs = make_runs(folder / "runs", store, networks=("vgg16", "resnet34"), dropouts=(0.0,), epochs=3)
-    for run in runs:
-        keep_results(run, other)
-    (folder / "runs" / "commands.txt").write_text("mien compare paper\n", encoding="utf-8")
-    bars = write_bars(folder / "bars", soft=True, subjects=True)
-    begun(plan_run(folder / "begun", bars, train__epochs=3), bars)
-    (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
-    made.listed(folder / "listed")
-    made.fer_csv(folder / "fer2013" / "fer2013.csv")
-    made.ferplus(folder / "ferplus")
-    made.npz(folder / "arrays.npz")
-    return folder
-
-
-def keep_results(run: Run, other: Store) -> None:
-    """What `robustness`, `across`, `explain --truth` and `--teach peeking` would have kept."""
-    test, rng = run.logits("test"), np.random.default_rng(0)
-    said = rng.integers(0, 3, (len(CORRUPTIONS), len(SEVERITIES), len(test.ids)), np.uint8)
-    whole = {"ids": test.ids, "labels": test.labels, "subjects": test.subjects}
-    robustness.save(run, robustness.Robustness(**whole, clean=said[0, 0], predicted=said, corruptions=(*CORRUPTIONS,)))
-    there = replace(test, ids=other.rows("test")[:12], **{k: getattr(test, k)[:12] for k in ("labels", "subjects")})
-    path = run.path / f"{away.PREFIX}{other.meta.sha256[:12]}.npz"
-    away._write(run, path, other, replace(there, logits=test.logits[:12]), copies=0)
-    n, methods = len(test.ids), 2
-    figures = truth.Grounding(
-        **whole,
-        chance=rng.random((3, 2, n), np.float32),
-        unit_area=rng.random((4, n), np.float32),
-        scores=rng.random((methods, 3, 2, n), np.float32),
-        blank=np.zeros((methods, n), bool),
-        units=rng.random((methods, 4, n), np.float32),
-        methods=("gradcam", "occlusion"),
-        action_units=(1, 2, 4, 12),
-        layer="layer2",
-    )
-    truth._save(run, figures)
-    (run.path / "peeking.csv").write_text("epoch,accuracy,uar,macro_f1\n1,0.4,0.4,nan\n2,0.5,0.5,0.5\n3,0.4,0.4,0.4\n")
-
-
-def begun(run: Run, store: Store) -> None:
-    """Leave the run at a checkpoint after its first epoch, with better weights that wait for the next."""
-    fold = divide(store, run.settings.data)
-    state = loop._new_state(run.settings, fold.train, torch.device("cpu"))
-    weights = state.network.state_dict()
-    for group in state.optimizer.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = torch.zeros_like(parameter)
-    state.optimizer.step()
-    figures = {"lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.5, "valid_loss": 1.0, "valid_accuracy": 0.5}
-    state.history, state.epoch = [Epoch(epoch=1, **figures)], 1
-    checkpoint.save_tensors(run, checkpoint.NEXT, weights, {"epoch": "1"})
-    checkpoint.save(run, state)
-    checkpoint.save_tensors(run, checkpoint.NEXT, weights, {"epoch": "2"})
-    run.write_history(state.history)
-
-
-# The kinds
-
-
-def of_runs(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    what = damage_folder(folder / "runs", rng)
-    each = [["info", str(path)] for path in sorted((folder / "runs").iterdir()) if path.is_dir()]
-    out = str(folder / "out")
-    others = [
-        ["report", str(folder / "runs"), "--out", out],
-        ["robustness", str(folder / "runs")],
-        ["noise", str(folder / "runs"), "--page", f"{out}.html"],
-    ]
-    return what, [*each, pick(others, rng)]
-
-
-def of_stores(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    store = folder / "bars"
-    what = damage_folder(store, rng)
-    if rng.random() < 0.7:
-        try:
-            reseal(store)
-            what += ", and sealed again"
-        except (OSError, ValueError, TypeError, RecursionError):
-            pass  # there is nothing to seal
-    compared = ["compare", str(folder / "recipe.toml"), "-d", str(store), "--runs", str(folder / "new")]
-    protocol = pick(["holdout", "kfold", "group-kfold", "loso"], rng)
-    return what, [
-        ["data", "info", str(store)],
-        ["data", "audit", str(store), "--drop", "leaks", "--out", str(folder / "clean"), "--force"],
-        [*compared, "--set", f"data.protocol={protocol}"],
-    ]
-
-
-def of_recipes(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    path = folder / "recipe.toml"
-    what, content = damaged("recipe.toml", path.read_bytes(), rng)
-    path.write_bytes(content)
-    return what, [["compare", str(path), "-d", str(folder / "bars"), "--runs", str(folder / "new")]]
-
-
-def of_overrides(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    key = pick([*TINY, "seed", "train.sizes", "data.fold", "data.split_seed", "model.stem", "model.nmae", ""], rng)
-    value = str(pick(ODD_TEXTS if rng.random() < 0.5 else ODD_VALUES, rng)).replace("\0", "\\0")
-    start = ["compare", str(folder / "recipe.toml"), "-d", str(folder / "bars"), "--runs", str(folder / "new")]
-    return f"{key}={value[:40]}", [[*start, "--set", f"{key}={value}"]]
-
-
-def of_cards(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    import hashlib
-
-    model, text = model_bytes(), write_card(CARD).encode()
-    what, card = damaged_json(text, rng) if rng.random() < 0.8 else damaged_bytes(text, rng)
-    content = model + entry(b"mien", card)
-    content += entry(b"mien.sha256", hashlib.sha256(content).hexdigest().encode())
-    if rng.random() < 0.2:
-        again, content = damaged_bytes(content, rng)
-        what = f"{what}; {again}"
-    path = folder / "model.onnx"
-    path.write_bytes(content)
-    return what, [["info", str(path)], ["info", str(path), "--json"]]
-
-
-def of_tables(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    name, corpus = pick([("listed", "csv"), ("fer2013", "fer2013"), ("ferplus", "ferplus")], rng)
-    path = pick(sorted((folder / name).rglob("*.csv")), rng)
-    what, content = damaged(path.name, path.read_bytes(), rng)
-    if rng.random() < 0.3:
-        ending = pick([b"\r", b"\r\n", b"\n\r", b"\r\r\n"], rng)
-        content, what = content.replace(b"\n", ending), f"{what}, lines end in {ending!r}"
-    path.write_bytes(content)
-    start = ["data", "prepare", str(folder / name), "-c", corpus, "-o", str(folder / "new"), "--force"]
-    start += ["--limit", "3"] if rng.random() < 0.5 else []
-    return f"{name}: {what}", [start, [*start, "--skip-bad"], [*start, "--skip-bad", "--labels", "own"]]
-
-
-def of_arrays(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    path = folder / "arrays.npz"
-    what, content = damaged(path.name, path.read_bytes(), rng)
-    path.write_bytes(content)
-    start = ["data", "prepare", str(path), "-c", "npz", "-o", str(folder / "new"), "--force"]
-    return what, [start, [*start, "--skip-bad", "--labels", "own"]]
-
-
-def of_begun_runs(folder: Path, rng: np.random.Generator) -> tuple[str, Sequence[Sequence[str]]]:
-    return damage_folder(folder / "begun", rng), [["resume", str(next((folder / "begun").iterdir()))]]
-
-
-KINDS: dict[str, Case] = {
-    "runs": of_runs,
-    "begun runs": of_begun_runs,
-    "stores": of_stores,
-    "recipes": of_recipes,
-    "overrides": of_overrides,
-    "cards": of_cards,
-    "tables": of_tables,
-    "arrays": of_arrays,
-}
 
 
 # The tries
@@ -240,6 +47,10 @@ def attempt(arguments: Sequence[str]) -> int:
     try:
         if arguments[0] == "resume":
             resume(Path(arguments[1]))
+            return 0
+        if arguments[0] == "pull":
+            run, url, cache = arguments[1:]
+            Mirror(url, Path(cache)).pull(Run.open(run))
             return 0
         main(arguments)
     except SystemExit as end:
