@@ -173,7 +173,17 @@ def test_foreign_pages_are_kept_out(server: Running) -> None:
     ):
         assert status(Host=host) == 421, host
     assert status(Origin=f"http://{here}") == 200
-    for origin in ("https://evil.example", "null", f"http://{here}.evil.example", "http://127.0.0.1:1", "file://", "x"):
+    for origin in (
+        "http://[::1",
+        "http://x]",
+        "//",
+        "https://evil.example",
+        "null",
+        f"http://{here}.evil.example",
+        "http://127.0.0.1:1",
+        "file://",
+        "x",
+    ):
         assert status(Origin=origin) == 403, origin
     assert status(Sec_Fetch_Site="cross-site") == 403
     assert server.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200, (

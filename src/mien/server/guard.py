@@ -17,7 +17,6 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -110,8 +109,7 @@ class Guard:
             if scope["path"].startswith(PRIVATE) and headers.get("sec-fetch-site") == "cross-site":
                 raise Refused(403, "Requests from other sites are not served.")
             return
-        seen = urlsplit(origin.lower())
-        own = seen.scheme in ("http", "https") and seen.netloc == headers.get("host", "").lower()
+        own = origin.lower() in [f"{scheme}://{headers.get('host', '').lower()}" for scheme in ("http", "https")]
         if not own and origin.lower() not in self._origins:
             raise Refused(403, "Requests from other sites are not served; `mien serve --allow-origin` allows one.")
 
