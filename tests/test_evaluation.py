@@ -320,18 +320,24 @@ def without(blocked: Sequence[str], *arguments: object) -> "subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.long
-def test_it_runs_without_torch_and_as_json_without_figures(store: Store, tmp_path: Path) -> None:
-    command = ("evaluate", bundle(tmp_path / "a.onnx"), "--data", store.path)
-    training = ("torch", "onnx", "onnxscript", "safetensors")
-    done = without(training, *command, "--out", tmp_path / "out", "--examine", "--limit", 7)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / "evaluation.html").is_file()
-    figures = (*training, "matplotlib", "jinja2", "markupsafe")
-    done = without(figures, *command, "--json")
+TRAINING = ("torch", "onnx", "onnxscript", "safetensors")
+FIGURES = (*TRAINING, "matplotlib", "jinja2", "markupsafe")
+"""Libraries that an install of `mien[report]`, or less, lacks."""
+
+
+def test_as_json_it_needs_neither_torch_nor_figures(store: Store, tmp_path: Path) -> None:
+    done = without(FIGURES, "evaluate", bundle(tmp_path / "a.onnx"), "--data", store.path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["faces"] == 70
-    done = without(figures, *command, "--out", tmp_path / "none")
+
+
+@pytest.mark.long
+def test_it_runs_without_torch(store: Store, tmp_path: Path) -> None:
+    command = ("evaluate", bundle(tmp_path / "a.onnx"), "--data", store.path)
+    done = without(TRAINING, *command, "--out", tmp_path / "out", "--examine", "--limit", 7)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "evaluation.html").is_file()
+    done = without(FIGURES, *command, "--out", tmp_path / "none")
     assert done.returncode == 2
     assert done.stderr.startswith("mien: `mien evaluate` needs an optional part of mien.")
     assert done.stderr.endswith("pip install 'mien[report]'\n")

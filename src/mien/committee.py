@@ -6,13 +6,17 @@ module. It predicts, is saved and is exported as any network is.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .data.splits import Part
 from .ensembles.rule import Tensors
+from .inference import predict_logits
 from .models import Network
 
-__all__ = ["Joined"]
+__all__ = ["Joined", "logits_of_members"]
 
 FITTED = "fitted_"
 """Begins the name of a buffer that holds a fitted parameter."""
@@ -42,3 +46,11 @@ class Joined(Network):
         ]
         logs = torch.stack([answer.log_softmax(dim=1) for answer in answers])
         return self._graph({name: getattr(self, FITTED + name) for name in self._names}, logs)
+
+
+def logits_of_members(network: Joined, part: Part) -> NDArray[np.float32]:
+    """Logits `(M, n, K)` of each of the M networks on a part."""
+    batch = part.read([plane.name for plane in network.takes])
+    return np.stack(
+        [predict_logits(member, *(batch[plane.name] for plane in member.takes)) for member in network.networks]
+    )

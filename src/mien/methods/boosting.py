@@ -15,6 +15,7 @@ import torch
 
 from ..checkpoint import WEIGHTS, State, save_tensors
 from ..classifier import logits_of
+from ..committee import logits_of_members
 from ..config import NetworkSettings
 from ..config.within import LARGEST
 from ..data.batches import stream
@@ -52,7 +53,7 @@ class BoostingMethod(NetworkMethod):
         joined = join([load_network(member) for member in members], rounds)
         network = placed(joined, device).eval()
         save_tensors(run, WEIGHTS, network.state_dict(), {})
-        keep_members(run, joined, valid)
+        keep_members(run, logits_of_members(joined, valid))
         trained = [member.record.costs for member in members]
         seconds = sum(cost.train_seconds for cost in trained)
         images = settings.train.epochs * len(training) * len(members)

@@ -1,6 +1,7 @@
 """What each network of a run that has several says of validation, `members.npz`: how differently they err.
 
-In: a run of boosting or snapshots, when it is fitted. Out: logits `(M, n, K)` of its M networks on validation.
+In: a run of boosting or snapshots, when it is fitted. Out: logits `(M, n, K)` of its M networks on validation. Nothing
+here imports torch: model files are judged where there is none.
 """
 
 import numpy as np
@@ -8,12 +9,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, read_npz
 from ..atomic import new_file
-from ..committee import Joined
-from ..data.splits import Part
 from ..errors import RunError
-from ..inference import predict_logits
-from ..models import Network
-from ..planes import Batch
 from ..reading import reading
 from ..runs import Run
 
@@ -23,16 +19,10 @@ FILE = "members.npz"
 ARRAYS = {"logits": Array("f4", "M n K")}
 
 
-def keep_members(run: Run, network: Joined, valid: Part) -> None:
-    """Write what each network says of validation, whole or not at all."""
-    batch = valid.read([plane.name for plane in network.takes])
-    found = [_logits(member, batch) for member in network.networks]
+def keep_members(run: Run, logits: NDArray[np.float32]) -> None:
+    """Write what each network says of validation, `(M, n, K)`, whole or not at all."""
     with run.writing(), new_file(run.path / FILE) as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, logits=np.stack(found))
-
-
-def _logits(network: Network, batch: Batch) -> NDArray[np.float32]:
-    return predict_logits(network, *(batch[plane.name] for plane in network.takes))
+        np.savez(file, allow_pickle=False, logits=logits)
 
 
 def member_logits(run: Run) -> NDArray[np.float64] | None:

@@ -8,7 +8,7 @@ they lie in `epochs/`.
 import shutil
 
 from ..checkpoint import CHECKPOINT, WEIGHTS, load_weights, save_tensors
-from ..committee import Joined
+from ..committee import Joined, logits_of_members
 from ..config import NetworkSettings
 from ..data.splits import Part
 from ..ensembles.averages import mean_probabilities
@@ -39,7 +39,7 @@ class SnapshotsMethod(NetworkMethod):
         joined = Joined([_snapshot(run, end) for end in ends], mean_probabilities.graph, {})
         network = placed(joined, device).eval()
         save_tensors(run, WEIGHTS, network.state_dict(), {})
-        keep_members(run, joined, valid)
+        keep_members(run, logits_of_members(joined, valid))
         costs = trained_costs(run, network, state.seconds, state.images, hooks)
         run.update(costs=costs, selected_epoch=settings.train.epochs)
         return TrainedNetwork(run, network)
