@@ -67,7 +67,7 @@ SETS = (
     Set("plain", 30, 10, methods=("regions", "mdmd", "softnet")),
     Set("distractors, speaking", 30, 10, methods=("regions", "mdmd", "softnet")),
 )
-LEARNED = (Set("plain", 30, 8), Set("distractors, speaking", 30, 8))
+LEARNED = (Set("plain", 30, 4), Set("distractors, speaking", 30, 6))
 """The films that SoftNet learns from."""
 FITTED = (Set("plain", 30, 8), Set("distractors, silent", 30, 10), Set("distractors, speaking", 30, 24))
 PENALTY = 1.0

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mien.config import ModelSettings
 from mien.errors import ConfigError
@@ -27,6 +28,26 @@ def test_parameters_are_those_published(name: str) -> None:
     size, expected = PUBLISHED[name]
     network = build(settings(name), classes=3, size=size)
     assert count(network, size).parameters == expected
+
+
+def test_the_streams_of_ststnet_are_those_that_were_published() -> None:
+    """Three streams written apart, with the weights of the one convolution: the same maps in training and in use."""
+    torch.manual_seed(3)
+    network = build(settings("ststnet"), classes=3, size=28)
+    conv, _, norm, *_ = network.features
+    flow, begin, apart = torch.randn(8, 3, 28, 28), 0, []
+    for channels in (3, 5, 8):
+        stream = nn.Sequential(nn.Conv2d(3, channels, 3, padding=2), nn.ReLU(), nn.BatchNorm2d(channels))
+        part = slice(begin, begin + channels)
+        stream[0].load_state_dict({name: weight[part] for name, weight in conv.state_dict().items()})
+        apart.append(nn.Sequential(stream, nn.MaxPool2d(3, 3, padding=1)))
+        begin += channels
+    pool = nn.AvgPool2d(2)
+    for training in (True, False):
+        network.train(training)
+        maps = torch.cat([stream.train(training)(flow) for stream in apart], dim=1)
+        assert torch.allclose(network.features(flow), pool(maps), atol=1e-5)
+    assert norm.running_mean.abs().max() > 0
 
 
 def test_softnet_has_its_parameters_and_one_score_a_frame() -> None:
