@@ -3,8 +3,8 @@
 In: (B, 28, 28, 3), the flow's u, v and strain. Each stream sees all channels: a 3x3 convolution of 3, 5 or 8 channels,
 ReLU, batch norm, max pool 3/3; their 16 maps are averaged over 2x2 cells and classified at once. No layer joins the
 maps of a stream, so the three are computed as one convolution of 16 channels: the same arithmetic in half the time.
-1,683 parameters for three classes; the 162,051 that circulate are a variant with a hidden layer of 400. The padding of 2
-is that of the authors' code; the paper says "same". It was trained with `model.block_dropout=0.5`, Adam 5e-5, batches
+1,683 parameters for three classes; the 162,051 that circulate are a variant with a hidden layer of 400. The padding of
+2 is that of the authors' code; the paper says "same". It was trained with `model.block_dropout=0.5`, Adam 5e-5, batches
 of 256.
 """
 
