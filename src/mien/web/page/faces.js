@@ -22,12 +22,17 @@ export function outlines(faces, labels, sure, width, height, mirrored = false) {
     const far = left + w / 2 > width * 0.7;
     const side = (y < height * 0.07 ? "inside" : "") + (far && y >= height * 0.07 ? " far" : "");
     const at = far && y >= height * 0.07 ? left + w : left;
-    return el("span", {
-      className: `badge ${side}`,
-      ariaHidden: "true",
-      style: { "--tone": tone, left: `${(100 * Math.max(0, at)) / width}%`, top: `${(100 * Math.max(0, y)) / height}%` },
-      textContent: faces.length > 1 ? `${place + 1} ${shownLabel(face, sure)}` : shownLabel(face, sure),
-    });
+    const top = `${(100 * Math.max(0, y)) / height}%`;
+    return el(
+      "span",
+      {
+        className: `badge ${side}`,
+        ariaHidden: "true",
+        style: { "--tone": tone, left: `${(100 * Math.max(0, at)) / width}%`, top: side.startsWith("inside") ? top : `max(${top}, 1.6rem)` },
+      },
+      faces.length > 1 ? el("b", { textContent: `${place + 1} ` }) : null,
+      el("span", { textContent: shownLabel(face, sure) }),
+    );
   });
   return [boxes, ...badges];
 }

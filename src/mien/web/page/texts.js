@@ -41,7 +41,7 @@ export const texts = {
   likeliest: (label, share) => `${label}, ${percent(share)}`,
   percent,
   explain: "Why?",
-  explaining: "Looking …",
+  explaining: "Wait",
   explainHide: "Hide",
   explained: (label) =>
     `Orange spoke for “${label}”, blue against it: covering that part of the face lowered or raised the model’s ` +
