@@ -22,6 +22,7 @@ from mien.report import as_json
 from mien.report.sections.contrasts import answers_file, answers_panel
 from mien.runs import Run
 from mien.statistics import spread
+from mien.statistics.resampling import Units
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
 
@@ -85,10 +86,10 @@ def test_networks_together_tell_what_none_tells_alone() -> None:
     rng, alone, pooled, equal = np.random.default_rng(0), 0, 0, 0
     for _ in range(300):
         values, draws = drawn(rng, effect=0.02)
-        alone += spread(values[0], draws[0], 600).p < 0.05
-        pooled += spread(values.mean(0), draws.mean(0), 600).p < 0.05
+        alone += spread(values[0], draws[0], Units(600)).p < 0.05
+        pooled += spread(values.mean(0), draws.mean(0), Units(600)).p < 0.05
         values, draws = drawn(rng, effect=0.0)
-        equal += spread(values.mean(0), draws.mean(0), 600).p < 0.05
+        equal += spread(values.mean(0), draws.mean(0), Units(600)).p < 0.05
     assert pooled > 1.5 * alone
     assert equal / 300 < 0.09, "a setting without effect is said to have one in about 5 %"
 

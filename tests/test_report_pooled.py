@@ -180,6 +180,7 @@ def test_the_three_ways_to_a_uf1_by_hand(peeked: Comparison) -> None:
     assert found.best_gain.value == pytest.approx(found.best_epochs.value - found.honest.value)
     assert found.mean_gain.value == pytest.approx(found.mean_of_bests.value - found.honest.value)
     assert found.best_gain.value > 0.02, "of four tries a subject the best is better than the first"
+    assert found.best_gain.interval.method.startswith("bootstrap standard error over folds")
     assert found.best_gain.interval.low < found.best_gain.value < found.best_gain.interval.high
 
 

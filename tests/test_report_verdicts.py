@@ -27,6 +27,7 @@ from mien.report.figures import draw_critical_difference, draw_forest, looked
 from mien.report.figures.ranks import joined
 from mien.runs import Run
 from mien.statistics import compare_pair, corrected_resampled_t, friedman_nemenyi, holm
+from mien.statistics.resampling import Units
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +256,7 @@ def test_one_subject_out_redraws_subjects(place: Path) -> None:
     assert not resampled(comparison.rows[0])
     certainty = assess(comparison)
     assert certainty.by_subject
-    assert all(pair.folds is None and pair.verdict.spread.n_units == 10 for pair in certainty.pairs)
+    assert all(pair.folds is None and pair.verdict.spread.units == Units(10, "subjects") for pair in certainty.pairs)
     grouped = cross_validated(place / "grouped", store, "group-kfold")
     assert all(pair.folds for pair in assess(grouped).pairs)
 

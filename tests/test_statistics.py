@@ -20,7 +20,7 @@ from mien.statistics import resampling
 from mien.statistics import tests as paired
 from mien.statistics.estimates import one_spread, share
 from mien.statistics.influence import AUCS, AucDraws
-from mien.statistics.resampling import drawn_classes
+from mien.statistics.resampling import Units, drawn_classes
 
 
 def rng(seed=0):
@@ -146,7 +146,7 @@ def test_spread_takes_the_variances_apart():
         + generator.normal(0, 0.4, (seeds, faces))
     )  # fmt: skip
     counts = np.concatenate(list(st.face_counts(rng(), faces, 2000)))
-    result = st.spread(table.mean(1), counts @ table.T / faces, faces)
+    result = st.spread(table.mean(1), counts @ table.T / faces, Units(faces))
     assert result.interplay == pytest.approx(0.16 / (faces * seeds), rel=0.15)
     assert result.faces == pytest.approx(0.09 / faces + 0.16 / (faces * seeds), rel=0.15)
     assert result.seeds == pytest.approx(0.0004 / seeds + 0.16 / (faces * seeds), rel=0.5)
@@ -203,7 +203,7 @@ def test_few_seeds_have_their_degrees_of_freedom_and_hold_the_truth(seeds, faces
             seeds=table.mean(1).var(ddof=1) / seeds,
             interplay=max(of_one - of_mean, 0) / (seeds - 1),
             n_seeds=seeds,
-            n_units=faces,
+            units=Units(faces),
         )
         assert found.df >= min(seeds, faces) - 1
         interval = found.interval()
@@ -254,7 +254,7 @@ def test_coverage_of_the_f1_of_a_class():
         table = np.concatenate([f1(labels, logits, block) for block in counts])
         for k, n in enumerate(np.bincount(labels, minlength=7).tolist()):
             if n:
-                one = share(one_spread(table[0, :, k], table[1:, :, k], n), n).interval
+                one = share(one_spread(table[0, :, k], table[1:, :, k], Units(n)), n).interval
                 held.append(one.low <= truth[k] <= one.high)
     assert np.mean(held) > 0.92
 
@@ -382,7 +382,7 @@ def test_mcnemar_faces_needed_reaches_the_power():
 
 def test_seeds_needed_is_that_of_statsmodels():
     sd, mean, seeds = 0.012, 0.01, 5
-    alone = st.Spread(mean=mean, faces=0, seeds=sd**2 / seeds, interplay=0, n_seeds=seeds, n_units=1000)
+    alone = st.Spread(mean=mean, faces=0, seeds=sd**2 / seeds, interplay=0, n_seeds=seeds, units=Units(1000))
     theirs = power.TTestPower().solve_power(effect_size=mean / sd, alpha=0.05, power=0.8)
     assert st.seeds_needed(alone) == math.ceil(theirs)
     assert alone.p == pytest.approx(2 * stats.t.sf(mean / (sd / math.sqrt(5)), 4))
@@ -393,7 +393,7 @@ def test_seeds_needed_is_that_of_statsmodels():
 
 
 def test_no_number_of_seeds_makes_up_for_too_few_faces():
-    few = st.Spread(mean=0.01, faces=0.0001, seeds=0.00001, interplay=0.000005, n_seeds=5, n_units=500)
+    few = st.Spread(mean=0.01, faces=0.0001, seeds=0.00001, interplay=0.000005, n_seeds=5, units=Units(500))
     assert st.seeds_needed(few) is None
     assert st.faces_needed(few) > 500
     assert st.seeds_needed(replace(few, mean=0.0)) is None
@@ -477,7 +477,8 @@ def test_one_seed_is_mcnemar_and_says_what_it_leaves_out():
     assert verdict.seeds_needed is None
     clustered = st.compare_pair(a, b, labels, rng(), subjects=np.arange(300) // 10)
     assert not clustered.by_mcnemar
-    assert clustered.spread.n_units == 30
+    assert clustered.spread.units == Units(30, "subjects")
+    assert clustered.interval.method.startswith("bootstrap standard error over subjects")
 
 
 def test_all_pairs_are_corrected_together():
@@ -537,7 +538,7 @@ def test_intervals_of_shares_stay_inside_and_hold_the_truth(seeds, share_right, 
         ability = offset + generator.normal(0, 1, 200) + generator.normal(0, scatter, (seeds, 1))
         right = (generator.random((seeds, 200)) < special.expit(ability)).astype(np.float32)
         counts = generator.multinomial(200, np.full(200, 1 / 200), size=200).astype(np.float32) / 200
-        found = st.spread(right.mean(axis=1), counts @ right.T, 200)
+        found = st.spread(right.mean(axis=1), counts @ right.T, Units(200))
         inside, plain = found.interval(bounds=st.SHARE), found.interval().within(0.0, 1.0)
         assert 0 <= inside.low <= found.mean <= inside.high <= 1
         held += inside.low <= share_right <= inside.high
@@ -548,13 +549,14 @@ def test_intervals_of_shares_stay_inside_and_hold_the_truth(seeds, share_right, 
 
 def test_an_interval_of_all_right_or_all_wrong_has_a_width():
     for value in (0.0, 1.0):
-        interval = st.spread([value, value], np.full((50, 2), value), 20).interval(bounds=st.SHARE)
+        interval = st.spread([value, value], np.full((50, 2), value), Units(20)).interval(bounds=st.SHARE)
         assert interval.high - interval.low == pytest.approx(0.161, abs=0.001)
         assert interval.low <= value <= interval.high
 
 
 def test_an_interval_wider_than_half_the_scale_is_of_no_use():
-    two = st.spread([0.1, 0.34], np.array([[0.1, 0.34], [0.11, 0.33]] * 20), 200)
+    two = st.spread([0.1, 0.34], np.array([[0.1, 0.34], [0.11, 0.33]] * 20), Units(200))
     assert not two.interval(bounds=st.SHARE).useful
     assert not two.interval(bounds=st.GAP).useful
-    assert st.spread([0.2, 0.21], np.array([[0.2, 0.21], [0.19, 0.22]] * 20), 200).interval(bounds=st.SHARE).useful
+    close = st.spread([0.2, 0.21], np.array([[0.2, 0.21], [0.19, 0.22]] * 20), Units(200))
+    assert close.interval(bounds=st.SHARE).useful

@@ -22,7 +22,7 @@ from ..errors import CompareError
 from ..runs import Logits, Run
 from ..statistics import GAP, SHARE, Interval
 from ..statistics.estimates import Estimate, mean, one_spread, share
-from ..statistics.resampling import face_counts, known, replicate, units
+from ..statistics.resampling import Units, face_counts, known, replicate, units
 from .away import Kept, class_index, keep_tests, kept_tests
 from .tested import among
 
@@ -231,8 +231,8 @@ class _Redrawn:
     draws: Floats
     """`(B, S, 2)`."""
     n: int
-    units: int
-    """Faces, or subjects where all are known."""
+    units: Units
+    """The faces, or the subjects where all are known."""
 
     @property
     def accuracy(self) -> Estimate:
@@ -283,4 +283,4 @@ def _change(away: _Redrawn, own: _Redrawn) -> Estimate:
     if len(away.values) != len(own.values):
         return UNKNOWN
     values, draws = away.values[:, 1] - own.values[:, 1], away.draws[:, :, 1] - own.draws[:, :, 1]
-    return mean(one_spread(values, draws, min(away.units, own.units)), bounds=GAP)
+    return mean(one_spread(values, draws, min(away.units, own.units, key=lambda units: units.count)), bounds=GAP)

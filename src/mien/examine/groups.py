@@ -22,7 +22,7 @@ from ..metrics import ratio, weighted
 from ..runs import Logits
 from ..statistics import GAP, SHARE, Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
-from ..statistics.resampling import known
+from ..statistics.resampling import Units, known, units
 from .tested import Tested
 
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
@@ -149,9 +149,9 @@ class _Faces:
         """Subjects among these faces; 0 where not known."""
         return 0 if self.subjects is None else len(np.unique(self.subjects[mask]))
 
-    def units(self, mask: Bools) -> int:
-        """Independent units among these faces."""
-        return self.people(mask) or int(mask.sum())
+    def units(self, mask: Bools) -> Units:
+        """The independent units among these faces."""
+        return units(int(mask.sum()), None if self.subjects is None else self.subjects[mask])
 
     def by_class(self, mask: Bools, among: Bools) -> list[Bools]:
         """These faces split by the classes that `among` has too."""
@@ -160,7 +160,7 @@ class _Faces:
 
     def hidden(self, masks: Sequence[Bools]) -> float:
         """The part of the variance that the bootstrap misses, for the mean of these masks' accuracies."""
-        each = [hidden_variance(self.right[:, mask].mean(), self.units(mask)) for mask in masks]
+        each = [hidden_variance(self.right[:, mask].mean(), self.units(mask).count) for mask in masks]
         return float(sum(each) / max(len(each), 1) ** 2)
 
 
@@ -277,7 +277,7 @@ def _group(faces: _Faces, level: _Level, figures: Sequence[Spread]) -> Group:
     of_class = [inside & (labels == label) for label in range(len(recalls))]
 
     def shared(figure: Spread, mask: Bools) -> Estimate:
-        return share(replace(figure, n_units=faces.units(mask)), int(mask.sum()))
+        return share(replace(figure, units=faces.units(mask)), int(mask.sum()))
 
     return Group(
         attribute=level.attribute,
@@ -294,8 +294,8 @@ def _group(faces: _Faces, level: _Level, figures: Sequence[Spread]) -> Group:
 def _gap(faces: _Faces, level: _Level, metric: Metric, figure: Spread) -> Gap:
     sides = (level.inside, level.rest), (level.rest, level.inside)
     masks = [faces.by_class(*side) if metric == "uar" else [side[0]] for side in sides]
-    units = min(faces.units(level.inside), faces.units(level.rest))
-    spread = with_hidden(figure, sum(faces.hidden(of_side) for of_side in masks), units)
+    fewer = min(faces.units(level.inside), faces.units(level.rest), key=lambda units: units.count)
+    spread = with_hidden(figure, sum(faces.hidden(of_side) for of_side in masks), fewer)
     return Gap(
         attribute=level.attribute,
         level=level.level,

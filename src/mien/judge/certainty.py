@@ -6,7 +6,7 @@ pairs. A pair that cannot be tested is named with its reason, and the others are
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ..metrics import metric
 from ..runs import Logits
 from ..statistics import Interval, spread
 from ..statistics.estimates import Estimate, one_spread, share
-from ..statistics.resampling import known, units
+from ..statistics.resampling import Units, known, units
 from ..statistics.verdicts import corrected
 from .contrasts import Contrast, contrasts
 from .paired import LEVEL, Paired
@@ -95,7 +95,7 @@ def assess(comparison: Comparison) -> Certainty:
     test = predictions(chosen[0])[0]
     subjects = known_subjects(test)
     total = units(len(test.labels), subjects)
-    judges = [Paired(metric=key, total=total, by_subject=subjects is not None) for key in TESTED]
+    judges = [Paired(metric=key, units=total) for key in TESTED]
     alike = [row for row in able if _same_faces(row, test)]
     shown = redraw([row for row in alike if row in chosen], subjects)
     drawn = _in_order(alike, [*shown, *_others(alike, shown, subjects)])
@@ -196,7 +196,7 @@ def _same_faces(row: Row, test: Logits) -> bool:
 # Intervals
 
 
-def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval]]:
+def _intervals(row: Redrawn, total: Units) -> list[tuple[tuple[str, str], Interval]]:
     return [
         ((row.name, key), spread(table[0], table[1:], total).interval(LEVEL, metric(key).bounds))
         for key, table in row.metrics.items()
@@ -204,7 +204,7 @@ def _intervals(row: Redrawn, total: int) -> list[tuple[tuple[str, str], Interval
     ]
 
 
-def _recalls(row: Redrawn, total: int) -> tuple[Estimate, ...]:
+def _recalls(row: Redrawn, total: Units) -> tuple[Estimate, ...]:
     """Wilson's interval of each class's recall: the plain one for one seed, else with effective numbers."""
     test = predictions(row.row)[0]
     if row.recalls.shape[1] > 1 or known_subjects(test) is not None:
@@ -217,9 +217,10 @@ def _recalls(row: Redrawn, total: int) -> tuple[Estimate, ...]:
     )
 
 
-def _by_class(table: Floats, test: Logits, total: int) -> tuple[Estimate, ...]:
+def _by_class(table: Floats, test: Logits, total: Units) -> tuple[Estimate, ...]:
     """Wilson's interval at the effective number of the class's faces, for each column of a table as in `Redrawn`."""
     support = np.bincount(test.labels, minlength=table.shape[2]).tolist()
     return tuple(
-        share(one_spread(table[0, :, k], table[1:, :, k], min(n, total)), n, LEVEL) for k, n in enumerate(support)
+        share(one_spread(table[0, :, k], table[1:, :, k], replace(total, count=min(n, total.count))), n, LEVEL)
+        for k, n in enumerate(support)
     )

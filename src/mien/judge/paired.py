@@ -9,6 +9,7 @@ import numpy as np
 from ..calibration import Floats
 from ..rows import Replicate
 from ..statistics import Verdict, mcnemar, spread
+from ..statistics.resampling import Units
 from ..statistics.tests import McNemar
 from ..statistics.verdicts import right, verdict_of
 from .folds import Folds, FoldTest, fold_test
@@ -19,7 +20,7 @@ __all__ = ["LEVEL", "Paired", "Two"]
 
 LEVEL = 0.95
 Two = tuple[Redrawn, Redrawn]
-"""A row, and the one that it is held against."""
+"""A row, and the one that it is compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,24 +28,22 @@ class Paired:
     """How differences by one metric are judged."""
 
     metric: str
-    total: int
-    """How many faces, or subjects, were drawn."""
-    by_subject: bool
-    """Whether whole subjects were drawn."""
+    units: Units
+    """The faces, or subjects, that were drawn."""
 
     def verdict(self, pairs: Sequence[Two], keys: Sequence[Replicate], names: tuple[str, str]) -> Verdict:
         """Of the difference of each draw and replicate `(1 + B, S)`, averaged over the pairs of rows."""
         each = [a.at(self.metric, keys) - b.at(self.metric, keys) for a, b in pairs]
         difference: Floats = np.mean(each, axis=0)
         return verdict_of(
-            spread(difference[0], difference[1:], self.total),
+            spread(difference[0], difference[1:], self.units),
             difference[0],
             np.random.default_rng(0),
             names=names,
             metric=self.metric,
             n=len(next(iter(pairs[0][0].row.tests.values())).labels),
             split=_split(*pairs[0], keys[0]) if len(pairs) == len(keys) == 1 else None,
-            by_subject=self.by_subject,
+            by_subject=self.units.of == "subjects",
             level=LEVEL,
         )
 

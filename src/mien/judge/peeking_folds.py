@@ -72,7 +72,7 @@ def _peeked(row: Row) -> PeekedFolds | None:
         means = weights @ highest.T / weights.sum(axis=1, keepdims=True)
         return np.stack([honest, chosen, means, chosen - honest, means - honest], axis=2)
 
-    found = spreads(figures, row.folds, np.random.default_rng(0), draws=DRAWS)
+    found = spreads(figures, row.folds, np.random.default_rng(0), folds=True, draws=DRAWS)
     shares, gains = [mean(one, bounds=SHARE) for one in found[:3]], [mean(one) for one in found[3:]]
     names = ("honest", "best_epochs", "mean_of_bests", "best_gain", "mean_gain")
     return PeekedFolds(row=row, folds=row.folds, **dict(zip(names, [*shares, *gains], strict=True)))

@@ -18,7 +18,7 @@ from scipy import stats
 
 from ..calibration import Floats, wilson
 from .intervals import ANYTHING, Bounds, Interval, Spread, spread
-from .resampling import FAST_DRAWS, face_counts, units
+from .resampling import FAST_DRAWS, Units, face_counts, units
 
 __all__ = ["Estimate", "Statistic", "hidden_variance", "mean", "share", "spreads"]
 
@@ -40,25 +40,28 @@ def spreads(
     rng: np.random.Generator,
     *,
     subjects: ArrayLike | None = None,
+    folds: bool = False,
     draws: int = FAST_DRAWS,
 ) -> list[Spread]:
-    """The variance components of each of the Q figures of `statistic`, over draws of `n` faces (of subjects, if given).
+    """The variance components of each of the Q figures of `statistic`, over draws of `n` faces, subjects or folds.
+
+    Whole subjects are drawn if `subjects (N,)` are given. With `folds`, the `n` units are folds and not faces.
 
     All figures see the same draws, so differences between them that `statistic` takes are paired. A figure that
     is undefined on the faces as they are, or on nearly all draws, has nan throughout.
     """
     values = statistic(np.ones((1, n), np.float32))[0]
     table = np.concatenate([statistic(block) for block in face_counts(rng, n, draws, subjects)])
-    total = units(n, subjects)
+    total = Units(n, "folds") if folds else units(n, subjects)
     return [one_spread(values[:, q], table[:, :, q], total) for q in range(values.shape[1])]
 
 
-def one_spread(values: Floats, draws: Floats, total: int) -> Spread:
+def one_spread(values: Floats, draws: Floats, total: Units) -> Spread:
     """The `Spread` of one figure, or one of nan where it is undefined."""
     if np.isfinite(values).all() and np.isfinite(draws).all(axis=1).sum() > 1:
         return spread(values, draws, total)
     nan = float("nan")
-    return Spread(mean=nan, faces=nan, seeds=nan, interplay=nan, n_seeds=len(values), n_units=total)
+    return Spread(mean=nan, faces=nan, seeds=nan, interplay=nan, n_seeds=len(values), units=total)
 
 
 def mean(figure: Spread, level: float = 0.95, bounds: Bounds = ANYTHING) -> Estimate:
@@ -72,7 +75,7 @@ def share(figure: Spread, n: int, level: float = 0.95) -> Estimate:
     Where all faces are right or all wrong, the effective number is that of the figure's units (subjects).
     """
     p = figure.mean
-    effective = float(min(n, figure.n_units))
+    effective = float(min(n, figure.units.count))
     if 0 < p < 1 and figure.variance > 0:
         z, t = NormalDist().inv_cdf((1 + level) / 2), float(stats.t.ppf((1 + level) / 2, figure.df))
         effective = min(n, p * (1 - p) / figure.variance * (z / t) ** 2)
@@ -95,6 +98,6 @@ def hidden_variance(shares: ArrayLike, trials: ArrayLike) -> Floats:
     return np.maximum(0.0, nudged * (1 - nudged) / (m + 2) - p * (1 - p) / m)
 
 
-def with_hidden(figure: Spread, variance: float, total: int) -> Spread:
-    """The spread with `variance` added to that of the faces, and `total` units behind it."""
-    return replace(figure, faces=figure.faces + variance, n_units=total)
+def with_hidden(figure: Spread, variance: float, total: Units) -> Spread:
+    """The spread with `variance` added to that of the faces, and with `total` as its units."""
+    return replace(figure, faces=figure.faces + variance, units=total)

@@ -23,7 +23,7 @@ from scipy import special, stats
 from ..calibration import Floats, wilson
 from ..errors import CompareError
 from ..metrics import FROM_0, SHARE, Bounds
-from .resampling import face_counts, named, replicate, units, usual_draws
+from .resampling import Units, face_counts, named, replicate, units, usual_draws
 
 __all__ = ["ANYTHING", "FROM_0", "GAP", "SHARE", "Bounds", "Interval", "Method", "Over", "Spread", "bootstrap"]
 __all__ += ["check_runs", "spread"]
@@ -75,8 +75,8 @@ class Spread:
     interplay: float
     r"""\(\sigma_{fs}^2/(NS)\), which both hold; 0 for one seed."""
     n_seeds: int
-    n_units: int
-    """Faces, or subjects where those were drawn."""
+    units: Units
+    """What was drawn: faces, subjects, or folds."""
 
     @property
     def variance(self) -> float:
@@ -91,12 +91,12 @@ class Spread:
         an estimate too. Where it is large by chance, the formula alone gives a fraction of one degree, and an extremely
         wide interval (after Hillis 2007).
         """
-        below = self.faces**2 / max(self.n_units - 1, 1) + self.seeds**2 / max(self.n_seeds - 1, 1)
-        return max(self.variance**2 / below, min(self.n_seeds, self.n_units) - 1) if below > 0 else math.inf
+        below = self.faces**2 / max(self.units.count - 1, 1) + self.seeds**2 / max(self.n_seeds - 1, 1)
+        return max(self.variance**2 / below, min(self.n_seeds, self.units.count) - 1) if below > 0 else math.inf
 
     def at(self, n_seeds: int, n_units: int) -> "Spread":
         """The expected spread of the same networks with another number of seeds and of faces (units)."""
-        grown = self.n_units / n_units
+        grown = self.units.count / n_units
         interplay = self.interplay * self.n_seeds / n_seeds * grown
         return replace(
             self,
@@ -104,7 +104,7 @@ class Spread:
             seeds=max(self.seeds - self.interplay, 0.0) * self.n_seeds / n_seeds + interplay,
             interplay=interplay,
             n_seeds=n_seeds,
-            n_units=n_units,
+            units=replace(self.units, count=n_units),
         )
 
     def power(self, alpha: float = 0.05) -> float:
@@ -138,8 +138,8 @@ class Spread:
         r"""\(\mathrm{logit}\,p \pm t\sqrt V/(p(1-p))\); Wilson's over the units where all are right or all wrong."""
         p = self.mean
         if not 0 < p < 1:
-            low, high = (float(end) for end in wilson(p * self.n_units, self.n_units, level))
-            method = f"Wilson, {self.n_units} units"
+            low, high = (float(end) for end in wilson(p * self.units.count, self.units.count, level))
+            method = f"Wilson, {self.units.count} {self.units.of}"
             return Interval(low=min(low, p), high=max(high, p), level=level, method=method)  # ends are off by 1e-17
         t = float(stats.t.ppf((1 + level) / 2, self.df)) if self.variance else 0.0
         ends = special.logit(p) + np.array([-1, 1]) * t * math.sqrt(self.variance) / (p * (1 - p))
@@ -148,12 +148,12 @@ class Spread:
 
     @property
     def _method(self) -> str:
-        over = "faces" if self.n_seeds == 1 else "faces and seeds"
+        over = self.units.of + " and seeds" * (self.n_seeds > 1)
         return f"bootstrap standard error over {over}, t with {self.df:.0f} df"
 
 
-def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
-    """Estimate the variance components from `values (S,)` on the original faces and `draws (B, S)` on redrawn faces.
+def spread(values: ArrayLike, draws: ArrayLike, drawn: Units) -> Spread:
+    """Estimate the variance components from `values (S,)` on the original faces and `draws (B, S)` on redrawn ones.
 
     Both hold one metric, or one paired difference, for each seed. Draws that are undefined (nan) are left out.
     """
@@ -167,7 +167,7 @@ def spread(values: ArrayLike, draws: ArrayLike, n_units: int) -> Spread:
         seeds=float(v.var(ddof=1)) / seeds if seeds > 1 else 0.0,
         interplay=max(of_one - faces, 0.0) / (seeds - 1) if seeds > 1 else 0.0,
         n_seeds=seeds,
-        n_units=n_units,
+        units=drawn,
     )
 
 
@@ -208,7 +208,7 @@ def bootstrap(
         raise CompareError(f"BCa is there for over='faces' and not for {metric} over {over}; take 'percentile'.")
     n, ones = z.shape[1], np.ones((1, z.shape[1]), np.float32)
     values = replicate(z, labels, metric, ones)[0]
-    total = draws or usual_draws(metric)
+    total, drawn = draws or usual_draws(metric), units(n, subjects)
     if not np.isfinite(values).all():
         return Interval(low=math.nan, high=math.nan, level=level, method="undefined")
     if over == "seeds":
@@ -216,7 +216,7 @@ def bootstrap(
     else:
         table = np.concatenate([replicate(z, labels, metric, block) for block in face_counts(rng, n, total, subjects)])
     if method == "t":
-        return spread(values, table, units(n, subjects)).interval(level, named(metric).bounds)
+        return spread(values, table, drawn).interval(level, named(metric).bounds)
     picks = np.arange(len(z)) if over == "faces" else rng.integers(len(z), size=(total, len(z)))
     means = np.take_along_axis(table, np.broadcast_to(picks, table.shape), axis=1).mean(axis=1)
     tails = ((1 - level) / 2, (1 + level) / 2)
@@ -224,9 +224,9 @@ def bootstrap(
         left_out = leave_one_out(z, labels, metric, subjects)
         tails = bca_tails(means, float(values.mean()), left_out, tails)
     low, high = np.nanquantile(means, tails)
-    return Interval(
-        low=float(low), high=float(high), level=level, method=f"{method} bootstrap over {over}, {total} draws"
-    )
+    sources = {"faces": drawn.of, "seeds": "seeds", "both": f"{drawn.of} and seeds"}[over]
+    method_words = f"{method} bootstrap over {sources}, {total} draws"
+    return Interval(low=float(low), high=float(high), level=level, method=method_words)
 
 
 def leave_one_out(logits: ArrayLike, labels: ArrayLike, metric: str, subjects: ArrayLike | None) -> Floats:

@@ -33,7 +33,7 @@ def seeds_needed(spread: Spread, power: float = 0.8, alpha: float = 0.05) -> int
     """Seeds needed to detect a true difference as large as the observed one, on as many faces; None if 1000 do not
     suffice.
     """
-    return smallest(lambda seeds: spread.at(seeds, spread.n_units).power(alpha) >= power, 2, MOST_SEEDS)
+    return smallest(lambda seeds: spread.at(seeds, spread.units.count).power(alpha) >= power, 2, MOST_SEEDS)
 
 
 def faces_needed(spread: Spread, power: float = 0.8, alpha: float = 0.05) -> int | None:

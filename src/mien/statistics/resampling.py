@@ -7,6 +7,8 @@ Networks and seeds that share their counts are paired.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,15 +17,23 @@ from ..calibration import Floats
 from ..errors import CompareError
 from ..metrics import METRICS, ClassScores, Metric, Predicted
 
-__all__ = ["drawn_classes", "face_counts", "known", "replicate", "units"]
+__all__ = ["Units", "drawn_classes", "face_counts", "known", "replicate", "units"]
 
 Counts = NDArray[np.float32]
 FAST_DRAWS, SLOW_DRAWS = 2000, 400
 
 
-def units(n: int, subjects: ArrayLike | None) -> int:
-    """Number of independently drawn units: the subjects, or `n` faces if no subjects `(N,)` are known."""
-    return n if subjects is None else len(np.unique(np.asarray(subjects)))
+@dataclass(frozen=True)
+class Units:
+    """What is drawn independently in a bootstrap, and how many there are."""
+
+    count: int
+    of: Literal["faces", "subjects", "folds"] = "faces"
+
+
+def units(n: int, subjects: ArrayLike | None) -> Units:
+    """The independently drawn units: the subjects, or `n` faces if no subjects `(N,)` are known."""
+    return Units(n) if subjects is None else Units(len(np.unique(np.asarray(subjects))), "subjects")
 
 
 def known(subjects: NDArray[np.str_]) -> NDArray[np.str_] | None:
@@ -45,7 +55,7 @@ def face_counts(rng: np.random.Generator, n: int, draws: int, subjects: ArrayLik
     index = np.arange(n)
     if subjects is not None:
         index = np.unique(np.asarray(subjects), return_inverse=True)[1]
-    total = units(n, subjects)
+    total = units(n, subjects).count
     block = max(1, 2**24 // max(n, 1))
     for start in range(0, draws, block):
         rows = min(block, draws - start)

@@ -115,7 +115,7 @@ def paired_bootstrap(
     low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
     smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p = min(1.0, 2 * (smaller + 1) / (len(means) + 1))
-    method = f"paired percentile bootstrap over faces, {len(means)} draws"
+    method = f"paired percentile bootstrap over {units(np.shape(labels)[0], subjects).of}, {len(means)} draws"
     return Interval(low=float(low), high=float(high), level=level, method=method), p
 
 
