@@ -1,6 +1,6 @@
 """mien trains, compares, explains and runs classifiers of facial expressions.
 
-Importing it prints nothing and loads nothing: what stands in `__all__` is imported when it is first asked for.
+Importing it prints nothing and loads nothing: each name in `__all__` is imported when it is first used.
 """
 
 from importlib import import_module

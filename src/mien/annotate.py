@@ -1,6 +1,5 @@
-"""Draw what was seen into the picture: a box, the label, a bar for each probability; and a video's timeline.
-
-With OpenCV alone, which the base install has. In: RGB pictures and predictions. Out: new RGB pictures.
+"""Draw predictions into a picture (a box, the label, a bar for each probability), and the timeline of a video. It
+needs only OpenCV, which the base install has. In: RGB pictures and predictions. Out: new RGB pictures.
 """
 
 import itertools
@@ -24,27 +23,29 @@ COLOURS: tuple[Colour, ...] = (
     *((213, 94, 0), (0, 158, 115), (148, 103, 189), (230, 159, 0)),
     *((140, 140, 140), (0, 114, 178), (204, 121, 167), (86, 180, 233)),
 )
-"""Eight that differ for colour-blind eyes too (Okabe & Ito); class k takes colour k, and from the ninth on again."""
+"""Eight colours that colour-blind people can tell apart (Okabe & Ito). Class k has colour k; the ninth class has the
+first colour again.
+"""
 WHITE, INK, FAINT, PAPER = (255, 255, 255), (45, 45, 45), (215, 215, 215), (252, 252, 252)
 DARK = 0.28
-"""What is left of the picture's light under a panel."""
+"""Share of the picture's brightness that remains under a panel."""
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE_SIDE = 640
-"""Pictures whose longer side is below this many pixels are enlarged to at least that, so that writing can be read."""
+"""A picture whose longer side has fewer pixels is enlarged to at least this, so that the text is legible."""
 KEY = 22
 """Height of the key, in units."""
 MOST_STRIPS = 12
 STRIP, GAP, LEFT, RIGHT, TOP, BOTTOM, WIDE = 90, 34, 20, 24, 56, 44, 1000
-"""Of the timeline, pixels."""
+"""Size of the timeline in pixels."""
 TICKS = 8
 
 
 def annotate(seen: Seen) -> Picture:
-    """A copy of the picture with each face's box, label and bars; small pictures come back enlarged.
+    """A copy of the picture with each face's box, label and bars. A small picture is enlarged.
 
-    Bars stand beside a face where there is room that no other face needs. Elsewhere, and in a video, where they would
-    jump from place to place, they lie in one line along its box, with a key at the bottom. The size depends on that
-    of the picture alone, so the frames of a video stay of one size.
+    Bars stand beside a face if there is room that no other face needs. Otherwise they are drawn in one line along its
+    box, with a key at the bottom. In a video they always are, because they would jump from place to place. The size
+    depends only on that of the picture, so all frames of a video have one size.
     """
     if seen.picture is None:
         raise ValueError("there is no picture to draw on")
@@ -71,9 +72,8 @@ def annotate(seen: Seen) -> Picture:
 
 
 def draw_timeline(timeline: Timeline, labels: Sequence[str]) -> Picture:
-    """One strip a track: the mean probability of each class over time, stacked; white where it was not seen.
-
-    Of many tracks those seen in the most frames, in order of appearance.
+    """One strip for each track: the mean probability of each class over time, stacked. It is white where the face
+    was not seen. If there are many tracks, those seen in the most frames are drawn, in order of appearance.
     """
     curves = timeline.curves()
     summaries = [track for track in timeline.tracks() if track.track in curves]
@@ -118,7 +118,7 @@ def _best_colour(prediction: Prediction) -> Colour:
 
 
 def _tag_place(picture: Picture, prediction: Prediction, box: Sequence[int], unit: float) -> tuple[int, int, int, int]:
-    """Where the label stands: on the box, inside the picture."""
+    """Position of the label: on the box, inside the picture."""
     wide, tall = _text_size(_name(prediction), 0.55 * unit)
     width, height = wide + round(12 * unit), tall + round(11 * unit)
     x = min(max(0, box[0]), max(0, picture.shape[1] - width))
@@ -128,10 +128,7 @@ def _tag_place(picture: Picture, prediction: Prediction, box: Sequence[int], uni
 def _panel_place(
     picture: Picture, prediction: Prediction, box: Sequence[int], taken: Sequence[Sequence[int]], unit: float
 ) -> tuple[int, int, int, int] | None:
-    """A place beside the box, right, left, below or above, that lies in the picture and covers nothing that is there.
-
-    None where there is no such place.
-    """
+    """A free place inside the picture, to the right or left of the box, below or above it. None if there is none."""
     names = max(_text_size(name, 0.42 * unit)[0] for name in prediction.probs)
     width, height = names + round(118 * unit), round((17 * len(prediction.probs) + 8) * unit)
     x, y, wide, tall = box
@@ -162,7 +159,7 @@ def _draw_tag(picture: Picture, prediction: Prediction, tag: Sequence[int], unit
 
 
 def _draw_panel(picture: Picture, prediction: Prediction, panel: Sequence[int], unit: float) -> None:
-    """A row a class on darkened ground: name, bar, per cent."""
+    """One line for each class, on a darkened background: name, bar, per cent."""
     x, y, width, height = panel
     ground = picture[y : y + height, x : x + width]
     ground[:] = (ground * DARK).astype(np.uint8)
@@ -189,7 +186,7 @@ def _draw_line(picture: Picture, prediction: Prediction, box: Sequence[int], uni
 
 
 def _draw_key(picture: Picture, labels: Sequence[str], unit: float) -> None:
-    """The colours of the classes along the lower edge, on darkened ground."""
+    """The colours of the classes along the lower edge, on a darkened background."""
     height, scale = round(KEY * unit), 0.42 * unit
     ground = picture[-height:]
     ground[:] = (ground * DARK).astype(np.uint8)
@@ -226,14 +223,14 @@ def _draw_ticks(picture: Picture, end_s: float) -> None:
 
 
 def _ticks(end_s: float) -> Iterator[float]:
-    """Round times, at most some eight, from 0 to the end."""
+    """At most about eight round times, from 0 to the end."""
     power = 10.0 ** math.floor(math.log10(end_s / TICKS))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor * TICKS >= end_s)
     yield from (round(number * step, 9) for number in range(int(end_s / step) + 1))
 
 
 def _filled(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spans shorter than a frame's time lie empty between two that were seen; they repeat the one before."""
+    """Fill empty spans that are shorter than a frame and lie between two seen ones: they repeat the one before."""
     seen = np.flatnonzero(~np.isnan(curve[:, 0]))
     if len(seen) < 2:
         return curve

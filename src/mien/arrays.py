@@ -1,10 +1,10 @@
-"""The one reader of `.npy` and `.npz`: the header first, then the check, then the memory.
+"""The only reader of `.npy` and `.npz` files. It reads and checks the header before it allocates memory.
 
-In: a file, and for each array what it has to be, `Array("f4", "n K")`: its type and its axes, by name or number. A
-name is one size in all arrays of a file. Out: the arrays. A header that asks for more than the file holds, or an
-archive that unpacks to far more than its own size, is refused before memory is asked for. Nothing is unpickled.
+In: a file, and the expected type and axes of each array, as in `Array("f4", "n K")`. An axis is a name or a number; a
+name has one size in all arrays of a file. Out: the arrays. It refuses a header that declares more than the file holds,
+and an archive that unpacks to far more than its own size. Nothing is unpickled.
 
-All functions raise `ValueError`, or what `zipfile` raises, for a file that does not fit: call them inside `reading`.
+All functions raise `ValueError`, or the errors of `zipfile`, for a file that does not fit: call them inside `reading`.
 """
 
 import math
@@ -24,32 +24,32 @@ from .reading import LONGEST_TEXT
 __all__ = ["Array", "Header", "map_npy", "read_header", "read_items", "read_npz"]
 
 MOST_BYTES = 256 << 20
-"""An archive unpacks to so much, or to its own size on disk where that is more."""
+"""Most bytes to which an archive may unpack, unless its own size on disk is larger."""
 LONGEST_ENTRY = 1 << 16
-"""Letters of a text that stands alone, such as facts as JSON."""
+"""Most characters of a text that is the only item of its array, such as facts in JSON."""
 KINDS = {"U": "text", "f4": "float32", "f8": "float64", "i8": "int64", "u1": "uint8", "u2": "uint16", "b1": "bool"}
 
 
 @dataclass(frozen=True)
 class Array:
-    """What an array has to be."""
+    """The expected type and shape of an array."""
 
     kind: str
     """A key of `KINDS`; numpy's name of the type."""
     axes: str
-    """A name or a number an axis, with spaces between: "n K", "3 2 n"; empty for one value."""
+    """A name or a number for each axis, separated by spaces: "n K", "3 2 n". Empty for a single value."""
     optional: bool = False
     """Whether the file may lack it."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its array."""
+    """The type and shape that a file declares for its array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fortran: bool
-    """Whether the array lies column by column."""
+    """Whether the array is stored column by column."""
     offset: int
     """Bytes before the first item."""
 
@@ -63,7 +63,7 @@ class Header:
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """Read the header of an array at the start of a file; raises `ValueError` where it is none that mien reads."""
+    """Read the header of an array at the start of a file; raises `ValueError` if it is not one that mien reads."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -78,7 +78,7 @@ def read_header(file: IO[bytes]) -> Header:
 
 
 def read_items(file: IO[bytes], header: Header) -> NDArray[Any]:
-    """Read the items that stand behind a header, all of them and nothing more."""
+    """Read exactly the items that follow a header."""
     content = bytearray(file.read(header.bytes))
     if len(content) < header.bytes or file.read(1):
         seen = "fewer" if len(content) < header.bytes else "more"
@@ -89,12 +89,12 @@ def read_items(file: IO[bytes], header: Header) -> NDArray[Any]:
 
 
 def read_npz(path: Path, wanted: Mapping[str, Array], **sizes: int) -> dict[str, NDArray[Any]]:
-    """Read the `wanted` arrays of an `.npz`; a name that ends in `*` stands for all that begin so.
+    """Read the `wanted` arrays of an `.npz`. A name that ends in `*` means all names with this beginning.
 
     Args:
         path: the file.
-        wanted: what each array has to be, by name; other arrays of the file are passed over.
-        sizes: of axes that are known beforehand, by name.
+        wanted: expected type and shape of each array, by name; other arrays of the file are ignored.
+        sizes: known sizes of axes, by name.
     """
     most, found = max(MOST_BYTES, path.stat().st_size), {}
     with zipfile.ZipFile(path) as archive:
@@ -110,9 +110,8 @@ def read_npz(path: Path, wanted: Mapping[str, Array], **sizes: int) -> dict[str,
 
 
 def map_npy(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
-    """Map an `.npy` of this type and shape, whose items begin at `offset`, into memory, read-only.
-
-    Raises `ValueError` where it is another.
+    """Map an `.npy` of this type and shape into memory, read-only; its items begin at `offset`. Raises `ValueError`
+    if the file has another type or shape.
     """
     with path.open("rb") as file:
         header = read_header(file)
@@ -124,7 +123,7 @@ def map_npy(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> NDAr
 
 
 def _named(archive: zipfile.ZipFile, wanted: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-    """The arrays to read, each with what it has to be; raises `ValueError` for one that is missing."""
+    """The arrays to read, each with its expected type and shape; raises `ValueError` if one is missing."""
     names = dict.fromkeys(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
     for wish, expected in wanted.items():
         if wish.endswith("*"):
@@ -136,7 +135,7 @@ def _named(archive: zipfile.ZipFile, wanted: Mapping[str, Array]) -> Iterator[tu
 
 
 def _check(name: str, header: Header, expected: Array, sizes: dict[str, int]) -> None:
-    """Raise `ValueError` for another type or shape; axes that are named for the first time get their size."""
+    """Raise `ValueError` for another type or shape. The first use of an axis's name sets its size."""
     axes = expected.axes.split()
     fits = header.dtype.kind == "U" if expected.kind == "U" else header.dtype == np.dtype(expected.kind)
     if fits and len(header.shape) == len(axes):
@@ -154,7 +153,7 @@ def _letters(header: Header) -> int:
 
 
 def _check_texts(flat: NDArray[Any]) -> None:
-    """Raise `ValueError` for numbers that stand for no letter: they would fail wherever the text is used."""
+    """Raise `ValueError` for code points that are not characters: they would fail wherever the text is used."""
     if flat.dtype.kind == "U" and flat.size:
         codes = flat.view(flat.dtype.byteorder.replace("|", "=") + "u4")
         if (codes > 0x10FFFF).any() or ((codes >= 0xD800) & (codes < 0xE000)).any():

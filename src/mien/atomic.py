@@ -1,7 +1,7 @@
-"""Whole files or none: write in a temporary folder, fsync, move into place, fsync the folder.
+"""Atomic writes: write to a temporary folder, fsync, move into place, fsync the folder.
 
-A reader never sees half a file, and a full disk leaves the old one in place. A process that is killed leaves its
-temporary folder behind, which the next writer sweeps (`mien.temporary`).
+A reader never sees half a file, and a full disk leaves the old file in place. A process that is killed leaves its
+temporary folder behind; the next writer removes it (`mien.temporary`).
 """
 
 import errno
@@ -23,15 +23,15 @@ __all__ = ["json_text", "move", "new_file", "new_folder", "write_bytes", "write_
 ATTEMPTS = 50
 """Tries of `move`, a fiftieth of a second apart."""
 HALF_LETTERS = re.compile("[\ud800-\udfff]")
-"""What Python takes bytes of a file's name for that are no UTF-8."""
+"""The code points by which Python represents bytes of a file name that are not UTF-8."""
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; what the body wrote there becomes `path` when it ends well.
+    """Yield a temporary path. The file that the body writes there becomes `path` when the body ends without an error.
 
-    It has the name of `path`, in a folder of its own: the body may put other files beside it. Raises `OSError` where it
-    cannot be written, and as `folder_beside` does.
+    It has the name of `path`, in a folder of its own: the body may put other files beside it. Raises `OSError` if it
+    cannot be written, and the errors of `folder_beside`.
     """
     with folder_beside(path) as room:
         temporary = room / path.name
@@ -43,12 +43,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder, which becomes `path` when the body ends well, else is removed.
+    """Yield a temporary folder. It becomes `path` when the body ends without an error; otherwise it is removed.
 
-    An old folder at `path` is exchanged for the new one in one step, where the system can. Elsewhere it is moved away
-    first: should the process be killed before the next step, the old folder comes back with the next `sweep`.
-
-    Raises `FileExistsError` at the end where `path` exists and `replace` is false.
+    An old folder at `path` is exchanged for the new one in one step if the system can do that. Otherwise it is moved
+    away first; if the process is killed before the next step, the next `sweep` brings the old folder back. Raises
+    `FileExistsError` at the end if `path` exists and `replace` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with folder_beside(path) as room:
@@ -79,9 +78,8 @@ def _place(new: Path, path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file to `target`, in the place of what is there.
-
-    Windows refuses while a reader has `target` open. Readers are quick, so it is tried for a second.
+    """Move a file to `target` and replace what is there. Windows refuses this while a reader has `target` open.
+    Readers are quick, so the move is tried for a second.
     """
     for left in reversed(range(ATTEMPTS)):
         try:
@@ -100,7 +98,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write `content` as UTF-8 to `path`, whole or not at all; names that are no UTF-8 with their bytes escaped."""
+    """Write `content` as UTF-8 to `path`, whole or not at all. Bytes of file names that are not UTF-8 are escaped."""
     write_bytes(path, content.encode(errors="backslashreplace"))
 
 
@@ -112,8 +110,8 @@ def write_json(path: Path, content: Any) -> None:
 def json_text(content: Any, indent: int) -> str:
     """`content` as indented JSON that any reader can open.
 
-    NaN is refused. Bytes of names that are no UTF-8 become the letters of their escapes: as JSON's own escapes they
-    would be half letters, which strict readers refuse.
+    NaN is refused. Bytes of file names that are not UTF-8 are written as readable escapes: JSON's own escapes would be
+    lone surrogates, which strict readers refuse.
     """
     text = json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
     return HALF_LETTERS.sub(lambda half: f"\\\\u{ord(half[0]):x}", text) + "\n"

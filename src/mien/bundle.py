@@ -42,7 +42,7 @@ CARD, HASH = b"mien", b"mien.sha256"
 TYPES = {"float32": "float", **{name: name for name in ("uint8", "uint16", "int16", "int64")}}
 """Types of arrays as ONNX names them."""
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):[/\\]+")
-"""How an address begins after `Path` took one of its slashes; a drive of Windows has one letter."""
+"""The beginning of a URL after `Path` has removed one of its slashes. A drive of Windows has only one letter."""
 WORDS = 200
 """An error message quotes at most this many characters of ONNX Runtime's own message."""
 NOT_ONNX, NO_CARD = "is not an ONNX model", "is not a mien bundle: it has no card"
@@ -103,7 +103,7 @@ class Bundle:
         return self.card.takes
 
     def require_faces(self) -> None:
-        """Raise `BundleError` where it takes something else than a face: no single picture gives that."""
+        """Raise `BundleError` if the model takes anything but a face: a single picture gives nothing else."""
         if self.card.planes != (FACE,):
             raise BundleError(
                 f"{self.path} takes {', '.join(self.card.planes)}, so it labels clips and no single pictures. Use "
@@ -180,12 +180,12 @@ class Bundle:
 
 
 def input_name(plane: Plane) -> str:
-    """What a plane is called in the graph of a model file."""
+    """The name of a plane in the graph of a model file."""
     return "images" if plane.name == FACE else plane.name
 
 
 def _plane_of(batch: Batch, plane: Plane) -> NDArray[Any]:
-    """A plane out of a batch; raises `DataError` where it is missing or has another form."""
+    """A plane of a batch; raises `DataError` if it is missing or has another type or shape."""
     array = np.asarray(batch.get(plane.name))
     if array.ndim != 1 + len(plane.shape) or array.shape[1:] != plane.shape or array.dtype != plane.dtype:
         named = "" if plane.name == FACE else f"{plane.name} as "
@@ -210,12 +210,12 @@ def runtime() -> ModuleType:
     unwanted = os.environ.setdefault(TELEMETRY, "1") != "0"
     onnxruntime = import_module("onnxruntime")
     if unwanted:
-        onnxruntime.disable_telemetry_events()  # for Windows, and where it was loaded before mien
+        onnxruntime.disable_telemetry_events()  # for Windows, and if it was loaded before mien
     return onnxruntime
 
 
 def find_model(path: GivenPath) -> Path:
-    """The file of a model: `path` itself, or the one in the package that it names ("default", "small", "ferplus")."""
+    """The file of a model: `path` itself, or that of a model of the package ("default", "small", "ferplus")."""
     found, name = given_path(path, "A model", BundleError), os.fsdecode(path)
     inside = resources.files("mien") / "weights" / f"{name}.onnx"
     if found.name == name and os.path.isfile(str(inside)):  # ./NAME is a file
@@ -283,7 +283,7 @@ def _advice(reason: str, path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        if not os.path.isfile(path):  # which is no error for a name too long, or with a NUL
+        if not os.path.isfile(path):  # it raises no error for a name that is too long or has a NUL
             if found := ADDRESS.match(str(path)):
                 address = f"{found[1]}://{str(path)[found.end() :]}"
                 raise BundleError(f"{address}: mien reads no URLs; download the model first, and give its file.")

@@ -1,9 +1,9 @@
-r"""Does a probability mean what it says? (Guo 2017, arXiv:1706.04599; Geifman 2017, arXiv:1705.08500.)
+r"""How well probabilities are calibrated (Guo 2017, arXiv:1706.04599; Geifman 2017, arXiv:1705.08500.)
 
-In: logits `(N, K)` or what was derived from them, labels `(N,)`. Out: negative log-likelihood, Brier score,
-expected calibration error, the reliability curve with Wilson intervals, the temperature that repairs
-over-confidence, and the risk-coverage curve behind the answer "uncertain". numpy alone: the predictor of the
-base install uses it too.
+In: logits `(N, K)` or values derived from them, and labels `(N,)`. Out: negative log-likelihood, Brier score, expected
+calibration error, the reliability curve with Wilson intervals, the temperature that repairs over-confidence, and the
+risk-coverage curve behind the answer "uncertain". It needs only numpy, because the predictor of the base install uses
+it too.
 """
 
 import math
@@ -78,8 +78,8 @@ def softmax(logits: ArrayLike) -> Floats:
 def adjusted(logits: ArrayLike, counts: ArrayLike, tau: float = 1.0) -> Floats:
     r"""Logits `(N, K)` less \(\tau \log \pi_k\), the log share of each class in training (Menon 2021, eq. 9).
 
-    What is left is what the face says, and not how often a class was seen. `counts` `(K,)` are the training samples of
-    each class; a class without one counts as half of one.
+    The result depends on the face and not on how often a class occurred in training. `counts` `(K,)` are the training
+    samples of each class; a class without one counts as half of one.
 
     >>> softmax(adjusted([[0.0, 0.0]], [3, 1])).round(2).tolist()
     [[0.25, 0.75]]

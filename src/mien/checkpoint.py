@@ -1,10 +1,11 @@
 """The state of a training run, and the one file it is saved in.
 
-A checkpoint is written under a temporary name and renamed, so there is always a whole one, of one moment:
-weights, averaged weights, the optimizer's moments, the history, and where in which epoch it stands. The weights of the
-best epoch so far lie beside it, in the file that the run will end with: not needed to train on, they would only fill
-memory. Those of an epoch that no checkpoint knows yet wait in a file of their own for the next: a run that is killed
-may not come to the same epoch again where its arithmetic does not repeat, as on a GPU.
+A checkpoint is written under a temporary name and renamed, so there is always a whole one, and all of it is of one
+moment: weights, averaged weights, the optimizer's moments, the history, the epoch, and the position in the epoch. The
+weights of the best epoch so far are in a file beside it, the one that the run will end with. Training does not need
+them, so they would only fill memory. The weights of a newer best epoch wait in a file of their own for the next
+checkpoint. A run that is killed might not reach the same epoch again if its arithmetic is not reproducible, as on a
+GPU.
 """
 
 import hashlib
@@ -43,14 +44,14 @@ __all__ = [
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
-"""Of the best epoch that the checkpoint knows; in a finished run, of the chosen one."""
+"""File of the weights of the best epoch that the checkpoint knows; in a finished run, of the chosen epoch."""
 NEXT = "next.safetensors"
-"""Of an epoch that is better than those; `epoch`, in its metadata, says which."""
+"""File of the weights of a better epoch; `epoch` in its metadata is its number."""
 OPTIMIZER = "optimizer."
 MOST_HEADER = 16 << 20
-"""Bytes of a file beside its tensors: their names, shapes, and the history."""
+"""Most bytes of a file besides its tensors: their names, their shapes, and the history."""
 SCALARS = ("epoch", "step", "loss_sum", "correct", "seen", "seconds", "images")
-"""Fields of `State` that are numbers, as they stand in the checkpoint."""
+"""The fields of `State` that are stored in the checkpoint as numbers."""
 
 
 @dataclass
@@ -60,9 +61,11 @@ class State:
     network: Network
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    """Scales losses up under float16, whose small gradients would be 0 (Micikevicius 2018); else passes them on."""
+    """Scales losses up under float16, where small gradients would become 0 (Micikevicius 2018). Otherwise it does
+    nothing.
+    """
     average: dict[str, Tensor]
-    """Averaged weights (EMA) by name; empty where `optimizer.ema` is 0."""
+    """Averaged weights (EMA) by name; empty if `optimizer.ema` is 0."""
     history: list[Epoch]
     epoch: int = 0
     step: int = 0
@@ -71,14 +74,16 @@ class State:
     correct: int = 0
     seen: int = 0
     seconds: float = 0.0
-    """Spent in training steps; the only figure that differs between equal runs."""
+    """Seconds spent in training steps; the only value that differs between equal runs."""
     images: int = 0
     threads: tuple[int, ...] = ()
-    """Numbers of threads that the steps were computed with, in order: several where a run could not keep its own."""
+    """Numbers of threads with which the steps were computed, in order. There are several if the run could not keep
+    its first number.
+    """
 
 
 def save(run: Run, state: State) -> None:
-    """Write the checkpoint: one file, so that it is always of one moment."""
+    """Write the checkpoint as one file, so that all of it is of one moment."""
     tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in state.average.items()}
     for number, values in state.optimizer.state_dict()["state"].items():
@@ -93,28 +98,27 @@ def save(run: Run, state: State) -> None:
 
 
 def _keep_best(run: Run) -> None:
-    """Let the weights that waited for the checkpoint be the best, where some did."""
+    """Move the weights that waited for the checkpoint, if any, to the file of the best epoch."""
     with run.writing():
         if (run.path / NEXT).exists():
             move(run.path / NEXT, run.path / WEIGHTS)
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` where it cannot.
-
-    Of `metadata` there is one entry: several would be written in any order, and equal runs would differ.
+    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` if that fails.
+    `metadata` has one entry: several would be written in an arbitrary order, and equal runs would differ.
     """
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with run.writing(), new_file(run.path / name) as temporary:
         try:
             save_file(whole, temporary, dict(metadata))
-            shutil.copymode(run.path / "config.toml", temporary)  # it would be its owner's alone
+            shutil.copymode(run.path / "config.toml", temporary)  # otherwise only its owner could read it
         except SafetensorError as error:
             raise _as_os_error(error) from None
 
 
 def _as_os_error(error: SafetensorError) -> OSError:
-    """What the library's text says of the system's error, such as "No space left on device (os error 28)"."""
+    """The system's error that the library's message quotes, such as "No space left on device (os error 28)"."""
     number = re.search(r"os error (\d+)", str(error))
     return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(EIO, str(error))
 
@@ -122,7 +126,7 @@ def _as_os_error(error: SafetensorError) -> OSError:
 def load_weights(run: Run, network: Network, path: Path | None = None) -> None:
     """Give `network` the weights of the run's `model.safetensors`, or of another file of the run at `path`.
 
-    Raises `RunError` where it is missing or damaged, or holds the weights of another network.
+    Raises `RunError` if the file is missing or damaged, or holds the weights of another network.
     """
     path = path or run.path / WEIGHTS
     if not path.exists():
@@ -133,9 +137,8 @@ def load_weights(run: Run, network: Network, path: Path | None = None) -> None:
 
 
 def load(run: Run, state: State) -> None:
-    """Bring `state` to the moment of the run's checkpoint; raises `RunError` where the file is damaged.
-
-    Weights of a later epoch, of which the run was killed too soon to know, are removed.
+    """Restore `state` from the run's checkpoint; raises `RunError` if the file is damaged. Weights of a later epoch,
+    which no checkpoint knows, are removed.
     """
     restore(run, state)
     if _waiting(run, state) > state.epoch:
@@ -144,7 +147,7 @@ def load(run: Run, state: State) -> None:
 
 
 def restore(run: Run, state: State) -> None:
-    """Bring `state` to the moment of the run's checkpoint, and write nothing; raises as `load`."""
+    """Restore `state` from the run's checkpoint and write nothing; raises the errors of `load`."""
     path = run.path / CHECKPOINT
     with reading(path, RunError, "Remove it: the run then starts from its first epoch."):
         tensors, text = _read(path, _expected(state), "state")
@@ -153,7 +156,7 @@ def restore(run: Run, state: State) -> None:
 
 
 def digest(state: State) -> bytes:
-    """The sha256 of all weights and running averages, and of the step that they belong to."""
+    """The sha256 of all weights and running averages, and of their step."""
     found = hashlib.sha256(f"{state.epoch} {state.step}".encode())
     for tensor in state.network.state_dict().values():
         found.update(tensor.detach().cpu().contiguous().numpy().data)
@@ -162,7 +165,7 @@ def digest(state: State) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What a checkpoint says beside its tensors."""
+    """The values of a checkpoint besides its tensors."""
 
     epoch: Count
     step: Count
@@ -181,7 +184,7 @@ class Saved:
 
 
 def _waiting(run: Run, state: State) -> int:
-    """The epoch whose weights wait for a checkpoint; 0 where none do."""
+    """The epoch whose weights wait for a checkpoint; 0 if there is none."""
     path = run.path / NEXT
     if not path.exists():
         return 0
@@ -190,7 +193,7 @@ def _waiting(run: Run, state: State) -> int:
 
 
 def _expected(state: State) -> dict[str, Tensor]:
-    """What the tensors of a checkpoint have to be like, as they lie in the file; the optimizer's may be absent."""
+    """Types and shapes of a checkpoint's tensors as stored in the file; those of the optimizer may be absent."""
     weights = state.network.state_dict()
     expected = {f"network.{name}": _to_channels_last(tensor) for name, tensor in weights.items()}
     expected |= {f"average.{name}": _to_channels_last(weights[name]) for name in state.average}
@@ -198,10 +201,10 @@ def _expected(state: State) -> dict[str, Tensor]:
 
 
 def _read(path: Path, expected: Mapping[str, Tensor], entry: str = "") -> tuple[dict[str, Tensor], str]:
-    """The tensors of a file, and an `entry` of its metadata; raises `ValueError` where they are not as `expected`.
+    """The tensors of a file, and an `entry` of its metadata; raises `ValueError` if they are not as `expected`.
 
-    Names, shapes and types are compared by the header, before anything is loaded. Beside what is expected there may
-    be moments of an optimizer, which `_moments` checks.
+    Names, shapes and types are compared by the header, before anything is loaded. The file may also hold moments of an
+    optimizer, which `_moments` checks.
     """
     size, most = path.stat().st_size, MOST_HEADER + 4 * sum(tensor.nbytes for tensor in expected.values())
     if size > most:
@@ -212,7 +215,7 @@ def _read(path: Path, expected: Mapping[str, Tensor], entry: str = "") -> tuple[
             raise ValueError(f"it has no tensor {missing[0]}")
         for name in names:
             if name not in expected and not name.startswith(OPTIMIZER):
-                raise ValueError(f"it has a tensor {name}, which the network has not")
+                raise ValueError(f"it has a tensor {name}, which the network does not have")
         for name, tensor in expected.items():
             seen = file.get_slice(name)
             if tuple(seen.get_shape()) != tuple(tensor.shape):

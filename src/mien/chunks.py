@@ -1,12 +1,13 @@
-"""One optimizer step's gradients, chunk by chunk: in a chain, or each chunk apart so that several processes share them.
+"""The gradients of one optimizer step, chunk by chunk: chained, or independent, so that several processes can share
+them.
 
-`train.chunks = "chained"`: random draws, and the running averages of batch norm, go on from one chunk to the next.
-`apart`: the draws of a chunk are a function of (seed, epoch, step, chunk) alone, and the averages are brought up to
-date after the step, from the mean and the variance of each chunk, in the order of the chunks. Gradients are added in
-that order too. So any process may compute any chunk, and the sums are the same numbers.
+With `train.chunks = "chained"`, the random draws and the running averages of batch norm continue from one chunk to the
+next. With `"apart"`, the draws of a chunk depend only on (seed, epoch, step, chunk). The averages are updated after the
+step, from the mean and the variance of each chunk, in the order of the chunks. Gradients are added in the same order.
+So any process can compute any chunk, and the sums are the same numbers.
 
-In: a network in training mode, and a function that takes one chunk forward and backward. Out: what that function said
-of each chunk, of all processes; the gradients and the averages are in the network.
+In: a network in training mode, and a function that takes one chunk forward and backward. Out: the loss and the number
+of correct predictions of each chunk, of all processes. The gradients and the averages are in the network.
 """
 
 from collections.abc import Callable
@@ -19,11 +20,15 @@ from .ranks import ALONE, Ranks, cut, flat
 __all__ = ["Learn", "learn_apart"]
 
 Learn = Callable[[int], tuple[float, float]]
-"""Takes the chunk of a number forward and backward; says the sum of its losses, and how many it got right."""
+"""Computes the forward and the backward pass of the chunk with this number. Returns the sum of its losses and its
+number of correct predictions.
+"""
 
 
 def learn_apart(network: nn.Module, count: int, learn: Learn, ranks: Ranks = ALONE) -> list[tuple[float, float]]:
-    """Let every process `learn` its share of the `count` chunks of a step; returns what was said of all chunks."""
+    """Let every process `learn` its share of the `count` chunks of a step. Returns the losses and correct
+    predictions of all chunks.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     own, said, gradients = ranks.share(count), [], []
     with _Norms(network) as norms:
@@ -40,9 +45,9 @@ def learn_apart(network: nn.Module, count: int, learn: Learn, ranks: Ranks = ALO
 
 
 class _Norms:
-    """The batch norms that take statistics, and what they see in each chunk.
+    """The batch norm layers that collect statistics, and their mean and variance in each chunk.
 
-    While a chunk passes, their momentum is 1: then a running average is the chunk's own mean or variance.
+    Their momentum is 1 during a chunk, so a running average equals the chunk's own mean or variance.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -64,7 +69,7 @@ class _Norms:
             layer.momentum = momentum
 
     def take(self) -> None:
-        """Note the means and variances of the chunk that passed."""
+        """Keep the means and variances of the last chunk."""
         self._seen.append(self._row())
 
     def update(self, ranks: Ranks, count: int) -> None:

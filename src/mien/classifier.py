@@ -1,8 +1,8 @@
-"""What any classifier answers: its classes, the planes that it takes, and logits for them.
+"""The interface of every classifier: its classes, the planes that it takes, and logits for them.
 
-A model file (`mien.bundle.Bundle`) is a `Classifier`, and so is what a run has fitted (`mien.methods.Method.load`): a
-network, a classical method, an ensemble. What is measured on faces (damage, other corpora, groups, calibration) asks a
-`Classifier` and does not know which of these it has.
+A model file (`mien.bundle.Bundle`) is a `Classifier`. So is the result of a run (`mien.methods.Method.load`): a
+network, a classical method, an ensemble. Code that measures on faces (damage, other corpora, groups, calibration) takes
+any `Classifier`.
 
 In: planes of some samples, by name `(n, *shape)`. Out: logits, float32 `(n, K)`.
 """
@@ -21,11 +21,11 @@ from .planes import FACE, Batch, Plane
 __all__ = ["Classifier", "fitted", "logits_of"]
 
 CHUNK = 1024
-"""Samples that are read, and brought to a classifier's size, together: memory does not grow with the store."""
+"""Number of samples that are read and resized together, so that memory does not grow with the store."""
 
 
 class Classifier(Protocol):
-    """Something that was fitted, wherever it came from."""
+    """A fitted classifier of any origin."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -40,15 +40,14 @@ class Classifier(Protocol):
 
 
 def fitted(batch: Batch, takes: Sequence[Plane]) -> Batch:
-    """The planes that a classifier takes, faces brought to its size and colours, and points with them.
-
-    Raises `DataError` where a plane is missing, or where one that is no face has another shape.
+    """The planes that a classifier takes. Faces are brought to its size and colours, and points are scaled with
+    them. Raises `DataError` if a plane is missing, or if a plane other than the face has another shape.
     """
     return {plane.name: _fitted(batch, plane, _growth(batch, takes)) for plane in takes}
 
 
 def _growth(batch: Batch, takes: Sequence[Plane]) -> float:
-    """By what faces are enlarged for a classifier that takes them."""
+    """The factor by which faces are enlarged for the classifier."""
     face = next((plane for plane in takes if plane.name == FACE), None)
     return face.shape[0] / batch[FACE].shape[1] if face and FACE in batch else 1.0
 
@@ -66,9 +65,8 @@ def _fitted(batch: Batch, plane: Plane, growth: float) -> NDArray[np.generic]:
 
 
 def logits_of(classifier: Classifier, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What a classifier answers to these rows of a store, `(n, K)`.
-
-    Raises `DataError` where the store cannot be read, or lacks a plane that the classifier takes.
+    """The logits of a classifier for these rows of a store, `(n, K)`. Raises `DataError` if the store cannot be
+    read, or lacks a plane that the classifier takes.
     """
     names = [plane.name for plane in classifier.takes]
     chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))

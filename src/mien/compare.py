@@ -1,7 +1,7 @@
 """From a recipe to finished runs, and from finished runs to a comparison: one row a network and its factors.
 
-Runs stand in one table only where they are alike but for what is stated: the same data, the same test
-samples, the same settings apart from the factors and the seed.
+Runs share a table only if they have the same data, the same test samples, and the same settings apart from the factors
+and the seed. Every other difference must be stated.
 """
 
 from collections import defaultdict
@@ -23,42 +23,42 @@ __all__ = ["ALWAYS_VARIES", "FOLD", "NAME", "REPLICATES", "Comparison", "Row", "
 __all__ += ["stated"]
 
 FOLLOWS = {"start.sha256": "start.weights"}
-"""Settings that differ where another does, and say no more than it: they tell no rows apart."""
+"""Settings that follow from another setting: they tell no rows apart."""
 ALWAYS_VARIES = (*REPLICATES, FOLD)
-"""What may differ between runs of one table without being asked for, beside all of the table that names their rows."""
+"""Settings that may always differ between runs of one table, besides those of the table that names the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Rows that may stand in one table, and what was held equal between them."""
+    """Rows that may share a table, and the settings that are equal in all of them."""
 
     rows: tuple[Row, ...]
     data: DataFacts
     equal: Mapping[str, Any]
     """Settings with one value in all runs."""
     own: Mapping[str, Mapping[str, Any]]
-    """Settings that a network has of its own, by setting and network: neither equal nor a factor."""
+    """Settings of single networks, by setting and network. They are neither equal nor a factor."""
     factors: tuple[str, ...]
     """Settings that tell rows apart, `model.name` first."""
     seeds: tuple[int, ...]
     left_out: tuple[str, ...] = ()
-    """Why run folders could not be opened at all, a sentence each: nobody knows whose rows they were."""
+    """One sentence for each run folder that could not be opened. Their rows are unknown."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """All finished runs, row by row; also those of replicates that are not whole, which give no figure."""
+        """All finished runs, row by row, including those of incomplete replicates, which give no figure."""
         return tuple(run for row in self.rows for run in (*row.runs, *row.partial))
 
     @property
     def environments(self) -> list[Environment]:
-        """What their `env.json` say, of those that have one."""
+        """The contents of their `env.json`, of those that have one."""
         return [environment for run in self.runs if (environment := run.environment) is not None]
 
 
 def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
     """The runs of a recipe on a store, each once, made in `folder` or found there; none is started.
 
-    Raises as `outline` does, and `RunError` where the folder cannot be written; then no run folder was made.
+    Raises the errors of `outline`, and `RunError` if the folder cannot be written; then no run folder was made.
     """
     runs = outline(recipe, store, folder)
     make(runs, folder)
@@ -66,14 +66,14 @@ def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
 
 
 def make(runs: Sequence[Run], folder: Path) -> None:
-    """Write the folders of planned runs under `folder`, and their order; those that are there stay as they are."""
+    """Write the folders of planned runs under `folder`, and their order. Existing folders stay as they are."""
     for run in runs:
         run.make()
     keep_order(folder, runs)
 
 
 def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
-    """The runs of a recipe as `plan` gives them, with nothing written yet: `make` does that.
+    """The runs of a recipe as `plan` gives them. Nothing is written: `make` does that.
 
     Raises `ConfigError` for a setting that no run can have, `DataError` for a store without a needed split, `RunError`
     for a run folder that is damaged or of other defaults.
@@ -99,7 +99,7 @@ def outline(recipe: Recipe, store: Store, folder: Path) -> list[Run]:
 
 
 def _joined(cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
-    """The cells with those last that join others, their members by id; without those whose members are not all here."""
+    """The cells; ensembles come last, with their members as ids. Those that lack a member are left out."""
     rows: dict[str, dict[str, None]] = defaultdict(dict)
     for cell in cells:
         if not cell.JOINS:
@@ -110,7 +110,7 @@ def _joined(cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
 
 
 def _members(settings: Settings, cells: Sequence[Settings], fingerprint: str) -> list[Settings]:
-    """The cells that an ensemble joins, of its repetition."""
+    """The cells that an ensemble joins in its repetition."""
     rows = {cell.row_id(fingerprint): cell for cell in cells if not cell.JOINS}
     place = {"data.repeat": settings.data.repeat}
     wanted = settings.flat()["ensemble.members"]
@@ -118,21 +118,21 @@ def _members(settings: Settings, cells: Sequence[Settings], fingerprint: str) ->
 
 
 def stated(recipe: Recipe) -> tuple[str, ...]:
-    """The settings that a recipe says will differ: its factors, and what it gives single networks of their own."""
+    """The settings that differ by the recipe: its factors, and its settings for single networks."""
     return tuple(dict.fromkeys([*recipe.grid, *(key for own in recipe.networks.values() for key in own)]))
 
 
 def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[str] = ()) -> Comparison:
-    """The comparison of `runs`; those not finished are counted, not shown. Rows come in the order of their runs.
+    """The comparison of `runs`. Unfinished runs are counted and not shown. Rows are in the order of their runs.
 
     Args:
         runs: of one folder, or of several.
         vary: dotted settings that may differ between rows, beside the network's own and the seed.
-        left_out: why others could not be opened, as `find_runs` says it.
+        left_out: the reasons why other runs could not be opened, from `find_runs`.
 
     Raises:
         CompareError: there is no run, or runs differ in data or in a setting that `vary` does not name.
-        ConfigError: `vary` names a setting that there is none of.
+        ConfigError: `vary` names a setting that does not exist.
     """
     vary = tuple(vary)
     check_names(vary)
@@ -187,7 +187,7 @@ def _named(settings: Settings) -> dict[str, Any]:
 
 
 def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, Any]]]:
-    """The settings that tell rows apart; and apart from these, those that follow from the network alone."""
+    """The settings that tell rows apart, and separately those that follow from the network alone."""
     values = [_named(run.settings) for run in runs]
     shared = alike(values)
     keys = dict.fromkeys(key for flat in values for key in flat)

@@ -41,30 +41,30 @@ VERBS = {
     "noise": "examine:noise",
     "explain": "explain:explain",
 }
-"""Where each verb stands under `mien.cli`: module, and a function or a Typer app."""
+"""The verbs: module under `mien.cli`, and the function or Typer app in it."""
 INTERRUPTED = 130
 NUMBERS = {"integer": "a whole number", "number": "a number", "float": "a number"}
-"""What Typer's parsers call kinds of numbers, by version, and what mien calls them."""
+"""Names of number types in Typer's parsers, which depend on its version, and mien's names."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""Typer's own, wherever this version of it keeps its parser."""
+"""Typer's own class; its module depends on the version of Typer."""
 
 
 class Verbs(TyperGroup):
-    """Imports a verb's module when it is asked for, so that `mien predict` does not wait for `mien compare`."""
+    """Imports the module of a verb when the verb is used, so that `mien predict` does not wait for `mien compare`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = {**dict.fromkeys(VERBS), **self.commands}  # type: ignore[dict-item]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a verb; None where there is none."""
+        """The command of a verb; None if there is no such verb."""
         if cmd_name in VERBS and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _command(cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb. What the system refuses is said here: Typer has its own way with a closed pipe."""
+        """Run the verb. Errors of the system are reported here, because Typer has its own way with a closed pipe."""
         with in_sentences():
             return super().invoke(ctx)
 
@@ -80,7 +80,7 @@ def _command(verb: str) -> Any:
 
 
 def _plain(error: Exception, message: str) -> str:
-    """The message, in mien's words where the parser of types only says that a text is no number."""
+    """The message; mien's own words replace the parser's where it only says that a text is not a number."""
     for kind, words in NUMBERS.items():
         if f"valid {kind}" in message and (option := getattr(error, "param", None)):
             return f"{option.opts[0]} is {words}"
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SIGTERM counts as Ctrl-C, so that whatever is under way can clean up.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # what is wrong with a picture is said by mien
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # mien reports damaged pictures itself
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     try:
         open_streams()

@@ -1,4 +1,4 @@
-"""The options of `mien data prepare` that are for clips, and what they become."""
+"""The options of `mien data prepare` for clips."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,9 +30,11 @@ __all__ = [
 
 PANEL = f"Clips ({', '.join(sorted(CLIP_CORPORA))})"
 Sheet = Annotated[
-    Path | None, typer.Option(help="The coding sheet, where it is not the newest in the corpus.", rich_help_panel=PANEL)
+    Path | None, typer.Option(help="The coding sheet, if it is not the newest in the corpus.", rich_help_panel=PANEL)
 ]
-Fps = Annotated[float | None, typer.Option(help="Frames a second, in place of what is known.", rich_help_panel=PANEL)]
+Fps = Annotated[
+    float | None, typer.Option(help="Frames a second, in place of the corpus's own rate.", rich_help_panel=PANEL)
+]
 Flow = Annotated[str, typer.Option(help=f"The optical flow: {', '.join(FLOWS)}.", rich_help_panel=PANEL)]
 FlowSize = Annotated[int, typer.Option(help="Side of the planes of movement in pixels.", rich_help_panel=PANEL)]
 Head = Annotated[
@@ -40,18 +42,22 @@ Head = Annotated[
     typer.Option("--head", help="Leave the movement of the head in the flow.", rich_help_panel=PANEL),
 ]
 Halves = Annotated[
-    bool, typer.Option("--halves", help="A plane flow_back, from apex to offset, too.", rich_help_panel=PANEL)
+    bool, typer.Option("--halves", help="Add a plane flow_back, the flow from apex to offset.", rich_help_panel=PANEL)
 ]
 Stretch = Annotated[
     bool,
-    typer.Option("--stretch", help="Stretch flow per clip, as published images are.", rich_help_panel=PANEL),
+    typer.Option(
+        "--stretch", help="Scale the flow of each clip to its range, as published images do.", rich_help_panel=PANEL
+    ),
 ]
 Magnify = Annotated[
     float, typer.Option(help="Amplify movements before the flow (Eulerian), 0 for none.", rich_help_panel=PANEL)
 ]
-Dynamic = Annotated[bool, typer.Option("--dynamic", help="The dynamic image, too.", rich_help_panel=PANEL)]
-Tim = Annotated[int, typer.Option(help="So many frames interpolated in time, too; 0 for none.", rich_help_panel=PANEL)]
-Faces = Annotated[str, typer.Option(help=f"Who finds faces: {', '.join(DETECTORS)}.", rich_help_panel=PANEL)]
+Dynamic = Annotated[bool, typer.Option("--dynamic", help="Add the dynamic image.", rich_help_panel=PANEL)]
+Tim = Annotated[
+    int, typer.Option(help="Add this many frames, interpolated in time; 0 for none.", rich_help_panel=PANEL)
+]
+Faces = Annotated[str, typer.Option(help=f"The face detector: {', '.join(DETECTORS)}.", rich_help_panel=PANEL)]
 
 
 def motion_options(
@@ -66,7 +72,7 @@ def motion_options(
     dynamic: bool,
     tim: int,
 ) -> MotionOptions:
-    """What a clip becomes, by the options of the command line."""
+    """The planes that a clip becomes, by the options of the command line."""
     return MotionOptions(
         flow=flow,
         size=flow_size,
@@ -81,7 +87,7 @@ def motion_options(
 
 
 def check_stills(corpus: str, motion: MotionOptions, read: ClipOptions, faces: str) -> None:
-    """Raise `ConfigError` where an option of clips is set for a corpus of stills, which would pass it over."""
+    """Raise `ConfigError` if an option of clips is set for a corpus of stills, which would ignore it."""
     usual = MotionOptions(crop=motion.crop)
     names = {"flow": "flow", "size": "flow-size", "steady": "head", "halves": "halves", "stretch": "stretch"}
     names |= {"magnify": "magnify", "dynamic": "dynamic", "tim": "tim"}

@@ -1,9 +1,9 @@
-"""`mien compare`: a corpus on disk to the paper's table. `mien report`: the page from the runs there are.
+"""`mien compare`: from a corpus on disk to the paper's table. `mien report`: the page of the runs that are finished.
 
-What needs `mien[train]` is imported when a verb is called, so that the command line starts without it. All that
-can be refused is refused before the first run starts: the recipe before a corpus is imported for it, then the
-store, the settings, the networks. Exit codes: 0 all runs are finished, 1 some failed and the report says why, 2
-refused, 130 interrupted.
+Modules that need `mien[train]` are imported when a verb is called, so that the command line starts without it.
+Everything that can be refused is refused before the first run starts: first the recipe, before a corpus is imported for
+it; then the store, the settings, the networks. Exit codes: 0 all runs are finished, 1 some failed and the report says
+why, 2 refused, 130 interrupted.
 """
 
 import hashlib
@@ -48,9 +48,9 @@ SHORTER = {
     "reduced": "the paper's networks at a quarter of their width, 12 epochs",
     "fast": "one good classifier in minutes",
 }
-"""Recipes that take less than hours, and what they are."""
+"""Recipes that take less than hours, and their descriptions."""
 COMMANDS = "commands.txt"
-"""In the folder of the runs: every command that planned some of them, a line each."""
+"""File in the folder of the runs: every command that planned some of them, one line each."""
 
 Data = Annotated[
     Path | None, typer.Option("--data", "-d", help="A store, or a corpus with --corpus. Default: drawn faces.")
@@ -161,7 +161,7 @@ def compare(
     mirrored = Mirrored(Mirror(mirror, cache_folder() / "mirror")) if mirror else None
     chosen = read_recipe(recipe or ("paper" if data else "demo")).changed(parse_overrides(changes or []))
     for _ in chosen.cells():
-        pass  # each has settings in range, before a corpus is imported for them
+        pass  # checks every setting before a corpus is imported
     check_libraries()
     check_out(out)
     check_runs_folder(runs)
@@ -236,7 +236,7 @@ def report(
 
 
 def store_of(data: Path | None, corpus: str | None, runs: Path) -> Store:
-    """The store to train on: the one given, or one made beside the runs from a corpus or of drawn faces."""
+    """The store to train on: the given one, or a new one beside the runs, made from a corpus or of drawn faces."""
     if data is not None and corpus is None:
         if data.exists() and not (data / "meta.json").exists():
             raise DataError(
@@ -260,7 +260,7 @@ def store_of(data: Path | None, corpus: str | None, runs: Path) -> Store:
 
 
 def shorter(planned: "Sequence[Run]", store: Store, data: Path | None) -> str:
-    """Which recipes ask for less work than the planned runs, a sentence."""
+    """A sentence that names the recipes that take less work than the planned runs."""
     from mien.compare import outline
     from mien.engines.forecast import operations
 
@@ -285,7 +285,7 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _import(data: Path, corpus: str, path: Path) -> None:
-    cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
+    cv2.utils.logging.setLogLevel(0)  # mien reports damaged pictures itself
     try:
         meta = prepare(data, corpus, path, PrepareOptions())
     except BadSample as error:

@@ -1,7 +1,7 @@
-"""What `mien predict --draw OUT` writes: annotated pictures and videos, and of a video its timeline and its tracks.
+"""The files of `mien predict --draw OUT`: annotated pictures and videos, and the timeline and the tracks of each video.
 
-OUT is a folder, or one file where there is one input. Each file is written whole or not at all, beside inputs of the
-same name under another one: `photo.jpg` becomes `OUT/photo-mien.jpg`.
+OUT is a folder, or one file if there is one input. Each file is written whole or not at all. Its name differs from that
+of the input: `photo.jpg` becomes `OUT/photo-mien.jpg`.
 """
 
 import csv
@@ -34,13 +34,13 @@ Draw = Callable[[Seen], None]
 
 
 class Drawings:
-    """Where drawings go, and the names that are taken."""
+    """The folder of drawings, and the names that are taken."""
 
     def __init__(self, out: Path, inputs: Sequence[Input], labels: Sequence[str]) -> None:
         """Make the folder of drawings.
 
         Raises:
-            ConfigError: `out` is one file, and it is no kind that can be written, or there are several inputs.
+            ConfigError: `out` is one file, and its format cannot be written, or there are several inputs.
             DataError: the folder cannot be made.
         """
         self._out, self._labels = out, (*labels, UNCERTAIN)
@@ -53,13 +53,15 @@ class Drawings:
             (out.parent if self._single else out).mkdir(parents=True, exist_ok=True)
 
     def picture(self, given: Input, seen: Seen) -> None:
-        """Write the annotated picture; raises `DataError` where it cannot be written."""
+        """Write the annotated picture; raises `DataError` if it cannot be written."""
         suffix = given.place.suffix.lower()
         _write_picture(self._name(given, suffix if suffix in JPEG else ".png"), annotate(seen))
 
     @contextmanager
     def video(self, given: Input, fps: float, timeline: Timeline) -> Iterator[Draw]:
-        """Yield a function that draws a frame; timeline and tracks are written when the body ends well."""
+        """Yield a function that draws a frame. The timeline and the tracks are written when the body ends without an
+        error.
+        """
         path = self._name(given, ".mp4")
         with _written(path), video_writer(path, fps) as film:
             yield lambda seen: film(annotate(seen), seen.time_s or 0.0)

@@ -1,4 +1,4 @@
-"""`mien ensemble`: finished runs joined into one, from the logits that they saved."""
+"""`mien ensemble`: finished runs become one, from their saved logits."""
 
 import shlex
 import sys
@@ -36,7 +36,7 @@ def ensemble(
     seeds: Annotated[
         int, typer.Option(min=0, help="Seeds of each row that one ensemble joins. Default: 1, and all of a single row.")
     ] = 0,
-    name: Annotated[str, typer.Option(help="Of the new row. Default: the rule and the number of members.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the new row. Default: the rule and the number of members.")] = "",
     out: Out = Path("report"),
     no_faces: NoFaces = False,
     as_json: Json = False,
@@ -86,7 +86,7 @@ def ensemble(
 
 
 def _chosen(rows: "tuple[Row, ...]", names: list[str]) -> "list[Row]":
-    """The rows of these names; all where none is named. Raises `CompareError` for a name that no row has."""
+    """The rows with these names; all if no name is given. Raises `CompareError` for a name that no row has."""
     by_network = Counter(row.network for row in rows)
     known = {row.network: row for row in rows if by_network[row.network] == 1} | {row.name: row for row in rows}
     for name in names:

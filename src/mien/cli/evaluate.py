@@ -27,7 +27,7 @@ __all__ = ["evaluate"]
 
 OUT = Path("evaluation")
 LIMIT = 1000
-"""Faces to damage, as `examine.robustness.LIMIT`."""
+"""Most faces to damage, as `examine.robustness.LIMIT`."""
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def evaluate(
 
 
 def _check_writable(folder: Path | None) -> None:
-    """Refuse before anything is measured, and before the test is opened, what could not be written then."""
+    """Raise `DataError` if the report could not be written, before anything is measured and the test is opened."""
     if folder is None:
         return
     with needs("report", "evaluate"):

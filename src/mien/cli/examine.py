@@ -1,7 +1,8 @@
-"""`mien robustness`, `mien across`, `mien noise`: hold finished runs against damage, other corpora, doubtful labels.
+"""`mien robustness`, `mien across`, `mien noise`: test finished runs on damaged faces, on other corpora and for
+doubtful labels.
 
-`mien compare` and `mien report` take from here what they show of it: options, `beside` and `examine_runs`. What
-needs `mien[train]` is imported when a verb is called, so that the command line starts without it.
+`mien compare` and `mien report` use the options, `beside` and `examine_runs` of this module. Modules that need
+`mien[train]` are imported when a verb is called, so that the command line starts without it.
 """
 
 from collections.abc import Sequence
@@ -42,9 +43,9 @@ __all__ = [
 ]
 
 SEED = 0
-"""Of the bootstrap: the same runs give the same figures."""
+"""Seed of the bootstrap: the same runs give the same figures."""
 LIMIT = 1000
-"""Faces to damage, as `examine.robustness.LIMIT`."""
+"""Most faces to damage, as `examine.robustness.LIMIT`."""
 LABEL_NOISE = "data.label_noise"
 
 Baseline = Annotated[
@@ -167,7 +168,7 @@ def noise(
 
 
 def beside(baseline: str | None, noise_runs: Path | None, across_runs: Sequence[Path] | None) -> "Context":
-    """What a report is given beside its runs, read from their folders; raises at once where there is no such folder."""
+    """The folders besides the runs that a report reads, opened; raises at once if a folder does not exist."""
     from mien.examine.examined import Context
     from mien.runs import find_runs
 
@@ -179,7 +180,7 @@ def beside(baseline: str | None, noise_runs: Path | None, across_runs: Sequence[
 
 
 def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool) -> None:
-    """Measure what a report shows of finished runs: other corpora, and damage where it is wanted."""
+    """Test finished runs on other corpora and, if wanted, on damaged faces, for the report."""
     from mien.examine.away import keep_tests
 
     finished = [run for run in runs if run.finished]
@@ -192,7 +193,7 @@ def examine_runs(runs: Sequence["Run"], stores: Sequence[Store], *, damage: bool
 
 
 def damage_runs(runs: Sequence["Run"], limit: int = LIMIT) -> None:
-    """Test finished runs on damaged faces, with a bar; what was measured before is not measured again."""
+    """Test finished runs on damaged faces, with a progress bar. Nothing is measured twice."""
     from mien.examine.damaging import STEPS
     from mien.examine.robustness import measure
 

@@ -1,6 +1,7 @@
-"""`mien explain`: where in a face a model found its answer; with --truth, how far that is so on drawn faces.
+"""`mien explain`: which regions of a face a prediction rests on; with --truth, how well that agrees with the truth of
+drawn faces.
 
-What needs `mien[train]` is imported when it is asked for: a model file is explained without it.
+Modules that need `mien[train]` are imported when they are used: a model file is explained without them.
 """
 
 import sys
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["explain", "explain_drawn"]
 
 SEED = 0
-"""Of the bootstrap: the same runs give the same figures."""
+"""Seed of the bootstrap: the same runs give the same figures."""
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp"))
 
 
@@ -52,11 +53,11 @@ def explain(
     ] = None,
     methods: Annotated[
         list[str] | None,
-        typer.Option("--method", help=f"{', '.join(METHODS)}. May be repeated. Default: all it can do."),
+        typer.Option("--method", help=f"{', '.join(METHODS)}. May be repeated. Default: all that apply."),
     ] = None,
     faces: Annotated[str, typer.Option(help=f"How faces are found: {', '.join(DETECTORS)}.")] = "default",
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for a picture an input, or one file, NAME.png, for all.")
+        Path, typer.Option("--out", "-o", help="Folder for one picture for each input, or one file, NAME.png, for all.")
     ] = Path("explained"),
     truth: Annotated[
         bool, typer.Option("--truth", help="Compare the explanations of finished runs on drawn faces with the truth.")
@@ -99,7 +100,7 @@ def explain(
 def _present(
     explainer: Explainer, found: dict[str, list[Explanation]], failures: dict[str, str], out: Path, as_json: bool
 ) -> None:
-    """Draw, and print what was found; on stderr what could not be used."""
+    """Draw, print the findings, and list the unusable inputs on stderr."""
     written = _draw(found, out)
     if as_json:
         print_json(_as_json(explainer, found, failures, written))
@@ -202,10 +203,8 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
 
 
 def explain_drawn(runs: Sequence["Run"]) -> None:
-    """Hold explanations of those runs against the truth that are finished and know it, for the full report.
-
-    Where none of the test faces moved, there is no truth to meet: that is
-    said, and the report is made without it.
+    """Compare the explanations of finished runs on drawn faces with the truth, for the full report. If no test face
+    moved, there is no truth to compare with: a sentence says so, and the report leaves the section out.
     """
     from mien.explain.truth import knows_truth
 
@@ -216,7 +215,7 @@ def explain_drawn(runs: Sequence["Run"]) -> None:
 
 
 def _measure(runs: Sequence["Run"], methods: Sequence[str], limit: int) -> None:
-    """With a bar; what was measured is not measured again."""
+    """Measure with a progress bar. Nothing is measured twice."""
     from mien.explain.truth import STEPS, measure
 
     with progress("Explaining drawn faces", STEPS * len(methods) * len(runs)) as advance:

@@ -1,4 +1,4 @@
-"""`mien export`: a finished run to one file. `mien info`: what a model file, a store or a run says of itself."""
+"""`mien export`: from a finished run to one file. `mien info`: the description of a model file, a store or a run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -52,7 +52,7 @@ def export(
 def _write_page(
     model: Path, out: Path | None, folder: Path, beside: list[str], runtime: Path | None, *, int8: bool
 ) -> None:
-    """A page of a model, or of a run, which is exported on the way."""
+    """Write a page of a model, or of a run, which is exported first."""
     if folder.exists():
         raise ConfigError(f"--web {folder} is there already; give the name of a folder that is not.")
     with TemporaryDirectory(prefix="mien-") as room:

@@ -1,4 +1,6 @@
-"""What verbs share: an option, and imports of an optional part of mien, which happen late and fail kindly."""
+"""Shared by the verbs: the option --json, and the import of an optional part of mien, with an error that names the
+remedy.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and not
 
 @contextmanager
 def needs(extra: str, verb: str) -> Iterator[None]:
-    """Around imports: a library that is missing becomes one sentence that names the extra to install."""
+    """Surrounds imports: a missing library becomes one sentence that names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

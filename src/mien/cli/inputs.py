@@ -1,8 +1,8 @@
-"""What `mien predict` is to look at: files, folders, globs, cameras and stdin become one list in the order given.
+"""The inputs of `mien predict`: files, folders, globs, cameras and stdin become one list, in the given order.
 
-A file is a video or a picture by its first bytes, wherever it stands and whatever it is called. What is absent, empty
-or unreadable stays in the list with its reason, so that the rest of the batch goes on. What folders hold besides is
-counted and named.
+The first bytes of a file decide whether it is a video or a picture; its name does not matter. An input that is absent,
+empty or unreadable stays in the list with its reason, so that the rest of the batch goes on. Other files in folders are
+counted and reported.
 """
 
 import glob
@@ -21,9 +21,9 @@ __all__ = ["DRAWN", "STDIN", "TIMELINE", "Input", "find_inputs", "in_turns"]
 
 STDIN = "-"
 DRAWN = "-mien"
-"""Ends the name of a drawing, before its suffix."""
+"""End of a drawing's name, before its suffix."""
 TIMELINE = "-timeline"
-"""Ends that of a video's timeline."""
+"""End of the name of a video's timeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,21 +33,22 @@ class Input:
     name: str
     """Its path, `camera:0`, or `-`."""
     place: Path
-    """Path under which a drawing of it is kept, from the folder of drawings."""
+    """Path of its drawing, relative to the folder of drawings."""
     is_video: bool = False
     failure: str = ""
-    """Why it cannot be looked at, a sentence."""
+    """The reason why it cannot be used, in a sentence."""
 
 
 def find_inputs(
     words: Sequence[str], leave_out: Path | None = None, passed_over: PassedOver | None = None
 ) -> list[Input]:
-    """The inputs that the command line's words stand for.
+    """The inputs that the words of the command line name.
 
     Args:
         words: paths, folders, globs, `camera:0`, `-`.
-        leave_out: a folder that is not searched, the one that drawings go to.
-        passed_over: counts the files of folders that are no inputs, and what stands in `leave_out` and is no drawing.
+        leave_out: the folder of drawings, which is not searched.
+        passed_over: counts the files in folders that are not inputs, and the files in `leave_out` that are not
+            drawings.
     """
     search = _Search(leave_out, PassedOver() if passed_over is None else passed_over)
     return [found for word in words for found in _of_word(word, search)]
@@ -109,7 +110,7 @@ def _of_folder(folder: Path, search: _Search) -> Iterator[Input]:
 
 
 def _walk(folder: Path, search: _Search, problems: list[OSError]) -> Iterator[Path]:
-    """Files below a folder, by name; links to folders are followed, but no folder is entered twice."""
+    """Files below a folder, ordered by name. Links to folders are followed, but no folder is entered twice."""
     entered = set[tuple[int, int]]()
     drawings = _identity(search.leave_out) if search.leave_out and search.leave_out.is_dir() else None
     for root, folders, names in os.walk(folder, followlinks=True, onerror=problems.append):
@@ -126,7 +127,7 @@ def _walk(folder: Path, search: _Search, problems: list[OSError]) -> Iterator[Pa
 
 
 def _pass_over_drawings(folder: Path, passed_over: PassedOver) -> None:
-    """Count what stands among the drawings and was not drawn by mien: it is passed over too."""
+    """Count the files among the drawings that mien did not draw: they are passed over too."""
     for root, folders, names in os.walk(folder):
         folders.sort()
         for path in (Path(root, name) for name in sorted(names)):
@@ -144,6 +145,6 @@ def _failed(name: str, failure: str) -> Input:
 
 
 def in_turns(inputs: Iterable[Input]) -> Iterator[list[Input]]:
-    """Pictures that stand together as one list, to be classified together; videos and failures one by one."""
+    """Consecutive pictures as one list, to be classified together; videos and failures one by one."""
     for _, group in groupby(inputs, key=lambda each: id(each) if each.is_video or each.failure else 0):
         yield list(group)

@@ -1,6 +1,7 @@
-"""Where verbs write for their users: no input is overwritten, no file of another kind, no folder made by mistake.
+"""Checks of the paths that verbs write to. No input and no file of another kind is overwritten, and no folder is made
+by mistake.
 
-`--out` and `--draw` take a folder or one file. `out.xyz` is neither: it would become a folder that nobody meant.
+`--out` and `--draw` take a folder or one file. `out.xyz` is neither: it would become a folder by mistake.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,9 +14,9 @@ from mien.reading import open_file
 __all__ = ["check_folder", "is_one_file", "keep_inputs", "write_page"]
 
 MADE_BY = '<meta name="generator" content="mien'
-"""Stands near the beginning of each page that mien writes."""
+"""A text near the beginning of each page that mien writes."""
 HEAD = 1000
-"""Bytes of a page in which that is looked for."""
+"""Number of bytes of a page that are searched for it."""
 
 
 def is_one_file(option: str, out: Path, suffixes: Collection[str]) -> bool:
@@ -38,16 +39,15 @@ def is_one_file(option: str, out: Path, suffixes: Collection[str]) -> bool:
 
 
 def keep_inputs(option: str, out: Path, inputs: Iterable[str]) -> None:
-    """Raise `ConfigError` where writing `out` would overwrite one of `inputs`."""
+    """Raise `ConfigError` if writing `out` would overwrite one of `inputs`."""
     for name in inputs:
         if Path(name).exists() and out.exists() and out.samefile(name):
             raise ConfigError(f"{option} {out} would overwrite the input itself; give another name.")
 
 
 def check_folder(option: str, out: Path, inputs: Iterable[str]) -> None:
-    """Raise `ConfigError` where the folder `out` is one that is searched for inputs.
-
-    The drawings would be among the inputs of the next run.
+    """Raise `ConfigError` if the folder `out` is searched for inputs. The drawings would be among the inputs of the
+    next run.
     """
     for name in inputs:
         if out.is_dir() and Path(name).is_dir() and out.samefile(name):
@@ -58,9 +58,8 @@ def check_folder(option: str, out: Path, inputs: Iterable[str]) -> None:
 
 
 def write_page(option: str, path: Path, page: str) -> None:
-    """Write an HTML page, over an older one of mien's at most.
-
-    Raises `DataError` where it cannot be written, or another file is there.
+    """Write an HTML page. It may replace only a page that mien wrote. Raises `DataError` if another file is there,
+    or the page cannot be written.
     """
     try:
         if path.exists() and not _is_ours(path):

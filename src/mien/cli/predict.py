@@ -1,4 +1,6 @@
-"""`mien predict`: pictures, folders, videos, a camera or stdin to expressions, on screen, as data, as drawings."""
+"""`mien predict`: from pictures, folders, videos, a camera or stdin to expressions, as a table, as data and as
+drawings.
+"""
 
 import os
 import signal
@@ -29,11 +31,11 @@ from mien.video import Video, open_video
 __all__ = ["predict"]
 
 MICRO = "micro"
-"""The model that names micro-expressions unless another is given: it comes with mien."""
+"""The default model of micro-expressions; it comes with mien."""
 SOME, INTERRUPTED = 1, 130
-"""Exit codes: some inputs could not be used; Ctrl-C; the reader of the results went away."""
+"""Exit codes: some inputs could not be used; Ctrl-C; the reader of the results has closed the pipe."""
 NAMED = 5
-"""Pictures without a face that are named; of more, their number."""
+"""Up to this many pictures without a face are named; of more, only the number is given."""
 
 
 def predict(
@@ -80,7 +82,7 @@ def predict(
         _spot(inputs, model, faces, min_confidence, draw, as_json=as_json, as_jsonl=as_jsonl, as_csv=as_csv)
         return
     Session(smoothing_s=smooth)
-    cv2.utils.logging.setLogLevel(0)  # what is wrong is said by mien
+    cv2.utils.logging.setLogLevel(0)  # mien reports damaged pictures itself
     if 0 < threads <= MOST_THREADS:
         cv2.setNumThreads(threads)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # yuface reads it when it is loaded
@@ -131,7 +133,7 @@ def _spot(
     as_jsonl: bool,
     as_csv: bool,
 ) -> None:
-    """`mien spot` with a model, of drawn clips unless another is named; `draw` is the folder of timelines."""
+    """`mien spot` with a model, by default that of drawn clips; `draw` is the folder of timelines."""
     from mien.cli.spot import spot_videos
 
     if as_jsonl:
@@ -143,7 +145,7 @@ def _spot(
 
 
 class _Work:
-    """A batch under way: what failed and where no face was."""
+    """A batch in progress: its failures, and the inputs without a face."""
 
     def __init__(
         self,
@@ -160,7 +162,7 @@ class _Work:
         self._bars = isinstance(results, Tables) or not sys.stdout.isatty()
 
     def look_at(self, found: list[Input]) -> None:
-        """All inputs in their order, until stopped."""
+        """Classify all inputs in their order, until stopped."""
         for group in in_turns(found):
             if self._stopped():
                 return
@@ -172,7 +174,7 @@ class _Work:
                 self._pictures(group)
 
     def report(self, total: int, *, quietly: bool) -> None:
-        """Say on stderr what failed, and where no face was unless the results say that (`quietly`)."""
+        """Report on stderr the failures and, unless `quietly`, the inputs without a face."""
         if self.faceless and not quietly:
             some = len(self.faceless) <= NAMED
             say(f"No face was found in {', '.join(self.faceless) if some else f'{len(self.faceless)} inputs'}.")
@@ -227,7 +229,7 @@ class _Work:
                     return
 
     def _stream(self, video: Video) -> Iterator[Seen]:
-        """The frames; what ends them too early as the last."""
+        """The frames. If an error ends the video early, it is reported after the last frame."""
         try:
             yield from self._predictor.stream(video, Session(smoothing_s=self._smooth))
         except DataError as error:
@@ -258,7 +260,7 @@ def _nothing(_: Any) -> None:
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether Ctrl-C was pressed, so that work stops between two pictures.
+    """Yield a function that tells whether Ctrl-C was pressed, so that work stops between two pictures.
 
     A second press interrupts at once.
     """

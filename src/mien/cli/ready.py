@@ -1,7 +1,7 @@
-"""What `mien compare` and `mien report` check before anything is written, so that a refusal leaves nothing behind.
+"""The checks of `mien compare` and `mien report` before anything is written, so that a refusal leaves nothing behind.
 
-A comparison may train for days. So whatever its last step needs (a folder for the report, the libraries that draw it,
-room on the disk) is asked for first.
+A comparison may train for days. So the needs of its last step are checked first: a folder for the report, the libraries
+that draw it, room on the disk.
 """
 
 import os
@@ -22,11 +22,11 @@ __all__ = ["check_libraries", "check_out", "check_runs_folder", "check_space"]
 REPORT_FOLDERS = ("figures", "tables")
 REPORT_FILES = ("report.html", "report.json", "table.tex", "table-narrow.tex", "table.md", "table.csv", "methods.md")
 LIBRARIES = ("matplotlib", "jinja2", "scipy", "statsmodels", "cleanlab")
-"""What a report needs; `mien[report]` has all of them."""
+"""The libraries that a report needs; `mien[report]` has all of them."""
 
 
 def check_out(out: Path) -> None:
-    """Raise `DataError` where the report could not be written into `out`, or would be written into a store."""
+    """Raise `DataError` if the report could not be written into `out`, or would be written into a store."""
     reason = _unwritable(out)
     for name in REPORT_FOLDERS:
         if not reason and (out / name).exists() and not (out / name).is_dir():
@@ -41,20 +41,20 @@ def check_out(out: Path) -> None:
 
 
 def check_runs_folder(runs: Path) -> None:
-    """Raise `DataError` where no run folder could be made in `runs`."""
+    """Raise `DataError` if no run folder could be made in `runs`."""
     reason = _unwritable(runs) or ("it is a store of faces" if _is_store(runs) else "")
     if reason:
         raise DataError(f"Cannot write into {runs} ({reason}). Pass another --runs.")
 
 
 def check_libraries() -> None:
-    """Raise `MissingExtra` where a library is missing that the report will need when all runs are trained."""
+    """Raise `MissingExtra` if a library is missing that the report will need when all runs are trained."""
     if any(find_spec(name) is None for name in LIBRARIES):
         raise MissingExtra("The report", "report")
 
 
 def check_space(runs: Sequence["Run"], folder: Path, *, keep_epochs: bool) -> None:
-    """Raise `DataError` where the disk of `folder` has too little room for what is still to be trained."""
+    """Raise `DataError` if the disk of `folder` has too little room for the runs that are still to be trained."""
     from mien.space import bytes_needed
 
     pending = [run for run in runs if not run.finished]
@@ -68,7 +68,7 @@ def check_space(runs: Sequence["Run"], folder: Path, *, keep_epochs: bool) -> No
 
 
 def _unwritable(folder: Path) -> str:
-    """Why no file could be made in `folder`, or in the folder that it would be made in; empty where one can."""
+    """The reason why no file could be made in `folder`, or in the nearest folder above it; empty if one can be made."""
     place = _nearest(folder)
     if not place.is_dir():
         return f"{place} is no folder" if place != folder else "Not a directory"
@@ -80,7 +80,7 @@ def _unwritable(folder: Path) -> str:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the nearest above it that is there; also a link that leads nowhere counts as there."""
+    """The path, or the nearest existing one above it. A broken link counts as existing."""
     place = path.absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

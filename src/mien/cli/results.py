@@ -1,6 +1,6 @@
-"""How `mien predict` prints what it saw: a table for people, or JSON, a JSON line each, CSV for programs.
+"""How `mien predict` prints its predictions: a table for people; JSON, JSON lines or CSV for programs.
 
-Each takes `Seen`s one by one and keeps none of them. What was printed is whole whenever `end` was called.
+Each form takes `Seen`s one by one and keeps none of them. After `end` the output is complete, whenever it is called.
 """
 
 import csv
@@ -21,26 +21,26 @@ from mien.summary import Timeline, TrackSummary
 __all__ = ["Csv", "Json", "JsonLines", "Results", "Tables", "track_rows"]
 
 SHOWN = 3
-"""Expressions that the table lists of each face unless told otherwise."""
+"""Number of expressions of each face that the table lists by default."""
 PIPE_WIDTH = 160
-"""Columns where stdout is no terminal."""
+"""Width of the table in characters if stdout is not a terminal."""
 
 
 class Results(Protocol):
-    """Where results go."""
+    """A form of output."""
 
     def add(self, seen: Seen) -> None:
-        """One picture or frame, or one that could not be looked at."""
+        """Take one picture or frame, or an input that could not be used."""
 
     def video(self, name: str, timeline: Timeline) -> None:
-        """A video has ended."""
+        """Take the end of a video."""
 
     def end(self) -> None:
-        """Print what is left to print."""
+        """Print the rest of the output."""
 
 
 class Json:
-    """One JSON object: the model, the detector, `results` and `failures`, as docs/predict.md lays down."""
+    """One JSON object: the model, the detector, `results` and `failures`, as docs/predict.md defines."""
 
     def __init__(self, bundle: Bundle, detector: str, top_k: int | None) -> None:
         self._out, self._top_k = sys.stdout, top_k
@@ -66,7 +66,7 @@ class Json:
 
 
 class JsonLines:
-    """A JSON object a line for each picture or frame, as soon as it was seen."""
+    """One line of JSON for each picture or frame, as soon as it is classified."""
 
     def __init__(self, top_k: int | None) -> None:
         self._out, self._top_k = sys.stdout, top_k
@@ -84,7 +84,7 @@ class JsonLines:
 
 
 class Csv:
-    """A row a face, a column a class; pictures without a face have no row."""
+    """One row for each face, one column for each class. Pictures without a face have no row."""
 
     def __init__(self, labels: Sequence[str], top_k: int | None) -> None:
         self._out, self._top_k, self._labels = sys.stdout, top_k, labels
@@ -109,7 +109,7 @@ class Csv:
 
 
 class Tables:
-    """A row a face of the pictures, a row a track of each video; printed at the end."""
+    """One row for each face of the pictures, and one for each track of a video; printed at the end."""
 
     def __init__(self, top_k: int | None) -> None:
         self._top_k = top_k or SHOWN
@@ -146,7 +146,7 @@ class Tables:
 
 
 def _table(first: str, *others: str, title: str | None = None) -> Table:
-    """A table whose first column folds where the terminal is narrow, so that no path is cut."""
+    """A table whose first column wraps on a narrow terminal, so that no path is cut."""
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     table.add_column(first, overflow="fold")
     for name in others:
@@ -155,7 +155,7 @@ def _table(first: str, *others: str, title: str | None = None) -> Table:
 
 
 def track_rows(timeline: Timeline, labels: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The tracks of a video as rows of a CSV file, a head first; shares of frames in columns, a class each."""
+    """The tracks of a video as rows of a CSV file, after a header. Each class has a column with its share of frames."""
     head = ("track", "first_s", "last_s", "frames", "label", *(f"share_{name}" for name in labels))
     rows = (
         (t.track, round(t.first_s, 3), round(t.last_s, 3), t.frames, t.label, *_shares(t.shares, labels))
@@ -170,7 +170,7 @@ def _shares(shares: Mapping[str, float], labels: Sequence[str]) -> list[float]:
 
 def _cells(prediction: Prediction, top_k: int) -> tuple[str, ...]:
     best, *others = sorted(prediction.probs.items(), key=lambda item: -item[1])[:top_k]
-    if prediction.label != best[0]:  # uncertain: show all that it might be
+    if prediction.label != best[0]:  # uncertain: show every candidate
         others = [best, *others]
     x, y, width, height = (round(value) for value in prediction.box)
     then = ", ".join(f"{name} {share:.0%}" for name, share in others)

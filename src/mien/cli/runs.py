@@ -1,6 +1,7 @@
-"""`mien runs`: which runs there are, how they stand, in which settings they differ; and the removal of some.
+"""`mien runs`: lists runs, their status and the settings in which they differ, and removes some.
 
-A line a run, so that other programs can read the list. Exit codes: 0 done, 1 a run could not be removed, 2 refused.
+Each run has one line, so that other programs can read the list. Exit codes: 0 done, 1 a run could not be removed, 2
+refused.
 """
 
 import sys
@@ -42,11 +43,10 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the runs of a folder: how each stands, and the settings that differ.
+    """List the runs of a folder with their status and the settings that differ.
 
-    Settings that all listed runs share are no columns. `valid` is the accuracy
-    on valid of the chosen epoch, or of the last one while a run trains. A run
-    that another process works in is never removed.
+    Settings that all listed runs share are no columns. `valid` is the accuracy on valid of the chosen epoch, or of the
+    last one while a run trains. A run in which another process works is never removed.
 
     What there is:
       mien runs
@@ -123,7 +123,7 @@ def _fits(line: "Line", wanted: Mapping[str, tuple[Any, ...]], statuses: frozens
 
 
 def _facts(folder: Path, lines: Sequence["Line"], shared: Mapping[str, Any], varying: Sequence[str]) -> dict[str, Any]:
-    """The list for programs: what is equal once, what differs with each run."""
+    """The list for programs: equal settings once, and differing ones with each run."""
     return {
         "folder": str(folder),
         "count": len(lines),
@@ -149,7 +149,7 @@ def _record(line: "Line", varying: Sequence[str]) -> dict[str, Any]:
 
 
 def _print_table(lines: Sequence["Line"], settings: Sequence[Mapping[str, Any]], varying: Sequence[str]) -> None:
-    """Columns in line, without colours or frames: rich takes seconds for ten thousand rows."""
+    """Aligned columns without colours or frames: rich takes seconds for ten thousand rows."""
     corpora = len({line.corpus for line in lines}) > 1
     reasons = any(line.reason for line in lines)
     head = ["run", "status", "epoch", "valid", *(["corpus"] if corpora else []), *varying]
@@ -186,7 +186,7 @@ def _summary(folder: Path, lines: Sequence["Line"], of: int) -> str:
 
 
 def _remove(paths: Sequence[Path], remove: Any) -> None:
-    """Remove run folders one by one; one that cannot be removed is said, and makes the exit code 1."""
+    """Remove run folders one by one. One that cannot be removed is reported and makes the exit code 1."""
     removed = 0
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""`mien serve`: the models as a service with a page, on this machine unless told otherwise."""
+"""`mien serve`: the models as a service with a page, by default for this machine only."""
 
 import logging
 import os
@@ -27,9 +27,11 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     faces: Annotated[str, typer.Option(help="default, haar, yuface, yunet=FILE, or none: faces cut out.")] = "default",
-    workers: Annotated[int, typer.Option(help="Threads that look at pictures; 0 takes one a core.")] = 0,
-    queue: Annotated[int, typer.Option(help="Requests taken on at a time; the next one is told to come later.")] = 64,
-    wait: Annotated[float, typer.Option(help="Seconds that a request may wait; then it is dropped unseen.")] = 10.0,
+    workers: Annotated[int, typer.Option(help="Threads that classify pictures; 0 takes one for each core.")] = 0,
+    queue: Annotated[
+        int, typer.Option(help="Requests accepted at a time; further ones are asked to retry later.")
+    ] = 64,
+    wait: Annotated[float, typer.Option(help="Seconds that a request may wait; then it is rejected.")] = 10.0,
     body_mb: Annotated[int, typer.Option(help="Largest request with pictures.")] = 20,
     video_mb: Annotated[int, typer.Option(help="Largest video; it is held in memory.")] = 100,
     megapixels: Annotated[int, typer.Option(help="Largest picture.")] = 12,
@@ -45,8 +47,10 @@ def serve(
         bool, typer.Option("--new-key", help="Print a new key and its line for --keys, and exit.")
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM: serve https, which cameras need.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, where it is in a file of its own.")] = None,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Write a line a request on stderr.")] = False,
+    tls_key: Annotated[Path | None, typer.Option(help="The private key, if it is in a file of its own.")] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Write one line for each request on stderr.")
+    ] = False,
 ) -> None:
     """Serve expressions over HTTP, with a page for pictures, videos and the camera.
 
@@ -54,8 +58,8 @@ def serve(
 
     curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg http://127.0.0.1:8000/v1/predict
 
-    Nothing is stored and nothing leaves this machine. It listens to this machine alone; --host 0.0.0.0 with
-    --allow-host NAME lets others in, --keys asks them for a key. Ctrl-C finishes what is under way and stops.
+    Nothing is stored and nothing leaves this machine. It accepts connections from this machine only. --host 0.0.0.0
+    with --allow-host NAME lets others in, and --keys asks them for a key. Ctrl-C finishes what is under way and stops.
     """
     cv2.setNumThreads(1)  # each worker is a thread of its own
     cv2.utils.logging.setLogLevel(0)

@@ -1,4 +1,4 @@
-"""`mien spot`: when the faces of videos make expressions, as a table, as data and as timelines."""
+"""`mien spot`: intervals of expressions in videos, as a table, as data and as timelines."""
 
 import csv
 import sys
@@ -41,7 +41,7 @@ SOME = 1
 """Exit code: some videos could not be used."""
 FIELDS = ("video", "onset", "apex", "offset", "kind", "onset_s", "apex_s", "offset_s", "height_px")
 CLASS_FIELDS = ("label", "confidence")
-"""What a model adds."""
+"""Columns that a model adds."""
 
 
 def spot_videos(
@@ -65,28 +65,29 @@ def spot_videos(
     ] = "matched",
     threshold: Annotated[
         float,
-        typer.Option(help="Of regions: how many times the noise of its video an expression moves the face, 1 to 100."),
+        typer.Option(help="For regions: movement of an expression, in multiples of the video's noise, 1 to 100."),
     ] = PulseOptions.threshold,
     micro_s: Annotated[
-        float, typer.Option(help="Of regions: the longest micro-expression, in seconds.")
+        float, typer.Option(help="For regions: the longest micro-expression, in seconds.")
     ] = PulseOptions.micro_s,
-    longest_s: Annotated[float, typer.Option(help="Of regions: what lasts longer is no expression, seconds.")] = (
+    longest_s: Annotated[float, typer.Option(help="For regions: the longest expression, in seconds.")] = (
         PulseOptions.longest_s
     ),
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Name the class of each, by a model of flow: a file, or micro."),
+        typer.Option("--model", "-m", help="Name the class of each interval by a model of flow: a file, or micro."),
     ] = None,
     min_confidence: Annotated[
         float, typer.Option(help='With --model: below this, 0 to 1, a class is "uncertain".')
     ] = 0.0,
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a line of CSV an interval.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV for each interval.")] = False,
 ) -> None:
     """Find micro- and macro-expressions in videos of any length.
 
     Each interval has an onset, an apex and an offset. Frames are counted from 0. The largest face of a video is
-    followed; its skin is measured against its head, so a nod is no expression. With --model each interval has a class.
+    followed. The movement of its skin is measured relative to its head, so a nod is no expression. With --model each
+    interval has a class.
     """
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other; give one.")
@@ -150,7 +151,7 @@ def _unnamed(videos: int, truth: dict[str, list[Interval]]) -> DataError:
 
 
 def _namer(model: str, min_confidence: float, detector: FaceDetector) -> Callable[[Input, Spotted], list[Named]]:
-    """What names the intervals of a video that was spotted, by a model; raises `MienError` for one that cannot."""
+    """A function that names the intervals of a video by a model; raises `MienError` for an unsuitable model."""
     if not 0 <= min_confidence <= 1:
         raise ConfigError(f"--min-confidence is 0 to 1; got {min_confidence:g}.")
     bundle = Bundle.open(model)
@@ -172,7 +173,7 @@ def _namer(model: str, min_confidence: float, detector: FaceDetector) -> Callabl
 
 
 Found = tuple[Spotted, list[Named]]
-"""What a video gave: its intervals, and their classes where a model named them."""
+"""The result for one video: its intervals, and their classes if a model named them."""
 
 
 def _spotted(
@@ -181,7 +182,7 @@ def _spotted(
     name_in: Callable[[Input, Spotted], list[Named]] | None,
     out: Path | None,
 ) -> tuple[dict[str, Found], list[str]]:
-    """What each video gave, and a sentence for each that gave nothing."""
+    """The result for each video, and a sentence for each that could not be used."""
     found: dict[str, Found] = {}
     failures: list[str] = []
     for given in inputs:
@@ -212,7 +213,7 @@ def _one(given: Input, video: Video, spot_in: Callable[..., Spotted]) -> Spotted
 
 
 def _counted(frames: Iterable[Frame], advance: Callable[[int], None]) -> Iterator[Frame]:
-    """The frames, each counted when the next one is asked for."""
+    """The frames; each is counted when the next one is requested."""
     for frame in frames:
         yield frame
         advance(1)
@@ -264,7 +265,7 @@ def _cells(one: Interval, spotted: Spotted) -> tuple[Any, ...]:
 
 
 def _classes(spotted: Spotted, named: list[Named]) -> list[tuple[str, ...]]:
-    """Class and confidence of each interval, as cells; empty where no model named them."""
+    """Class and confidence of each interval, as cells; empty if no model named them."""
     if not named:
         return [() for _ in spotted.intervals]
     return [(each.interval.label, f"{each.confidence:.3f}" if each.probs else "") for each in named]

@@ -1,4 +1,4 @@
-"""stdout and stderr of the command line, and what happens where they, or a disk, take nothing more."""
+"""stdout and stderr of the command line, and the errors of a stream or a disk that takes nothing more."""
 
 import os
 import sys
@@ -11,14 +11,13 @@ from mien.errors import DataError
 __all__ = ["PIPE_CLOSED", "in_sentences", "open_streams"]
 
 PIPE_CLOSED = 141
-"""Exit code where the reader of stdout has gone away: that of a process which SIGPIPE ended."""
+"""Exit code if the reader has closed the pipe of stdout: the code of a process that SIGPIPE ended."""
 
 
 def open_streams() -> None:
-    """Make stdout and stderr ready; raises `DataError` where stdout is closed.
+    """Make stdout and stderr ready; raises `DataError` if stdout is closed.
 
-    File names that are no UTF-8 are printed with their bytes escaped. On Windows, files and pipes get UTF-8 too, as
-    everywhere else.
+    Bytes of file names that are not UTF-8 are escaped. On Windows, files and pipes get UTF-8 too, as everywhere else.
     """
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8", newline="")  # noqa: SIM115
@@ -32,9 +31,9 @@ def open_streams() -> None:
 
 @contextmanager
 def in_sentences() -> Iterator[None]:
-    """Turn what the system refuses into `DataError`; end the process quietly where nobody reads stdout any more.
+    """Turn errors of the system into `DataError`. End the process quietly if nobody reads stdout any more.
 
-    A full disk below stdout shows when the last of it is written, so that is done here too.
+    A full disk under stdout shows only when its last part is written, so that is done here too.
     """
     try:
         try:
@@ -63,6 +62,6 @@ def _stdout_is_lost() -> bool:
 
 
 def _forget_stdout() -> None:
-    """Let Python end without trying again to write what is left."""
+    """Let Python end without another attempt to write the rest."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

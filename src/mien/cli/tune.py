@@ -1,7 +1,7 @@
-"""`mien tune`: search settings on validation, then train the best of them anew with new seeds and report that.
+"""`mien tune`: search settings on validation, then train the best ones again with new seeds and report the result.
 
-All that can be refused is refused before the first trial. Exit codes: 0 done, 1 a run of the report failed, 2 refused,
-130 interrupted: the same command goes on from the trials that are there.
+Everything that can be refused is refused before the first trial. Exit codes: 0 done, 1 a run of the report failed, 2
+refused, 130 interrupted. After an interruption the same command continues with the existing trials.
 """
 
 import shlex
@@ -51,7 +51,7 @@ def tune(
         str, typer.Option("--row", help="A single row of the recipe, such as a classical method, that is searched.")
     ] = "",
     no_prune: Annotated[
-        bool, typer.Option("--no-prune", help="Let every trial train to its end, also one that has fallen behind.")
+        bool, typer.Option("--no-prune", help="Let every trial train to its end, even one that has fallen behind.")
     ] = False,
     runs: Runs = Path("runs"),
     out: Out = Path("report"),
@@ -60,18 +60,15 @@ def tune(
     no_faces: NoFaces = False,
     as_json: Json = False,
 ) -> None:
-    """Search settings on validation; the test stays sealed until the best ones train anew.
+    """Search settings on validation; the test stays closed until the best ones are trained again.
 
-    Trials are run folders in RUNS/tuning/, asked for by Optuna's TPE in batches
-    of four. A trial whose accuracy on validation falls below the median of
-    earlier ones, at the same epoch of the same schedule, is stopped. No trial
-    opens the test. The best settings are then trained with new seeds, and the
-    recipe's own beside them: the report compares these two, and lists the
-    trials. The same command again goes on where it was stopped; with more
-    --trials it continues the search.
+    Trials are run folders in RUNS/tuning/. Optuna's TPE proposes them in batches of four. A trial is stopped if its
+    accuracy on validation falls below the median of earlier trials at the same epoch. No trial opens the test. Then the
+    best settings and the recipe's own are trained with new seeds. The report compares these two and lists the trials.
+    The same command resumes a search; with more --trials it continues a finished one.
 
-    A setting without a range is searched over what it may be at all; learning
-    rates and their like from a tenth to ten times the recipe's.
+    A setting without a range is searched over its whole range. Learning rates and similar settings are searched from a
+    tenth to ten times the recipe's value.
 
     Dropout and learning rate of a small network, on drawn faces:
       mien tune fast --over model.dropout=0..0.6 --over optimizer.lr
@@ -136,7 +133,7 @@ def tune(
 
 
 def _outlined(plan: "Plan", cells: Sequence["Settings"]) -> list["Run"]:
-    """The runs of these settings, nothing written; settings that no method can have are refused."""
+    """The runs of these settings; nothing is written. Raises `ConfigError` for settings that no method can have."""
     from mien.data.splits import divide
     from mien.methods import find_method
     from mien.runs import Run
@@ -150,14 +147,14 @@ def _outlined(plan: "Plan", cells: Sequence["Settings"]) -> list["Run"]:
 
 
 def _anew(plan: "Plan", best: "Trial", seeds: Sequence[int]) -> list["Settings"]:
-    """The recipe's own settings and the best ones, with new seeds; one seed where nothing is drawn by it."""
+    """The recipe's own settings and the best ones, with new seeds; with one seed if nothing is random."""
     drawn = any(plan.settings(values).random for values in ({}, best.values))
     cells = [plan.settings(values, seed) for values in ({}, best.values) for seed in (seeds if drawn else seeds[:1])]
     return list(dict.fromkeys(cells))
 
 
 def _finish(runner: "Engine") -> "Finish":
-    """Do a batch of trials, and show how it goes."""
+    """Run a batch of trials and show its progress."""
     from mien.cli.watch import watch
     from mien.engines import Report, Update
     from mien.tune.search import STAGES
@@ -175,7 +172,7 @@ def _finish(runner: "Engine") -> "Finish":
 
 
 class _Printed:
-    """A line after each batch: how many trials are done, the best so far, the time left."""
+    """Prints a line after each batch: how many trials are done, the best so far, the time left."""
 
     def __init__(self, trials: int) -> None:
         self._all, self._since = trials, time.monotonic()

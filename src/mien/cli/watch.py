@@ -1,7 +1,6 @@
-"""A long grid as the user sees it: one bar for each run under way, one for the grid, each with the time left.
-
-Where stderr is no terminal, a plain line every half minute says the same. Where the first seconds on a processor tell
-that the grid takes hours, one line says so, and what is shorter.
+"""The progress of a long grid: one bar for each run in progress and one for the grid, each with the time left. If
+stderr is not a terminal, a plain line every half minute says the same. If the first seconds on a processor show that
+the grid takes hours, one line says so and names shorter recipes.
 """
 
 import sys
@@ -26,9 +25,9 @@ __all__ = ["watch"]
 SECONDS_SEEN = 10.0
 """Seconds of training after which the time of the whole grid is estimated."""
 MOST_BARS = 24
-"""Of a larger grid only the runs under way have a bar each."""
+"""In a larger grid only the runs in progress have a bar."""
 LONG_SECONDS = 3600.0
-"""A grid that takes longer on a processor is announced."""
+"""Seconds; if a grid takes longer on a processor, a line says so."""
 
 
 @contextmanager
@@ -37,7 +36,7 @@ def watch(runs: Sequence[Run], shorter: Callable[[], str] = str) -> Iterator[Rep
 
     Args:
         runs: the grid.
-        shorter: gives what to do instead, a sentence; it is asked if the grid takes hours.
+        shorter: returns a sentence about shorter alternatives; it is called if the grid takes hours.
     """
     forecast = Forecast(runs)
     if not sys.stderr.isatty():
@@ -58,7 +57,7 @@ def watch(runs: Sequence[Run], shorter: Callable[[], str] = str) -> Iterator[Rep
 
 @dataclass
 class _Watch:
-    """What is known of a grid while it trains; how it is shown is left to the two kinds."""
+    """The state of a grid while it trains. The two subclasses show it."""
 
     forecast: Forecast
     count: int
@@ -69,7 +68,7 @@ class _Watch:
     """Runs whose note was shown."""
 
     def report(self, run: Run, update: Update) -> None:
-        """Take what the engine says."""
+        """Take a report of the engine."""
         if isinstance(update, Progress):
             if update.note and run.id not in self.noted:
                 self.noted.add(run.id)
@@ -157,7 +156,7 @@ class _Lines(_Watch):
 
 
 def _ending(run: Run) -> str:
-    """How a run stands; one that was only to be judged on valid has no more to do."""
+    """The status of a run. A run that was only to be judged on valid counts as finished."""
     return "judged on valid" if run.record.status == "running" and run.has("valid") else run.record.status
 
 

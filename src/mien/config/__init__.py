@@ -1,9 +1,9 @@
 """The settings of a run, and the recipe that spreads them into a grid.
 
-Settings are frozen and typed; each field says what it does, and its type says what it may be. There is a kind of
-settings for each way to make a classifier (`KINDS`). A recipe is a TOML file with the same
-tables, a `[grid]` of factors, `[networks.NAME]` for what one network takes differently, and `[rows.NAME]` for single
-rows of any kind. `--set optimizer.lr=0.001` changes one setting, checked against its type.
+Settings are frozen and typed: each field has a description, and its type has its range. There is a kind of settings for
+each way to make a classifier (`KINDS`). A recipe is a TOML file with the same tables, a `[grid]` of factors,
+`[networks.NAME]` for the deviating settings of one network, and `[rows.NAME]` for single rows of any kind. `--set
+optimizer.lr=0.001` changes one setting, checked against its type.
 
     within     ranges that stand on types
     tables     the tables: one frozen dataclass for each question

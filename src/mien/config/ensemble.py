@@ -1,4 +1,4 @@
-"""The table of an ensemble: which runs are joined, and how."""
+"""The settings of an ensemble: which runs are joined, and how."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,7 +9,7 @@ from .within import Within
 __all__ = ["SOUPS", "EnsembleTable"]
 
 SOUPS = ("soup", "greedy-soup")
-"""Values of `ensemble.rule` that average weights, and no answers."""
+"""Values of `ensemble.rule` that average weights instead of answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +19,14 @@ class EnsembleTable(Table):
     TABLE = "ensemble"
 
     name: str = ""
-    """How the row is called; "" is the rule and the number of members."""
+    """Name of the row; "" is the rule and the number of members."""
     rule: str = "mean"
     """A key of `mien.ensembles.RULES`: mean, logits, vote, weighted, greedy or stacking; or `soup` or `greedy-soup`,
-    which average the weights of runs of one start to one network."""
+    which average the weights of runs with the same start into one network.
+    """
     members: tuple[str, ...] = ()
-    """The rows that are joined, each by the id of its run of seed 0, fold 0 and repetition 0. A recipe names networks,
-    or rows of its own; () is all of its rows that are no ensemble."""
+    """The rows that are joined, each by the id of its run of seed 0, fold 0 and repetition 0. A recipe names
+    networks, or its single rows; () means all rows that are not ensembles.
+    """
     seeds: Annotated[int, Within(1, 100)] = 1
-    """Runs of each row: the ensemble of seed s joins the seeds from s times this on."""
+    """Number of runs of each row: the ensemble of seed s joins as many seeds, from s times this number on."""

@@ -1,6 +1,5 @@
-"""The table of the classical methods: which descriptor of a face, which classifier on it.
-
-A parameter of a part that is not used changes nothing; `hog.*` of a row of LBP, say, is left at its default.
+"""The settings of the classical methods: a descriptor of the face, and a classifier on it. Parameters of an unused
+part have no effect; the parameters of HOG, for example, in a row of LBP.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ __all__ = ["FeaturesTable"]
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesTable(Table):
-    """How a face becomes a vector of features, and which classifier separates the vectors."""
+    """The descriptor that makes a vector of features, and the classifier of the vectors."""
 
     TABLE = "features"
 
@@ -27,18 +26,21 @@ class FeaturesTable(Table):
     classifier: Literal["linear-svm", "rbf-svm", "logistic", "ridge", "centroid"] = "linear-svm"
     """`rbf-svm` is a linear one on a Nyström approximation of the kernel; `ridge` is solved in closed form."""
     components: Annotated[int, Within(0, 10_000, log=True)] = 0
-    """Principal components that the descriptor is brought to, at most as many as it has numbers. 0 keeps it."""
+    """Number of principal components to which the descriptor is reduced, at most its own length. 0 keeps it as it
+    is.
+    """
     c: Annotated[float, Within(1e-6, 1e6, log=True)] = 1.0
-    """How much an error on a training face weighs against small weights: `C` of scikit-learn; of `ridge`, one
-    over its penalty. Not for `centroid`."""
+    """Weight of an error on a training face relative to the penalty on the weights: scikit-learn's `C`; for `ridge`,
+    one over its penalty. Not for `centroid`.
+    """
     gamma: Annotated[float, Within(1e-3, 1e3, log=True)] = 1.0
-    """Of `rbf-svm`: gamma of the kernel, in units of one over the number of features ("scale" of scikit-learn)."""
+    """For `rbf-svm`: gamma of the kernel, in units of one over the number of features (scikit-learn's "scale")."""
     landmarks: Annotated[int, Within(1, 20_000, log=True)] = 2000
-    """Of `rbf-svm`: training faces, drawn by the seed, that the kernel is approximated by; at most all of them."""
+    """For `rbf-svm`: number of training faces, drawn by the seed, that approximate the kernel; at most all of them."""
     hog_cell: Annotated[int, Within(2, 256, log=True)] = 8
     """Side of a cell of HOG in pixels; a block is 2 × 2 cells."""
     hog_orientations: Annotated[int, Within(2, 32)] = 9
-    """Directions that HOG tells apart, over 180 degrees."""
+    """Number of directions of HOG, over 180 degrees."""
     lbp_radius: Annotated[int, Within(1, 16)] = 1
     """Distance of a pixel's neighbours in LBP, in pixels."""
     lbp_points: Annotated[int, Within(4, 16)] = 8
@@ -46,21 +48,21 @@ class FeaturesTable(Table):
     lbp_grid: Annotated[int, Within(1, 32)] = 6
     """LBP has a histogram for each of `lbp_grid` × `lbp_grid` parts of the face."""
     lbp_time: Annotated[int, Within(1, 16)] = 4
-    """Of `lbp-top`: distance of a pixel's neighbours in time, in frames."""
+    """For `lbp-top`: distance of a pixel's neighbours in time, in frames."""
 
     flow_grid: Annotated[int, Within(1, 32)] = 7
-    """The descriptors of flow look at `flow_grid` × `flow_grid` parts."""
+    """The descriptors of flow divide it into `flow_grid` × `flow_grid` parts."""
     flow_bins: Annotated[int, Within(2, 64)] = 8
-    """Directions that the descriptors of flow tell apart, over 360 degrees."""
+    """Number of directions of the descriptors of flow, over 360 degrees."""
 
     @property
     def name(self) -> str:
-        """`hog-linear-svm`, `pixels-pca-logistic`: how the row is called."""
+        """Name of the row: `hog-linear-svm`, `pixels-pca-logistic`."""
         reduced = "-pca" if self.components else ""
         of = "" if self.plane == "face" else f"{self.plane}-"
         return f"{of}{self.descriptor.replace('+', '-')}{reduced}-{self.classifier}"
 
     @property
     def random(self) -> bool:
-        """Whether a part of it is drawn by the seed."""
+        """Whether the seed draws a part of it."""
         return self.classifier == "rbf-svm"

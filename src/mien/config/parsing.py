@@ -1,6 +1,6 @@
-"""From TOML and KEY=VALUE to settings, and the sentences for what does not fit.
+"""From TOML and KEY=VALUE to settings, with sentences for values that do not fit.
 
-A dotted key is `table.name`, such as `optimizer.lr`; `seed` stands outside the tables.
+A dotted key is `table.name`, such as `optimizer.lr`; `seed` belongs to no table.
 """
 
 import difflib
@@ -19,9 +19,9 @@ from .within import Kind, kinds_of, shown, typed
 __all__ = ["check_names", "flattened", "kinds", "nearest", "override", "parse_overrides", "read_settings", "read_toml"]
 
 LARGEST_TOML = 1 << 16
-"""Letters of a recipe or of a run's settings; those that come with mien have 2,000."""
+"""Most characters of a recipe or of a run's settings; the recipes of mien have 2,000."""
 LONGEST_VALUE = 10_000
-"""Letters of one value of `--set`."""
+"""Most characters of one value of `--set`."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -44,7 +44,7 @@ def override(settings: S, changes: Mapping[str, Any]) -> S:
 
 
 def kinds(of: Any = NetworkSettings) -> Mapping[str, Kind]:
-    """What each dotted setting may be, of a class of settings."""
+    """The kind of value that each dotted setting of a class may have."""
     found: dict[str, Kind] = {}
     for name, kind in kinds_of(of).items():
         table = kinds_of(kind.type) if is_dataclass(kind.type) else {}
@@ -53,9 +53,8 @@ def kinds(of: Any = NetworkSettings) -> Mapping[str, Kind]:
 
 
 def check_names(keys: Iterable[str], known: Mapping[str, Kind] | None = None) -> None:
-    """Raise `ConfigError`, which names the nearest setting, for the first of the dotted `keys` that is none.
-
-    Without `known`, the settings of every kind are known.
+    """Raise `ConfigError` for the first of the dotted `keys` that is not a setting; it names the nearest setting. By
+    default the settings of every kind are known.
     """
     names = known if known is not None else {key for kind in KINDS.values() for key in kinds(kind)}
     for key in keys:
@@ -64,7 +63,7 @@ def check_names(keys: Iterable[str], known: Mapping[str, Kind] | None = None) ->
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    """`["optimizer.lr=0.001", "model.name=vgg16"]` as a mapping; values are TOML, bare words are texts."""
+    """`["optimizer.lr=0.001", "model.name=vgg16"]` as a mapping; values are TOML, and bare words are strings."""
     changes = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -75,9 +74,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings of a run, from its `config.toml`, of the kind that it names.
-
-    Raises `ValueError` or `ConfigError` where it holds none.
+    """The settings of a run from its `config.toml`, which names their kind. Raises `ValueError` or `ConfigError` if
+    they do not fit.
     """
     content = read_toml(path)
     kind = content.get("kind")
@@ -87,7 +85,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file of settings; raises `ValueError` or `OSError` where they cannot be read."""
+    """The tables of a TOML file of settings; raises `ValueError` or `OSError` if it cannot be read."""
     return from_toml(read_text(path, LARGEST_TOML), LARGEST_TOML)
 
 
@@ -100,9 +98,8 @@ def flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`Did you mean 'train.epochs'?`, or the list of what there is.
-
-    A setting of the same name in another table comes before all that is spelled alike: `train.seed` means `seed`.
+    """`Did you mean 'train.epochs'?`, or the list of the settings. A setting of the same name in another table is
+    preferred to similar spellings: `train.seed` means `seed`.
     """
     words = sorted(known)
     namesakes = [each for each in words if each.rpartition(".")[2] == word.rpartition(".")[2]]
@@ -111,7 +108,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _toml_value(key: str, text: str) -> Any:
-    """The value of one override: TOML, or where it is none, a bare word."""
+    """The value of one override: TOML, or otherwise a bare word."""
     try:
         return from_toml(f"value = {text}", LONGEST_VALUE)["value"]
     except tomllib.TOMLDecodeError:

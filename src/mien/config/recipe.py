@@ -22,12 +22,12 @@ NETWORK = kinds()
 """The settings of networks."""
 SEED = "seed"
 MOST_CELLS = 100_000
-"""Runs of one recipe."""
+"""Most runs of one recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Shared settings, factors to cross, what single networks take differently, and single rows of any kind."""
+    """Shared settings, factors to cross, deviating settings of single networks, and single rows of any kind."""
 
     name: str
     description: str = ""
@@ -35,13 +35,14 @@ class Recipe:
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: Mapping[str, Settings] = field(default_factory=dict)
-    """Single rows beside the grid; they take its seeds, its data, and those of its factors that networks do not have. A
-    row without randomness takes the first seed alone."""
+    """Single rows beside the grid. They take its seeds, its data, and its factors that networks do not have. A row
+    without randomness takes only the first seed.
+    """
 
     def cells(self) -> Iterator[Settings]:
         """The settings of every run: the cross product of the grid in its order, then the single rows.
 
-        A recipe that says nothing of a network and has single rows consists of these alone.
+        A recipe that has single rows and names no network consists of these rows only.
         """
         if (count := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
             raise ConfigError(f"The grid crosses to {count:,} runs; a recipe has at most {MOST_CELLS:,}.")
@@ -71,8 +72,8 @@ class Recipe:
         """This recipe with some settings changed.
 
         A change to a factor of the grid replaces its values (a list crosses them). A list for any other setting makes
-        it a new factor. A change overrules what `[networks]` says of the same setting. Single rows take the changes of
-        seed and data, which all kinds have, and of settings that networks do not have, such as `features.c`.
+        it a new factor. A change overrules the same setting in `[networks]`. Single rows take the changes of seed and
+        data, which all kinds have, and of settings that networks do not have, such as `features.c`.
 
         Raises `ConfigError` for a setting that neither the networks nor a single row has.
         """
@@ -99,7 +100,9 @@ class Recipe:
         )
 
     def check_factors(self, keys: Iterable[str]) -> None:
-        """Raise `ConfigError` for a dotted setting that is none, or that neither the networks nor a single row has."""
+        """Raise `ConfigError` for a dotted setting that does not exist, or that neither the networks nor a single
+        row has.
+        """
         for key in keys:
             if key in NETWORK or any(takes(row, key) for row in self.rows.values()):
                 continue
@@ -117,7 +120,7 @@ def _every() -> Mapping[str, Kind]:
 
 
 def takes(row: Settings, key: str) -> bool:
-    """Whether a single row follows a factor of the grid: seed and data, or what it has and networks do not."""
+    """Whether a single row follows a factor of the grid: the seed, the data, or a setting that networks do not have."""
     return key in kinds(type(row)) and (key in SHARED or key not in NETWORK)
 
 
@@ -128,9 +131,8 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(name_or_path: str) -> Recipe:
-    """A recipe by its name, or from a TOML file.
-
-    Raises `ConfigError` where it is neither, is no TOML, or has a key or value that does not fit.
+    """A recipe by its name, or from a TOML file. Raises `ConfigError` if there is neither, if the file is not TOML,
+    or if a key or a value does not fit.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in recipe_names():

@@ -1,4 +1,4 @@
-"""The kinds of settings: which tables define a run, how its row is called, and the id that follows from them.
+"""The kinds of settings: the tables that define a run, the name of its row, and the id that follows from them.
 
 Every kind has `seed` and `data`, so that runs of different kinds can stand in one comparison. A new kind is one frozen
 dataclass and one line in `KINDS`.
@@ -32,21 +32,21 @@ __all__ = ["KINDS", "EnsembleSettings", "FeaturesSettings", "NetworkSettings", "
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that defines a run beside the data itself; this part is the same for every kind."""
+    """Everything that defines a run besides the data itself; this part is common to all kinds."""
 
     KIND: ClassVar[str] = ""
     """The key in `KINDS`."""
     NAME: ClassVar[str] = ""
     """The dotted key of the setting that names the row."""
     RANDOM: ClassVar[bool] = True
-    """Whether another seed can give another result. A kind without randomness needs one seed."""
+    """Whether another seed can give another result. A kind without randomness needs only one seed."""
     JOINS: ClassVar[bool] = False
-    """Whether it is made from other runs, which have to be finished before it."""
+    """Whether such a run is made from other runs, which must be finished first."""
     SIMPLE: ClassVar[bool] = False
-    """Whether it is a simple method, which others are held against."""
+    """Whether it is a simple method, with which others are compared."""
 
     seed: Annotated[int, Within(0, LARGEST)] = 0
-    """Seed of all that is random in the run."""
+    """Seed of everything random in the run."""
     data: DataSettings = field(default_factory=DataSettings)
     """Which samples the run sees."""
 
@@ -54,7 +54,7 @@ class Settings:
         typed("seed", self.seed, kinds_of(Settings)["seed"])
 
     def resolved(self, crop: CropSpec) -> Self:
-        """These settings with nothing implicit, for crops of this kind."""
+        """These settings with every default resolved, for crops of this kind."""
         return self
 
     @property
@@ -64,12 +64,12 @@ class Settings:
 
     @property
     def method(self) -> str:
-        """The key in `mien.methods.METHODS` of what fits such runs."""
+        """The key of its method in `mien.methods.METHODS`."""
         return self.KIND
 
     @property
     def name(self) -> str:
-        """How the row is called: the network's or the method's name."""
+        """Name of the row: that of the network or the method."""
         return str(self.flat()[self.NAME])
 
     def flat(self) -> dict[str, Any]:
@@ -85,15 +85,15 @@ class Settings:
         return (self.seed,)
 
     def joining(self, rows: Mapping[str, Sequence[str]]) -> Self:
-        """These settings with the rows that they join by their ids; see `EnsembleSettings.joining`."""
+        """These settings with the joined rows as ids; see `EnsembleSettings.joining`."""
         return self
 
     def row_id(self, fingerprint: str) -> str:
-        """The id of the run of seed 0, fold 0 and repetition 0: what all runs of a row share."""
+        """The id of the run of seed 0, fold 0 and repetition 0, which identifies the row."""
         return replace(self, seed=0, data=replace(self.data, fold=0, repeat=0)).run_id(fingerprint)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this run and no other: `flat`, without what only says where something lies."""
+        """The settings that identify the run: `flat`, without those that are only paths."""
         return self.flat()
 
     def run_id(self, fingerprint: str) -> str:
@@ -172,11 +172,13 @@ class NetworkSettings(Settings):
         return "snapshots" if self.train.snapshots > 1 else self.KIND
 
     def identity(self) -> dict[str, Any]:
-        """Without the place of the weights to start from: their content is in `start.sha256`."""
+        """The settings without the path of the initial weights: `start.sha256` has their content."""
         return {key: value for key, value in self.flat().items() if key != "start.weights"}
 
     def resolved(self, crop: CropSpec) -> Self:
-        """With the crops' channels, where it reads them, and the published head by its name."""
+        """These settings with the channels of the crops, if the network reads them, and with the published head by
+        its name.
+        """
         channels = self.model.in_chans or (crop.channels if self.model.plane == FACE else 0)
         named = replace(self.model, in_chans=channels, head=self.model.named_head)
         return replace(self, model=named)
@@ -184,7 +186,9 @@ class NetworkSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesSettings(Settings):
-    """A classical method: a descriptor of the face, and a classifier on it. The seed draws landmarks of a kernel."""
+    """A classical method: a descriptor of the face, and a classifier on it. The seed draws the samples of an
+    approximated kernel.
+    """
 
     KIND = "features"
     NAME = "features.descriptor"
@@ -195,12 +199,12 @@ class FeaturesSettings(Settings):
 
     @property
     def random(self) -> bool:
-        """Only an approximated kernel is drawn."""
+        """Whether the kernel is approximated; nothing else is random."""
         return self.features.random
 
     @property
     def name(self) -> str:
-        """Descriptor and classifier."""
+        """The descriptor and the classifier."""
         return self.features.name
 
 
@@ -216,7 +220,7 @@ class EnsembleSettings(Settings):
 
     @property
     def name(self) -> str:
-        """As it was named, or the rule and how many are joined: `mean-of-3`."""
+        """The given name, or the rule and the number of joined runs: `mean-of-3`."""
         table = self.ensemble
         return table.name or f"{table.rule}-of-{len(table.members) * table.seeds}"
 
@@ -231,9 +235,8 @@ class EnsembleSettings(Settings):
         return tuple(range(self.seed * self.ensemble.seeds, (self.seed + 1) * self.ensemble.seeds))
 
     def joining(self, rows: Mapping[str, Sequence[str]]) -> Self:
-        """With its members as row ids; `rows` has those of every name in the recipe.
-
-        Raises `ConfigError` for a member that is not there.
+        """These settings with members as row ids; `rows` maps each name in the recipe to its ids. Raises
+        `ConfigError` for an unknown member.
         """
         known = {own: (own,) for ids in rows.values() for own in ids} | {name: tuple(ids) for name, ids in rows.items()}
         for member in self.ensemble.members:
