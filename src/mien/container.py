@@ -1,8 +1,8 @@
-"""Whether a video file is as long as its container announces: what tells a film that was cut off from a whole one.
+"""Whether a video file is as long as its container declares. This tells a truncated film from a complete one.
 
 The outermost boxes of MP4 and MOV, chunks of AVI and elements of Matroska state their length in bytes. Durations and
-numbers of frames say less: films that were trimmed without recoding, that start late, or that a crashed program left,
-announce what they do not hold, and are whole. MPEG, Ogg and FLV are made to be cut anywhere; of these nothing is said.
+numbers of frames are less reliable: complete films declare too much if they were trimmed without recoding, start late,
+or come from a program that crashed. MPEG, Ogg and FLV files may be cut anywhere, so nothing can be said about them.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def missing_bytes(path: Path) -> str:
 
 
 def _walk(head: bytes) -> Callable[[BinaryIO, int], int]:
-    """What finds the announced end of a file that starts with these bytes."""
+    """The function that finds the declared end of a file that starts with these bytes."""
     if head[:4] == b"RIFF":
         return _riff
     if head[:4] == EBML:
@@ -88,7 +88,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
 
 
 def _ebml_length(file: BinaryIO) -> int | None:
-    """A length of 1 to 8 bytes, the first of which says how many; None where it is unknown."""
+    """A length of 1 to 8 bytes; the first byte encodes how many. None if it is unknown."""
     first = file.read(1)
     if not first or not first[0]:
         return None

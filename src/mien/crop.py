@@ -1,12 +1,12 @@
-"""From a picture and a face in it to the uint8 crop that a network sees. The only crop there is.
+"""From a picture and a face in it to the uint8 crop that a network sees. It is the only crop function.
 
-`prepare` (training) and `Predictor` (use) both call `crop`, so what a network was trained on is what it
-meets. The `CropSpec` travels from the store through the run into the model file.
+`prepare` (training) and `Predictor` (prediction) both call `crop`, so a network sees the same crops in both. The
+`CropSpec` travels from the store through the run into the model file.
 
-Landmarks level the eyes and do nothing else. A network trained on ready crops (FER2013: tilts of 6 degrees, standard
-deviation) knows level faces at the scale of a detector's box. Scale and centre stay the box's: the distance of the
-eyes shrinks as a head turns, that of eyes and mouth grows as a jaw drops, and a crop that undid the latter would
-hide an action unit.
+Landmarks are only used to level the eyes. A network trained on ready crops (FER2013: tilts of 6 degrees, standard
+deviation) knows level faces at the scale of a detector's box. Scale and centre stay the box's: the distance of the eyes
+shrinks as a head turns, that of eyes and mouth grows as a jaw drops, and a crop that undid the latter would hide an
+action unit.
 """
 
 import math
@@ -25,12 +25,12 @@ GREY = np.array([299, 587, 114], dtype=np.uint32)
 """ITU-R BT.601 luma weights in thousandths, for RGB to grey."""
 
 EYES_APART = 0.12
-"""Eyes closer than this share of the box are those of a profile, and their line says nothing about a tilt."""
+"""Eyes closer than this share of the box are those of a profile; their line gives no tilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropSpec:
-    """What a crop looks like."""
+    """Size, colours and margin of a crop."""
 
     size: int = 48
     """Side of the square crop in pixels, 8 to 1024."""
@@ -95,7 +95,7 @@ def _cut(picture: NDArray[np.uint8], box: tuple[float, float, float, float], mar
 
 
 def _tilt(landmarks: NDArray[np.float32], side: float) -> float:
-    """Degrees, clockwise as seen, by which the line of the eyes leaves the horizontal; 0 where it cannot be told."""
+    """Angle between the line of the eyes and the horizontal, in degrees, clockwise as seen; 0 if it is unknown."""
     across, down = (landmarks[1] - landmarks[0]).tolist()
     return math.degrees(math.atan2(down, across)) if math.hypot(across, down) >= EYES_APART * side else 0.0
 

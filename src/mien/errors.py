@@ -1,4 +1,4 @@
-"""Every error that mien raises on purpose. Each message says what was seen, what was expected, what to do.
+"""Every error that mien raises on purpose. Each message names what was seen, what was expected and the remedy.
 
 MienError
 ├── ConfigError      a setting, a recipe or an override that cannot be used
@@ -34,7 +34,7 @@ class MienError(Exception):
     """The root: the command line prints its message alone, without a traceback, and exits with 2."""
 
     def __init__(self, message: str) -> None:
-        """Whatever the message names, it stays at a length that can be read."""
+        """Shorten the message to a readable length, whatever it quotes."""
         super().__init__(sentence(message))
 
 
@@ -59,7 +59,7 @@ class BadSample(DataError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """Pickled, it comes out of a pool's worker as it went in."""
+        """Keep all arguments when the error is pickled by a worker of a pool."""
         return type(self), (self.where, self.reason)
 
 
@@ -80,7 +80,7 @@ class Pruned(RunError):
 
 
 class MemberMissing(RunError):
-    """A run that others are made into one with is not there, or not finished."""
+    """A member of an ensemble is missing or not finished."""
 
 
 class CompareError(MienError):

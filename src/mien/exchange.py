@@ -1,6 +1,6 @@
-"""Two names swapped in one step, so that there is no moment at which one of them is missing.
+"""Exchanges two names in one step, so that neither is missing at any moment.
 
-Linux and macOS can do this, each by a call of its own that Python does not offer. Windows and some disks cannot.
+Linux and macOS have different system calls for this, which Python does not offer. Windows and some disks cannot.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ RENAME_SWAP = 2
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Swap two files or folders of one disk; False, and nothing has changed, where it cannot be done."""
+    """Exchange two files or folders of one disk. Returns False, without any change, if that is impossible."""
     call = _call()
     return call is not None and call(os.fsencode(one), os.fsencode(other)) == 0
 

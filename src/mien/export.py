@@ -1,7 +1,8 @@
 """From a finished run to one file that predicts without torch.
 
-In: a run folder. Out: `NAME.onnx`, a sealed bundle of the network as `to_onnx` makes it, float32 or int8, and its
-card: figures with intervals from the logits that the run saved, of an int8 network from its own.
+In: a run folder. Out: `NAME.onnx`, a sealed bundle of the network as `to_onnx` makes it, float32 or int8, with its
+card. The figures on the card come with intervals, from the logits that the run saved; those of an int8 network come
+from its own logits.
 """
 
 from collections.abc import Sequence
@@ -32,12 +33,12 @@ from .version import __version__
 __all__ = ["calibration_samples", "export", "judge", "judged", "measured_int8", "recalls"]
 
 CALIBRATION_FACES = 512
-"""Training faces that the ranges of int8 activations are taken from."""
+"""Number of training faces that set the ranges of int8 activations."""
 QUANTISATION = (
     "8-bit activations, 7-bit weights for each channel: no sum of two products leaves 16 bits, so processors with and "
     "without VNNI give the same integers."
 )
-"""What the card of an int8 network says of it."""
+"""The sentence about quantisation on the card of an int8 network."""
 DRAWN = "It was trained on drawings alone and never saw a person: it shows how things work, and no more."
 WEAK_RECALL = 0.6
 """Classes found less often than this are named on the card."""
@@ -48,7 +49,7 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
 
     The same run gives the same bytes. Test figures and temperature come from the run's saved logits. An int8 network
     answers differently, so it gets its own temperature, both accuracies on the validation part, and its own test
-    figures: for them the test part is opened once more, which the store's log says.
+    figures: for them the test part is opened once more, and the store's log records it.
 
     Raises:
         RunError: the run is not finished, or `out` cannot be written.
@@ -73,7 +74,7 @@ def export(run: Run, out: GivenPath, *, int8: bool = False) -> Card:
 
 
 def describe(run: Run, takes: tuple[Plane, ...]) -> Card:
-    """The card of a finished run's float32 network, which takes these planes, from what the run saved."""
+    """The card of a finished run's float32 network with these planes, from the results that the run saved."""
     valid = run.logits("valid")
     drawn = (DRAWN,) if run.data.corpus == "drawn" else ()
     card = Card(
@@ -162,7 +163,7 @@ def _failures(confusion: NDArray[np.int64], names: tuple[str, ...]) -> tuple[str
 
 
 def _quantised(run: Run, fold: Fold, model: bytes, card: Card) -> tuple[bytes, Card]:
-    """The int8 model and its card; what it measures is the int8 network's own."""
+    """The int8 model and its card, whose figures are those of the int8 network."""
     small = quantise(model, calibration_samples(fold.train, card.takes))
     logits = Bundle(run.path, card, small, threads=0).logits
     card = measured_int8(card, Logits.of(fold.valid, logits(fold.valid.read(card.planes))))
@@ -171,14 +172,14 @@ def _quantised(run: Run, fold: Fold, model: bytes, card: Card) -> tuple[bytes, C
 
 
 def measured_int8(card: Card, valid: Logits) -> Card:
-    """The card of a float32 network as that of its int8 network, from the latter's logits of the validation part."""
+    """The card of an int8 network, from that of its float32 network and its own logits of the validation part."""
     accuracies = {"accuracy": _figure(valid, "accuracy"), "float32 accuracy": card.valid["accuracy"]}
     temperature = fit_temperature(valid.logits, valid.labels)
     return replace(card, precision="int8", quantisation=QUANTISATION, valid=accuracies, temperature=temperature)
 
 
 def calibration_samples(train: Part, takes: Sequence[Plane]) -> dict[str, NDArray[Any]]:
-    """The training samples that the ranges of activations are taken from, by the names of a model's inputs."""
+    """The training samples that set the ranges of activations, by the names of a model's inputs."""
     rows = train.rows[:: max(1, len(train) // CALIBRATION_FACES)]
     batch = train.store.read(rows, [plane.name for plane in takes])
     return {input_name(plane): batch[plane.name] for plane in takes}

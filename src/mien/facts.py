@@ -1,4 +1,4 @@
-"""Facts for JSON: what a verb or a report found, as plain values.
+"""Facts for JSON: findings of a verb or a report as plain values.
 
 >>> plain({"share": float("nan"), "n": (1, 2)})
 {'share': None, 'n': [1, 2]}
@@ -14,7 +14,7 @@ __all__ = ["plain"]
 
 
 def plain(value: Any) -> Any:
-    """Facts as JSON has them: nan is null, arrays are lists."""
+    """Facts as values of JSON: nan becomes null, and arrays become lists."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -27,12 +27,12 @@ def familiar(
     """A warning about a model on a part of a store, and whether its faces were used for training or validation.
 
     Args:
-        name: how the model is called.
-        corpus: that it was trained on, as its card or its run says.
-        fingerprint: the sha256 of the store that it was trained on.
+        name: of the model.
+        corpus: its training corpus, by its card or its run.
+        fingerprint: the sha256 of its training store.
         store: another one, or the same.
         part: train, valid, test or all.
-        advice: what to do where only the names of the corpora connect the two, a sentence.
+        advice: a sentence about what to do if only the names of the corpora connect the two.
 
     Returns:
         A sentence, empty if nothing connects the two; and whether figures on that part are too good.

@@ -1,7 +1,7 @@
-"""Which stages of a network stay as they are, in which epoch. In: a network, its settings, an epoch. Out: those stages.
+"""The stages of a network that are frozen in an epoch. In: a network, its settings, an epoch. Out: those stages.
 
-A frozen stage does not move by a bit: its weights have no gradients, and all of its layers stay in evaluation mode, so
-batch norm takes no statistics and dropout drops nothing.
+A frozen stage does not change by a bit: its weights have no gradients, and its layers stay in evaluation mode, so batch
+norm collects no statistics and dropout drops nothing.
 """
 
 from .config import NetworkSettings, StartSettings
@@ -15,14 +15,14 @@ ALL_BUT_THE_LAST = -1
 
 
 def frozen_count(start: StartSettings, stages: int, epoch: int) -> int:
-    """How many of the stages, from the input, are frozen in an epoch (from 0)."""
+    """Number of stages, from the input, that are frozen in an epoch (from 0)."""
     asked = stages - 1 if start.frozen == ALL_BUT_THE_LAST else start.frozen
     thawed = epoch // start.unfreeze_epochs if start.unfreeze_epochs else 0
     return max(asked - thawed, 0)
 
 
 def freeze(network: Network, start: StartSettings, epoch: int) -> tuple[Stage, ...]:
-    """Let the weights of exactly those stages have no gradients that are frozen in an epoch; returns these stages."""
+    """Turn off the gradients of exactly the stages that are frozen in an epoch; returns these stages."""
     if not start.frozen:
         return ()
     stages = stages_of(network)
@@ -34,7 +34,7 @@ def freeze(network: Network, start: StartSettings, epoch: int) -> tuple[Stage, .
 
 
 def check_frozen(network: Network, settings: NetworkSettings) -> None:
-    """Raise `ConfigError` where nothing of the network would be trained in the first epoch."""
+    """Raise `ConfigError` if nothing of the network would be trained in the first epoch."""
     start, stages = settings.start, stages_of(network)
     if start.frozen >= len(stages):
         names = ", ".join(stage.name for stage in stages)

@@ -1,8 +1,9 @@
 """The weights of a model file, read back from its ONNX graph.
 
-In: a bundle (`mien.bundle`). Out: its convolutions and linear layers under the network's own names, in float32. An int8
-file gives what its integers stand for: weights of 7 bits with a scale for each channel. Batch norm was folded into the
-convolutions when the file was written, so each of those has a bias instead (`mien.start` gives batch norm back).
+In: a bundle (`mien.bundle`). Out: its convolutions and linear layers under the network's own names, in float32.
+Integers of an int8 file are converted back: weights have 7 bits and a scale for each channel. Batch norm was folded
+into the convolutions when the file was written, so each of those has a bias instead (`mien.start` gives batch norm
+back).
 """
 
 from collections.abc import Mapping
@@ -21,12 +22,12 @@ __all__ = ["Model", "read_model"]
 
 QUANTIZED, SCALE, ZERO = "_quantized", "_scale", "_zero_point"
 BIAS = "_bias"
-"""What the exporter adds to the name of a weight for the bias that batch norm became."""
+"""Suffix of the exporter for the bias that replaces batch norm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What a model file holds."""
+    """The content of a model file."""
 
     card: Card
     arrays: Mapping[str, NDArray[np.float32]]
@@ -41,7 +42,7 @@ class Model:
 def read_model(path: Path) -> Model:
     """The weights of a model file.
 
-    Raises `BundleError` where it is none or is damaged, `ConfigError` where its graph is not as mien writes it,
+    Raises `BundleError` if it is not a model file or is damaged, `ConfigError` if mien did not write its graph,
     `MissingExtra` without the onnx package.
     """
     card = Bundle.open(path).card
@@ -90,7 +91,7 @@ def _value(name: str, raw: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def _normalisation(graph: Any, raw: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of pixels, from the first product and the first sum behind the cast of the images."""
+    """Mean and deviation of pixels, from the first product and the first sum after the cast of the images."""
     product = next(node for node in graph.node if node.op_type == "Mul")
     added = next(node for node in graph.node if node.op_type == "Add" and product.output[0] in node.input)
     scale, shift = (next(raw[name] for name in node.input if name in raw) for node in (product, added))

@@ -22,11 +22,11 @@ __all__ = ["HOOKS", "Hook", "Hooks", "Progress", "Report", "find_hook"]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a fit is, after each step."""
+    """The progress of a fit after a step."""
 
     epoch: int
     epochs: int
-    """0 of a method that has none, as loss and accuracy are then no numbers."""
+    """0 for a method without epochs; its loss and accuracy are then not numbers."""
     done: float
     """Share of the whole fit that is done, 0 to 1."""
     loss: float
@@ -35,15 +35,15 @@ class Progress:
     valid_accuracy: float | None = None
     """Of the last epoch that was judged; None before the first."""
     note: str = ""
-    """What the log says once of how the run is computed."""
+    """A note for the log on how the run is computed, shown once."""
 
 
 Report = Callable[[Progress], bool | None]
-"""Is told of progress. False asks the run to stop early: it saves itself, and its status becomes `pruned`."""
+"""Called with progress. If it returns False, the run stops early: it saves itself, and its status becomes `pruned`."""
 
 
 class Hook(Protocol):
-    """What a run also does while it is finished. It changes no result of the run."""
+    """An addition to a run. It changes no result of the run."""
 
     keeps_epochs: bool
     """Whether it needs the weights of every epoch."""
@@ -52,7 +52,7 @@ class Hook(Protocol):
         """Whether a finished run has to be fitted again for this hook."""
 
     def tested(self, run: Run, classifier: Classifier, test: Callable[[], Part]) -> None:
-        """The test part was judged. `test` opens it again; the opening is written down."""
+        """Called after the test part was judged. `test` opens the part again, and the opening is recorded."""
 
 
 def _alone() -> "Ranks":
@@ -64,21 +64,21 @@ def _alone() -> "Ranks":
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """All that looks on, and how the process may compute."""
+    """All observers of a run, and the computing resources of its process."""
 
     report: Report | None = None
     names: tuple[str, ...] = ()
     """Keys of `HOOKS`."""
     threads: int = 0
-    """Compute with so many threads from here on; 0 keeps the number that the run was computed with."""
+    """Number of threads from now on; 0 keeps the run's earlier number."""
     ranks: "Ranks" = field(default_factory=_alone)
-    """The processes that the run shares its batches with; this one leads them."""
+    """The processes that share the run's batches; this one leads them."""
     alone: bool = True
     """Whether this process does nothing but this run, so that its peak memory is the run's."""
 
     @property
     def named(self) -> tuple[Hook, ...]:
-        """The hooks that were named."""
+        """The hooks with these names."""
         return tuple(find_hook(name) for name in self.names)
 
     @property
@@ -92,7 +92,7 @@ HOOKS = {"peeking": "mien.methods.peeking:Peeking"}
 
 
 def find_hook(name: str) -> Hook:
-    """The hook of a name; raises `ConfigError` where there is none."""
+    """The hook with this name; raises `ConfigError` if there is none."""
     if name not in HOOKS:
         raise ConfigError(f"There is no hook {name!r}; the hooks are {', '.join(HOOKS)}.")
     module, _, word = HOOKS[name].partition(":")

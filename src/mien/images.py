@@ -33,7 +33,7 @@ class ReadsBytes(Protocol):
 
 
 class GivesArray(Protocol):
-    """A PIL image, a tensor on the processor, and whatever else numpy takes."""
+    """A PIL image, a tensor on the processor, or anything else that numpy converts."""
 
     def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
         """The pixels."""

@@ -1,4 +1,4 @@
-"""How a network is used: placed on a device, and asked for logits, batch by batch.
+"""Prediction with a network: it is placed on a device and computes logits, batch by batch.
 
 In: the planes that the network takes, `(n, *shape)` each. Out: logits `(n, K)` float32.
 """
@@ -19,7 +19,7 @@ PREDICT_BATCH = 32
 
 
 def placed(network: Network, device: torch.device | str) -> Network:
-    """The network on the device, its weights channels-last: the order in which images come."""
+    """The network on the device, its weights channels-last, which is also the order of images."""
     network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network

@@ -20,15 +20,14 @@ from .start import FACES, begin, new_weights
 __all__ = ["build_network", "first_weights", "rehearse"]
 
 NORMALISATION_SAMPLES = 4096
-"""Samples of the training part that the mean and the spread of pixels are taken from."""
+"""Number of training samples that give the mean and the deviation of pixels."""
 LEAST_SPREAD = 1e-3
-"""Of pixels in [0, 1]."""
+"""Smallest deviation of pixels in [0, 1]."""
 
 
 def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
-    """A new network for a part: weights from the seed's own stream, normalisation from the part's planes.
-
-    Where the settings name weights to start from, both are theirs instead.
+    """A new network for a part: weights from the seed's own stream, normalisation from the part's planes. If the
+    settings name weights to start from, both come from these.
     """
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))
@@ -47,9 +46,9 @@ def build_network(settings: NetworkSettings, training: Part, device: torch.devic
 
 
 def first_weights(settings: NetworkSettings, labels: tuple[str, ...], planes: Mapping[str, Plane]) -> str:
-    """A sha256 of the weights before the first step, on such planes and classes: equal for equal starts.
+    """A sha256 of the weights before the first step, for these planes and classes: equal for equal starts.
 
-    The normalisation of pixels, which is the data's, is left out; weights that are taken over count by `start.sha256`.
+    The normalisation of pixels is left out, because it depends on the data. Given weights count by `start.sha256`.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
     network = build_on(settings.model.taken(planes), settings.model, classes=len(labels))
@@ -71,7 +70,7 @@ def _pixels(images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.
 def _numbers(sample: NDArray[np.floating], plane: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same of each channel of flow, and of each value of points and numbers, as far as they are known.
 
-    Their own units may be tiny, so what has no spread is left as it is.
+    Their units may be tiny, so values without any deviation are left unchanged.
     """
     if plane.kind == "flow":
         mean, std = (getattr(sample, name)(axis=(0, 1, 2), dtype=np.float64) / 255 for name in ("mean", "std"))
@@ -82,7 +81,7 @@ def _numbers(sample: NDArray[np.floating], plane: Plane) -> tuple[NDArray[np.flo
 
 
 def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each channel of images `(n, H, W, C)` has each level: `(C, 256)`, without a larger copy of them."""
+    """Histogram of the levels of each channel of images `(n, H, W, C)`, `(C, 256)`, without a larger copy of them."""
     counts = np.zeros((images.shape[-1], 256), np.int64)
     for image in images:
         counts += [np.bincount(channel, minlength=256) for channel in image.reshape(-1, len(counts)).T]
@@ -91,9 +90,9 @@ def _levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def rehearse(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: int) -> None:
-    """Pass as few blank samples through a new network as training ever will, at every size that it will.
+    """Pass the fewest blank samples that training may use through a new network, at every size that it will use.
 
-    Raises `ConfigError` for a network that cannot be built, or cannot be trained so.
+    Raises `ConfigError` for a network that cannot be built, or cannot be trained with these settings.
     """
     model, options = settings.model, settings.train
     network, size = build_on(takes, model, classes=classes).train(), side_of(takes)
@@ -114,5 +113,5 @@ def rehearse(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: in
 
 
 def _fewest(options: TrainSettings) -> int:
-    """Samples in the smallest chunk that can come up."""
+    """Samples in the smallest possible chunk."""
     return 1 if options.batch_size == 1 or options.micro_batch in (1, 2) else 2

@@ -16,7 +16,7 @@ __all__ = ["joined_network"]
 
 
 def joined_network(run: Run) -> Joined:
-    """The networks and the rule of a finished ensemble; raises `RunError` where a member is no network."""
+    """The networks and the rule of a finished ensemble; raises `RunError` if a member is not a network."""
     members = members_of(run)
     for member in members:
         if not isinstance(member.settings, NetworkSettings):

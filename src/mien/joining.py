@@ -1,4 +1,4 @@
-"""Ensembles of runs that are finished already: which can be made of a folder, and their run folders.
+"""Ensembles of finished runs: those that can be made of a folder, and their run folders.
 
 In: finished runs of one folder, the rules, the rows to join. Out: planned runs beside them, which `mien.stages`
 finishes in moments from the saved logits; of a soup, from the saved weights.
@@ -24,12 +24,13 @@ def outline_ensembles(rows: Sequence[Row], rules: Sequence[str], *, seeds: int =
     Args:
         rows: of one folder of runs, each with whole replicates.
         rules: keys of `mien.ensembles.RULES`.
-        seeds: seeds of each row that one ensemble joins. 0 is one of each of several rows, and all of a single row.
-        name: of the row that is made; "" names it by its rule and the number of its members. Only of a single rule.
+        seeds: number of seeds of each row that one ensemble joins. 0 means one seed of each of several rows, or all of
+            a single row.
+        name: of the new row; "" names it by its rule and the number of its members. Only for a single rule.
 
     Raises:
         CompareError: there are fewer than two members, or no seed that all rows have.
-        ConfigError: a rule is not there, or cannot join these rows.
+        ConfigError: a rule does not exist, or cannot join these rows.
         DataError: the store of the runs is gone or has changed.
     """
     joined = [row for row in rows if row.runs and not row.runs[0].settings.JOINS]
@@ -68,7 +69,7 @@ def _seeds_of(row: Row) -> set[int]:
 
 
 def _members(rows: Sequence[Row], settings: EnsembleSettings) -> list[Settings]:
-    """The settings of the runs that are joined, whatever their fold."""
+    """The settings of the joined runs, without their fold."""
     return [replace(row.runs[0].settings, seed=seed) for row in rows for seed in settings.seeds]
 
 

@@ -1,6 +1,5 @@
-"""The tables of a run's settings, one for each question: which data, which network, which loss, how to step, how long.
-
-A table checks its values when it is made, so settings that exist are settings in range.
+"""The tables of a run's settings, one for each question: which data, which network, which loss, which optimizer, how
+long. A table checks its values when it is made, so every existing table is valid.
 """
 
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ __all__ = [
 
 
 class Table:
-    """What all tables share: their name in TOML, and the check of their values."""
+    """Common to all tables: their name in TOML, and the check of their values."""
 
     TABLE: ClassVar[str]
 
@@ -45,9 +44,9 @@ class DataSettings(Table):
     TABLE = "data"
 
     valid_fraction: Annotated[float, Within(0.01, 0.5)] = 0.1
-    """Share of the training split carved off for validation where the store has no valid split."""
+    """Share of the training split that becomes the validation part if the store has no valid split."""
     split_seed: Annotated[int, Within(0, LARGEST)] = 0
-    """Seed of that carving. It is the same for all runs of a comparison, so that they are paired."""
+    """Seed of that division. It is the same for all runs of a comparison, so that they are paired."""
     train_limit: Annotated[int, Within(0, 10**9)] = 0
     """Use at most this many training samples, stratified by class. 0 uses all."""
     protocol: Literal["holdout", "kfold", "group-kfold", "loso", "hde"] = "holdout"
@@ -62,8 +61,9 @@ class DataSettings(Table):
     label_noise: Annotated[float, Within(0, 0.9)] = 0.0
     """Share of training labels replaced by another class at random, to see what wrong labels cost."""
     shuffle: Literal["full", "blocks"] = "full"
-    """The order in which a network sees the training faces: any order alike, faces in memory; or `blocks` of neighbours
-    in a random order, 128 at a time, read from the disk as they are needed (`mien.data.blocks`)."""
+    """The order of the training faces. `full` shuffles all of them, in memory. `blocks` shuffles blocks of
+    neighbours, 128 at a time, which are read from the disk when they are needed (`mien.data.blocks`).
+    """
 
 
 Head = Literal["fc", "flat", "gap"]
@@ -72,17 +72,18 @@ PUBLISHED_HEADS: Mapping[str, Head | Literal["published"]] = {
     "vgg_paper": "flat",
     **dict.fromkeys(("dual-inception", "mlp", "offapexnet", "rcn-a", "ststnet"), "published"),
 }
-"""Heads as published, which networks of micro-expressions and of values have no other word for; of all others it is
-`gap`."""
+"""Published heads of the networks that do not have the default, `gap`. Those of micro-expressions and of values have
+no other name.
+"""
 MLP = "mlp"
 """The network that reads values; all others read pictures."""
 READ = (("image", "uint8"), ("flow", "float32"), ("points", "float32"), ("numbers", "float32"))
-"""Kinds and types of the planes that networks read."""
+"""Kinds and types of the planes that a network can read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(Table):
-    """Which network, and how it differs from the published one."""
+    """The network, and its deviations from the published one."""
 
     TABLE = "model"
 
@@ -103,22 +104,27 @@ class ModelSettings(Table):
     """The plane of the store that the network reads: the face, or another of images or of flow; `mlp` reads one of
     points or of numbers."""
     beside: Annotated[str, Letters(32)] = ""
-    """A second plane that is read too, each by a network of its own (`mien.models.fused`). Empty: none."""
+    """A second plane, which a network of its own reads (`mien.models.fused`). Empty: none."""
     branch: str = ""
-    """The network that reads the second plane. Empty: `model.name` once more; of points and numbers, `mlp`."""
+    """The network that reads the second plane. Empty: `model.name` again, or `mlp` for points and numbers."""
     fusion: Literal["late", "gated"] = "late"
-    """How two planes become one: their vectors are joined (`late`), or weighed against each other by a gate (`gated`,
-    Arevalo 2017)."""
+    """How two planes are fused: their vectors are concatenated (`late`), or weighted by a gate (`gated`, Arevalo
+    2017).
+    """
     in_chans: Annotated[int, Within(0, 64)] = 0
     """Channels of the input. 0 takes those of the plane."""
     attention: str = "none"
-    """A module that weighs channels or cells of a map: `none`, or a key of `mien.models.attention.ATTENTION`."""
+    """An attention module, which weights channels or cells of a feature map: `none`, or a key of
+    `mien.models.attention.ATTENTION`.
+    """
     classifier: Literal["linear", "cosine"] = "linear"
-    """The last layer. `cosine` compares directions alone, times 30, as `loss.name = "ldam"` needs it."""
+    """The last layer. `cosine` gives 30 times the cosine between feature and class vectors, as `loss.name = "ldam"`
+    needs it.
+    """
     init: Literal["published", "dirac"] = "published"
-    """Initial weights: as published, or 3×3 convolutions that begin by passing their input on (`dirac`)."""
+    """Initial weights: as published, or with 3×3 convolutions that begin as the identity (`dirac`)."""
     mirror: bool = False
-    """In use, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
+    """In prediction, average the logits of each face and its mirror image: test-time flip, at twice the cost."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,7 +138,7 @@ class ModelSettings(Table):
 
     @property
     def named_head(self) -> Head | Literal["published"]:
-        """The head, the published one by its name."""
+        """The head; the published one is given by its name."""
         return PUBLISHED_HEADS.get(self.name, "gap") if self.head == "published" else self.head
 
     @property
@@ -141,9 +147,8 @@ class ModelSettings(Table):
         return self.plane == FACE and not self.beside
 
     def taken(self, planes: Mapping[str, Plane]) -> tuple[Plane, ...]:
-        """The planes that the network reads, out of those that a store has.
-
-        Raises `ConfigError` where the store has no such plane, or a network cannot read it.
+        """The planes of a store that the network reads. Raises `ConfigError` if the store has no such plane, or a
+        network cannot read it.
         """
         first = _readable("model.plane", self.plane, planes, self.name)
         if not self.beside:
@@ -157,7 +162,7 @@ class ModelSettings(Table):
 
 
 def _readable(key: str, name: str, planes: Mapping[str, Plane], network: str) -> Plane:
-    """The plane of a name, if that network can read it; raises `ConfigError`."""
+    """The plane with this name; raises `ConfigError` if there is none or the network cannot read it."""
     plane = planes.get(name)
     if plane is None:
         raise ConfigError(f"{key} is {name!r}; the store has {', '.join(planes)}.")
@@ -174,33 +179,35 @@ def _readable(key: str, name: str, planes: Mapping[str, Plane], network: str) ->
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings(Table):
-    """What the network is trained to say."""
+    """The loss: which function, on which targets, with which class weights."""
 
     TABLE = "loss"
 
     name: str = "cross-entropy"
     """A key of `mien.losses.LOSSES`: `cross-entropy`, `focal`, `logit-adjusted` or `ldam`."""
     gamma: Annotated[float, Within(0, 10)] = 2.0
-    """Of `focal`: how fast the weight of a sample falls as it is learned. 0 is cross-entropy."""
+    """For `focal`: how fast the weight of a sample falls as it is learned. 0 is cross-entropy."""
     tau: Annotated[float, Within(0, 10)] = 1.0
-    """Of `logit-adjusted`: how many times the log of a class's share is taken out. 1 is the balanced softmax."""
+    """For `logit-adjusted`: how many times the log of a class's share is subtracted. 1 is the balanced softmax."""
 
     label_smoothing: Annotated[float, Within(0, 0.99)] = 0.0
-    """Share of the target spread evenly over all classes."""
+    """Label smoothing: share of the target that is spread evenly over all classes."""
     soft_labels: bool = False
-    """Train on the store's distributions (FER+ votes, outputs of teachers) instead of labels, where it has them."""
+    """Train on the store's distributions (FER+ votes, outputs of teachers) instead of labels, for samples that have
+    them.
+    """
     class_weights: Literal["none", "balanced", "effective"] = "none"
     """`balanced` weighs a class by the inverse of its frequency in training, `effective` by that of its effective
     number of samples (Cui 2019)."""
     beta: Annotated[float, Within(0, 0.999999)] = 0.999
-    """Of `effective`: 0 weighs all alike, towards 1 it becomes `balanced`."""
+    """For `effective`: 0 weights all classes equally; towards 1 it becomes `balanced`."""
     weights_from: Annotated[float, Within(0, 1)] = 0.0
-    """Class weights act after this share of the epochs (deferred re-weighting, Cao 2019). 0 from the start."""
+    """Class weights apply after this share of the epochs (deferred re-weighting, Cao 2019). 0: from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Table):
-    """How the weights step."""
+    """The optimizer and its learning rate."""
 
     TABLE = "optimizer"
 
@@ -213,7 +220,7 @@ class OptimizerSettings(Table):
     weight_decay: Annotated[float, Within(0, 10, log=True)] = 0.0
     """L2 penalty (`adam`, `sgd`) or decoupled decay (`adamw`). Biases and norms have none."""
     schedule: Literal["constant", "cosine", "onecycle"] = "constant"
-    """How the rate moves after warm-up: not at all, by half a cosine to 0, or up and down linearly."""
+    """The learning rate after warm-up: constant, half a cosine down to 0, or linearly up and down."""
     warmup_epochs: Annotated[float, Within(0, 100_000)] = 0.0
     """Epochs of linear rise from 0 to `lr`; for `onecycle` the length of its rise."""
     ema: Annotated[float, Within(0, 0.999999)] = 0.0
@@ -221,12 +228,14 @@ class OptimizerSettings(Table):
     clip_norm: Annotated[float, Within(0, 1e9, log=True)] = 0.0
     """Largest norm of the gradient. 0 does not clip."""
     layer_decay: Annotated[float, Within(0.01, 1)] = 1.0
-    """The rate of each stage is that of the next stage, towards the classifier, times this. 1: all have one rate."""
+    """The learning rate of each stage is this factor times that of the next stage, towards the classifier. 1: all
+    stages have one rate.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartSettings(Table):
-    """What the weights are before the first step, and which of them stay so (`mien.models.stages`)."""
+    """The initial weights, and which of them stay frozen (`mien.models.stages`)."""
 
     TABLE = "start"
 
@@ -234,16 +243,18 @@ class StartSettings(Table):
     """A run folder, a model file, a model that comes with mien (`default`), a `.safetensors` file with torchvision's or
     timm's keys, `timm/NAME` from the Hugging Face hub, or `imagenet` for efficientnet-lite0. Empty: random."""
     frozen: Annotated[int, Within(-1, 100)] = 0
-    """So many stages from the input stay as they began. -1: all but the classifier (a linear probe)."""
+    """Number of frozen stages, counted from the input. -1: all but the classifier (a linear probe)."""
     unfreeze_epochs: Annotated[int, Within(0, 100_000)] = 0
-    """After so many epochs each, one frozen stage more is trained, the last first. 0: never."""
+    """After each such number of epochs one more stage is unfrozen, the last one first. 0: never."""
     sha256: str = ""
-    """Of the content of `weights`, filled in when a run is planned. Given in a recipe, other weights are refused."""
+    """SHA-256 of the content of `weights`, filled in when a run is planned. If a recipe gives it, other weights are
+    refused.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(Table):
-    """How long to train, on what at a time, and which epoch is kept."""
+    """The length of the training, its batches, and the choice of the epoch."""
 
     TABLE = "train"
 
@@ -252,37 +263,47 @@ class TrainSettings(Table):
     batch_size: Annotated[int, Within(1, 1_000_000, log=True)] = 512
     """Samples in an optimizer step."""
     micro_batch: Annotated[int, Within(0, 1_000_000)] = 64
-    """Samples in a forward pass; gradients add up over a batch, and batch norm sees one chunk. 0: the whole batch."""
+    """Samples in a forward pass, a chunk. Gradients add up over a batch, and batch norm sees one chunk. 0: the whole
+    batch.
+    """
     chunks: Literal["chained", "apart"] = "chained"
-    """Whether random draws and the averages of batch norm go on from one chunk to the next, or each chunk stands
-    `apart`, as it has to where several processes share a batch (`mien.chunks`)."""
+    """Whether random draws and the averages of batch norm continue from one chunk to the next (`chained`), or each
+    chunk is independent (`apart`), as is necessary if several processes share a batch (`mien.chunks`).
+    """
     sampling: Literal["natural", "balanced", "bootstrap"] = "natural"
     """`balanced` draws every class equally often, with replacement. `bootstrap` draws once for all epochs, with
     replacement, as bagging does. An epoch has as many samples as before."""
     sizes: Annotated[tuple[int, ...], Within(8, 1024)] = ()
-    """Side of the training images in pixels, over equal parts of the epochs (progressive resizing). () as stored."""
+    """Side of the training images in pixels, for equal parts of the epochs (progressive resizing). (): as stored."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of forward and backward; the weights stay float32."""
     select: Literal["last", "best"] = "best"
-    """Which epoch is kept: the last one, or the one most accurate on valid (of equals, the lowest loss)."""
+    """The kept epoch: the last one, or the most accurate one on valid (of equals, that with the lowest loss)."""
     cpus: Annotated[int, Within(0, 1024)] = 0
-    """Threads that it computes with, and processors that an engine keeps for it: equal bytes on every engine and node.
-    0: as many threads as the process is given."""
+    """Threads of the run, and processors that an engine reserves for it, so that results have equal bytes on every
+    engine and node. 0: as many threads as the process has.
+    """
     snapshots: Annotated[int, Within(1, 100)] = 1
-    """Networks that one training gives (Huang, Li 2017): its rate falls to 0 so often, over equal parts of the epochs,
-    and the last epoch of each part is kept. They answer together, by their mean probability. 1 is one network."""
+    """Number of networks from one training (Huang, Li 2017). The learning rate falls to 0 as often, over equal parts
+    of the epochs, and the last epoch of each part is kept. The prediction is their mean probability. 1 is a single
+    network.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingSettings(Table):
-    """Networks that are trained one after another, each on what those before it got wrong (SAMME, Zhu 2009)."""
+    """Boosting: networks are trained one after another, each with more weight on the errors of the earlier ones
+    (SAMME, Zhu 2009).
+    """
 
     TABLE = "boosting"
 
     rounds: Annotated[int, Within(1, 100)] = 1
-    """Networks at most. 1 is the network alone, without boosting."""
+    """Largest number of networks. 1 is a single network, without boosting."""
     by: Literal["weights", "resampling"] = "weights"
-    """How a sample's weight acts: as a factor of its loss, or as the chance that it is drawn, anew in each epoch."""
+    """How a sample's weight is applied: as a factor of its loss, or as the probability of drawing it, in each epoch
+    anew.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +315,9 @@ class AugmentSettings(Table):
     flip: bool = False
     """Mirror left and right."""
     alternate: bool = True
-    """Mirror each image every other epoch, starting at random (alternating flip); false throws a coin each time."""
+    """Mirror each image every other epoch, starting at random (alternating flip). False: each image is mirrored with
+    probability 0.5.
+    """
     shift: Annotated[float, Within(0, 64)] = 0.0
     """Largest shift, in pixels at the stored size."""
     rotation: Annotated[float, Within(0, 180)] = 0.0

@@ -15,9 +15,9 @@ from ..shown import first_line
 __all__ = ["LARGEST", "Kind", "Letters", "Within", "kinds_of", "shown", "typed"]
 
 LARGEST = (1 << 53) - 1
-"""Of a whole number: any reader of JSON holds it exactly."""
+"""Largest whole number: every reader of JSON represents it exactly."""
 LONGEST = 100
-"""Letters of a text, which is the name of something."""
+"""Most characters of a text; such a text is a name."""
 NUMERAL = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?")
 LISTED = {int: "whole numbers", str: "texts"}
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -25,7 +25,7 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 @dataclass(frozen=True)
 class Within:
-    """The least and the greatest value of a number, both allowed; of a list, those of each item."""
+    """The least and the greatest allowed value of a number, or of each item of a list."""
 
     low: float
     high: float
@@ -41,23 +41,23 @@ class Within:
 
 @dataclass(frozen=True)
 class Letters:
-    """The most letters that a text has, where it is more than a name."""
+    """Most characters of a text that may be longer than a name."""
 
     most: int
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be: its plain type, and its range where it is a number."""
+    """The allowed values of a setting: its plain type, and its range if it is a number."""
 
     type: Any
     within: Within | None = None
     letters: int = LONGEST
-    """The most letters of a text."""
+    """Most characters of a text."""
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values to choose from; empty where the type is no choice."""
+        """The values to choose from; empty if the type is not a choice."""
         return get_args(self.type) if get_origin(self.type) is Literal else ()
 
     @property
@@ -70,7 +70,7 @@ _known: dict[type, Mapping[str, Kind]] = {}
 
 
 def kinds_of(table: Any) -> Mapping[str, Kind]:
-    """The kind of each field of a dataclass, by the field's name; worked out once."""
+    """The kind of each field of a dataclass, by the field's name; computed once."""
     if table not in _known:
         hints = get_type_hints(table, include_extras=True)
         _known[table] = {field.name: _kind(hints[field.name]) for field in fields(table)}
@@ -86,7 +86,7 @@ def _kind(hint: Any) -> Kind:
 
 
 def typed(key: str, value: Any, kind: Kind) -> Any:
-    """`value` as the setting `key` takes it: a list becomes a tuple, a whole number a float where one is wanted.
+    """`value` in the type of the setting `key`: a list becomes a tuple, and a whole number becomes a float if needed.
 
     Raises `ConfigError`, one sentence, for a value of another type or outside its range.
     """
@@ -127,7 +127,7 @@ def _list(key: str, value: Any, kind: Kind) -> tuple[Any, ...]:
 
 
 def _how_written(key: str, value: Any, kind: Kind) -> str:
-    """What was probably meant by a text where another type belongs; empty where that is not known."""
+    """The probable meaning of a text given in place of another type; empty if it is unknown."""
     if not isinstance(value, str):
         return ""
     if kind.type is bool and value.lower() in ("true", "false"):
@@ -140,5 +140,5 @@ def _how_written(key: str, value: Any, kind: Kind) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: as it would be typed, and not longer than a line."""
+    """A value for a message: as it would be typed, and no longer than a line."""
     return first_line(repr(value))

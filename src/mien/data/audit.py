@@ -1,10 +1,10 @@
-"""Is the data clean? Duplicates, copies across splits, contradicting labels, blank images.
+"""The audit of a store: duplicates, copies across splits, contradicting labels, blank images.
 
-In: a store. Out: an `Audit`. Exact duplicates share the 64-bit BLAKE2b hash of their crops. Near duplicates are
-found with a 64-bit difference hash (is a cell of an 8×9 thumbnail brighter than its left neighbour?): two images
-are compared where one of seven overlapping 16-bit bands of their hashes agrees and at most `MAX_DISTANCE` bits
-differ, and taken as near duplicates where their pixels correlate by `MIN_CORRELATION` or more. On FER2013, of 60
-pairs drawn at 0.92 and above, all 60 showed one photograph twice (other crop, size, brightness or watermark).
+In: a store. Out: an `Audit`. Exact duplicates share the 64-bit BLAKE2b hash of their crops. Near duplicates are found
+with a 64-bit difference hash (is a cell of an 8×9 thumbnail brighter than its left neighbour?): two images are compared
+if one of seven overlapping 16-bit bands of their hashes agrees and at most `MAX_DISTANCE` bits differ. They are near
+duplicates if the correlation of their pixels is at least `MIN_CORRELATION`. On FER2013, of 60 pairs drawn at 0.92 and
+above, all 60 showed one photograph twice (other crop, size, brightness or watermark).
 
 Memory: some 100 bytes an image; pixels are read by plain reads, a batch at a time.
 """
@@ -41,7 +41,7 @@ BLOCK = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Images that are the same, or nearly."""
+    """A group of identical or nearly identical images."""
 
     rows: tuple[int, ...]
     """Rows of the store, ascending."""
@@ -52,7 +52,7 @@ class Group:
 
     @property
     def leaks(self) -> bool:
-        """Whether it lies in more than one split."""
+        """Whether it occurs in more than one split."""
         return len(set(self.splits)) > 1
 
     @property
@@ -63,7 +63,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What an audit found."""
+    """The findings of an audit."""
 
     images: int
     counts: Mapping[str, Mapping[str, int]]
@@ -109,7 +109,7 @@ class Audit:
 
 
 def audit(store: Store) -> Audit:
-    """Look through a store; 32,000 images take a few seconds."""
+    """Audit a store; 32,000 images take a few seconds."""
     digests, hashes, blank = _fingerprints(store)
     label, split = _labels(store)
     exact = _exact(digests)
@@ -162,7 +162,7 @@ def _across(groups: Iterable[Group]) -> dict[str, dict[str, int]]:
 
 
 def _fingerprints(store: Store) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
-    """Of each image: the hash of its pixels, its difference hash; and the rows of blank images."""
+    """The pixel hash and the difference hash of each image, and the rows of blank images."""
     digests, hashes = np.empty(len(store), np.uint64), np.empty(len(store), np.uint64)
     blank, row = [], 0
     for images in track(store.iter_images(BATCH), "Auditing", -(-len(store) // BATCH)):

@@ -1,9 +1,9 @@
 """Random changes to a batch of training samples, on the device: first the draws, then their application.
 
 In: `(B, H, W, C)`, pixels as uint8 or flow as float32. Out: `(B, h, w, C)`: the same type if no change was requested,
-otherwise float, in the same units. Vectors of flow turn, grow and are mirrored with the picture; what else a flow has,
-such as strain, is a number of each place. Contrast scales flow, and a hole in it stands still. All planes of a sample
-change alike: points `(B, P, 2)` move with the picture, and numbers `(B, D)` stay.
+otherwise float, in the same units. Vectors of flow are rotated, scaled and mirrored with the picture; other channels of
+a flow, such as strain, are scalars. Contrast scales flow, and inside a cut-out square the flow is 0. All planes of a
+sample change alike: points `(B, P, 2)` move with the picture, and numbers `(B, D)` stay.
 """
 
 import math
@@ -23,12 +23,12 @@ MID_GREY = 127.5
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What happens to each image of a batch; every field is `(B,)` or `(B, 2)`."""
+    """The random changes of each image of a batch; every field is `(B,)` or `(B, 2)`."""
 
     angle: Tensor
     """Radians."""
     zoom: Tensor
-    """1 keeps the size, more enlarges."""
+    """Zoom: 1 keeps the size, a larger value enlarges."""
     shift: Tensor
     """x and y in pixels."""
     gain: Tensor
@@ -69,13 +69,14 @@ def change(
     """Apply `draws` to a plane `(B, *shape)` of any kind, and mirror the samples where `flip` `(B,)` is true.
 
     Args:
-        batch: of the plane, as stored.
-        plane: what it is.
+        batch: samples of the plane, as stored.
+        plane: its description.
         settings: how large the changes are, in pixels of a plane `side` pixels wide.
-        draws: of these samples, for all of their planes.
+        draws: the changes of these samples, common to all of their planes.
         flip: which samples are mirrored.
         side: see `settings`.
-        size: what a plane of `side` pixels is brought to; others in proportion. Points stay in pixels of the face.
+        size: side to which a plane of `side` pixels is resized; others in proportion. Points stay in pixels of the
+            face.
         face: side of the face as stored.
     """
     if plane.kind == "numbers":

@@ -26,7 +26,7 @@ from .window import Window
 __all__ = ["Batches", "bootstrap", "generator", "stream"]
 
 MAPPED_BYTES = 256 << 20
-"""A part of so many bytes is not copied into this process: runs side by side would hold it once each."""
+"""A part with more bytes is not copied into this process, because every process would hold a copy."""
 
 
 def stream(seed: int, *purpose: str | int) -> int:
@@ -43,13 +43,13 @@ def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu"
 def bootstrap(seed: int, count: int) -> Tensor:
     """`count` positions of `count` samples, drawn with replacement: about 63.2 % of them are different (Breiman 1996).
 
-    One seed has one draw, whatever the network. A sample that is not drawn is out of the bag of that seed.
+    One seed has one draw, whatever the network. A sample that is not drawn is out-of-bag for that seed.
     """
     return torch.randint(count, (count,), generator=generator(seed, "bootstrap"))
 
 
 class Batches:
-    """Samples of a part in batches; `epoch` yields the positions of each, `planes` has what they are made of."""
+    """Samples of a part in batches: `epoch` yields the positions of each batch, and `planes` returns their planes."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class Batches:
         device: torch.device,
         shares: NDArray[np.float64] | None = None,
     ) -> None:
-        """`shares` `(n,)` are the chances with which each epoch draws its samples, with replacement."""
+        """`shares` `(n,)` are the probabilities with which each epoch draws its samples, with replacement."""
         self.labels = torch.from_numpy(part.labels).to(device)
         """`(n,)` int64."""
         takes = settings.model.taken(part.store.planes)
         self.side = side_of(takes) or part.store.meta.crop.size
-        """Of the first plane that has pixels, or else of the face, as stored."""
+        """Side in pixels of the first plane that has pixels, or else of the face, as stored."""
         self._seed = settings.seed
         self._sampling = settings.train.sampling
         self._size = settings.train.batch_size
@@ -82,7 +82,7 @@ class Batches:
         return max(1, whole + (left > 1))
 
     def epoch(self, number: int) -> Iterator[Tensor]:
-        """`steps` index tensors: together a permutation of the part, or of what is drawn from it."""
+        """`steps` index tensors. Together they are a permutation of the part, or of the drawn samples."""
         draws = generator(self._seed, "order", number)
         shares = self._balanced() if self._sampling == "balanced" else self._shares
         if shares is not None:
@@ -100,20 +100,19 @@ class Batches:
             yield rows
 
     def planes(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """The planes `(B, *shape)`, on the device, of samples at positions `rows` `(B,)` of the batch under way.
-
-        They come in the order of `takes`. Raises `DataError` where they cannot be read.
+        """The planes `(B, *shape)`, on the device, of the samples at positions `rows` `(B,)` of the current batch,
+        in the order of `takes`. Raises `DataError` if they cannot be read.
         """
         return self._samples.at(rows)
 
     def _balanced(self) -> Tensor:
-        """Probability of each sample `(n,)` where every class is drawn equally often."""
+        """Probability of each sample `(n,)` if every class is drawn equally often."""
         labels = self.labels.cpu()
         return 1.0 / labels.bincount()[labels]
 
 
 class _Memory:
-    """All samples of a part at hand, and a full shuffle."""
+    """All samples of a part in memory, with a full shuffle."""
 
     def __init__(self, part: Part, takes: Sequence[Plane], device: torch.device) -> None:
         self._rows: Tensor | None = None
@@ -125,11 +124,11 @@ class _Memory:
             self._planes = tuple(torch.from_numpy(batch[plane.name]).to(device) for plane in takes)
 
     def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
-        """The `chosen` positions in random order, which they have where they were `drawn` one by one."""
+        """The `chosen` positions in random order; they already have it if they were `drawn` one by one."""
         return chosen if drawn else chosen[torch.randperm(len(chosen), generator=draws)]
 
     def reach(self, place: int) -> None:
-        """Nothing: all samples stay."""
+        """Do nothing: all samples stay in memory."""
 
     def at(self, rows: Tensor) -> tuple[Tensor, ...]:
         places = rows if self._rows is None else self._rows[rows]
@@ -137,7 +136,7 @@ class _Memory:
 
 
 class _Blocks:
-    """The samples of a part on the disk, and a shuffle in blocks."""
+    """The samples of a part on the disk, with a shuffle in blocks."""
 
     def __init__(self, part: Part, takes: Sequence[Plane]) -> None:
         self._part, self._reader = part, ThreadPoolExecutor(1)
@@ -145,7 +144,7 @@ class _Blocks:
         self._size = max(1, BLOCK_BYTES // sum(plane.item_bytes for plane in takes))
 
     def order(self, chosen: Tensor, draws: torch.Generator, *, drawn: bool) -> Tensor:
-        """The `chosen` positions in the order of their blocks; the window over them begins anew."""
+        """The `chosen` positions in the order of their blocks. The window over them restarts."""
         found = block_order(chosen.sort().values, self._size, draws, LANES)
         self._window = Window(self._part, self._names, found, self._reader)
         return found.order
@@ -158,7 +157,7 @@ class _Blocks:
 
 
 def _mapped(store: Store, plane: Plane) -> Tensor:
-    """A plane `(N, *shape)` of a store by the system's copy of the file, private to whoever writes into it."""
+    """A plane `(N, *shape)` of a store, mapped from the file; writes stay private to the process."""
     store.read(np.array([], np.int64))  # it was not replaced meanwhile
     size = HEADER_BYTES + len(store) * plane.item_bytes
     whole = torch.from_file(str(store.file(plane.name)), shared=False, size=size, dtype=torch.uint8)

@@ -1,13 +1,13 @@
-"""The order of an epoch where faces are read in blocks, and how well such an order mixes.
+"""The order of an epoch if faces are read in blocks, and how well such an order mixes.
 
 A full shuffle needs the whole part in memory, or reads every face from another place of the disk. Here the part is cut
 into blocks of neighbouring rows, and the blocks are permuted and dealt to lanes. All lanes advance together: the next
 sample is the next one of a lane drawn at random, each lane as often as it has samples. Within a block the samples are
-permuted. So at any time one block a lane is open, and a batch has samples from as many places as there are lanes, at
-the end of the epoch as at its beginning.
+permuted. So each lane has one open block at any time, and a batch has samples from as many places as there are lanes,
+throughout the epoch.
 
 The lanes do not change blocks at the same time: lane i begins with the last part of its first block, and ends with the
-rest of it. A block that is cut so is two pieces, each read once.
+rest of it. Such a block is cut into two pieces, and each is read once.
 
 In: the positions to train on, the size of a block, a generator. Out: `BlockOrder`. No file is touched here.
 """
@@ -21,11 +21,11 @@ from torch import Tensor
 __all__ = ["BLOCK_BYTES", "LANES", "BlockOrder", "Mixing", "block_order", "mixing"]
 
 BLOCK_BYTES = 1 << 20
-"""Of a block. With `LANES` it is what `data.shuffle = "blocks"` means: other values would be another word there."""
+"""Samples of a block. With `LANES` it defines `data.shuffle = "blocks"`: other values would need another name."""
 LANES = 128
 """Blocks that are open at a time."""
 STRIPS = 64
-"""Equal parts of the rows that `mixing` tells apart."""
+"""Number of equal parts of the rows that `mixing` distinguishes."""
 TAIL = 0.1
 """Share of the epoch that counts as its end."""
 
@@ -35,11 +35,11 @@ class BlockOrder:
     """The order of an epoch, and the pieces that its samples are read in."""
 
     order: Tensor
-    """`(n,)` int64 positions of a part, as they are trained on; one may stand there several times."""
+    """`(n,)` int64 positions of a part, in the order of training; a position may occur several times."""
     distinct: Tensor
     """`(u,)` the positions that occur, ascending."""
     starts: Tensor
-    """`(p + 1,)` where each piece begins in `distinct`, and the end of the last one."""
+    """`(p + 1,)` begin of each piece in `distinct`, and the end of the last one."""
 
     def places(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """The piece of each position, and its place in that piece."""
@@ -60,7 +60,7 @@ def block_order(chosen: Tensor, size: int, draws: torch.Generator, lanes: int) -
 
     At most `lanes` blocks are open at a time.
 
-    A position that stands in `chosen` several times stands in one block each time, so the blocks may differ in size.
+    A position that occurs several times in `chosen` is in one block each time, so the blocks may differ in size.
     """
     edges = [*sorted(set(_whole(chosen, torch.arange(0, len(chosen), size)).tolist())), len(chosen)]
     blocks = torch.randperm(len(edges) - 1, generator=draws).tolist()
@@ -83,7 +83,7 @@ def block_order(chosen: Tensor, size: int, draws: torch.Generator, lanes: int) -
 
 
 def _pieces(chosen: Tensor, blocks: list[tuple[int, int]], share: float) -> Iterator[tuple[int, int]]:
-    """The blocks of a lane, which begins when this share of its first block is past, and ends with that share."""
+    """The blocks of a lane, which begins after this share of its first block and ends with that share."""
     first, end = blocks[0]
     cut = int(_whole(chosen, torch.tensor([first + int((end - first) * share)])))
     yield cut, end
@@ -93,28 +93,28 @@ def _pieces(chosen: Tensor, blocks: list[tuple[int, int]], share: float) -> Iter
 
 
 def _whole(chosen: Tensor, places: Tensor) -> Tensor:
-    """These places in `chosen`, moved to where the position that stands there begins."""
+    """These indices into `chosen`, moved to the first occurrence of their position."""
     return torch.searchsorted(chosen, chosen[places])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing:
-    """How well an order mixes what stands together on the disk: means over the batches."""
+    """How well an order mixes samples that are neighbours on the disk; means over the batches."""
 
     entropy: float
-    """Of the places that a batch's rows come from, as a share of a full shuffle's: 1 is as good."""
+    """Entropy of the places that the rows of a batch come from, relative to a full shuffle: 1 is as good."""
     entropy_at_the_end: float
     """The same over the last tenth of the epoch."""
     classes: float
-    """Different classes in a batch."""
+    """Number of different classes in a batch."""
     classes_at_the_end: float
 
 
 def mixing(order: Tensor, labels: Tensor, batch: int) -> Mixing:
     """How well an order `(n,)` of the samples with these `labels` `(n,)` mixes them in batches of this size.
 
-    Places are told apart by `STRIPS` equal parts of the rows. The entropy is Shannon's, of the strips in one batch; the
-    last batch, where it is smaller, is left out. Raises `ValueError` where there is no whole batch.
+    A place is one of `STRIPS` equal parts of the rows. The entropy is Shannon's, of the strips in one batch; the last
+    batch, where it is smaller, is left out. Raises `ValueError` if there is no whole batch.
     """
     if len(order) < batch:
         raise ValueError(f"{len(order)} samples are less than one batch of {batch}")

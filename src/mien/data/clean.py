@@ -1,12 +1,11 @@
 """Writes a store without the samples that its audit found, as `mien data audit --drop leaks` asks.
 
 In: a store, its `Audit`, what to drop. Out: a new store, whose `dropped.csv` names every sample left out and why, and
-whose `meta.json` counts them. The order of what stays is kept.
+whose `meta.json` counts them. The remaining samples keep their order.
 
     leaks        of identical images in several splits, keep those in the test (else in valid) and drop the others
-    near-leaks   the same for near duplicates
-    conflicts    drop identical images with different labels, all of them: nobody can say which label is right
-    blanks       drop images that show nothing
+    near-leaks   the same for near duplicates conflicts    drop all identical images with different labels, because the
+    right label is unknown blanks       drop images that show nothing
 """
 
 import csv
@@ -31,7 +30,7 @@ KEPT_FIRST = ("test", "valid", "train")
 def clean(store: Store, found: Audit, drop: Sequence[str], out: GivenPath, *, force: bool = False) -> Meta:
     """Write `store` without what `drop` names (of `DROPS`) as a new store at `out`, whole or not at all.
 
-    Raises `ConfigError` for an unknown word in `drop`, `DataError` where `out` cannot be written.
+    Raises `ConfigError` for an unknown word in `drop`, `DataError` if `out` cannot be written.
     """
     reasons = rows_to_drop(found, drop)
     out = given_path(out, "A store", DataError)

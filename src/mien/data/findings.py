@@ -1,8 +1,8 @@
 """All findings of an audit in words: a summary of each kind, and every group with all of its images.
 
-In: a store and its `Audit`. Out: `summary`, a line a kind with what it means and what to type next; `findings`, all
-groups and blank images, as plain values for JSON; `findings_csv`, the same with a line an image. The page shows the
-first of each kind; nothing is left out here.
+In: a store and its `Audit`. Out: `summary`, one line for each kind with its meaning and the next command; `findings`,
+all groups and blank images as plain values for JSON; `findings_csv`, the same with one line for each image. The page
+shows the first of each kind; nothing is left out here.
 """
 
 import csv
@@ -35,7 +35,7 @@ class Line:
     numbers: str
     """The count in words, with the images behind it."""
     meaning: str
-    """What follows from it, in a sentence."""
+    """Its consequence, in a sentence."""
     drop: str = ""
     """The value of `--drop` that removes it; empty if it does no harm."""
 
@@ -139,7 +139,7 @@ def findings_csv(found: Sequence[dict[str, Any]]) -> str:
 
 
 def _named(kind: str, groups: Sequence[Group]) -> Iterator[tuple[str, Group]]:
-    """What spoils a test comes first."""
+    """Groups that distort a test come first."""
     for group in sorted(groups, key=lambda group: (not group.leaks, not group.contradicts)):
         yield kind, group
 

@@ -1,4 +1,4 @@
-"""The audit as a page: what it found in words, then the first of each kind with small pictures, in one HTML file.
+"""The page of an audit: its findings in words, then the first of each kind with small pictures, in one HTML file.
 
 In: a store and its `Audit`. Out: HTML that needs nothing else. `faces=False` leaves the pictures out, for corpora whose
 terms forbid showing them. Other pages of faces are made of the same `page` and `picture`.
@@ -46,7 +46,7 @@ img { width: 6rem; image-rendering: pixelated; display: block }
 
 
 def gallery_page(store: Store, found: Audit, *, faces: bool = True) -> str:
-    """The page: what was found and what to do, then the first of each kind, at most `GROUPS_SHOWN` groups a kind."""
+    """The page: the findings and the remedy, then the first `GROUPS_SHOWN` groups of each kind."""
     sections = [
         ("Identical images across splits", found.leaks),
         ("Nearly identical images across splits", found.near_leaks),

@@ -20,14 +20,14 @@ from .store import Meta, Store, create_store
 __all__ = ["CORPUS", "join"]
 
 CORPUS = "corpus"
-"""The group that says where a sample comes from."""
+"""The group that names the corpus of a sample."""
 
 
 def join(stores: Sequence[Store], out: GivenPath, *, force: bool = False) -> Meta:
     """Write the samples of `stores` as one store at `out`, whole or not at all.
 
-    Raises `DataError` where there are fewer than two, where their classes, planes, crops or soft labels differ, where
-    two hold one corpus, or where `out` cannot be written.
+    Raises `DataError` if there are fewer than two, if their classes, planes, crops or soft labels differ, if two hold
+    the same corpus, or if `out` cannot be written.
     """
     out = given_path(out, "A store", DataError)
     _check(stores)
@@ -108,12 +108,12 @@ def _planes(store: Store) -> list[str]:
 
 
 def _made(store: Store) -> str:
-    """How its flow was made, whatever the frames a second."""
+    """The method of its flow, without the frame rate."""
     return store.meta.movement.flow_words if store.meta.movement else "none of clips"
 
 
 def _movement(stores: Sequence[Store]) -> Movement | None:
-    """That of all clips together."""
+    """The flow method of all clips together."""
     found = [store.meta.movement for store in stores if store.meta.movement]
     return reduce(Movement.together, found) if found else None
 

@@ -41,12 +41,12 @@ Read = Callable[[Entry | BadSample], Batch | BadSample]
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """How a corpus becomes a store."""
+    """The options of an import."""
 
     crop: CropSpec = field(default_factory=CropSpec)
     """Size, colours and margin of the crops."""
     sized: bool = False
-    """Whether `crop.size` was asked for, though it is the usual one: a corpus may have a size of its own."""
+    """Whether the user gave `crop.size`. Otherwise a corpus may choose its own size."""
     labels: str | None = None
     """seven, eight (with contempt), or own (the corpus's own classes); None takes the corpus's choice, or seven."""
     split: str | None = None
@@ -58,7 +58,7 @@ class PrepareOptions:
     force: bool = False
     """Replace the store if there is one."""
     licence: str | None = None
-    """Said in place of the importer's sentence."""
+    """The licence, in place of the importer's sentence."""
     read: ReadOptions = field(default_factory=ReadOptions)
     derived: tuple[Derived, ...] = ()
     """Planes that are computed from the crops, beside those of the corpus: `mien.faces.landmarks`."""
@@ -88,8 +88,8 @@ def prepare(root: GivenPath, corpus: str, out: GivenPath, options: PrepareOption
     Raises:
         BadSample: at the first sample that cannot be used, unless `skip_bad`.
         ConfigError: an option is of another corpus.
-        DataError: where the corpus or `out` cannot be used, or the disk is full.
-        LabelError: where the classes cannot be mapped; names them.
+        DataError: the corpus or `out` cannot be used, or the disk is full.
+        LabelError: classes cannot be mapped; the message names them.
     """
     root, out = given_path(root, "A corpus", DataError), given_path(out, "A store", DataError)
     options = options or PrepareOptions()
@@ -119,12 +119,12 @@ def write_corpus(found: Corpus, out: Path, options: PrepareOptions) -> Meta:
 
 
 def _derived(found: Corpus, options: PrepareOptions) -> tuple[Derived, ...]:
-    """What makes planes from crops: the corpus, and the user."""
+    """The functions that make planes from crops: those of the corpus and of the user."""
     return (*((found.derived,) if found.derived else ()), *options.derived)
 
 
 def _settled(options: PrepareOptions, found: Corpus) -> PrepareOptions:
-    """The options with what the corpus chooses where the user did not."""
+    """The options; those that the user did not give are the corpus's choice."""
     asked = options.sized or options.crop.size != CropSpec().size
     size = options.crop.size if asked or found.size is None else found.size
     return replace(options, crop=replace(options.crop, size=size), labels=options.labels or found.labels or USUAL)
@@ -135,8 +135,8 @@ def draw_store(
 ) -> Meta:
     """Draw `count` faces, with their action units and masks, as a store at `out`, whole or not at all.
 
-    With `apart`, what says the expression is in two planes: the mouth is covered, and `numbers` has the intensities of
-    the action units that move it.
+    With `apart`, two planes share the information about the expression: the mouth is covered, and `numbers` has the
+    intensities of the action units that move it.
 
     Raises `ConfigError` where a number is out of range, `DataError` where `out` cannot be written.
     """
@@ -241,7 +241,7 @@ class _Import:
 
     @property
     def _values(self) -> Iterator[str]:
-        """The planes of which something may be unknown."""
+        """The planes that may hold unknown values."""
         return (plane.name for plane in self.writer.planes if plane.kind in ("points", "numbers"))
 
     def _skip(self, bad: BadSample) -> None:

@@ -1,4 +1,5 @@
-"""The samples table of a store, `samples.csv`: a row an image, read as columns or as a stream, and checked either way.
+"""The samples table of a store, `samples.csv`: one row for each image, read as columns or as a stream, and checked in
+both cases.
 
 In: the file, the number of its classes and rows. Out: `Samples` (columns) or `Sample` by `Sample`. A label outside the
 label set, an unknown split, votes that do not sum to 1 and a number that is not finite are refused as damage, so code
@@ -32,7 +33,7 @@ TOGETHER = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Everything a store records about one image, without its pixels."""
+    """All data of one image in a store, except its pixels."""
 
     label: int
     """Position of the class in the store's label set."""

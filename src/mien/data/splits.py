@@ -2,11 +2,10 @@
 
 `holdout` keeps the corpus's own splits; `kfold`, `group-kfold`, `loso` (leave one subject out) and `hde` (leave one
 corpus of a composite out, by the group `corpus`) divide all samples, whatever their split, and each fold is the test
-once. Where there is no valid split, a stratified
-part of train is carved off. Samples of one subject stay together, and so do exact copies of one image, so
-that no part repeats what was trained on. There are two exceptions. A corpus's own splits are kept as they are; `mien
-data audit` checks them. Under `loso` and `hde`, copies of a test image are left out of train. The test part comes
-sealed: only `mien.stages` opens it.
+once. If there is no valid split, a stratified part of train becomes it. Samples of one subject stay together, and so do
+exact copies of one image, so that no part repeats what was trained on. There are two exceptions. A corpus's own splits
+are kept as they are; `mien data audit` checks them. Under `loso` and `hde`, copies of a test image are left out of
+train. The test part comes sealed: only `mien.stages` opens it.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ __all__ = ["Fold", "Part", "SealedPart", "divide", "fold_count", "untested_words
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Samples of a store that may be looked at."""
+    """Samples of a store that may be read."""
 
     store: Store
     rows: NDArray[np.int64]

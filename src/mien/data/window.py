@@ -1,7 +1,7 @@
-"""The samples of an epoch in blocks: open are the pieces that are in use, and the next one is read meanwhile.
+"""The samples of an epoch in blocks: the pieces in use are open, and the next one is read in the background.
 
-In: a part and its `BlockOrder`. Out: the planes of any samples of the batch under way. A piece is read with one call
-for each run of neighbouring rows, at its place in the file (`Store.read`), never through a mapping: mapped pages would
+In: a part and its `BlockOrder`. Out: the planes of any samples of the current batch. A piece is read with one call for
+each run of neighbouring rows, at its place in the file (`Store.read`), never through a mapping: mapped pages would
 stay. It is dropped when the last of its samples is past.
 """
 
@@ -33,7 +33,7 @@ class Window:
         self._ahead: tuple[int, Future[Batch]] | None = None
 
     def reach(self, place: int) -> None:
-        """All that stands before `place` in the order is past."""
+        """Drop the pieces whose samples all lie before `place` in the order."""
         for piece in [piece for piece in self._open if self._last[piece] < place]:
             del self._open[piece]
         while self._coming and self._last[self._coming[-1]] < place:
@@ -56,7 +56,7 @@ class Window:
         return self._open[piece]
 
     def _read_ahead(self) -> None:
-        """Have the piece read that is needed next and is not open."""
+        """Start reading the next needed piece that is not open."""
         while self._coming and self._coming[-1] in self._open:
             self._coming.pop()
         if self._coming:

@@ -2,9 +2,9 @@
 
     torchrun --nproc-per-node 2 -m mien compare fast --data STORE --set train.chunks=apart
 
-In: planned runs, in every process the same command. The first process does what an engine does, in this very process,
-one run after the other; the others `follow` it. So a crash of one ends all; each run goes on from its checkpoint when
-all are started again. Costs are measured as the local engine does, in a fresh process of one device.
+In: planned runs; every process has the same command. The first process finishes one run after the other itself, and the
+others `follow` it. So a crash of one process ends all. When all are started again, each run goes on from its
+checkpoint. Costs are measured as the local engine does, in a fresh process of one device.
 """
 
 from collections.abc import Sequence

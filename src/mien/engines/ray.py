@@ -2,8 +2,8 @@
 
 In: planned runs, in a folder that every node has at the same path. Out: nothing; the run folders hold the results, and
 their bytes are those of the local engine where the recipe states `train.cpus`. A task is a thin supervisor
-(`mien.engines.supervisor`); Ray says where and when it runs, and starts it again when its node dies. News of all runs
-pass over one actor, the board, to the one view of the engine's terminal. No usage statistics, no dashboard.
+(`mien.engines.supervisor`); Ray says where and when it runs, and starts it again when its node dies. Updates of all
+runs pass through one actor, the board, to the view in the engine's terminal. No usage statistics, no dashboard.
 """
 
 import logging
@@ -43,15 +43,15 @@ SETTINGS = {
     "RAY_kill_child_processes_on_worker_exit": "0",  # the process of a run saves it, and ends
 }
 OF_THIS_MACHINE: dict[str, Any] = {
-    "address": "local",  # and no cluster whose address somebody has left here
+    "address": "local",  # and no cluster whose address an earlier session left here
     "include_dashboard": False,
     "object_store_memory": 80 << 20,  # what tasks send is small
 }
-"""Of a cluster that this process starts."""
+"""Options of a cluster that this process starts."""
 SHARE = 4
 """The most packs of small runs for each slot of the cluster: so many end at about the same time."""
 WORTH_OPERATIONS = 4 * SMALL_OPERATIONS
-"""Of a pack: some times what the start of a process takes."""
+"""Seconds of work in a pack: several times the start of a process."""
 LOOK_SECONDS = 0.5
 SAVING_SECONDS = 120.0
 """How long interrupted runs may take to save themselves."""
@@ -61,7 +61,7 @@ class RayEngine:
     """See `mien.engines.Engine`."""
 
     def __init__(self, address: str = "") -> None:
-        """Of the cluster at `address`, such as `10.0.0.1:6379` or `auto`; without one, of this machine's cores."""
+        """Use the cluster at `address`, such as `10.0.0.1:6379` or `auto`; without one, this machine's cores."""
         self._address = address
 
     def kept(self) -> AbstractContextManager[None]:
@@ -83,7 +83,7 @@ class RayEngine:
 
 
 class _Grid:
-    """The tasks of some runs, and what is told of them."""
+    """The tasks of some runs, and the reports about them."""
 
     def __init__(
         self,
@@ -100,10 +100,10 @@ class _Grid:
         board = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
         self._board = board.remote()
         self._tasks: dict[Any, Sequence[Run]] = {}
-        """By the future of each task: the runs that are told to have ended with it."""
+        """By the future of each task: the runs that are reported to have ended with it."""
 
     def finish(self, runs: Sequence[Run]) -> None:
-        """Fit and judge runs that do not wait for each other."""
+        """Fit and judge runs that do not depend on each other."""
         left: list[Run] = []
         for run in runs:
             if has_to_do(run, self._results):
@@ -144,7 +144,7 @@ class _Grid:
         self._tasks[future] = pack if work == "finish" else ()
 
     def _wait(self) -> None:
-        """Wait for all tasks, and tell of them meanwhile; raises what the local engine raises."""
+        """Wait for all tasks and report on them meanwhile; raises the errors of the local engine."""
         while self._tasks:
             done, _ = ray.wait(list(self._tasks), timeout=LOOK_SECONDS)
             self._pass_on()
@@ -164,7 +164,7 @@ class _Grid:
                 self._board.refuse.remote(name)
 
     def _settle(self, task: Any, pack: Sequence[Run]) -> None:
-        """Write down how a task ended where its runs could not do so themselves."""
+        """Record how a task ended if its runs could not do so themselves."""
         try:
             refusal = ray.get(task)
         except ray.exceptions.RayTaskError as error:
@@ -203,7 +203,7 @@ class _Board:
         self._unwanted: set[str] = set()
 
     def tell(self, name: str, update: Update) -> set[str]:
-        """Take news of a run; returns the runs that shall stop."""
+        """Take an update of a run; returns the runs that must stop."""
         if isinstance(update, Progress):
             self._progress[name] = update
         else:
@@ -211,13 +211,13 @@ class _Board:
         return self._unwanted
 
     def take(self) -> list[tuple[str, Update]]:
-        """What is new since it was asked last."""
+        """The updates since the last call."""
         news = [*self._messages, *self._progress.items()]
         self._messages, self._progress = [], {}
         return news
 
     def refuse(self, name: str) -> None:
-        """A run shall stop."""
+        """Mark a run that must stop."""
         self._unwanted.add(name)
 
 
@@ -246,7 +246,7 @@ def _task(
 
 @contextmanager
 def _cluster(address: str) -> Iterator[None]:
-    """Connect to a cluster, or start one of this machine's cores; leave it at the end. One that is there is used."""
+    """Connect to a cluster, or start one on this machine's cores; leave it at the end. A running one is used."""
     if ray.is_initialized():
         yield
         return
@@ -254,7 +254,7 @@ def _cluster(address: str) -> Iterator[None]:
     own = OF_THIS_MACHINE | {"num_cpus": usable_cores()} if not address else {"address": address}
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
-    except Exception as error:  # of the network, of a token, of another version
+    except Exception as error:  # an error of the network, a token, or another version
         where = f"No Ray cluster can be used at {address}" if address else "Ray cannot be started"
         raise ConfigError(f"{where} ({first_line(error)}). docs/scale.md says how to start one.") from None
     try:

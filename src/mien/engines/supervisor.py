@@ -1,8 +1,8 @@
-"""What a node of a cluster does with some runs: it starts the fresh process that the local engine starts, and listens.
+"""The work of a cluster's node on some runs: it starts the same fresh process as the local engine, and listens.
 
-In: run folders, what to do with them, and a function that tells the engine of news. Out: a refusal, or nothing; the run
-folders hold the rest. This process computes nothing and imports no torch, so memory, crashes, locks and bytes are those
-of the local engine. It knows nothing of Ray either, which calls it.
+In: run folders, the task, and a function that reports to the engine. Out: a refusal, or nothing; the run folders hold
+the rest. This process computes nothing and imports no torch, so memory, crashes, locks and bytes are those of the local
+engine. It does not import Ray either, which calls it.
 """
 
 import os
@@ -24,7 +24,7 @@ from .local import attempt, has_to_do, measure
 __all__ = ["Tell", "Work", "supervise"]
 
 Tell = Callable[[str, Update], bool]
-"""Takes the id of a run and news of it; False where this run shall stop early."""
+"""Takes the id of a run and an update of it; False if this run must stop early."""
 Work = Literal["finish", "measure"]
 LEFT_SECONDS = 60.0
 """How long a process that lost its supervisor may take to save its run and to leave it."""
@@ -34,9 +34,9 @@ SECONDS_BETWEEN_NEWS = 0.5
 def supervise(
     paths: Sequence[str], work: Work, results: Sequence[Stage], hooks: tuple[str, ...], version: str, tell: Tell
 ) -> str:
-    """Finish or measure the runs in these folders, in processes of this node; returns why they cannot be, or "".
-
-    Raises `KeyboardInterrupt` where this process was interrupted, after the run under way has saved itself.
+    """Finish or measure the runs in these folders, in processes of this node. Returns the reason if that is
+    impossible, else "". Raises `KeyboardInterrupt` if this process was interrupted, after the current run has saved
+    itself.
     """
     if version != __version__:
         return f"A node of the cluster has mien {__version__}, and this machine {version}. Install one version on all."
@@ -59,7 +59,7 @@ def supervise(
 
 
 class _News:
-    """Passes news on, of each run's progress not more than a few times a second."""
+    """Passes updates on; progress of a run at most a few times a second."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -83,7 +83,8 @@ class _News:
 def _wait_until_left(run: Run) -> None:
     """Wait for the process of a supervisor that was killed: it saves the run, and ends.
 
-    Raises `RunBusy` where somebody works in the run for longer. A disk without locks is refused by who works there.
+    Raises `RunBusy` where somebody works in the run for longer. The process that works there refuses a disk without
+    locks.
     """
     try:
         with hold(run.path / LOCK, wait=LEFT_SECONDS):
@@ -95,7 +96,7 @@ def _wait_until_left(run: Run) -> None:
 
 
 def _stand_alone() -> None:
-    """Let processes that are started from here not import the program of this one, which is Ray's."""
+    """Keep processes that are started from here from importing the main program of this one, which is Ray's."""
     program = sys.modules.get("__main__")
     if program is not None and Path(getattr(program, "__file__", None) or "").name == "default_worker.py":
         del program.__file__

@@ -45,7 +45,7 @@ class Kept:
     """One run on the test part of another store."""
 
     logits: Logits
-    """With the subjects and groups of that store; labels in the run's classes."""
+    """The predictions, with the subjects and groups of that store; labels are in the run's classes."""
     votes: Floats | None
     """`(n, K)`, shares of annotators' votes for each class of that store, where it has them."""
     copies: int | None

@@ -36,7 +36,7 @@ BLUR = tuple(sigma / 64 for sigma in (0.5, 0.75, 1.0, 1.25, 1.5))
 JPEG = (65, 58, 50, 40, 25)
 """Quality."""
 CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)
-"""What is left of the contrast."""
+"""Share of the contrast that remains."""
 BRIGHTNESS = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Added or taken away, as a share of the range."""
 EYES = ((0.5, 0.12), (0.6, 0.16), (0.7, 0.20), (0.8, 0.24), (0.9, 0.28))

@@ -1,12 +1,12 @@
 r"""Accuracy, UAR and recalls of groups of people, and the gap between each group and all other faces.
 
 In: rows tested on faces that carry attributes (drawn faces: skin, glasses, age lines, pose; corpora: what they
-annotate), at home or away. Out: `Groups`, one a row. Each gap has its interval, its number of faces, and a p that is
-corrected (Holm) for all gaps of all rows together. The gap of a group is its figure minus that of all other faces whose
-attribute is known. Intervals and p are from the bootstrap over faces (whole subjects, where every subject is known) and
-over seeds, with t; the bootstrap underestimates the variance of a small group that is nearly all right, so the missing
-part is added (`statistics.estimates`). A gap in accuracy may come from a different mix of expressions in the group. A
-gap in UAR does not, as it is taken over the classes that both sides have.
+annotate), on their own corpus or on another. Out: one `Groups` for each row. Each gap has its interval, its number of
+faces, and a p that is corrected (Holm) for all gaps of all rows together. The gap of a group is its figure minus that
+of all other faces whose attribute is known. Intervals and p are from the bootstrap over faces (whole subjects, where
+every subject is known) and over seeds, with t; the bootstrap underestimates the variance of a small group that is
+nearly all right, so the missing part is added (`statistics.estimates`). A gap in accuracy may come from a different mix
+of expressions in the group. A gap in UAR does not, as it is taken over the classes that both sides have.
 """
 
 from collections.abc import Sequence
@@ -46,18 +46,18 @@ class Group:
     n: int
     """Test faces."""
     subjects: int
-    """Subjects behind them; 0 where not all are known."""
+    """Number of their subjects; 0 if not all are known."""
     accuracy: Estimate
     uar: Estimate
     recall: tuple[Estimate, ...]
-    """A class; nan for one that the group lacks."""
+    """Recall of each class; nan for one that the group lacks."""
     support: tuple[int, ...]
-    """Faces a class."""
+    """Faces of each class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A group's figure less that of the rest."""
+    """The figure of a group minus that of the rest."""
 
     attribute: str
     level: str
@@ -68,13 +68,13 @@ class Gap:
     """Faces in the rest."""
     spread: Spread
     interval: Interval
-    """Of the gap, not corrected for the number of gaps."""
+    """95 % interval of the gap, not corrected for the number of gaps."""
     p: float
     """Two-sided, of this gap alone."""
     p_corrected: float
     """After Holm over all gaps tested together."""
     tests: int
-    """How many those are; an attribute with two levels is one test."""
+    """The number of these gaps; an attribute with two levels is one test."""
 
     @property
     def value(self) -> float:
@@ -118,7 +118,7 @@ class Groups:
     groups: tuple[Group, ...]
     """By attribute and level."""
     gaps: tuple[Gap, ...]
-    """Two a group: accuracy and UAR."""
+    """Two gaps for each group: accuracy and UAR."""
     left_out: tuple[str, ...]
     """Levels that are too small to judge, with their numbers, in words."""
     subjects: BySubject | None

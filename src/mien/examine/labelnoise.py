@@ -1,4 +1,4 @@
-r"""Wrong labels: how many, which ones, what they cost, and how networks agree with annotators' votes.
+r"""Wrong labels: their number, the doubtful ones, their cost, and the agreement of networks with annotators' votes.
 
 Four questions, each answered from saved logits.
 
@@ -44,8 +44,8 @@ __all__ = [
 
 ISSUE_DRAWS = 200
 TRUSTED = 0.65
-"""The lowest agreement with the labels at which labels are judged. Of faces without one wrong label, calibrated
-networks take 17 % to be wrong at an agreement of 66 %, 31 % at 55 %, and 9 % at 75 % (`tests/test_labelnoise.py`).
+"""The lowest agreement with the labels at which labels are judged. Even if every label is right, calibrated networks
+consider 17 % wrong at an agreement of 66 %, 31 % at 55 %, and 9 % at 75 % (`tests/test_labelnoise.py`).
 """
 NOISE = "data.label_noise"
 
@@ -64,7 +64,7 @@ class OutOfSample:
     """`(n,)`; empty texts where unknown."""
     classes: tuple[str, ...]
     runs: tuple[str, ...]
-    """Their ids."""
+    """Ids of these runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class LabelIssues:
     given_probability: Floats
     suggested_probability: Floats
     n: int
-    """Faces that were looked at."""
+    """Number of examined faces."""
     classes: tuple[str, ...]
     share: Estimate
     """Estimated share of wrong labels. The interval is over faces (subjects): it covers these networks' estimate for
@@ -88,7 +88,7 @@ class LabelIssues:
     joint: Floats
     """`(K, K)`, sums to 1: row is the given label, column the estimated true one."""
     joint_low: Floats
-    """`(K, K)`, the lower end of each cell's interval, of the same kind as that of `share`."""
+    """`(K, K)`, the lower end of each cell's interval, computed like that of `share`."""
     joint_high: Floats
     accuracy: float
     """Accuracy of these probabilities against the given labels: the quality of the estimate depends on it."""
@@ -149,9 +149,8 @@ class NoisePoint:
 def out_of_sample(runs: Sequence[Run]) -> OutOfSample:
     """Valid and test of finished runs of one store, each face averaged over the runs that did not train on it.
 
-    Of a holdout these are the faces outside train; of a cross-validation, all. Runs with injected noise are left
-    out where there are others. Raises `CompareError` where runs
-    are of different data, or none is finished.
+    For a holdout these are the faces outside train; for a cross-validation, all. Runs with injected noise are left out
+    if there are others. Raises `CompareError` if runs have different data, or none is finished.
     """
     finished = [run for run in runs if run.finished]
     done = [run for run in finished if not run.settings.data.label_noise] or finished
@@ -177,7 +176,7 @@ def find_issues(seen: OutOfSample, rng: np.random.Generator, level: float = 0.95
     """The labels that are probably wrong by confident learning, and the estimate of their share. The label of a class
     with one face is not doubted; `single` names such classes.
 
-    Raises `MissingExtra` without cleanlab, `CompareError` where a class has no face or too few to be redrawn.
+    Raises `MissingExtra` without cleanlab, `CompareError` if a class has no face or too few to be redrawn.
     """
     try:
         from cleanlab.count import estimate_joint
@@ -281,7 +280,7 @@ def agreement(name: str, tests: Sequence[Logits], votes: Floats, rng: np.random.
 
 
 def _against(test: Logits, votes: Floats) -> Floats:
-    """`(N, 6)` a face: majority, mass, ceiling, cross-entropy, divergence, entropy."""
+    """`(N, 6)` values of each face: majority, mass, ceiling, cross-entropy, divergence, entropy."""
     mass = votes[np.arange(len(votes)), test.logits.argmax(axis=1)]
     most = votes.max(axis=1)
     cross = -(votes * log_softmax(test.logits)).sum(axis=1)
@@ -290,7 +289,7 @@ def _against(test: Logits, votes: Floats) -> Floats:
 
 
 def _mean_of(each: Sequence[Floats]) -> Statistic:
-    """Means over redrawn faces, from values of each face, `(N, Q)` a seed."""
+    """Means over redrawn faces, from the values of each face, `(N, Q)` for each seed."""
 
     def figures(counts: NDArray[np.float32]) -> Floats:
         weights = counts.astype(np.float64)

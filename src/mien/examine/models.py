@@ -50,7 +50,7 @@ class ModelRow(Row):
 def open_models(names: Sequence[str], *, threads: int = 0) -> dict[str, Bundle]:
     """Model files by the names under which they are shown: `default`, `mine.onnx`, or a path where names are alike.
 
-    Raises `BundleError` where one cannot be opened, `CompareError` where two are the same model.
+    Raises `BundleError` if one cannot be opened, `CompareError` if two are the same model.
     """
     bundles = [Bundle.open(name, threads=threads) for name in names]
     by_hash: dict[str, str] = {}
@@ -74,7 +74,7 @@ class Common:
 
 
 def common_classes(models: Mapping[str, Bundle], store: Store) -> Common:
-    """Match classes by name and synonym; raises `LabelError` where fewer than two are shared."""
+    """Match classes by name and synonym; raises `LabelError` if fewer than two are shared."""
     found = {name: class_index(bundle.labels, store.meta.labels, store.path) for name, bundle in models.items()}
     shared = [k for k in range(len(store.labels)) if all(index[k] is not None for index in found.values())]
     if len(shared) < 2:

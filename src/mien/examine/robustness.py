@@ -69,11 +69,11 @@ class Damage:
     accuracy: tuple[tuple[Estimate, ...], ...]
     """`[corruption][severity - 1]`."""
     by_corruption: tuple[Estimate, ...]
-    """Accuracy over the five severities, a corruption."""
+    """Accuracy of each corruption over its five severities."""
     corrupted: Estimate
     """Accuracy over all corruptions and severities."""
     ce: tuple[Estimate, ...]
-    """Corruption error relative to the baseline, a corruption; 1 is the baseline's, lower is better."""
+    """Corruption error relative to the baseline, of each corruption; 1 is the baseline's, lower is better."""
     mce: Estimate
     """Mean corruption error; 1 is the baseline's."""
     relative_mce: Estimate
@@ -232,7 +232,7 @@ def _damage(own: Named, base: Named, clear: NDArray[np.bool_], rng: np.random.Ge
 
 
 def _figures(own: Sequence[Robustness], base: Sequence[Robustness], clear: NDArray[np.bool_]) -> Statistic:
-    """Accuracies (clean, each cell, each corruption, all), CE a corruption, mCE, relative mCE; a seed each."""
+    """For each seed: accuracies (clean, each cell, each corruption, all), CE of each corruption, mCE, relative mCE."""
     pairs = [(f.wrong.astype(np.float32), b.wrong.astype(np.float32)) for f, b in zip(own, base, strict=True)]
 
     def figures(counts: NDArray[np.float32]) -> Floats:

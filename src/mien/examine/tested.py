@@ -19,14 +19,14 @@ __all__ = ["Tested", "among", "at_home", "votes_among"]
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """The answers of a row's runs on one test part."""
+    """The predictions of a row's runs on one test part."""
 
     name: str
     """Of the row."""
     classes: tuple[str, ...]
-    """Those that labels and answers are among."""
+    """Classes of the labels and predictions."""
     tests: tuple[Logits, ...]
-    """One a seed (at home, a replicate; elsewhere, a run), all of the same faces."""
+    """Logits of each seed, all of the same faces. On the own corpus these are replicates, elsewhere runs."""
     votes: Floats | None
     """`(n, K)`, shares of annotators' votes for each class, where the corpus has them; rows sum to 1."""
 
@@ -43,7 +43,7 @@ def at_home(row: Row, store: Store | None = None) -> Tested:
 
 
 def votes_among(votes: Floats | None, classes: Sequence[int]) -> Floats | None:
-    """Shares of votes `(n, K)` for these classes alone; a face without a vote left has 0s."""
+    """Shares of votes `(n, K)` for these classes only; zeros for a face without a remaining vote."""
     if votes is None:
         return None
     chosen = votes[:, list(classes)]

@@ -87,7 +87,7 @@ def summarise(
         CompareError: nothing was measured, or the seeds of one network were measured on different faces.
     """
     if not measured:
-        raise CompareError("No explanation was held against the truth yet. Run `mien explain RUNS --truth` first.")
+        raise CompareError("No explanation was compared with the truth yet. Run `mien explain RUNS --truth` first.")
     state = int(rng.integers(2**63))
     return tuple(
         _truth(name, list(runs.values()), np.random.default_rng(state), level) for name, runs in measured.items()

@@ -1,7 +1,7 @@
 """Explains a model's predictions for faces, with the methods that its kind of file supports.
 
-In: a run folder (torch, all methods) or a bundle (occlusion alone, no torch); a picture, or a row of a store. Out:
-`Explanation`s, one a face: its class with calibrated probabilities, and a map for each class and method asked for.
+In: a run folder (torch, all methods) or a bundle (occlusion alone, no torch); a picture, or a row of a store. Out: one
+`Explanation` for each face: its class with calibrated probabilities, and a map for each requested class and method.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ Method = Callable[[Images, NDArray[np.int64]], NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Explainer:
-    """A model that can be asked."""
+    """A model that can be explained."""
 
     name: str
     labels: LabelSet
@@ -73,9 +73,9 @@ class Explained:
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height in the picture; None for a row of a store."""
     label: str = ""
-    """What a store says it shows; else empty."""
+    """Its label in a store; else empty."""
     moved: NDArray[np.bool_] | None = None
-    """`(H, W)` pixels that the action units of its expression moved; None where that is not known."""
+    """`(H, W)` pixels that the action units of its expression moved; None if they are unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +158,8 @@ def layer_words(network: "Network", size: int) -> str:
 
 
 def faces_of(source: str, spec: CropSpec, detector: FaceDetector) -> list[Explained]:
-    """The faces of a picture file, or the one face of `STORE:ROW`, cropped by `spec`.
-
-    Raises `DataError` where there is no such file, store or row.
+    """The faces of a picture file, or the one face of `STORE:ROW`, cropped by `spec`. Raises `DataError` if there is
+    no such file, store or row.
     """
     folder, colon, row = source.rpartition(":")
     if colon and row.isdigit() and not Path(source).exists():
@@ -249,7 +248,7 @@ def _of_picture(source: str, picture: Images, face: Face, spec: CropSpec) -> Exp
 
 
 def _maps(method: Method, images: Images, asked: Sequence[Sequence[int]]) -> dict[tuple[int, int], NDArray[np.float32]]:
-    """The map of each face and class asked for, all in one call."""
+    """The map of each face and requested class, all in one call."""
     pairs = [(place, label) for place, labels in enumerate(asked) for label in labels]
     places, labels = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
     return dict(zip(pairs, method(images[places], labels), strict=True))

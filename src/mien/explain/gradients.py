@@ -61,7 +61,7 @@ def grad_cam(network: Network, images: NDArray[np.uint8], classes: NDArray[np.in
         cells: the fewest cells a side.
 
     Returns:
-        `(B, H, W)` float32, 0 or more; 0 throughout where nothing at this depth speaks for the class.
+        `(B, H, W)` float32, 0 or more; 0 throughout if nothing at this depth supports the class.
     """
     return _weighted(network, images, classes, cells, lambda maps, slopes: slopes.mean((2, 3), keepdim=True))
 
@@ -91,8 +91,8 @@ def integrated_gradients(
     \[M_{ij} = \sum_{ch} (x - x')_{ij,ch} \int_0^1
     \frac{\partial f_c\bigl(x' + t(x - x')\bigr)}{\partial x_{ij,ch}}\,dt, \qquad \sum_{ij} M_{ij} = f_c(x) - f_c(x').\]
 
-    A black baseline would be blind to what is dark: brows, pupils, an open mouth. The integral is taken at the middles
-    of `steps` equal parts; the second equation tells how good that is.
+    A black baseline would give no weight to dark parts: brows, pupils, an open mouth. The integral is taken at the
+    middles of `steps` equal parts; the second equation tells how good that is.
 
     Args:
         network: whose class is explained.
@@ -101,7 +101,7 @@ def integrated_gradients(
         steps: of the integral.
 
     Returns:
-        `(B, H, W)` float32, in the logit's units: above 0 speaks for the class, below 0 against it.
+        `(B, H, W)` float32, in the logit's units: above 0 supports the class, below 0 opposes it.
     """
     found = []
     for faces, labels in _batches(network, images, classes):

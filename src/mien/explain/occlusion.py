@@ -1,4 +1,4 @@
-r"""Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901, sec. 4.2): cover a part of the face and see what is lost.
+r"""Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901, sec. 4.2): cover a part of the face and measure the loss.
 
 In: any function from crops to logits (a bundle's, a network's), so it needs no torch and no gradients. Out: maps in
 the logit's units. With \(f_c\) the logit of class c, \(P_{ij}\) the patches that cover pixel ij, and
@@ -28,16 +28,16 @@ PATCHES_ACROSS = 6
 def occlusion(
     classifier: Answer, images: NDArray[np.uint8], classes: NDArray[np.int64], *, patch: int | None = None
 ) -> NDArray[np.float32]:
-    """How much of the class's logit each part of a face carries.
+    """The change of the class's logit if a part of a face is covered.
 
     Args:
         classifier: crops to logits; called once a face with all its occluded copies.
         images: `(B, H, W, C)` uint8.
         classes: `(B,)` which logit of each face.
-        patch: side of the patch in pixels; a sixth of the shorter side where None.
+        patch: side of the patch in pixels; None takes a sixth of the shorter side.
 
     Returns:
-        `(B, H, W)` float32: above 0 where covering lowers the logit, so where the face speaks for the class.
+        `(B, H, W)` float32: above 0 where covering lowers the logit, so where the face supports the class.
     """
     whole = classifier({FACE: images}) if len(images) else np.zeros((0, 1), np.float32)
     maps = [

@@ -2,7 +2,7 @@
 
 Orange supports the class, blue opposes it, and the face stays grey where the map is 0. Every map has its own scale:
 full colour begins at the 99th percentile of its absolute values. So colours compare places within one map, not two
-maps. A map that is nowhere below 0, as Grad-CAM's, is drawn from its smallest value on. Where the truth is known (drawn
+maps. A map without values below 0, as Grad-CAM's, is drawn from its smallest value on. Where the truth is known (drawn
 faces), a line marks the pixels that the action units moved.
 """
 
@@ -37,7 +37,9 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def sheet(explanations: Sequence[Explanation]) -> Picture:
-    """`(H, W, 3)` RGB: a block a face, with the face at the left and a row of maps for each class asked for."""
+    """`(H, W, 3)` RGB: one block for each face, with the face at the left and a row of maps for each requested
+    class.
+    """
     methods = list(dict.fromkeys(method for one in explanations for _, method in one.maps))
     columns = 1 + len(methods)
     known = any(one.face.moved is not None for one in explanations)
@@ -129,7 +131,7 @@ def _legend_width(known: bool) -> int:
 
 
 def _outline(tile: Picture, face: Explained) -> None:
-    """A white line around what moved."""
+    """A white line around the pixels that moved."""
     if face.moved is None:
         return
     large = cv2.resize(face.moved.astype(np.uint8), (len(tile), len(tile)), interpolation=cv2.INTER_NEAREST)

@@ -1,4 +1,5 @@
-"""How much of a map falls on the pixels that the action units moved. Pure; in: maps and masks, out: a figure a face.
+"""How much of a map falls on the pixels that the action units moved. In: maps and masks. Out: a figure for each face.
+Nothing is read or written.
 
 A map becomes a distribution D over pixels: equal weight on its largest pixels (`peaks`, for the pointing game, Zhang
 2018, arXiv:1608.00507, without a margin), or weight in proportion to its positive part (`positive`, for the
@@ -41,12 +42,11 @@ BLOCK = 256
 
 def moved_by_unit(store: Store, rows: NDArray[np.int64]) -> Bools:
     """`(n, U, H, W)`: pixels that each action unit of a face's own expression moved; `store.samples.aus` names them.
-
-    Raises `DataError` where the store does not know.
+    Raises `DataError` if the store does not record them.
     """
     if MOVED not in store.planes:
         raise DataError(
-            f"{store.path} does not know which pixels an expression moved, so explanations cannot be held against it. "
+            f"{store.path} does not know which pixels an expression moved, so explanations cannot be compared with it. "
             "Drawn faces do: see `mien data draw`."
         )
     units = tuple(store.samples.aus)
@@ -98,7 +98,7 @@ def positive(maps: Maps) -> Floats:
 
 
 def says_nothing(maps: Maps) -> Bools:
-    """Which maps `(n, H, W)` are nowhere above 0, or flat but for rounding."""
+    """Which maps `(n, H, W)` are nowhere above 0, or flat up to rounding."""
     top, low = maps.max(axis=(1, 2)), maps.min(axis=(1, 2))
     return np.asarray((top <= 0) | (top - low <= 1e-6 * np.abs(top)))
 
@@ -113,7 +113,7 @@ def others(spread: Floats, labels: NDArray[np.int64]) -> Floats:
 
 
 def fixed_maps(store: Store, training: NDArray[np.int64]) -> dict[str, Floats]:
-    """Maps `(H, W)` that need no network, by name: an even one, a Gaussian at the centre, and the mean truth.
+    """Maps `(H, W)` that need no network, by name: a uniform one, a Gaussian at the centre, and the mean truth.
 
     Args:
         store: of drawn faces.

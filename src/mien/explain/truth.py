@@ -5,11 +5,10 @@ In: a finished run on a store with masks of moved pixels. Out: `explanations.npz
 
 A figure alone means little, so each is kept with those of simple controls:
 
-    area        an even map: the share of the face that moved
-    centre      a fixed Gaussian at the centre
-    usual       a fixed map, the mean truth of the training part: where drawn faces move, whatever this one shows
-    others      this network's maps of the faces of other classes: what is not about this expression
-    untrained   the same network with its initial weights (Adebayo 2018, arXiv:1810.03292): what is not about learning
+    area a uniform map: the share of the face that moved centre      a fixed Gaussian at the centre usual a fixed map,
+    the mean truth of the training part: where drawn faces usually move others this network's maps of faces of other
+    classes: parts that do not depend on this expression untrained the same network with its initial weights (Adebayo
+    2018, arXiv:1810.03292): parts that do not depend on training
 """
 
 from collections.abc import Callable, Sequence
@@ -94,7 +93,7 @@ class Grounding:
 
 
 def knows_truth(run: Run) -> bool:
-    """Whether the run is one network that was trained on drawn faces alone, with masks of the pixels that moved."""
+    """Whether the run is one network, trained only on drawn faces with masks of the pixels that moved."""
     try:
         alone = run.settings.method == NetworkSettings.KIND and run.of(NetworkSettings).model.reads_face
         return alone and MOVED in run.store().planes
@@ -127,7 +126,8 @@ def measure(
     """
     if run.settings.method != NetworkSettings.KIND:
         raise RunError(
-            f"Explanations are held against those of the network before training, and {run.id} ({run.settings.method}) "
+            f"Explanations are compared with those of the network before training, and {run.id} "
+            f"({run.settings.method}) "
             "has none. Give a folder of networks alone."
         )
     fold = run.fold()
@@ -159,7 +159,9 @@ def _so_far(run: Run, fold: Fold, limit: int) -> tuple[Grounding, Bools]:
     truth = moved_by_unit(store, test.ids)
     moving = np.flatnonzero(truth.any(axis=(1, 2, 3)))
     if len(moving) == 0:
-        raise DataError(f"No action unit moved anything in the test faces of {run.id}, so there is no truth to meet.")
+        raise DataError(
+            f"No action unit moved anything in the test faces of {run.id}, so there is no truth to compare with."
+        )
     picked = moving[stratified_faces(test.labels[moving], limit)]
     truth, ids = truth[picked], test.ids[picked]
     found = load(run)

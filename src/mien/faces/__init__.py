@@ -1,7 +1,7 @@
 """Find faces in pictures, without torch.
 
-In: an RGB picture. Out: `Face`s with boxes of one kind, a score, five landmarks where the detector has them. Which
-detector is the default, and why, is measured in `docs/faces.md`.
+In: an RGB picture. Out: `Face`s with boxes of one kind, a score, and five landmarks if the detector has them.
+`docs/faces.md` gives the measurements behind the default detector.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from .yunet import YufaceDetector, YunetDetector
 __all__ = ["DETECTORS", "Box", "Face", "FaceDetector", "find_detector", "overlap"]
 
 DETECTORS = ("default", "haar", "yuface", "yunet=FILE", "none")
-"""What `find_detector` takes."""
+"""The names that `find_detector` takes."""
 
 
 class _Limits(TypedDict, total=False):
@@ -31,18 +31,18 @@ class _Limits(TypedDict, total=False):
 def find_detector(
     name: str = "default", *, min_score: float | None = None, min_face: float | None = None
 ) -> FaceDetector:
-    """The detector of a name: `haar`, `yuface`, `yunet=FILE`, `none`, or `default` (`yuface` where it is
-    installed, else `haar`).
+    """The detector with this name: `haar`, `yuface`, `yunet=FILE`, `none`, or `default` (`yuface` if it is installed,
+    else `haar`).
 
     Args:
         name: see above.
-        min_score: faces that it is less sure of are left out, 0 to 1; None for its own limit.
-        min_face: faces whose box has fewer pixels a side are left out; None for its own limit.
+        min_score: faces with a lower score are left out, 0 to 1; None for the detector's own limit.
+        min_face: faces whose box has fewer pixels a side are left out; None for the detector's own limit.
 
     Raises:
         ConfigError: the name is unknown, or a limit is out of its range.
         DataError: FILE is no YuNet file.
-        MissingExtra: `yuface` is asked for and not installed.
+        MissingExtra: `yuface` is requested and not installed.
     """
     if not isinstance(name, str):
         raise ConfigError(f"A face detector is named by one of {', '.join(DETECTORS)}; got {brief(name)}.")

@@ -1,8 +1,9 @@
 """The face of a clip or a video, cut out of every frame by one transform from one anchor frame to the next.
 
-A detector's boxes and landmarks tremble from frame to frame by more than a micro-expression moves. So the face is found
-in an anchor frame alone, and the frames after it are cut by the same transform: what moves in the crops is the face.
-A new anchor is taken when the head has moved on, or after some seconds, when the face is at rest.
+A detector's boxes and landmarks jitter from frame to frame by more than the movement of a micro-expression. So the face
+is only detected in an anchor frame, and the following frames are cut by the same transform. Movement in the crops is
+then movement of the face. A new anchor is taken when the head has moved away, or after some seconds, when the face is
+at rest.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ SIDE = 128
 USUAL = np.array([[0.3, 0.33], [0.7, 0.33], [0.5, 0.58], [0.35, 0.78], [0.65, 0.78]])
 """Landmarks as shares of a box."""
 MARGIN = 0.12
-"""Around the box, as a share of its side: brows and chin with what they move over."""
+"""Margin around the box, as a share of its side: it includes brows, chin and the skin over which they move."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +35,7 @@ class Anchor:
     transform: NDArray[np.float64]
     """`(2, 3)` from pixels of the frame to those of the crops."""
     face: Face | None = None
-    """As the detector gave it, in pixels of the frame."""
+    """The detector's box, in pixels of the frame."""
 
     def cut(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same part of another frame, `(SIDE, SIDE)` grey. `picture` is RGB `(H, W, 3)` uint8."""
@@ -49,7 +50,7 @@ class Track:
         self._box: Box | None = None
 
     def anchor(self, picture: NDArray[np.uint8]) -> Anchor | None:
-        """Find the followed face in `picture`, RGB `(H, W, 3)` uint8; None where there is none."""
+        """Find the followed face in `picture`, RGB `(H, W, 3)` uint8; None if there is none."""
         faces = self._detector.detect(picture)
         if not faces:
             return None
@@ -68,7 +69,7 @@ class Track:
 
 
 def _usual(box: Box) -> NDArray[np.float32]:
-    """Where eyes, nose and mouth are in most boxes, for detectors that do not say."""
+    """The usual places of eyes, nose and mouth in a box, for detectors without landmarks."""
     x, y, width, height = box
     return np.asarray(USUAL * (width, height) + (x, y), dtype=np.float32)
 

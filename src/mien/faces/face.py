@@ -1,8 +1,8 @@
-"""What a face in a picture is, and what every detector promises.
+"""A face in a picture, and the interface of every detector.
 
-A box is the same square whoever found it: as wide and as high as the crops of FER2013, from the middle of the
-forehead to the chin. Each detector brings its own kind of box to that one (measured in `docs/faces.md`), so a
-network trained on ready crops sees what it was trained on with `CropSpec.margin` 0.
+All detectors give the same kind of box: a square as wide and as high as the crops of FER2013, from the middle of the
+forehead to the chin. Each converts its own boxes to it (measured in `docs/faces.md`), so a network trained on ready
+crops sees the same crops with `CropSpec.margin` 0.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Face:
     box: Box
     """x, y, width, height in pixels of the square from mid-forehead to chin; may reach over the border."""
     score: float
-    """How sure the detector is, 0 to 1; comparable within one detector only, and no probability."""
+    """Score of the detector, 0 to 1. It is not a probability, and scores of different detectors cannot be compared."""
     landmarks: NDArray[np.float32] | None = None
     """`(5, 2)` x, y in pixels: eye on the image's left, on its right, nose tip, mouth corner left, right."""
 
@@ -42,20 +42,19 @@ class FaceDetector(Protocol):
     """Finds faces in a picture. One detector may be shared between threads."""
 
     name: str
-    """As `find_detector` takes it."""
+    """Its name for `find_detector`."""
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
         """The faces in an RGB picture `(H, W, 3)` uint8, from left to right, none twice.
 
-        Raises `DataError` where the array is no such picture.
+        Raises `DataError` if the array is not such a picture.
         """
         ...
 
 
 def shrink(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture with its longer side at most `side` pixels, and by what its coordinates were multiplied (≤ 1).
-
-    Raises `DataError` where `picture` is not `(H, W, 3)` uint8 with pixels.
+    """The picture with its longer side at most `side` pixels, and the factor of its coordinates (≤ 1). Raises
+    `DataError` if `picture` is not `(H, W, 3)` uint8 with pixels.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
         raise DataError(f"Faces are looked for in uint8 (H, W, 3) RGB pictures; got {picture.dtype} {picture.shape}.")
@@ -72,7 +71,8 @@ def clear(faces: Sequence[Face], sure: float, smallest: float) -> list[Face]:
 
 
 def ordered(faces: Sequence[Face]) -> list[Face]:
-    """Of boxes that show one face the surest, from left to right by the box's centre.
+    """Faces from left to right by the box's centre. Of several boxes that show one face, the one with the highest score
+    stays.
 
     The order does not depend on scores, which flicker from frame to frame.
     """

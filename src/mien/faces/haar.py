@@ -1,7 +1,7 @@
 """Haar cascades (Viola, Jones 2001; Lienhart, Maydt 2002) as `opencv-python-headless` 4.x ships them.
 
-Always there, no landmarks, upright frontal faces. In: (H, W, 3) RGB. Out: faces, their score from the number of
-windows that agreed.
+It needs no further package, finds upright frontal faces, and gives no landmarks. In: (H, W, 3) RGB. Out: faces; the
+score follows from the number of windows that agreed.
 """
 
 import threading
@@ -24,11 +24,11 @@ NEIGHBOURS = 5
 SMALLEST = 20
 """Pixels, after shrinking."""
 TO_FACE = 1.03
-"""Side of the crop of FER2013 to the side of the cascade's box: that corpus was cut with such a cascade."""
+"""Ratio of the side of FER2013's crops to that of the cascade's box: that corpus was cut with such a cascade."""
 HALF_SURE = 15.0
 """Windows that make a score of one half."""
 SURE = 0.35
-"""Scores below are left out, that is fewer than nine windows; docs/faces.md says what that costs and saves."""
+"""Faces with a lower score, fewer than nine windows, are left out; docs/faces.md gives the effect."""
 
 
 class HaarDetector:
@@ -44,7 +44,7 @@ class HaarDetector:
             sure: faces of a lower score are left out.
             smallest: faces whose box has fewer pixels a side are left out.
 
-        Raises `MissingExtra` where OpenCV has no cascades.
+        Raises `MissingExtra` if OpenCV has no cascades.
         """
         self._side, self._sure, self._smallest = side, sure, smallest
         self._own = threading.local()  # a cascade keeps its scratch memory in the object

@@ -1,9 +1,9 @@
-"""The five landmarks of a face as a plane of a store: where eyes, nose and corners of the mouth are in a crop.
+"""The five landmarks of a face as a plane of a store: the places of eyes, nose and corners of the mouth in a crop.
 
 In: crops, and a detector that has landmarks. Out: `landmarks`, points (5, 2) in pixels of the crop, all NaN where the
-detector finds no face in it. They are looked for in the crop, and not in the picture that it was cut from: so they
-follow from what a network sees, in training as in use. A crop smaller than `SIDE` is enlarged before. Of 300 crops of
-FER2013 at 48 pixels, yuface then finds 99 %, and 73 % as they are.
+detector finds no face in it. They are found in the crop, not in the picture that it was cut from. So they depend only
+on what a network sees, both in training and in prediction. A crop smaller than `SIDE` is enlarged first. Of 300 crops
+of FER2013 at 48 pixels, yuface finds 99 % when they are enlarged, and 73 % otherwise.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ LANDMARKS = "landmarks"
 """The name of the plane."""
 SIDE = 96
 PAIRS = ((0, 1), (3, 4))
-"""Points that change places in a mirror: the eyes, the corners of the mouth."""
+"""Pairs of points that a mirror exchanges: the eyes, the corners of the mouth."""
 
 
 def landmarks_plane(_crop: CropSpec | None = None) -> Plane:
@@ -35,7 +35,7 @@ def landmarks_plane(_crop: CropSpec | None = None) -> Plane:
 
 
 def landmarks_of(detector: FaceDetector) -> Derived:
-    """Landmarks as what an import computes from each crop; see `PrepareOptions.derived`.
+    """The landmarks as a plane that an import computes from each crop; see `PrepareOptions.derived`.
 
     Raises `ConfigError` for a detector that has none.
     """
@@ -53,7 +53,7 @@ def _make(detector: FaceDetector, crops: Batch) -> Batch:
 
 
 def _find(detector: FaceDetector, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The landmarks `(5, 2)` in pixels of a crop `(H, W, C)`, of the face that the detector is surest of."""
+    """The landmarks `(5, 2)` in pixels of a crop `(H, W, C)`, of the face with the highest score."""
     side = crop.shape[0]
     colours = np.ascontiguousarray(np.broadcast_to(crop, (*crop.shape[:2], 3)))
     large = max(side, SIDE)

@@ -26,9 +26,9 @@ from .face import Face, clear, ordered, shrink
 __all__ = ["YufaceDetector", "YunetDetector"]
 
 SURE, SMALLEST = 0.68, 16.0
-"""Scores below, and boxes of fewer pixels a side, are left out; docs/faces.md says what that costs and saves."""
+"""Faces with a lower score or with fewer pixels a side are left out; docs/faces.md gives the effect."""
 TO_FACE = 0.97
-"""Side of the crop of FER2013 to the height of YuNet's box, which runs from the forehead to the chin."""
+"""Ratio of the side of FER2013's crops to the height of YuNet's box, which runs from the forehead to the chin."""
 
 
 LIBRARIES = {
@@ -60,7 +60,7 @@ class YufaceDetector:
             sure: faces of a lower score are left out.
             smallest: faces whose box has fewer pixels a side are left out.
 
-        Raises `MissingExtra` where there is no `yuface`.
+        Raises `MissingExtra` if `yuface` is not installed.
         """
         self._library, self._find = _load_library()
         self._set_up()
@@ -83,9 +83,8 @@ class YufaceDetector:
         return ordered(clear(found, self._sure, self._smallest))
 
     def _set_up(self) -> None:
-        """Let the library set its weights up, which it does at its first call; from then on threads may call at once.
-
-        What else a call writes to is its own: the result, and memory that it asks for and frees.
+        """Let the library set up its weights, which it does at its first call. After that, threads may call it at
+        the same time: a call only writes to its own result, and to memory that it allocates and frees.
         """
         result, dot = np.zeros(RESULT_BYTES, np.uint8), np.zeros((SMALLEST_PICTURE, SMALLEST_PICTURE, 3), np.uint8)
         self._survive_a_fork()
@@ -93,10 +92,8 @@ class YufaceDetector:
             self._find(result.ctypes.data, dot.ctypes.data, SMALLEST_PICTURE, SMALLEST_PICTURE, dot.strides[0])
 
     def _survive_a_fork(self) -> None:
-        """In the child of a fork, go on with one thread.
-
-        The threads that OpenMP keeps for the thread that forked do not exist in the child, and the library would wait
-        for them without end. One thread needs no others.
+        """Use one thread in the child of a fork. The threads that OpenMP keeps for the forking thread do not exist
+        in the child, and the library would wait for them forever. A single thread needs no others.
         """
         if getattr(_thread, "process", os.getpid()) != os.getpid() and hasattr(self._library, "omp_set_num_threads"):
             self._library.omp_set_num_threads(1)
@@ -121,7 +118,7 @@ class YunetDetector:
     """A YuNet file run by OpenCV."""
 
     def __init__(self, path: GivenPath, *, side: int = 640, sure: float = SURE, smallest: float = SMALLEST) -> None:
-        """See `YufaceDetector`; raises `DataError` where `path` is no YuNet file that this OpenCV reads."""
+        """See `YufaceDetector`; raises `DataError` if `path` is not a YuNet file that this OpenCV reads."""
         path = given_path(path, "A YuNet file", DataError)
         self.name = f"yunet={path}"
         self._path, self._side, self._sure, self._smallest = path.resolve(), side, sure, smallest
@@ -136,7 +133,7 @@ class YunetDetector:
         return partial(YunetDetector, self._path, side=self._side, **limits), ()
 
     def detect(self, picture: NDArray[np.uint8]) -> list[Face]:
-        """See `FaceDetector.detect`; raises `DataError` where the file turns out to be another network."""
+        """See `FaceDetector.detect`; raises `DataError` if the file turns out to be another network."""
         small, scale = shrink(picture, self._side)
         network = self._network()
         network.setInputSize((small.shape[1], small.shape[0]))

@@ -71,7 +71,7 @@ class Calibrated:
 
     row: Row
     temperatures: tuple[float, ...]
-    """One a run."""
+    """The temperature of each run."""
     before: Probabilities
     after: Probabilities
     threshold: float
@@ -162,7 +162,7 @@ def _faces_of_folds(row: Row, key: Replicate, test: Logits) -> Iterator[NDArray[
 
 
 def _threshold(logits: Floats, labels: NDArray[np.int64]) -> float:
-    """The lowest confidence at which valid's answers are wrong at most `RISK` of the time; inf where none is."""
+    """The lowest confidence at which at most `RISK` of valid's answers are wrong; inf if there is none."""
     probs = softmax(logits)
     curve = risk_coverage(probs.max(axis=1), probs.argmax(axis=1) == labels)
     fine = np.flatnonzero(curve.risk <= RISK)

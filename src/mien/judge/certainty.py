@@ -50,9 +50,9 @@ class Certainty:
     """Intervals by row name and metric, recalls by row name, and the verdict on each pair."""
 
     intervals: Mapping[tuple[str, str], Interval]
-    """For rows that get figures by every metric, for the others by the metrics of `TESTED`."""
+    """Intervals of every metric for rows that get figures, of the metrics of `TESTED` for the others."""
     recalls: Mapping[str, tuple[Estimate, ...]]
-    """One a class; nan for a class without test faces."""
+    """One for each class; nan for a class without test faces."""
     f1: Mapping[str, tuple[Estimate, ...]]
     """The same of F1."""
     pairs: tuple[Pair, ...]
@@ -127,7 +127,7 @@ def known_subjects(test: Logits) -> NDArray[np.str_] | None:
     return known(test.subjects) if len(np.unique(test.subjects)) > 1 else None
 
 
-# What is asked, and what cannot be answered
+# Which questions can be tested
 
 
 def _others(rows: Sequence[Row], shown: Sequence[Redrawn], subjects: NDArray[np.str_] | None) -> list[Redrawn]:

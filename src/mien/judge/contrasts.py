@@ -1,4 +1,4 @@
-"""Does a setting help? Its effect, averaged over the networks that were trained with it and without it.
+"""The effect of a setting, averaged over the networks that were trained with it and without it.
 
 A grid of three networks, each without and with dropout, asks one question and has three pairs of rows. Each pair alone
 may be too noisy to answer it. So the difference is computed for each network, paired by seed and by redrawn face, and

@@ -37,7 +37,7 @@ class Joined:
     q: float
     """Yule's Q of who is right; see `mien.ensembles.diversity`."""
     soup: bool
-    """Whether weights are averaged, and no answers."""
+    """Whether weights are averaged instead of answers."""
     fitted: bool
     """Whether its rule was fitted, or its members chosen, on validation."""
     optimism: float
@@ -58,7 +58,7 @@ class Inside:
     count: float
     """Networks."""
     accuracy: float
-    """Of all together."""
+    """Accuracy of all networks together."""
     mean_member: float
     best_member: float
     disagreement: float

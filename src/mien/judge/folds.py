@@ -32,7 +32,7 @@ MOST_REPEATS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """One row's scores a fold, `(J,)` by metric, in the order of (repetition, fold); means over seeds."""
+    """One row's scores of each fold, `(J,)` by metric, in the order of (repetition, fold); means over seeds."""
 
     scores: Mapping[str, Floats]
     keys: tuple[tuple[int, int], ...]
@@ -76,7 +76,7 @@ class RowFolds:
 
     @classmethod
     def of(cls, row: Row) -> "RowFolds":
-        """Of the row's whole replicates."""
+        """The scores of the row's complete replicates."""
         found, sizes = {}, []
         for replicate, runs in row.replicates.items():
             for run in runs:

@@ -54,7 +54,7 @@ class Judgement:
 
     @cached_property
     def table(self) -> Table:
-        """One line a row of the comparison, and of the paper where it has the same network."""
+        """One line for each row of the comparison, and for each of the paper's networks that it has."""
         return build_table(self.comparison, self.certainty)
 
     @cached_property

@@ -65,7 +65,7 @@ class Openings:
 
 
 def find_store(data: DataFacts) -> Store | str:
-    """The store of these runs, or the sentence that says why its pictures cannot be shown."""
+    """The store of these runs, or a sentence that gives the reason why its pictures cannot be shown."""
     try:
         store = Store.open(data.store)
     except DataError:

@@ -25,14 +25,14 @@ Two = tuple[Redrawn, Redrawn]
 
 @dataclass(frozen=True, kw_only=True)
 class Paired:
-    """How differences by one metric are judged."""
+    """Judges differences by one metric."""
 
     metric: str
     units: Units
     """The faces, or subjects, that were drawn."""
 
     def verdict(self, pairs: Sequence[Two], keys: Sequence[Replicate], names: tuple[str, str]) -> Verdict:
-        """Of the difference of each draw and replicate `(1 + B, S)`, averaged over the pairs of rows."""
+        """The verdict on the difference of each draw and replicate `(1 + B, S)`, averaged over the pairs of rows."""
         each = [a.at(self.metric, keys) - b.at(self.metric, keys) for a, b in pairs]
         difference: Floats = np.mean(each, axis=0)
         return verdict_of(

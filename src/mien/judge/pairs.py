@@ -21,7 +21,7 @@ class Pair:
     """
 
     verdict: Verdict
-    """Over faces, and over seeds where there are several, with the folds' predictions pooled."""
+    """The verdict over faces, and over seeds if there are several, with the folds' predictions pooled."""
     folds: FoldTest | None = None
     p_corrected: float
     """After Holm over all pairs of this metric."""
@@ -60,7 +60,7 @@ class Pair:
 
     @property
     def method(self) -> str:
-        """How `p` was made, in words."""
+        """The method that gave `p`, in words."""
         if self.folds:
             return self.folds.interval.method
         return "McNemar's exact test" if self.verdict.by_mcnemar else self.verdict.interval.method
@@ -91,7 +91,7 @@ class Pair:
 
     @property
     def to_tell(self) -> str:
-        """What it would take to tell, in a sentence."""
+        """The data needed to detect the difference, in a sentence."""
         if not self.folds:
             return self.verdict.to_tell
         if self.effect == 0:

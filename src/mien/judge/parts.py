@@ -1,8 +1,9 @@
 """UF1, UAR and accuracy of predictions that were pooled over folds: of all, and of each corpus of a composite alone.
 
-Leave-one-subject-out and leave-one-corpus-out test every clip once, a fold a person or a corpus. Figures are those of
-one confusion matrix over all folds (See et al. 2019, MEGC 2019: UF1 is the macro F1, UAR the mean recall). The mean of
-each subject's own F1 is another number, which circulates under the same name: it is kept beside them to be told apart.
+Leave-one-subject-out and leave-one-corpus-out test every clip once; a fold is a person or a corpus. Figures are those
+of one confusion matrix over all folds (See et al. 2019, MEGC 2019: UF1 is the macro F1, UAR the mean recall). The mean
+of each subject's own F1 is a different figure that some papers report under the same name. It is shown beside them, to
+make the difference clear.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from .select import predictions
 __all__ = ["CORPUS", "KEYS", "Part", "PooledRow", "pooled_rows"]
 
 PROTOCOLS = ("loso", "hde")
-"""Whose folds are people or corpora."""
+"""Protocols whose folds are people or corpora."""
 CORPUS = "corpus"
 """The group that names the corpus of a clip in a composite."""
 KEYS = ("macro_f1", "uar", "accuracy")
@@ -53,8 +54,9 @@ class PooledRow:
     parts: tuple[Part, ...]
     """All clips first; then each corpus, where there are several."""
     mean_of_subjects: float
-    """Each subject's own macro F1 over the classes in its labels, averaged: no figure of merit. nan where subjects
-    are not known."""
+    """Mean of each subject's own macro F1 over the classes in its labels, which is no figure of merit; nan if
+    subjects are unknown.
+    """
 
 
 def pooled_rows(rows: Sequence[Row]) -> tuple[PooledRow, ...]:

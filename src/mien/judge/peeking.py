@@ -35,7 +35,7 @@ class Peeked:
 
 
 def peeked(row: Row) -> Peeked | None:
-    """The row's runs with `peeking.csv`; None where there is none."""
+    """The row's runs with `peeking.csv`; None if there is none."""
     runs = [(run, table) for run in row.runs if (table := run.peeking)]
     if not runs:
         return None
@@ -51,5 +51,5 @@ def peeked(row: Row) -> Peeked | None:
 
 
 def peeked_rows(rows: Sequence[Row]) -> tuple[Peeked, ...]:
-    """All rows that somebody peeked at."""
+    """All rows with runs that were tested at every epoch."""
     return tuple(found for found in map(peeked, rows) if found)

@@ -1,9 +1,9 @@
-"""What choosing the epoch on each held-out subject would have claimed for UF1, in two ways that circulate.
+"""The UF1 that choosing the epoch on each held-out subject would have claimed, in two ways found in papers.
 
-Leave-one-subject-out trains a network a person. Published code often keeps, for each of them, the epoch that is best on
-the very person that is held out, and then either pools the confusions of these epochs, or averages the best figures of
-all persons. The honest figure pools the confusions of epochs that were fixed or chosen without the held-out person.
-All three are taken from the same runs, so that they differ in nothing else.
+Leave-one-subject-out trains one network for each person. Published code often keeps the epoch that is best on the
+held-out person itself. Then it either pools the confusions of these epochs, or averages the best figures of all
+persons. The honest figure pools the confusions of epochs that were fixed or chosen without the held-out person. All
+three come from the same runs and differ in nothing else.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,9 @@ class PeekedFolds:
     best_epochs: Estimate
     """Confusions pooled over folds, each at the epoch that is best on its own held-out subject."""
     mean_of_bests: Estimate
-    """The mean over folds of the best UF1 that the held-out subject ever has: no UF1 of anything."""
+    """The mean over folds of the best UF1 that the held-out subject has at any epoch: not a UF1 of any set of
+    predictions.
+    """
     best_gain: Estimate
     """`best_epochs` less `honest`, on the same folds."""
     mean_gain: Estimate
@@ -79,7 +81,7 @@ def _peeked(row: Row) -> PeekedFolds | None:
 
 
 def _fold(run: Run) -> _Fold | None:
-    """None where nobody peeked, or an earlier version did, which kept no confusions."""
+    """None if no epoch was tested, or if an earlier version did so, which kept no confusions."""
     every = run.peeked_confusions
     if every is None or not len(every):
         return None
@@ -91,6 +93,6 @@ def _fold(run: Run) -> _Fold | None:
 
 
 def _pooled(each: Counts, weights: Floats) -> Floats:
-    """UF1 `(B, S)` of counts `(S, J, K, K)` that are summed over folds, each so often as `weights (B, J)` say."""
+    """UF1 `(B, S)` of counts `(S, J, K, K)`, summed over folds with `weights (B, J)`."""
     summed = np.einsum("bj,sjkl->bskl", weights, each)
     return np.asarray(UF1.function(class_scores(summed)), np.float64)

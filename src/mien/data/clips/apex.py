@@ -1,10 +1,10 @@
-"""The apex of a clip that does not give one: the turn from rise to fall that fits the movement of its skin best.
+"""Finds the apex of a clip that does not state it: the turn from rise to fall that fits the movement of the skin best.
 
-The skin is measured in each frame (`mien.spot.skin`: head, light and eyes are out of it), in terms of its noise from
-frame to frame. A movement that is at rest at onset and offset rises to the apex and falls from it; for each frame that
-may be the apex, such a swell is held against all directions that the skin moves in, without its mean and its drift. The
-apex is where the swell explains most. So what trembles and what drifts counts little, and a mouth that speaks through
-the clip less than what goes with the clip's own course.
+The movement of the skin is measured in each frame, without head movement, light and eyes (`mien.spot.skin`), in units
+of its noise from frame to frame. A movement that is at rest at onset and offset rises to the apex and falls from it;
+for each possible apex, such a rise and fall is compared with the movement of the skin in all directions, without its
+mean and its drift. The apex is the frame whose rise and fall explains most. So tremor and drift count little, and so
+does a mouth that speaks throughout the clip.
 """
 
 from typing import Any
@@ -20,9 +20,11 @@ __all__ = ["find_apex"]
 
 Floats = NDArray[np.floating[Any]]
 FEWEST = 6
-"""Frames in which a rise can be told from a fall; of fewer, the apex is the frame furthest from the onset."""
+"""Fewest frames in which a rise can be told from a fall. With fewer, the apex is the frame that differs most from
+the onset.
+"""
 SHRINK, LEAST_PX = 0.2, 1e-4
-"""How far the covariance of the noise is drawn to equal noise, and a floor."""
+"""Shrinkage of the noise covariance towards equal noise, and a lower bound."""
 
 
 def find_apex(clip: Clip, anchor: Anchor) -> int:
@@ -40,7 +42,7 @@ def find_apex(clip: Clip, anchor: Anchor) -> int:
 
 
 def _turn(moved: Floats) -> int:
-    """The row of `(T, D)` at which a movement turns from rise to fall."""
+    """The row of a movement `(T, D)` at which it turns from rise to fall."""
     count = len(moved)
     apexes = np.arange(2, count - 2)
     courses = np.stack([_swell(count, apex) for apex in apexes.tolist()], axis=1)[
@@ -54,14 +56,14 @@ def _turn(moved: Floats) -> int:
 
 
 def _swell(count: int, apex: int) -> Floats:
-    """`(count,)` from 0 to 1 at the apex and back."""
+    """`(count,)` values that rise from 0 to 1 at the apex and fall back to 0."""
     frames = np.arange(count)
     part = np.minimum(frames / apex, (count - 1 - frames) / (count - 1 - apex))
     return np.asarray(part * part * (3 - 2 * part))
 
 
 def _whitened(moved: Floats) -> Floats:
-    """The movement in terms of the noise of its steps."""
+    """The movement in units of the noise of its steps."""
     steps, columns = np.diff(moved, axis=0), moved.shape[1]
     noise = steps.T @ steps / (2 * len(steps))
     noise += (SHRINK * np.trace(noise) / columns + LEAST_PX**2) * np.eye(columns)

@@ -15,16 +15,16 @@ from .frames import Frames
 __all__ = ["FEWEST_FRAMES", "Clip", "LongVideo"]
 
 FEWEST_FRAMES = 2
-"""Of a clip: a movement is between two frames."""
+"""Fewest frames of a clip: a movement is between two frames."""
 MOST_FPS = 10_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One micro-expression. Nothing of it is decoded before a frame is asked for."""
+    """One micro-expression. A frame is decoded when it is requested."""
 
     name: str
-    """Unique in its corpus; what messages call it."""
+    """Name in messages, unique in the corpus."""
     subject: str
     label: str
     """The corpus's own word for the class."""
@@ -33,7 +33,7 @@ class Clip:
     onset: int
     """The last frame at rest."""
     apex: int | None
-    """The frame of the strongest movement; None where the corpus gives none and it has to be found."""
+    """The frame of the strongest movement; None if the corpus does not give it and it must be found."""
     offset: int
     """The last frame of the movement."""
     fps: float
@@ -41,10 +41,10 @@ class Clip:
     groups: Mapping[str, str] = field(default_factory=dict)
     """Attributes for subgroup reports."""
     aus: tuple[str, ...] = ()
-    """Action units as the corpus writes them, such as `4` or `L12`; () where it does not say."""
+    """Action units as the corpus writes them, such as `4` or `L12`; () if they are unknown."""
 
     def check(self) -> None:
-        """Raise `BadSample` for a clip without a movement that can be measured: it says what is wrong."""
+        """Raise `BadSample`, with the reason, for a clip without a measurable movement."""
         count = len(self.frames)
         if not 0 < self.fps <= MOST_FPS:
             raise BadSample(self.name, f"{self.fps:g} frames a second, expected above 0 and at most {MOST_FPS:g}")
@@ -77,7 +77,7 @@ class LongVideo:
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raise `BadSample` where the frames are too few or an interval leaves them."""
+        """Raise `BadSample` if there are too few frames, or an interval is not inside them."""
         count = len(self.frames)
         if not (math.isfinite(self.fps) and 0 < self.fps <= MOST_FPS):
             raise BadSample(self.name, f"{self.fps:g} frames a second, expected above 0 and at most {MOST_FPS:g}")

@@ -63,7 +63,7 @@ def drawn_clips(
     expressions: Sequence[str] = EXPRESSIONS,
     options: FilmOptions | None = None,
 ) -> Iterator[tuple[Clip, Film]]:
-    """Clips with the films they are of, subject after subject, classes in turn; frames are drawn when asked for.
+    """Clips with their films, subject after subject, classes in turn. Frames are drawn when they are requested.
 
     Args:
         count: of clips.
@@ -85,7 +85,9 @@ def drawn_clips(
     for name in expressions:
         require_expression(name)
     chosen = options or FilmOptions()
-    draw_film(0, expressions[0], seed=seed, index=0, frames=frames, options=chosen)  # what is out of range is said now
+    draw_film(
+        0, expressions[0], seed=seed, index=0, frames=frames, options=chosen
+    )  # raises now if a value is out of range
     films = (
         draw_film(
             index * subjects // count if subjects else index // CLIPS_PER_SUBJECT,
@@ -130,7 +132,7 @@ def draw_clip_store(
     """Draw clips and write them as a store at `out`, whole or not at all.
 
     Its planes are `face`, `flow` and what `movement` adds. Apexes are the true ones. Arguments are those of
-    `drawn_clips`. Raises `ConfigError` where one is out of range, `DataError` where `out` cannot be written.
+    `drawn_clips`. Raises `ConfigError` if one is out of range, `DataError` if `out` cannot be written.
     """
     out, movement, options = (
         given_path(out, "A store", DataError),
@@ -190,7 +192,7 @@ def write_clips(
     Each clip is a folder of PNG files, numbered from 0, listed in `clips.csv`. Its `truth.npz` has `flow` (S, S, 2),
     from onset to apex in pixels, `known` (S, S), where that is known, `aus` (T, 2, 13) and `landmarks` (T, 5, 2).
 
-    Args are those of `drawn_clips`. Raises `ConfigError` where one is out of range, `DataError` where `out` cannot be
+    Args are those of `drawn_clips`. Raises `ConfigError` if one is out of range, `DataError` if `out` cannot be
     written.
     """
     out = given_path(out, "The clips", DataError)

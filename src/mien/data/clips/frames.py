@@ -25,9 +25,9 @@ __all__ = ["FilmFrames", "Frames", "ImageFrames", "frame_number", "numbered"]
 
 DIGITS = re.compile(r"\d+")
 MOST_DIGITS = 12
-"""Of a frame's number: a camera's counter in SMIC has 8."""
+"""Most digits of a frame's number: a camera's counter in SMIC has 8."""
 MOST_FRAMES = 1_000_000
-"""Of a folder or a video: 80 minutes at 200 frames a second."""
+"""Most frames of a folder or a video: 80 minutes at 200 frames a second."""
 
 
 class Frames(Protocol):

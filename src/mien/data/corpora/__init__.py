@@ -28,11 +28,11 @@ KNOWN_TO = {
     "group": ("npz",),
     "numbers": ("csv",),
 }
-"""Options of one corpus or two, and which. All others would pass them over in silence."""
+"""Options that only some corpora have. Others would ignore them silently."""
 
 
 def check_options(corpus: str, options: ReadOptions) -> None:
-    """Raise `ConfigError` where an option is set that the importer of `corpus` does not have."""
+    """Raise `ConfigError` if an option is set that the importer of `corpus` does not have."""
     for name, corpora in KNOWN_TO.items():
         if getattr(options, name) != getattr(ReadOptions(), name) and corpus not in corpora:
             option = "--" + name.replace("_", "-")

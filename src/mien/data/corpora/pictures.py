@@ -32,12 +32,15 @@ __all__ = ["MAX_BYTES", "decode", "decode_opened", "inside", "load_picture"]
 
 MAX_BYTES = 64 << 20
 MAX_SCANS = 64
-"""Of a JPEG. Encoders write 1 to 14, and each costs a pass over all pixels: 500 in 7 kB took 18 s."""
+"""Most scans of a JPEG. Encoders write 1 to 14, and each costs a pass over all pixels: 500 in 7 kB took 18 s."""
 MAX_COMMENTS = 10_000
-"""Of a PNM written in text: the time of Pillow grows with their square, and 4 MB took more than half a minute."""
+"""Most comments of a PNM in text form: Pillow's time grows with their square, and 4 MB of them took more than half a
+minute.
+"""
 MAX_READS = 400_000
-"""Of Pillow from the bytes of one picture, about a second. It reads headers, chunks and fill bytes one by one: 64 MB of
-them would take a minute. A PNG of 64 MB with a chunk every 4 kB takes 50,000."""
+"""Most reads by Pillow from the bytes of one picture, about a second. It reads headers, chunks and fill bytes one by
+one: 64 MB of them would take a minute. A PNG of 64 MB with a chunk every 4 kB takes 50,000.
+"""
 READERS = {
     "PNG": "PngImagePlugin.PngImageFile",
     "JPEG": "JpegImagePlugin.JpegImageFile",
@@ -58,7 +61,7 @@ KINDS = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "PPM": "PNM"}
 FEWER_PIXELS = {"JPEG 2000": 16_000_000, "WebP": 40_000_000}
 """Their decoders hold each pixel several times over: with these limits as with the general one, up to 700 MB in all."""
 MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
-"""A JPEG marker with a length after it; bytes between segments, and those of a scan, hold none."""
+"""A JPEG marker that is followed by a length. Bytes between segments and those of a scan contain none."""
 START_OF_SCAN, END_OF_IMAGE = b"\xda", b"\xd9"
 TILE_SIZE, SUBFILE_TYPE = (322, 323), 254
 LARGE = 16_000_000
@@ -208,7 +211,7 @@ def _reader(kind: str) -> type[ImageFile.ImageFile]:
 
 
 def _check(picture: Image, data: bytes, kind: str, where: str) -> None:
-    """Raise `BadSample`, before any pixel is decoded, for a picture that would take too much memory or time."""
+    """Raise `BadSample` for a picture that would take too much memory or time, before any pixel is decoded."""
     _check_size(picture.size, kind, where)
     if kind == "JPEG" and (scans := _scans(data)) > MAX_SCANS:
         raise BadSample(where, f"a JPEG of {scans} scans, expected at most {MAX_SCANS}")

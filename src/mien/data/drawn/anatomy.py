@@ -39,7 +39,7 @@ class Motion:
     sides: NDArray[np.float64]
     """(2, n * 3) their displacement at full intensity: owed to the image's left side, to its right side."""
     curves: tuple[slice, ...]
-    """Where each curve stands among the n points."""
+    """Position of each curve among the n points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,9 @@ class Anatomy:
     action: NDArray[np.float64]
     """(2 * 13, P * 3) displacement for an AU at full intensity: the image's left side, then its right."""
     spans: dict[Curve, slice]
-    """Where the points of a curve stand."""
+    """Positions of the points of a curve."""
     motions: dict[int, Motion]
-    """What each AU moves."""
+    """The points that each AU moves."""
 
 
 def _depth(curve: str, x: int, y: int) -> int:
@@ -103,7 +103,7 @@ def _displaced(table: list[tuple[int, int]], controls: list[tuple[int, ...]], si
 
 
 def _motion(au_row: int, action: NDArray[np.float64], spans: list[slice]) -> Motion:
-    """What the AU of this row moves, given (26, P, 3) displacements and the spans of the curves it moves."""
+    """The points that the AU of this row moves, given (26, P, 3) displacements and the spans of its curves."""
     rows = np.concatenate([np.arange(span.start, span.stop) for span in spans])
     ends = np.cumsum([0] + [span.stop - span.start for span in spans]).tolist()
     return Motion(

@@ -1,8 +1,8 @@
-"""A drawn face in two planes that say different things: the face without its mouth, and the mouth as numbers.
+"""A drawn face in two planes with different information: the face without its mouth, and the mouth as numbers.
 
-In: a drawn `Face`. Out: the planes `face` and `numbers`. Neither says the whole expression: by the three numbers fear
-is surprise, disgust is sadness and anger is neutral, and what tells those apart is above the mouth. So a test can see
-what fusion of the two gains over either.
+In: a drawn `Face`. Out: the planes `face` and `numbers`. Neither plane determines the expression. The three numbers do
+not tell fear from surprise, disgust from sadness, or anger from neutral; these differ above the mouth. So a test can
+measure what the fusion of both gains over either.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Random numbers of the drawn faces, the same on every machine and under every numpy.
 
-In: a key of whole numbers (seed, what it is for, which one). Out: whole numbers and multiples of 1/256.
-numpy promises that `SeedSequence` and the raw 64-bit stream of `PCG64` never change; it does not promise that
-of `Generator.integers` or `normal`, so those are not used: numbers are cut from the raw stream here.
+In: a key of whole numbers (seed, purpose, index). Out: whole numbers and multiples of 1/256. numpy promises that
+`SeedSequence` and the raw 64-bit stream of `PCG64` never change; it does not promise that of `Generator.integers` or
+`normal`, so those are not used: numbers are cut from the raw stream here.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Chance:
-    """A stream of random numbers that holds its place; two streams of one key are equal."""
+    """A stream of random numbers. Two streams with one key are equal."""
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(key))
@@ -40,11 +40,11 @@ class Chance:
         return (self.below(steps + 1) - self.below(steps + 1)) / 256
 
     def often(self, percent: int) -> bool:
-        """True in `percent` of a hundred cases."""
+        """True with a probability of `percent` per cent."""
         return self.below(100) < percent
 
     def choose(self, options: Sequence[T]) -> T:
-        """One of the options, all as likely."""
+        """One of the options, each with equal probability."""
         return options[self.below(len(options))]
 
     def grain(self, *shape: int) -> NDArray[np.int32]:

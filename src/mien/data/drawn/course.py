@@ -1,4 +1,4 @@
-"""How something rises and falls in time: expressions, blinks, nods, syllables; and how a head sways.
+"""The course of movements in time: expressions, blinks, nods and syllables rise and fall, and a head sways.
 
 In: places of frames. Out: shares in steps of 1/4096, computed in whole numbers, the same on every machine.
 """
@@ -15,7 +15,7 @@ FULL = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Swell:
-    """One rise and fall; they need not be of one length."""
+    """One rise and one fall, which may differ in length."""
 
     onset: int
     """The last frame at rest."""
@@ -41,7 +41,7 @@ def smooth(part: int) -> int:
 
 
 def strongest(course: Sequence[Swell], frame: int) -> float:
-    """The highest of several values at a frame; 0 where all rest."""
+    """The highest of several values at a frame; 0 if all are at rest."""
     return max((swell.at(frame) for swell in course), default=0.0)
 
 
@@ -59,7 +59,7 @@ def swells(
         height: the highest; each has half of it or more.
     """
     made = []
-    start = int((chance.between(0, every[1]) - lasts[1]) * fps)  # one may have begun before the film
+    start = int((chance.between(0, every[1]) - lasts[1]) * fps)  # the first may have begun before the film
     while start < frames:
         length = max(4, int(chance.between(*lasts) * fps))
         apex = start + max(1, length * (96 + chance.below(64)) // 256)
@@ -70,7 +70,7 @@ def swells(
 
 
 def sway(stops: Sequence[tuple[int, int]], every: int, frame: int) -> tuple[int, int]:
-    """Where something is that goes from stop to stop, one each `every` frames, slowly at the stops."""
+    """The position of a point that moves from stop to stop, one every `every` frames, and is slow at the stops."""
     number, rest = divmod(frame, every)
     (x, y), (to_x, to_y) = stops[number], stops[number + 1]
     share = smooth(rest * 256 // every)

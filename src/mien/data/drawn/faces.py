@@ -1,7 +1,7 @@
-"""Drawn faces: one face with all that is true of it, or a balanced corpus of them.
+"""Drawn faces: one face with the truth about it, or a balanced corpus of them.
 
 In: a seed, and the number of a face. Out: `Face`: picture, label, subject, AU intensities, the pixels each AU moved,
-groups, landmarks, box. A face depends on its seed and number alone, not on how many are drawn.
+groups, landmarks, box. A face depends only on its seed and number, not on how many are drawn.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FACES_PER_SUBJECT = 8
-"""How many faces a subject has in `draw_faces`, unless told otherwise."""
+"""Default number of faces of a subject in `draw_faces`."""
 
 _SPLITS = ("train", "test", "valid", "train", "train", "train", "train", "test", "train", "train")
 _SIZES = range(24, 513)
@@ -120,7 +120,7 @@ def split_of(subject: int) -> str:
 
 
 def _place_in_split(subject: int) -> int:
-    """How many subjects before this one are in its split."""
+    """Number of earlier subjects in the split of this one."""
     split, (tens, rest) = split_of(subject), divmod(subject, len(_SPLITS))
     return tens * _SPLITS.count(split) + _SPLITS[:rest].count(split)
 

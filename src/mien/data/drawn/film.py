@@ -1,9 +1,10 @@
-"""Drawn films: a face in time, with expressions of known onset, apex and offset, and all else that moves in a face.
+"""Drawn films: a face in time, with expressions of known onset, apex and offset, and with the other movements of a
+face.
 
-In: a subject, acts (expressions in time), a seed. Out: `Film`: frames that are drawn when they are asked for, in any
-order, so that a film of 20 minutes takes no memory; and the truth: intensities, landmarks, and the movement of every
-pixel between any two frames. Distractors are options: the head sways and nods, eyes blink and look about, the mouth
-speaks, light flickers, the sensor has noise, frames went through JPEG (which may differ in a bit between machines).
+In: a subject, acts (expressions in time), a seed. Out: `Film`: frames that are drawn on request, in any order, so that
+a film of 20 minutes takes no memory; and the truth: intensities, landmarks, and the movement of every pixel between any
+two frames. Distractors are options: the head sways and nods, eyes blink and look about, the mouth speaks, light
+flickers, the sensor has noise, frames went through JPEG (which may differ in a bit between machines).
 """
 
 from collections.abc import Iterator
@@ -28,36 +29,37 @@ from mien.errors import ConfigError
 __all__ = ["MACRO_PX", "Act", "Film", "FilmOptions", "draw_film", "draw_long_film"]
 
 KEY = 13
-"""Of the streams of chance."""
+"""Keys of the random streams."""
 MACRO_PX = (4.0, 12.0)
-"""By how far the strongest point of a macro-expression moves, in pixels of a picture 128 wide."""
+"""Movement of the strongest point of a macro-expression, in pixels of a picture 128 wide."""
 SWAY_S = 0.5
 LONGEST = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """How a film is taken. Raises `ConfigError` where a value is out of its range."""
+    """The options of a film. Raises `ConfigError` if a value is out of its range."""
 
     size: int = 128
     """Side of the picture in pixels."""
     fps: float = 200.0
     """Frames a second, such as 30, 100, 200; 10 to 1000."""
     pixels: tuple[float, float] = (0.3, 2.0)
-    """The least and the most by which the strongest point of a micro-expression moves, in pixels of a picture 128 wide:
-    from FACS trace to slight."""
+    """Least and greatest movement of the strongest point of a micro-expression, in pixels of a picture 128 wide:
+    from FACS trace to slight.
+    """
     sway: float = 0.5
-    """By how much the head drifts to and fro, in pixels of a picture 128 wide; at most 16."""
+    """Drift of the head to and fro, in pixels of a picture 128 wide; at most 16."""
     nods: bool = False
     blinks: bool = False
     gaze: bool = False
-    """Whether the eyes look elsewhere now and then."""
+    """Whether the eyes look aside now and then."""
     speech: bool = False
     """Whether the mouth opens and closes as in speech."""
     grain: int = 4
     """The sensor's noise, 0 to 24."""
     flicker: int = 0
-    """By how many 256ths the light changes from frame to frame, 0 to 64."""
+    """Change of the light from frame to frame, in 256ths, 0 to 64."""
     jpeg: int = 0
     """Quality of JPEG, 1 to 100; 0 for none."""
 
@@ -85,9 +87,9 @@ class Act:
     kind: str
     """micro or macro."""
     course: Swell
-    """Its onset, apex and offset, and how it goes from one to the other."""
+    """Its onset, apex and offset, and the course between them."""
     pixels: float
-    """By how far its strongest point moves, in pixels of a picture 128 wide."""
+    """Movement of its strongest point, in pixels of a picture 128 wide."""
     peak: NDArray[np.float64]
     """(2, 13) intensities at the apex, multiples of 1/4096."""
 
@@ -147,7 +149,7 @@ class Film:
         return x - 1.16 * unit, y - 0.9 * unit, 2.32 * unit, 2.32 * unit
 
     def flow(self, before: int, after: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """By how much each pixel of one frame has moved in another, (S, S, 2), and where that is known, (S, S)."""
+        """Movement of each pixel from one frame to another, (S, S, 2), and where it is known, (S, S)."""
         who = self._stage.who
         return movement_field(self.points(before), self.points(after), self.options.size, who.glasses)
 
@@ -166,7 +168,7 @@ class Film:
 
 @dataclass(frozen=True, kw_only=True)
 class _Stage:
-    """What stays the same in a film."""
+    """The constant parts of a film."""
 
     key: tuple[int, ...]
     who: Identity
@@ -177,7 +179,7 @@ class _Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class _Moves:
-    """What moves in a film beside its expressions."""
+    """The movements in a film besides its expressions."""
 
     stops: tuple[tuple[int, int], ...]
     every: int
@@ -185,7 +187,7 @@ class _Moves:
     blinks: tuple[Swell, ...]
     speech: tuple[Swell, ...]
     gaze: tuple[tuple[int, int, int], ...]
-    """From which frame the eyes look how far right and down, in 1/32 pixel."""
+    """Direction of the eyes from each frame on: how far right and down, in 1/32 pixel."""
 
 
 def _moves(stage: _Stage, frames: int) -> _Moves:

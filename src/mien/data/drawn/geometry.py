@@ -92,7 +92,7 @@ def project(identity: Identity, intensities: NDArray[np.float64], view: View) ->
 
 
 def moved_by(au_row: int, intensities: NDArray[np.float64], view: View) -> NDArray[np.int32]:
-    """(n, 2) by how much the AU of this row of `AUS` moves the points of its `Motion`, in 1/32 pixel."""
+    """(n, 2) movement of the points of a `Motion` by the AU of this row of `AUS`, in 1/32 pixel."""
     motion = ANATOMY.motions[AUS[au_row]]
     shift: NDArray[np.int32] = _seen((intensities[:, au_row] @ motion.sides).reshape(-1, 3), view).astype(np.int32)
     return shift

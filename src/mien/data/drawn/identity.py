@@ -1,7 +1,7 @@
 """Identities: what stays the same in all faces of one subject.
 
-In: a seed and the number of a subject. Out: an `Identity`: shape weights, colours, hair, glasses, age lines. Skin
-is one of the ten tones of the Monk Skin Tone scale (Monk 2019), each as likely.
+In: a seed and the number of a subject. Out: an `Identity`: shape weights, colours, hair, glasses, age lines. Skin is
+one of the ten tones of the Monk Skin Tone scale (Monk 2019), with equal probability.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ _STYLES: tuple[Hair, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """All that is a subject's own."""
+    """Everything that identifies a subject."""
 
     rest: NDArray[np.float64]
     """(P, 3) the curves of `ANATOMY` in this subject's face at rest."""
@@ -111,7 +111,7 @@ def _hair_colour(tone: int, age: int, chance: Chance) -> Colour:
 
 @lru_cache(maxsize=1024)
 def draw_identity(seed: int, subject: int) -> Identity:
-    """The identity of a subject; depends on nothing but the two numbers."""
+    """The identity of a subject. It depends only on the two numbers."""
     chance = Chance(seed, 1, subject)
     shape = np.array([chance.spread() for _ in SHAPE_NAMES])
     tone = 1 + chance.below(10)

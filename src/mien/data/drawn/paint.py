@@ -38,7 +38,7 @@ LINES: dict[str, tuple[int, dict[int, int], bool]] = {
     "forehead_c": (24, {}, False),
     "ala": (0, {9: 60}, True),
 }
-"""A line: darkness owed to age (times 0, 1, 2), to AUs at full intensity, and whether it runs upright."""
+"""A line: its darkness by age (times 0, 1, 2) and by AUs at full intensity, and whether it runs upright."""
 
 
 @lru_cache(maxsize=64)
@@ -62,7 +62,7 @@ class Canvas:
         return self.points[ANATOMY.spans[name]]
 
     def between(self, first: str, second: str) -> Points:
-        """The outline of what lies between two curves that run the same way."""
+        """The outline of the area between two curves that run the same way."""
         return np.concatenate([self.curve(first), self.curve(second)[::-1]])
 
     def ribbon(self, name: str, width: int, upright: bool = False) -> Points:
@@ -81,7 +81,7 @@ class Canvas:
         self.fill(colour, self.curve(f"{name}.l"), self.curve(f"{name}.r"))
 
     def fill_between(self, colour: tuple[int, ...], first: str, second: str) -> None:
-        """Fill what lies between two curves, on both sides of the face."""
+        """Fill the area between two curves, on both sides of the face."""
         self.fill(colour, *(self.between(f"{first}.{side}", f"{second}.{side}") for side in "lr"))
 
 

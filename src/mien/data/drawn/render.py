@@ -26,10 +26,10 @@ _COVERED = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Scenery:
-    """All in a photograph that is neither the face nor its pose."""
+    """Everything in a photograph except the face and its pose."""
 
     light: tuple[int, int]
-    """By how many 256ths the light grows over a unit to the image's right, and downwards."""
+    """Increase of the light over a unit to the image's right and downwards, in 256ths."""
     gain: int
     """Exposure in 256ths."""
     background: tuple[Colour, Colour]
@@ -102,7 +102,7 @@ def light_face(
 
 
 def grainy(image: NDArray[np.int32], scenery: Scenery, chance: Chance) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) as the sensor gives it: out of focus where the scenery says so, with noise."""
+    """A picture (H, W, 3) of the sensor: with noise, and out of focus if the scenery is."""
     if scenery.soft:
         image = (image[:, :-1] + image[:, 1:]) >> 1
         image = np.concatenate([image[:, :1], image], axis=1)

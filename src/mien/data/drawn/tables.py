@@ -1,4 +1,4 @@
-"""The tables of the anatomy: where the curves of a face run and how each action unit displaces them.
+"""The tables of the anatomy: the curves of a face, and their displacement by each action unit.
 
 Hundredths of half a head's width, for the half of the face on the image's right (x to the right, y down, 0
 between the eyes). `PAIRED` curves come twice, mirrored; `MIDDLE` curves run from the middle (first row) outwards

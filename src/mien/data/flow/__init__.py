@@ -1,7 +1,7 @@
 """Dense optical flow between two grey faces, and its strain. A new method is a file here and a line in `FLOWS`.
 
-In: two frames `(H, W)` uint8. Out: float32 `(H, W, 2)`, by how many pixels each point of the first has moved to the
-right (u) and down (v) in the second.
+In: two frames `(H, W)` uint8. Out: float32 `(H, W, 2)`, the movement of each point of the first frame to the right (u)
+and down (v), in pixels.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,8 @@ FLOWS = {
 
 
 def find_flow(name: str) -> Flow:
-    """The method of this name.
-
-    Raises `ConfigError` where there is none, `MissingExtra` where its library is not installed.
+    """The method with this name. Raises `ConfigError` if there is none, `MissingExtra` if its library is not
+    installed.
     """
     if name not in FLOWS:
         raise ConfigError(f"There is no optical flow {name[:40]!r}; the methods are {', '.join(FLOWS)}.")

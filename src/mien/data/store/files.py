@@ -1,4 +1,4 @@
-"""The files of a store: where they are, in which state, and what their bytes hash to; and `meta.json`, read."""
+"""The files of a store: their places, their state, their hashes, and the content of `meta.json`."""
 
 import hashlib
 from collections.abc import Iterable
@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 HEADER_BYTES = 128
-"""Length of the header of a plane's file: fixed, so that it can be written when the number of samples is known."""
+"""Length of the header of a plane's file. It is fixed, so that the header can be written at the end, when the number
+of samples is known.
+"""
 PLANES = "planes"
 """Folder of the arrays."""
 CHUNK = 1 << 20
@@ -36,27 +38,27 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
-    """`meta.json`: what the store is and where it came from."""
+    """`meta.json`: the description and the origin of the store."""
 
     corpus: Text
     labels: tuple[Text, ...]
     licence: str
     crop: CropSpec
     planes: tuple[Plane, ...]
-    """What each sample is made of; `face` comes first."""
+    """The planes of each sample; `face` comes first."""
     count: Positive
     skipped: Count = 0
     """Bad samples left out by `--skip-bad`."""
     skipped_examples: tuple[str, ...] = ()
     """The first of them, with file, line and reason."""
     notes: tuple[str, ...] = ()
-    """What an import or a clean-up decided, in sentences."""
+    """Decisions of an import or a clean-up, in sentences."""
     movement: Movement | None = None
-    """How the flow of its clips was computed, where it was computed here."""
+    """The method of the flow of its clips, if mien computed it."""
     taught: bool = False
-    """Whether distributions of the train split hold what models said (`mien.data.teach`)."""
+    """Whether distributions of the train split hold predictions of models (`mien.data.teach`)."""
     sha256: Fingerprint
-    """Of planes and samples: the data fingerprint that runs and reports carry."""
+    """SHA-256 of planes and samples: the data fingerprint in runs and reports."""
     mien: str = __version__
 
     def __post_init__(self) -> None:
@@ -92,7 +94,9 @@ def fingerprint(folder: Path, planes: Iterable[str]) -> str:
 
 
 def state_of(path: Path) -> tuple[int, ...]:
-    """What tells states of a file apart: device, inode, size, times of writing and of any change; () without a file."""
+    """Values that distinguish states of a file: device, inode, size, times of writing and of any change; () without
+    a file.
+    """
     try:
         seen = path.stat()
     except OSError:
@@ -112,11 +116,11 @@ def _hashed(files: tuple[Path, ...], _state: object) -> str:
 
 
 def require_file(path: Path) -> None:
-    """Raise `ValueError` for what is there and is no file: a pipe would be waited for, and a device has no end."""
+    """Raise `ValueError` for anything but a regular file: reading a pipe would wait, and a device has no end."""
     if path.exists() and not path.is_file():
         raise ValueError("it is no regular file")
 
 
 def reading_store(part: Path) -> AbstractContextManager[None]:
-    """Around all that reads a part of a store: why it cannot be had becomes a sentence."""
+    """Surrounds all reading of a part of a store: an error becomes a sentence."""
     return reading(part, DataError, "Restore it, or prepare the store again.")

@@ -1,4 +1,4 @@
-"""A store is known by its content: another node of a cluster mounts the same bytes at another path.
+"""Finds a store by its content: another node of a cluster mounts the same bytes at another path.
 
 In: a fingerprint and the path where the store was. Out: the store that has this fingerprint, at that path or in one of
 the folders that `MIEN_STORES` names. Nothing is searched beyond these.
@@ -19,15 +19,14 @@ STORES = "MIEN_STORES"
 
 
 def find_store(fingerprint: str, recorded: str) -> Store:
-    """The store with this fingerprint: at its recorded path, else below `MIEN_STORES`.
-
-    Raises `DataError` where it is at neither, or is damaged.
+    """The store with this fingerprint: at its recorded path, else below `MIEN_STORES`. Raises `DataError` if it is
+    at neither, or is damaged.
     """
     for path in (Path(recorded), *_mounted()):
         if _sha256(path) == fingerprint:
             return Store.open(path)
     try:
-        store = Store.open(recorded)  # one that was being replaced comes back
+        store = Store.open(recorded)  # an interrupted replacement is undone
     except DataError as error:
         raise DataError(f"{error} Where it lies elsewhere, {STORES} may name its folder.") from None
     if store.meta.sha256 != fingerprint:
@@ -36,7 +35,7 @@ def find_store(fingerprint: str, recorded: str) -> Store:
 
 
 def is_mounted(store: Store) -> bool:
-    """Whether `MIEN_STORES` says where the store is on this machine, so that no run needs to."""
+    """Whether the store is found through `MIEN_STORES` on this machine, whatever path the run has."""
     return any(store.path.resolve() == path.resolve() for path in _mounted())
 
 
@@ -51,7 +50,7 @@ def _mounted() -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    """What the store at a path says of its content; empty where there is none."""
+    """The fingerprint of the store at a path; empty if there is none."""
     try:
         return read_meta(path).sha256
     except DataError:

@@ -1,4 +1,4 @@
-"""A store is read: its planes memory-mapped or row by row, its samples, and the openings of its test part."""
+"""Reads a store: its planes, memory-mapped or row by row, its samples, and the openings of its test part."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,14 +23,14 @@ OPENINGS = "test_openings.csv"
 
 
 class Store:
-    """An opened store. Its planes are memory-mapped; nothing is read before it is asked for."""
+    """An opened store. Its planes are memory-mapped, and data are read on request."""
 
     def __init__(self, path: Path, meta: Meta) -> None:
         self.path = path
         self.meta = meta
         self.labels = LabelSet(meta.labels)
         self.planes: Mapping[str, Plane] = {plane.name: plane for plane in meta.planes}
-        """What each sample is made of, by name; `face` comes first."""
+        """The planes of each sample, by name; `face` comes first."""
         self.others = meta.planes[1:]
         """The planes beside `face`."""
         self._maps = {name: self._map(plane) for name, plane in self.planes.items()}
@@ -155,11 +155,11 @@ class Store:
         try:
             path = self.path / OPENINGS
             if path.is_symlink():
-                return  # whoever planted it chose the file that would grow
+                return  # whoever planted a link chose the file that would grow
             with path.open("a", encoding="utf-8", newline="") as file:
                 file.write(f"{when},{run_id}\n")
         except OSError:
-            return  # a store on a read-only disk: the run's own record says it still
+            return  # a store on a read-only disk: the run's own record keeps the opening
 
     def openings(self) -> list[tuple[str, str]]:
         """When (UTC) and by which run the test part was opened, in order."""

@@ -1,4 +1,4 @@
-"""A store is written: as a stream, into a temporary folder that takes its place when all is there."""
+"""Writes a store as a stream, into a temporary folder that is moved into place at the end."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class StoreWriter:
         self.planes = (crop.plane, *planes)
         self.count = 0
         self.folder = folder
-        """Where the store is being written; a file put here becomes part of it."""
+        """The temporary folder of the store; a file put here becomes part of it."""
         (folder / PLANES).mkdir()
         self._arrays = [_ArrayFile(file_of(folder, plane.name), plane) for plane in self.planes]
         self._table = (folder / "samples.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace")
@@ -90,7 +90,7 @@ class StoreWriter:
         movement: Movement | None = None,
         taught: bool = False,
     ) -> Meta:
-        """Write `meta.json`; without it the folder is no store. Raises `DataError` where it has no image."""
+        """Write `meta.json`; without it the folder is no store. Raises `DataError` if it has no image."""
         if self.count == 0:
             raise DataError(f"The {corpus} corpus gave no usable image; {skipped} were left out.")
         self.close()

@@ -27,7 +27,7 @@ __all__ = ["SUBJECTS", "read"]
 FPS = 30.0
 LICENCE = "CAS(ME)²: for academic research, under an agreement with its authors; frames must not be passed on."
 SUBJECTS = tuple(number for number in range(15, 41) if number not in (17, 18, 28, 39))
-"""The folders s15…s40 of subjects 1–22, where `naming rule1` does not say."""
+"""The folders s15…s40 of subjects 1–22, if `naming rule1` lacks them."""
 VIDEOS = {"disgust1": "0101", "disgust2": "0102", "anger1": "0401", "anger2": "0402", "happy1": "0502"}
 """Codes of videos that are known without `naming rule2`."""
 COLUMNS = ("subject", "clip", "onset", "apex", "offset", "aus", "label", "kind")
@@ -58,7 +58,7 @@ def read(root: Path, options: ClipOptions) -> ClipCorpus:
 
 
 def _rows(path: Path, sheets: tuple[Sheet, ...]) -> list[Row]:
-    """The rows of the sheet that has no header: those with a kind where it stands."""
+    """The rows of the sheet that has no header: those whose eighth column names a kind."""
     for sheet in sheets:
         rows = [Row(cells=dict(zip(COLUMNS, cells, strict=False))) for cells in sheet.rows]
         if found := [row for row in rows if kind_of(row.text("kind"))]:

@@ -68,7 +68,7 @@ def _coded(row: Row, folders: Folders) -> Coded:
 
 
 def _long(folders: Folders, labels: Path, fps: float) -> tuple[list[LongVideo], list[Irregular]]:
-    """The folders of whole recordings, with what the sheet for spotting says of them; [] without that sheet."""
+    """The folders of whole recordings with their rows of the sheet for spotting; [] without that sheet."""
     videos = {_video(path).name: _video(path) for path in folders.named(COLOUR) if _is_recording(path)}
     sheets = [path for path in folders.sheets if path.name.lower().startswith(SPOTTING) and path != labels]
     if not videos or not sheets:

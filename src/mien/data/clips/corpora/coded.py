@@ -36,7 +36,7 @@ FIELDS = {
 }
 """The header words of coding sheets, as `plain` gives them. All sheets that are known have most of these."""
 FURTHEST = 3
-"""Frames by which a frame of the sheet that is not on disk may be off."""
+"""Largest distance between a frame of the sheet that is not on disk and the frame taken for it."""
 FOUND = "its apex is found in the frames"
 
 
@@ -58,9 +58,9 @@ class Coded:
     aus: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     without_apex: bool = False
-    """Whether the corpus gives no apex at all, which is then no irregularity."""
+    """Whether the corpus gives no apex at all. A missing apex is then not irregular."""
     first: int | None = None
-    """What the sheet calls the first file of the folder, where it says so: files may be numbered anew."""
+    """The sheet's number of the first file of the folder, if it states one: files may be renumbered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def _found(row: Coded, files: Mapping[int, Path], fps: float) -> tuple[Clip | No
 
 
 def repaired(row: Coded, *, from_zero: bool = False) -> tuple[Numbers | None, list[Irregular]]:
-    """Onset, apex and offset by the rules that need no frames; None where the row is left out.
+    """Onset, apex and offset by the rules that need no frames; None if the row is left out.
 
     An onset of 0 means that it is unknown, unless the files are counted from 0 (`from_zero`).
     """
@@ -138,7 +138,7 @@ def repaired(row: Coded, *, from_zero: bool = False) -> tuple[Numbers | None, li
 
 
 def _as_coded(row: Coded, wanted: Numbers, files: Mapping[int, Path]) -> tuple[Mapping[int, Path], list[Irregular]]:
-    """The files by the numbers of the sheet, which may not be those of their names."""
+    """The files by the numbers of the sheet, which may differ from those of their names."""
     if wanted.onset in files:
         return files, []
     if row.first is not None:
@@ -189,13 +189,13 @@ def _clip(row: Coded, wanted: Numbers, frames: Mapping[int, Path], fps: float) -
 
 
 def _nearest(number: int, frames: Mapping[int, Path]) -> int | None:
-    """The frame itself, or the nearest on disk that is not too far."""
+    """The frame itself, or the nearest one on disk that is close enough."""
     around = sorted(range(number - FURTHEST, number + FURTHEST + 1), key=lambda near: abs(near - number))
     return next((near for near in around if near in frames), None)
 
 
 def units(text: str) -> tuple[str, ...]:
-    """The action units of a cell as it writes them; `?` stands for none that is known.
+    """The action units of a cell, in its own notation; `?` means that none is known.
 
     >>> units("R14+17+soft focus"), units("?"), units("L12 or L14")
     (('R14', '17', 'soft focus'), (), ('L12 or L14',))

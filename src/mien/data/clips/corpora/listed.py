@@ -23,7 +23,7 @@ REQUIRED = ("path", "subject", "label")
 GROUP = "group:"
 Ends = tuple[int | None, int | None, int | None]
 Found = tuple[Frames, tuple[int, int | None, int], float]
-"""Frames, onset, apex and offset as places, frames a second (0 where nobody says)."""
+"""Frames; onset, apex and offset as places; frames a second (0 if unknown)."""
 
 
 def read(root: Path, options: ClipOptions) -> ClipCorpus:
