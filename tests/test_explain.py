@@ -408,7 +408,7 @@ def test_interval_holds_the_truth_19_times_in_20() -> None:
 
 def test_what_cannot_be_summed_is_refused() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(CompareError, match="No explanation was held"):
+    with pytest.raises(CompareError, match="No explanation was compared"):
         summarise({}, rng)
     with pytest.raises(CompareError, match="different faces"):
         summarise({"a": {(0, 0): made(rng, 0.5, 0.3), (1, 0): made(rng, 0.5, 0.3, n=200)}}, rng)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...examine.across import Cell, Matrix
 from .damage import dot
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
+from .sheet import INK, Drawing, Look, Sheet, in_all_forms, of_row, percent_axis, pt, second_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ MOST_CORPORA = 5
 """Tested corpora that get a column; the table has all."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_across(matrix: Matrix, looks: Mapping[str, Look]) -> list[Drawing]:
     """A panel for each corpus of training (down) and of test (across), a line a network; looks by network."""
     trained = list(dict.fromkeys(cell.trained_on for cell in matrix.cells))
@@ -26,10 +26,12 @@ def draw_across(matrix: Matrix, looks: Mapping[str, Look]) -> list[Drawing]:
     networks = list(dict.fromkeys(cell.network for cell in matrix.cells))
     ends = [e for cell in matrix.cells for f in (cell.uar, cell.home_uar) for e in (f.interval.low, f.interval.high)]
     low, high = np.floor(10 * min(ends)) / 10, np.ceil(10 * max(ends)) / 10
-    left = 0.075 * max(map(len, networks)) + 0.2
+    left = 0.075 * max(len(line) for name in networks for line in of_row(name).split("\n")) + 0.2
     width = min(2.3, (7.6 - left) / len(tested) - 0.2)
     sizes = (len(trained), len(tested))
-    with Sheet(*sizes, (width, 0.21 * len(networks) + 0.12), left=left, gap=(0.2, 0.38), top=0.42) as sheet:
+    with Sheet(
+        *sizes, (width, (0.21 + second_line()) * len(networks) + 0.12), left=left, gap=(0.2, 0.38), top=0.42
+    ) as sheet:
         for index, axes in enumerate(sheet.axes):
             row, column = divmod(index, len(tested))
             cells = {
@@ -71,7 +73,7 @@ def _panel(
         axes.plot([interval.low, interval.high], [y, y], color=look.colour, linewidth=1.2)
         dot(axes, cell.uar.value, y, look, 4.5)
     axes.set_ylim(len(networks) - 0.4, -0.6)
-    axes.set_yticks(range(len(networks)), networks if first else [""] * len(networks))
+    axes.set_yticks(range(len(networks)), [of_row(name) for name in networks] if first else [""] * len(networks))
     axes.tick_params(axis="y", length=0)
     if not cells:
         axes.text(

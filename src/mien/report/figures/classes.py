@@ -15,13 +15,15 @@ from .sheet import (
     PAGE,
     Drawing,
     Sheet,
-    in_both_forms,
+    in_all_forms,
     in_lines,
-    is_narrow,
+    is_phone,
     legend_columns,
+    most_columns,
     name_panel,
     percent_axis,
     pt,
+    second_line,
     tint,
 )
 
@@ -40,16 +42,24 @@ DEEPEST = 0.62
 """Opacity of a full cell, so that ink stays readable on it."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_confusions(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """Small multiples: one matrix a row, counts pooled over seeds, cells in per cent of the true class."""
     words = max(map(len, labels)) * 0.062 + 0.15
     left, gap, right = words + 0.2, 0.16, 0.55
     least, side = CELL * len(labels), max(1.75, CELL * len(labels))
     fitting = int((PAGE - left - right + gap) // (least + gap))
-    lines, columns = in_lines(len(shown), 3 if is_narrow() else min(COLUMNS, max(fitting, 1)))
+    lines, columns = in_lines(len(shown), most_columns(min(COLUMNS, max(fitting, 1)), 3, 2))
+    names = second_line()
     with Sheet(
-        lines, columns, (side, side), left=left, gap=(gap, 0.42), bottom=words + 0.2, top=0.3, right=right
+        lines,
+        columns,
+        (side, side),
+        left=left,
+        gap=(gap, 0.42 + names),
+        bottom=words + 0.2,
+        top=0.3 + names,
+        right=right,
     ) as sheet:
         for index, (axes, item) in enumerate(zip(sheet.axes, shown, strict=False)):
             _matrix(axes, item, labels, first=index % columns == 0, last=index + columns >= len(shown))
@@ -102,10 +112,10 @@ def _scale(sheet: Sheet) -> None:
     axes.tick_params(length=0)
 
 
-@in_both_forms
+@in_all_forms
 def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Sequence[Estimate]]) -> list[Drawing]:
     """F1 of each class, one bar a row, with its interval where it has one."""
-    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(shown) // legend_columns()), bottom=0.3) as sheet:
+    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(shown) // legend_columns()), bottom=_below(labels)) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.82 / len(shown)
@@ -126,7 +136,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
             if item.name in f1:
                 ends = np.array([(one.interval.low, one.interval.high) for one in f1[item.name]]).T
                 axes.vlines(x, *ends, color=INK, lw=0.9)
-        axes.set_xticks(range(len(labels)), labels)
+        _name_classes(axes, labels)
         axes.set_ylabel("F1, %")
         axes.tick_params(axis="x", length=0)
         percent_axis(axes)
@@ -144,7 +154,7 @@ def draw_bars(shown: Sequence[Shown], labels: Sequence[str], f1: Mapping[str, Se
         ]
 
 
-@in_both_forms
+@in_all_forms
 def draw_recalls(
     shown: Sequence[Shown], labels: Sequence[str], recalls: Mapping[str, Sequence[Estimate]]
 ) -> list[Drawing]:
@@ -152,7 +162,7 @@ def draw_recalls(
     able = [item for item in shown if item.name in recalls]
     if not able:
         return []
-    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(able) // legend_columns()), bottom=0.3) as sheet:
+    with Sheet(1, 1, (8.9, 1.9), top=0.3 + 0.2 * -(-len(able) // legend_columns()), bottom=_below(labels)) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         width = 0.72 / len(able)
@@ -168,7 +178,7 @@ def draw_recalls(
         for edge in np.arange(len(labels) - 1) + 0.5:
             axes.axvline(edge, color=INK, alpha=0.1, linewidth=0.6)
         axes.set_xlim(-0.5, len(labels) - 0.5)
-        axes.set_xticks(range(len(labels)), labels)
+        _name_classes(axes, labels)
         axes.set_ylabel("recall, %")
         axes.tick_params(axis="x", length=0)
         percent_axis(axes)
@@ -187,10 +197,20 @@ def draw_recalls(
         ]
 
 
-@in_both_forms
+def _below(labels: Sequence[str]) -> float:
+    """Inches for the names of the classes below an axis; on a phone they are turned."""
+    return 0.2 + 0.075 * max(map(len, labels)) if is_phone() else 0.3
+
+
+def _name_classes(axes: "Axes", labels: Sequence[str]) -> None:
+    """Name the classes along the horizontal axis."""
+    axes.set_xticks(range(len(labels)), labels, rotation=90 if is_phone() else 0)
+
+
+@in_all_forms
 def draw_roc(shown: Sequence[Shown], labels: Sequence[str]) -> list[Drawing]:
     """One panel a class, one curve a row (its lowest seed)."""
-    lines, columns = in_lines(len(labels) + 1, 3 if is_narrow() else 6)
+    lines, columns = in_lines(len(labels) + 1, most_columns(6, 3, 3))
     with Sheet(lines, columns, (1.35, 1.35), gap=(0.32, 0.5), top=0.3, right=0.45) as sheet:
         probs = [softmax(item.tests[0].logits) for item in shown]
         for k, (axes, label) in enumerate(zip(sheet.axes, labels, strict=False)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, in_both_forms, legend_columns, percent_axis
+from .sheet import INK, Drawing, Sheet, in_all_forms, in_lines, legend_columns, most_columns, percent_axis
 
 __all__ = ["draw_costs"]
 
@@ -16,13 +16,15 @@ AXES = (
 )
 
 
-@in_both_forms
+@in_all_forms
 def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
     """Three panels, a point a row; what was not measured is left out."""
     accuracy = [[score.accuracy for score in item.row.scores] for item in shown]
     low, high = min(map(min, accuracy)), max(map(max, accuracy))
     pad = max(0.01, 0.15 * (high - low))
-    with Sheet(1, 3, (2.8, 1.6), gap=(0.3, 0), top=0.25 + 0.2 * -(-len(shown) // legend_columns())) as sheet:
+    lines, columns = in_lines(len(AXES), most_columns(3, 3, 1))
+    top = 0.25 + 0.2 * -(-len(shown) // legend_columns())
+    with Sheet(lines, columns, (2.8, 1.6), gap=(0.3, 0.5), top=top) as sheet:
         for axes, (field, title, unit) in zip(sheet.axes, AXES, strict=True):
             axes.grid(color=INK, alpha=0.1, linewidth=0.6)
             places = [_mean(item, field) / unit for item in shown]
@@ -34,7 +36,7 @@ def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
             axes.set_xlim(0, 1.1 * max((x for x in places if np.isfinite(x)), default=1))
             axes.set_xlabel(title)
             percent_axis(axes, max(0, low - pad), min(1, high + pad))
-        for axes in sheet.axes[1:]:
+        for axes in sheet.axes[1:columns]:
             axes.tick_params(labelleft=False)
         sheet.axes[0].set_ylabel("accuracy on test, %")
         sheet.axes[0].legend(

@@ -8,15 +8,28 @@ from numpy.typing import NDArray
 
 from ...words import plus
 from .evidence import Shown
-from .sheet import INK, Drawing, Sheet, in_both_forms, in_lines, is_narrow, name_panel, percent_axis, pt, whole_numbers
+from .sheet import (
+    INK,
+    Drawing,
+    Sheet,
+    in_all_forms,
+    in_lines,
+    is_phone,
+    most_columns,
+    name_panel,
+    percent_axis,
+    pt,
+    second_line,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_curves"]
 
-COLUMNS, NARROW_COLUMNS = 6, 3
-"""Rows of the table beside one another, on the page and in the narrow form."""
+COLUMNS = 6, 3, 2
+"""Rows of the table side by side: on the page, in a paper, on a phone."""
 GAP, BLOCK = 0.22, 0.92
 """Inches between accuracy and loss of one row, and between two lines of rows."""
 CAPTION = (
@@ -29,17 +42,18 @@ CAPTION = (
 BAND = " Lines are means over seeds. With more than one seed, a band spans the lowest and the highest."
 
 
-@in_both_forms
+@in_all_forms
 def draw_curves(shown: Sequence[Shown]) -> list[Drawing]:
     """One drawing of all rows that have a history; rows that were not trained epoch by epoch have none."""
     able = [item for item in shown if item.first.history]
     if not able:
         return []
     tables = [_table(item) for item in able]
-    lines, columns = in_lines(len(able), NARROW_COLUMNS if is_narrow() else COLUMNS)
-    gaps = ([GAP, BLOCK] * lines)[:-1]
-    width = 1.9 if columns <= 2 else 1.7
-    with Sheet(2 * lines, columns, (width, 1.2), gap=(0.2, gaps), top=0.48, bottom=0.42) as sheet:
+    lines, columns = in_lines(len(able), most_columns(*COLUMNS))
+    names = second_line()
+    gaps = ([GAP, BLOCK + names] * lines)[:-1]
+    size = 1.9 if columns <= 2 else 1.7, 0.85 if is_phone() else 1.2
+    with Sheet(2 * lines, columns, size, gap=(0.2, gaps), top=0.48 + names, bottom=0.42) as sheet:
         lowest = min(float(table[:, :, 1::2].min()) for table in tables)
         highest = max(float(table[:, :, 0::2].max()) for table in tables)
         for place, (item, table) in enumerate(zip(able, tables, strict=True)):

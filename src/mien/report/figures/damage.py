@@ -7,14 +7,15 @@ import numpy as np
 
 from ...examine.corruptions import SEVERITIES
 from ...examine.robustness import Damage
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, in_lines, is_narrow, percent_axis, pt
+from .sheet import INK, Drawing, Look, Sheet, in_all_forms, in_lines, most_columns, percent_axis, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["corruption_name", "dot", "draw_damage", "name_rows"]
 
-COLUMNS, NARROW_COLUMNS = 6, 3
+COLUMNS = 6, 3, 3
+"""Panels side by side: on the page, in a paper, on a phone."""
 DODGE, WIDEST = 0.13, 1.2
 """Severities between the intervals of neighbouring rows, so that they stand beside one another, and of all of them."""
 CROWD = 8
@@ -26,11 +27,11 @@ def corruption_name(corruption: str) -> str:
     return corruption.replace("_", " ")
 
 
-@in_both_forms
+@in_all_forms
 def draw_damage(damages: Sequence[Damage], looks: Mapping[str, Look]) -> list[Drawing]:
     """Small multiples of accuracy against severity, 0 being the face as it is; looks by row name."""
     kinds = damages[0].corruptions
-    lines, columns = in_lines(len(kinds) + 1, NARROW_COLUMNS if is_narrow() else COLUMNS)
+    lines, columns = in_lines(len(kinds) + 1, most_columns(*COLUMNS))
     dodge = min(DODGE, WIDEST / len(damages))
     shown = [e.value for one in damages for e in (one.clean, *(cell for kind in one.accuracy for cell in kind))]
     ends = [e.interval for one in damages for e in (one.clean, *(kind[-1] for kind in one.accuracy))]

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...examine.labelnoise import LabelIssues, NoisePoint
 from .damage import dot, name_rows
-from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt, tint
+from .sheet import COLOURS, DASHES, INK, Drawing, Look, Sheet, in_all_forms, percent_axis, pt, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ LEAST = 0.05
 """Faces in a hundred below which a cell is left empty."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_joint(issues: LabelIssues) -> list[Drawing]:
     """The estimated share of faces by given and true label, off the diagonal; none where nothing is doubted."""
     size, words = len(issues.classes), max(map(len, issues.classes)) * 0.08 + 0.5
@@ -55,7 +55,7 @@ def draw_joint(issues: LabelIssues) -> list[Drawing]:
         ]
 
 
-@in_both_forms
+@in_all_forms
 def draw_noise(points: Sequence[NoisePoint], looks: Mapping[str, Look]) -> list[Drawing]:
     """The test metric against the share of replaced labels, and learning curves, a panel a curve; looks by curve."""
     curves = list(dict.fromkeys(point.curve for point in points))

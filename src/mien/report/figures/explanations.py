@@ -8,7 +8,7 @@ import numpy as np
 from ...explain import METHODS, TITLES
 from ...explain.beside import FIGURES, Figure, Grounded, Truth
 from .damage import dot
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt, tint
+from .sheet import INK, Drawing, Look, Sheet, in_all_forms, is_phone, of_row, percent_axis, pt, second_line, tint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,36 +47,37 @@ def shown_methods(truths: Sequence[Truth]) -> list[str]:
     return [method for method in METHODS if method in seen]
 
 
-@in_both_forms
+@in_all_forms
 def draw_explanations(truths: Sequence[Truth], looks: Mapping[str, Look]) -> list[Drawing]:
     """A panel a method and figure, a line a network; looks by row name."""
     methods = shown_methods(truths)
-    height, left = 0.15 + ROW * len(truths), 0.066 * max(len(truth.name) for truth in truths) + 0.2
+    height, left = 0.15 + (ROW + second_line()) * len(truths), 0.066 * _letters(truths) + 0.2
     width = min(2.4, 6.3 / len(methods))
-    with Sheet(2, len(methods), (width, height), left=left, gap=(0.2, 0.62), top=0.52, bottom=0.42) as sheet:
-        panels = iter(sheet.axes)
-        for figure in FIGURES:
+    lines, columns = (len(methods), 2) if is_phone() else (2, len(methods))
+    with Sheet(lines, columns, (width, height), left=left, gap=(0.2, 0.62), top=0.52, bottom=0.42) as sheet:
+        for kind, figure in enumerate(FIGURES):
             low, high = _ends(truths, figure)
             for place, method in enumerate(methods):
-                axes = next(panels)
+                line, column = (place, kind) if is_phone() else (kind, place)
+                axes = sheet.axes[line * columns + column]
                 _dots(axes, truths, looks, method, figure)
                 percent_axis(axes, low, high, axis="x")
-                axes.set_title(TITLES[method] if figure == FIGURES[0] else "")
-                axes.tick_params(labelleft=place == 0)
-                if place == 0:
-                    axes.set_xlabel(WORDS[figure], loc="left")
+                axes.set_title(TITLES[method] if kind == 0 else "")
+                axes.tick_params(labelleft=column == 0)
+                if place == (len(methods) - 1 if is_phone() else 0):
+                    axes.set_xlabel(WORDS[figure].replace(" on ", "\non ") if is_phone() else WORDS[figure], loc="left")
         _name_marks(sheet.axes[0], 1 + LEGEND / height)
         return [sheet.finish("explanations", "How much of an explanation falls on what moved", _caption(truths))]
 
 
-@in_both_forms
+@in_all_forms
 def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) -> list[Drawing]:
     """Lifts of each action unit by one method, a line a network; none where it was not measured."""
     rows = [(truth, one) for truth in truths for one in truth.methods if one.method == method]
     units = sorted({unit for _, one in rows for unit in one.units})
     if not units:
         return []
-    side, left = 0.38, 0.066 * max(len(truth.name) for truth, _ in rows) + 0.2
+    side, left = 0.38, 0.066 * _letters([truth for truth, _ in rows]) + 0.2
     size = (side * len(units), 0.26 * len(rows))
     with Sheet(1, 1, size, left=left, top=0.1, bottom=1.6) as sheet:
         axes = sheet.axes[0]
@@ -88,7 +89,7 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.set_yticks(np.arange(len(rows)) + 0.5, [truth.name for truth, _ in rows])
+        axes.set_yticks(np.arange(len(rows)) + 0.5, [of_row(truth.name) for truth, _ in rows])
         names = [f"AU {unit}, {AU_NAMES.get(unit, '')}".rstrip(", ") for unit in units]
         axes.set_xticks(np.arange(len(units)) + 0.5, names, rotation=90, fontsize=pt(7.5))
         return [
@@ -101,6 +102,11 @@ def draw_units(truths: Sequence[Truth], looks: Mapping[str, Look], method: str) 
                 "several units.",
             )
         ]
+
+
+def _letters(truths: Sequence[Truth]) -> int:
+    """Letters of the longest line of a row's name."""
+    return max(len(line) for truth in truths for line in of_row(truth.name).split("\n"))
 
 
 def _dots(axes: "Axes", truths: Sequence[Truth], looks: Mapping[str, Look], method: str, figure: Figure) -> None:
@@ -117,7 +123,7 @@ def _dots(axes: "Axes", truths: Sequence[Truth], looks: Mapping[str, Look], meth
         axes.plot(beside.controls["others"].value, line, "|", color=INK, ms=8, mew=1.2)
         axes.plot(beside.controls["untrained"].value, line, "x", color=INK, ms=4, mew=0.9)
     axes.set_ylim(len(truths) - 0.4, -0.6)
-    axes.set_yticks(range(len(truths)), [truth.name for truth in truths])
+    axes.set_yticks(range(len(truths)), [of_row(truth.name) for truth in truths])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 

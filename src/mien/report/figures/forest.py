@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...judge.pairs import CANNOT_TELL, Pair
 from ...metrics import metric
 from ...words import listed, p_words
-from .sheet import INK, SMALLER, Drawing, Look, Sheet, in_both_forms, is_narrow, pt
+from .sheet import INK, SMALLER, Drawing, Look, Sheet, in_all_forms, is_narrow, is_phone, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_forest"]
 
 LINE, TWO_LINES = 0.2, 0.33
-"""Inches between pairs, named on one line or on two."""
+"""Inches between pairs with a label of one line, and of two lines or above the interval."""
 LETTER = 0.0635
 """Mean width of a letter at 8 points, in inches."""
 WIDTH = 2.6
@@ -24,7 +26,7 @@ MOST_PAIRS = 30
 """Pairs that are drawn; the file has all."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Look]) -> list[Drawing]:
     """A line a pair of rows, a panel a metric; `by_metric` has the pairs of each, by its key.
 
@@ -37,8 +39,9 @@ def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Loo
     asked, names = _lines(by_metric), list(by_metric)
     every = _smallest(asked)
     first = [next(filter(None, pairs)) for pairs in every]
-    labels = [f"{pair.a} −\n{pair.b}" if is_narrow() else f"{pair.a} − {pair.b}" for pair in first]
-    letters = max(len(line) for label in labels for line in label.split("\n"))
+    above, two = is_phone(), is_narrow() and not is_phone()
+    labels = [f"{pair.a} −\n{pair.b}" if two else f"{pair.a} − {pair.b}" for pair in first]
+    letters = 0 if above else max(len(line) for label in labels for line in label.split("\n"))
     verdicts = [] if is_narrow() else [_verdict(pairs) for pairs in every]
     left, right = 0.15 + LETTER * letters, BESIDE + LETTER * 1.1 * max(map(len, verdicts), default=0)
     height = (TWO_LINES / SMALLER if is_narrow() else LINE) * len(every) + 0.1
@@ -47,7 +50,10 @@ def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Loo
         for place, (key, axes) in enumerate(zip(names, sheet.axes, strict=True)):
             _panel(axes, [pairs[place] for pairs in every], looks)
             axes.set_title(metric(key).title, pad=pt(16))
-        _names(sheet.axes[0], labels)
+        if above:
+            _names_above(sheet.axes[0], labels)
+        else:
+            _names(sheet.axes[0], labels)
         _say(sheet, verdicts, [any(pair.settled for pair in pairs if pair) for pairs in every])
         return [sheet.finish("forest", "Differences, pair by pair", _caption(first, len(asked)))]
 
@@ -62,8 +68,11 @@ def _panel(axes: "Axes", pairs: Sequence[Pair | None], looks: Mapping[str, Look]
     """All pairs by one metric."""
     tested = [pair for pair in pairs if pair]
     axes.set_ylim(len(pairs) - 0.5 + 0.25, -0.5 - 0.25)
-    axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
-    axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
+    if is_phone():  # a line through all pairs would cross their names
+        axes.vlines([0] * len(pairs), np.arange(len(pairs)) - 0.15, np.arange(len(pairs)) + 0.3, color=INK, lw=0.6)
+    else:
+        axes.axvline(0, color=INK, linewidth=0.6, alpha=0.6)
+        axes.grid(axis="x", color=INK, alpha=0.1, linewidth=0.6)
     for line, pair in enumerate(pairs):
         if pair:
             _line(axes, line, pair, looks)
@@ -74,6 +83,8 @@ def _panel(axes: "Axes", pairs: Sequence[Pair | None], looks: Mapping[str, Look]
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("points")
+    if is_phone():
+        axes.locator_params(axis="x", nbins=3)
     _head(axes, 1.04, "p")
 
 
@@ -94,6 +105,13 @@ def _names(axes: "Axes", labels: Sequence[str]) -> None:
     """The pairs, left of the first panel."""
     axes.set_yticks(range(len(labels)), labels)
     _head(axes, -0.03, "first − second", ha="right")
+
+
+def _names_above(axes: "Axes", labels: Sequence[str]) -> None:
+    """The pairs on a phone: each above its line, across all panels."""
+    across = axes.get_yaxis_transform()
+    for y, label in enumerate(labels):
+        axes.text(0, y - 0.36, label, transform=across, va="center", fontsize=pt(8), alpha=0.8)
 
 
 def _say(sheet: Sheet, verdicts: Sequence[str], settled: Sequence[bool]) -> None:

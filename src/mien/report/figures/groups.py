@@ -11,7 +11,19 @@ from ...calibration import Floats
 from ...examine.examined import Place
 from ...examine.groups import BySubject, Groups
 from .damage import dot, name_rows
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, legend_columns, percent_axis
+from .sheet import (
+    INK,
+    Drawing,
+    Look,
+    Sheet,
+    in_all_forms,
+    in_lines,
+    legend_columns,
+    most_columns,
+    name_panel,
+    percent_axis,
+    second_line,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +37,7 @@ SUBJECTS_WITH_LINES = 120
 LUCKY_DRAWS = 200
 
 
-@in_both_forms
+@in_all_forms
 def draw_groups(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Accuracy and UAR of each level, attribute by attribute; none where no level is large enough."""
     judged = place.groups
@@ -97,18 +109,19 @@ def _dots(
     axes.set_xlabel("accuracy, %" if metric == "accuracy" else "UAR, %")
 
 
-@in_both_forms
+@in_all_forms
 def draw_subjects(place: Place, looks: Mapping[str, Look]) -> list[Drawing]:
     """Every subject's accuracy, the worst first, one panel a row; none where no subject is known."""
     known = [(one, one.subjects) for one in place.groups if one.subjects is not None and len(one.subjects.subject) > 1]
     if not known:
         return []
-    columns, lines = min(3, len(known)), -(-len(known) // 3)
+    lines, columns = in_lines(len(known), most_columns(3, 3, 2))
     lined = max(len(subjects.subject) for _, subjects in known) <= SUBJECTS_WITH_LINES
-    with Sheet(lines, columns, (2.15, 1.6), gap=(0.3, 0.5), top=0.3) as sheet:
+    names = second_line()
+    with Sheet(lines, columns, (2.15, 1.6), gap=(0.3, 0.5 + names), top=0.3 + names) as sheet:
         for index, (axes, (one, subjects)) in enumerate(zip(sheet.axes, known, strict=False)):
             _subjects(axes, subjects, looks[one.name])
-            axes.set_title(one.name)
+            name_panel(axes, one.name)
             axes.tick_params(labelleft=index % columns == 0)
         for axes in sheet.axes[len(known) :]:
             axes.remove()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...statistics.estimates import Estimate
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, percent_axis, pt
+from .sheet import INK, Drawing, Look, Sheet, in_all_forms, percent_axis, pt
 
 __all__ = ["Dumbbell", "Ways", "draw_peeked_folds", "draw_peeking"]
 
@@ -42,7 +42,7 @@ WAYS = (
 """Marker, whether it is filled, and name of each way to come to a UF1."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_peeked_folds(rows: Sequence[Ways]) -> list[Drawing]:
     """One line a row of the table, one mark with its interval for each way."""
     if not rows:
@@ -84,7 +84,7 @@ def draw_peeked_folds(rows: Sequence[Ways]) -> list[Drawing]:
         ]
 
 
-@in_both_forms
+@in_all_forms
 def draw_peeking(rows: Sequence[Dumbbell]) -> list[Drawing]:
     """One line a row: from the honest accuracy to the claimed one, means over runs, each run thin below."""
     if not rows:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...statistics import Friedman, friedman_nemenyi
 from ...words import p_words
-from .sheet import INK, Drawing, Sheet, in_both_forms, pt
+from .sheet import INK, Drawing, Sheet, in_all_forms, pt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ WIDTH = 4.6
 """Of the scale of ranks, in inches; names stand to both sides of it."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_critical_difference(
     scores: ArrayLike, networks: Sequence[str], corpora: Sequence[str], *, name: str = "ranks"
 ) -> list[Drawing]:

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...judge.calibration import Calibrated
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, in_lines, is_narrow, name_panel, percent_axis, pt
+from .sheet import (
+    INK,
+    Drawing,
+    Look,
+    Sheet,
+    in_all_forms,
+    in_lines,
+    legend_columns,
+    most_columns,
+    name_panel,
+    percent_axis,
+    pt,
+    second_line,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,19 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_reliability", "draw_risk_coverage"]
 
-COLUMNS = 6
+COLUMNS = 6, 3, 2
+"""Panels side by side: on the page, in a paper, on a phone."""
 LARGEST = 5.5
 FEWEST = 10
 """Faces in a bin from which on the line runs through it and its interval is drawn: that of one face is all heights."""
 
 
-@in_both_forms
+@in_all_forms
 def draw_reliability(rows: Sequence[Calibrated], looks: Mapping[str, Look]) -> list[Drawing]:
     """One panel a row: accuracy against confidence, before and after the temperature."""
     if not rows:
         return []
-    lines, columns = in_lines(len(rows), 3 if is_narrow() else COLUMNS)
-    with Sheet(lines, columns, (1.6, 1.6), gap=(0.22, 0.52), top=0.6, bottom=0.48, right=0.2) as sheet:
+    lines, columns = in_lines(len(rows), most_columns(*COLUMNS))
+    names = second_line()
+    gap, top = (0.22, 0.52 + names), 0.6 + names
+    with Sheet(lines, columns, (1.6, 1.6), gap=gap, top=top, bottom=0.48, right=0.2) as sheet:
         for index, (axes, row) in enumerate(zip(sheet.axes, rows, strict=False)):
             _panel(axes, row, looks[row.row.name])
             axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(rows))
@@ -77,11 +93,16 @@ def _legend(axes: "Axes", colour: str) -> None:
     axes.plot([], [], "o-", color=INK, mfc="none", alpha=0.5, ms=4, linewidth=0.8, label="as trained")
     axes.plot([], [], "o-", color=colour, ms=4, linewidth=0.8, label="after scaling")
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.16), ncols=2, borderaxespad=0, handlelength=1.6, fontsize=pt(7.5)
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.16 + second_line()),
+        ncols=2,
+        borderaxespad=0,
+        handlelength=1.6,
+        fontsize=pt(7.5),
     )
 
 
-@in_both_forms
+@in_all_forms
 def draw_risk_coverage(
     rows: Sequence[Calibrated], looks: Mapping[str, Look], coverages: Sequence[float], risk: float, *, fewest: float
 ) -> list[Drawing]:
@@ -94,7 +115,7 @@ def draw_risk_coverage(
         f"{100 * risk:.0f} % (dashed). "
     )
     kept = x >= fewest
-    with Sheet(1, 1, (3.9, 2.0), top=0.15 + 0.19 * -(-len(rows) // 2)) as sheet:
+    with Sheet(1, 1, (3.9, 2.0), top=0.15 + 0.19 * -(-len(rows) // legend_columns(2))) as sheet:
         axes = sheet.axes[0]
         axes.grid(color=INK, alpha=0.1, linewidth=0.6)
         marked = any(np.isfinite(row.risk.value) for row in rows)
@@ -113,7 +134,7 @@ def draw_risk_coverage(
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.05, 1.0),
-            ncols=2,
+            ncols=legend_columns(2),
             borderaxespad=0.2,
             handlelength=2.4,
             fontsize=pt(7.5),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .sheet import INK, Drawing, Look, Sheet, in_both_forms, legend_columns, percent_axis
+from .sheet import INK, Drawing, Look, Sheet, in_all_forms, legend_columns, percent_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ class Line:
     points: tuple[Point, ...]
 
 
-@in_both_forms
+@in_all_forms
 def draw_setting(key: str, lines: Sequence[Line], over: str) -> list[Drawing]:
     """One panel; `over` says what the intervals are over."""
     word = WORDS.get(key, key.rpartition(".")[2].replace("_", " "))

@@ -1,8 +1,9 @@
-"""How every figure looks, and how it leaves: SVG that follows the page's ink, and PDF as wide as a paper's text.
+"""The style of every figure, and its three forms: SVG for the page, SVG for a phone, PDF for a paper.
 
 In: a drawing function on matplotlib axes. Out: `Drawing`, with deterministic SVG (no dates, no random ids). A function
-under `in_both_forms` draws twice: once for the page, and once for the PDF, whose panels are narrower and whose letters
-are smaller, so that the figure stands in `article`'s text at its own size and can still be read.
+under `in_all_forms` draws three times, because a figure that is scaled down cannot be read. The PDF fits the text of
+`article` at its own size. The SVG for phones stacks panels that stand side by side on the page; on paper, two such
+figures share a page's width.
 Ink is drawn in one reserved colour that becomes `currentColor`, so that axes and text are dark on a light page
 and light on a dark one. Colours have a luminance of 0.13 to 0.30: a contrast of 3 and more on white and on black.
 """
@@ -10,11 +11,11 @@ and light on a dark one. Colours have a luminance of 0.13 to 0.30: a contrast of
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, cast
 
 import numpy as np
 
@@ -33,31 +34,42 @@ __all__ = [
     "Drawing",
     "Look",
     "Sheet",
-    "in_both_forms",
+    "in_all_forms",
     "in_lines",
     "is_narrow",
+    "is_phone",
     "legend_columns",
     "looks",
+    "most_columns",
     "name_panel",
+    "of_row",
 ]
-__all__ += ["percent_axis", "pt", "tint", "whole_numbers"]
+__all__ += ["percent_axis", "pt", "second_line", "tint", "whole_numbers"]
 
 P = ParamSpec("P")
 PAGE = 9.6
-"""Inches: the width of the page's column, and the most that an SVG is wide there at the size of its letters."""
+"""Inches: the width of the page's column, and the greatest width of an SVG there."""
 HALF = 545
-"""CSS pixels: the widest drawing that a phone shows as it is, and that leaves room for another one on the page."""
+"""CSS pixels: the widest drawing that leaves room for another one on the page."""
+PHONE = 3.1
+"""Inches: the width of a phone's column at the size of the page's letters, and of half a printed page."""
+PIXELS = 115
+"""CSS pixels of the page for an inch of a figure: its letters then have the size of the page's small print."""
 TEXT_WIDTH = 345 / 72.27
-"""Inches: the width of the text of LaTeX's `article`, and the most that a PDF is wide."""
+"""Inches: the width of the text of LaTeX's `article`, and the greatest width of a PDF."""
 SMALLER = 0.8
-"""Letters, margins and gaps of the PDF, where those of the page are 1."""
+"""Size of letters, margins and gaps for a paper and a phone, relative to the page."""
 ROOMY = 0.9
-"""Inches from which an axis has room for more than three figures."""
+"""Inches of an axis that has room for more than three numbers."""
 LETTER, SMALLEST = 0.061, 4.5
-"""Mean width of a letter at 8 points, in inches, and the fewest points that a letter has."""
+"""Mean width of a letter at 8 points, in inches, and the smallest size of a letter in points."""
+LEAST_LETTER = 6.2
+"""Points of the smallest letter for a phone. Half a printed page enlarges that form by 1.13."""
 SLIMMEST = 0.7
-"""Inches that a panel keeps at least, whatever stands beside it."""
-_narrow: ContextVar[bool] = ContextVar("narrow", default=False)
+"""Least width of a panel in inches."""
+Form = Literal["page", "paper", "phone"]
+WIDTHS: Mapping[Form, float] = {"page": PAGE, "paper": TEXT_WIDTH, "phone": PHONE}
+_form: ContextVar[Form] = ContextVar("form", default="page")
 INK = "#010203"
 COLOURS = ("#1f82c4", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
 DASHES: tuple[Any, ...] = ("-", (0, (3.5, 1.6)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)))
@@ -99,12 +111,12 @@ STYLE: dict[str, Any] = {
 
 
 SIZES = ("size", "titlepad")
-"""Ends of the names of settings that follow the form."""
+"""Ends of the names of settings that depend on the form."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """How a row is drawn in every figure: colour and marker tell the network, dash and hatch its variant."""
+    """The look of a row in every figure: colour and marker for the network, dash and hatch for its variant."""
 
     colour: str
     marker: str
@@ -136,7 +148,7 @@ def looks(names: Sequence[tuple[str, float]]) -> list[Look]:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A finished figure: its file name without ending, what it shows, and its two forms."""
+    """A finished figure: its file name without ending, what it shows, and its three forms."""
 
     name: str
     title: str
@@ -144,7 +156,7 @@ class Drawing:
     """How to read it, in sentences."""
     svg: str
     narrow: str
-    """The SVG of the form of the PDF, for phones; empty where the page's own is narrow enough."""
+    """The SVG for phones and for print; empty if that of the page is narrow enough."""
     pdf: bytes
     width: int
     """Width in CSS pixels at which its letters are as large as the page's small print."""
@@ -177,7 +189,7 @@ class Sheet:
         if is_narrow():
             left, right, top, bottom = (SMALLER * side for side in (left, right, top, bottom))
             across, downs = SMALLER * across, [SMALLER * down for down in downs]
-        room = (TEXT_WIDTH if is_narrow() else PAGE) - left - right - (columns - 1) * across
+        room = WIDTHS[_form.get()] - left - right - (columns - 1) * across
         panel = _fitted(panel, columns, room)
         self.panel = panel
         """Width and height of a panel, in inches."""
@@ -206,17 +218,17 @@ class Sheet:
         self._context.__exit__(None, None, None)
 
     def finish(self, name: str, title: str, caption: str) -> Drawing:
-        """The drawing, as SVG for the page or as PDF, whichever form is drawn; see `in_both_forms`."""
-        narrow = is_narrow()
-        small = _clean(self._saved("svg", {"Date": None}).decode(), f"{name}-narrow", title) if narrow else ""
+        """The drawing in the form that is being drawn; the others are empty (`in_all_forms` joins them)."""
+        form = _form.get()
+        svg = "" if form == "paper" else self._saved("svg", {"Date": None}).decode()
         return Drawing(
             name=name,
             title=title,
             caption=caption,
-            narrow=small,
-            svg="" if narrow else _clean(self._saved("svg", {"Date": None}).decode(), name, title),
-            pdf=self._saved("pdf", {"CreationDate": None}) if narrow else b"",
-            width=round(self.width * 115),
+            narrow=_clean(svg, f"{name}-narrow", title) if form == "phone" else "",
+            svg=_clean(svg, name, title) if form == "page" else "",
+            pdf=self._saved("pdf", {"CreationDate": None}) if form == "paper" else b"",
+            width=round(self.width * PIXELS),
         )
 
     def _saved(self, form: str, metadata: dict[str, None]) -> bytes:
@@ -241,44 +253,66 @@ def tint(axes: "Axes", x: float, y: float, colour: str, alpha: float) -> None:
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, alpha=alpha, linewidth=0))
 
 
-def in_both_forms(draw: Callable[P, list[Drawing]]) -> Callable[P, list[Drawing]]:
-    """Around a drawing function: it is called once for the SVG and once more for the PDF."""
+def in_all_forms(draw: Callable[P, list[Drawing]]) -> Callable[P, list[Drawing]]:
+    """Surrounds a drawing function: it is called for the page, for a paper and for a phone."""
 
     @wraps(draw)
-    def both(*args: P.args, **kwargs: P.kwargs) -> list[Drawing]:
-        page = draw(*args, **kwargs)
-        token = _narrow.set(True)
-        try:
-            paper = draw(*args, **kwargs)
-        finally:
-            _narrow.reset(token)
+    def all_forms(*args: P.args, **kwargs: P.kwargs) -> list[Drawing]:
+        forms: dict[Form, list[Drawing]] = {}
+        for form in WIDTHS:
+            token = _form.set(form)
+            try:
+                forms[form] = draw(*args, **kwargs)
+            finally:
+                _form.reset(token)
         return [
-            replace(one, pdf=other.pdf, narrow=other.narrow if one.width > HALF else "")
-            for one, other in zip(page, paper, strict=True)
+            replace(wide, pdf=other.pdf, narrow=small.narrow if wide.width > PHONE * PIXELS else "")
+            for wide, other, small in zip(forms["page"], forms["paper"], forms["phone"], strict=True)
         ]
 
-    return both
+    return all_forms
 
 
 def is_narrow() -> bool:
-    """Whether the PDF is being drawn, as wide as a paper's text."""
-    return _narrow.get()
+    """Whether the form that is being drawn is narrower than the page: that of a paper or of a phone."""
+    return _form.get() != "page"
+
+
+def is_phone() -> bool:
+    """Whether the form for a phone is being drawn."""
+    return _form.get() == "phone"
+
+
+def most_columns(page: int, paper: int, phone: int) -> int:
+    """The greatest number of panels side by side in the form that is being drawn."""
+    return {"page": page, "paper": paper, "phone": phone}[_form.get()]
 
 
 def pt(size: float) -> float:
-    """A size of letters, in points, in the form that is being drawn."""
-    return size * SMALLER if is_narrow() else size
+    """A size of letters, in points, in the form that is being drawn; at least 6.2 on a phone, so that print has 7."""
+    return max(LEAST_LETTER, size * SMALLER) if is_phone() else size * SMALLER if is_narrow() else size
 
 
 def legend_columns(most: int = 3) -> int:
-    """How many names of rows stand beside one another."""
-    return min(most, 2) if is_narrow() else most
+    """Number of names of rows side by side in a legend."""
+    return most_columns(most, min(most, 2), 1)
+
+
+def of_row(name: str) -> str:
+    """The name of a row as a label: on a phone its factors stand on a second line."""
+    return name.replace(", ", ",\n", 1) if is_phone() else name
+
+
+def second_line() -> float:
+    """Inches that a second line takes in the names of rows, which they have on a phone; else 0."""
+    return 0.15 if is_phone() else 0.0
 
 
 def name_panel(axes: "Axes", name: str, size: float = 8.5, pad: float = 6) -> None:
     """The name of a row over its panel, in letters that keep it off the next one."""
+    name = of_row(name)
     room = _length(axes, "x") * (1.04 if is_narrow() else 1.1)
-    fitting = room / (LETTER * max(len(name), 1)) * 8
+    fitting = room / (LETTER * max(map(len, [*name.split("\n"), "1"]))) * 8
     axes.set_title(name, fontsize=max(SMALLEST, min(pt(size), fitting)), pad=pt(pad))
 
 
