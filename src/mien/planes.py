@@ -1,8 +1,8 @@
-"""Planes: what a sample is made of, and how each kind of plane is mirrored.
+"""Planes: the parts of a sample, and how each kind of plane is mirrored.
 
 A still face has one plane, `face`. A micro-expression also has the flow between two of its frames; a second modality
-adds landmarks or a row of numbers. The kind of a plane says what a change of the picture does to it. So a mirrored
-face, its mirrored flow and its mirrored landmarks stay those of one person.
+adds landmarks or a row of numbers. The kind of a plane determines the effect of a change of the picture on it. So a
+mirrored face, its mirrored flow and its mirrored landmarks remain consistent.
 """
 
 import math
@@ -19,7 +19,7 @@ __all__ = ["FACE", "MOVED", "PICTURES", "Batch", "Plane", "mirrored", "one_by_on
 FACE = "face"
 """The plane that every store has: the crop."""
 MOVED = "moved"
-"""The plane that drawn faces have: which pixels each action unit moved."""
+"""The plane of drawn faces that holds which pixels each action unit moved."""
 NAME = re.compile("[a-z][a-z0-9_]{0,31}")
 PICTURES = ("image", "flow")
 """Kinds that have pixels; the others are values."""
@@ -27,7 +27,7 @@ AXES = {"image": (2, 3), "flow": (3,), "points": (2,), "numbers": (1,)}
 """Numbers of axes that a kind may have."""
 DTYPES = ("uint8", "uint16", "int16", "int64", "float32")
 MOST_BYTES = 1 << 26
-"""Of a plane of one sample."""
+"""Most bytes of a plane of one sample."""
 
 Batch = Mapping[str, NDArray[Any]]
 """Some samples: for each plane an array `(n, *shape)`."""
@@ -35,7 +35,7 @@ Batch = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """One thing that is known of every sample of a store. Raises `ValueError` where its fields do not fit together."""
+    """One part of every sample of a store. Raises `ValueError` if its fields do not fit together."""
 
     name: str
     """Up to 32 lower-case letters, digits and `_`: the file is `planes/NAME.npy`."""
@@ -43,11 +43,11 @@ class Plane:
     """image `(H, W, C)` or `(H, W)`; flow `(H, W, C)`, of which channel 0 is u, to the right, and channel 1 is v, down;
     points `(P, 2)`, x and y in pixels of the face; numbers `(D,)`. A point or number that is not known is NaN."""
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     dtype: str
-    """As numpy names it, one of `DTYPES`."""
+    """numpy's name of the type, one of `DTYPES`."""
     pairs: tuple[tuple[int, int], ...] = ()
-    """Of points: those that change places in a mirror, such as the two eyes."""
+    """For points: the pairs that a mirror exchanges, such as the two eyes."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

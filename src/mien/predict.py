@@ -1,7 +1,8 @@
 """From pictures and videos to the expressions in them, without torch.
 
-In: paths, arrays, a video or a camera. Out: one `Prediction` a face. Faces are found, cut out by the crop that the
-network was trained with, and classified in batches across faces and frames; streams of any length run in flat memory.
+In: paths, arrays, a video or a camera. Out: one `Prediction` for each face. Faces are found, cut out by the crop that
+the network was trained with, and classified in batches across faces and frames; streams of any length run in flat
+memory.
 """
 
 import os
@@ -42,7 +43,7 @@ class Prediction:
     """The expression of one face."""
 
     label: str
-    """The likeliest class, or "uncertain" below the confidence asked for."""
+    """The likeliest class, or "uncertain" below the requested confidence."""
     confidence: float
     """Probability of the likeliest class, 0 to 1, calibrated on the validation part."""
     probs: Mapping[str, float]
@@ -50,9 +51,9 @@ class Prediction:
     box: Box
     """x, y, width, height of the face in pixels; may reach over the border."""
     landmarks: NDArray[np.float32] | None
-    """`(5, 2)` x, y in pixels, where the detector has them."""
+    """`(5, 2)` x, y in pixels, if the detector has them."""
     score: float
-    """How sure the detector is that this is a face, 0 to 1."""
+    """Score of the detector for this face, 0 to 1."""
     source: str
     """The file or camera; empty for arrays and bytes."""
     frame: int
@@ -63,7 +64,7 @@ class Prediction:
     """Number of the face through a video; None for pictures."""
 
     def top_k(self, k: int) -> dict[str, float]:
-        """The `k` likeliest classes with their probabilities, the likeliest first; all where there are fewer.
+        """The `k` likeliest classes with their probabilities, the likeliest first; all if there are fewer.
 
         Raises `ConfigError` unless `k` is a whole number, 1 or more.
         """
@@ -88,11 +89,11 @@ class Seen:
     frame: int
     time_s: float | None = None
     picture: NDArray[np.uint8] | None = None
-    """`(H, W, 3)` RGB, upright; None where it could not be read."""
+    """`(H, W, 3)` RGB, upright; None if it could not be read."""
     predictions: tuple[Prediction, ...] = ()
-    """From left to right; none where no face was found."""
+    """Predictions from left to right; empty if no face was found."""
     failure: str = ""
-    """Why it could not be read, in a sentence."""
+    """The reason why it could not be read, in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +103,7 @@ class Found:
     faces: Sequence[Face]
     """From left to right."""
     crops: NDArray[np.uint8]
-    """`(n, S, S, C)`, a crop a face."""
+    """`(n, S, S, C)`, one crop for each face."""
 
 
 class Predictor:
@@ -124,9 +125,9 @@ class Predictor:
             model: a file that `mien export` wrote, or the name of one that comes with mien: "default", "small",
                 "ferplus".
             detector: a name that `find_detector` takes, or any `FaceDetector`; "none" takes pictures as faces.
-            threads: of one prediction, where the model is opened here; 0 takes the machine's cores.
+            threads: of one prediction, if the model is opened here; 0 takes the machine's cores.
             min_confidence: below it a label is "uncertain", 0 to 1.
-            min_score: faces that the detector is less sure of are left out, 0 to 1; None takes the detector's own limit
+            min_score: faces with a lower score are left out, 0 to 1; None takes the detector's own limit
             (docs/faces.md). Scores compare within one detector only.
             min_face: faces whose box has fewer pixels a side are left out; None is the detector's own limit.
 
@@ -148,7 +149,7 @@ class Predictor:
         Args:
             images: one `Image`, an array `(N, H, W, C)`, or any iterable of `Image`s.
 
-        Raises `DataError` where one cannot be read; `each` goes on instead.
+        Raises `DataError` if one cannot be read; `each` continues instead.
         """
         found: list[Prediction] = []
         for seen in self.each(images):
@@ -162,7 +163,7 @@ class Predictor:
 
         Args:
             images: as for `predict`.
-            names: what to call them in place of their paths, as many as images or none.
+            names: their names in place of their paths, as many as images or none.
         """
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise ConfigError(f"The names of pictures are a list of texts; got {brief(names)}.")
@@ -172,8 +173,8 @@ class Predictor:
     def stream(self, video: Path | str | Video, session: Session | None = None) -> Iterator[Seen]:
         """The frames of a video file or camera, faces followed and their labels smoothed over time.
 
-        Memory is flat at any length; the stream of a camera ends when it gives no more pictures. Raises `DataError`
-        where the video cannot be opened or decoded; one that is cut off raises after its last frame.
+        Memory is flat at any length; the stream of a camera ends when it gives no more pictures. Raises `DataError` if
+        the video cannot be opened or decoded; a truncated one raises after its last frame.
 
         Args:
             video: a file, `camera:0`, or what `open_video` gives.
@@ -214,7 +215,7 @@ class Predictor:
         logits: NDArray[np.floating],
         tracks: Sequence[int | None] | None = None,
     ) -> Seen:
-        """`seen` with a prediction a face, from the logits `(n, K)` of its faces."""
+        """`seen` with a prediction for each face, from the logits `(n, K)` of its faces."""
         probs = self.bundle.calibrate(logits) if len(faces) else logits
         numbers = [None] * len(faces) if tracks is None else tracks
         predictions = tuple(
@@ -338,7 +339,7 @@ def _chunks(pictures: Iterable[Seen], most: int | None = None) -> Iterator[list[
             if len(chunk) >= (most or CHUNK_PICTURES) or size >= CHUNK_BYTES:
                 yield chunk
                 chunk = []
-    except DataError as error:  # a video that is cut off: first give what came before
+    except DataError as error:  # a truncated video: first give the frames before the end
         failure = error
     if chunk:
         yield chunk

@@ -1,8 +1,8 @@
-"""How far a long task is: a rich bar with an estimate of the time left, or a plain line now and then.
+"""The progress of a long task: a bar of rich with an estimate of the time left, or a plain line now and then.
 
-On a terminal the bar lives on stderr and vanishes at the end, so stdout stays clean for results. Where
-stderr is no terminal (a log file, a pipe, a test) a task says nothing for its first half minute and one
-plain line every half minute after it.
+On a terminal the bar lives on stderr and vanishes at the end, so stdout stays clean for results. If stderr is not a
+terminal (a log file, a pipe, a test), a task prints nothing in its first half minute, and then one plain line every
+half minute.
 """
 
 import sys
@@ -45,7 +45,7 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], No
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Pass `items` through, showing how many of `total` have gone by."""
+    """Pass `items` through and show how many of `total` are done."""
     with progress(what, total) as advance:
         for item in items:
             yield item

@@ -1,11 +1,11 @@
-"""One training in several processes, each with a device: who has which part of the work, and how results come together.
+"""One training in several processes, each with a device: how work is divided, and how results are joined.
 
 The processes are those that torchrun starts (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR`, `MASTER_PORT`). They
-speak gloo where they compute on processors and nccl on GPUs. Every share is contiguous, nothing is padded, and what is
-added is added in the order in which one process would add it. So a result does not depend on the number of processes.
+communicate by gloo on processors and by nccl on GPUs. Every share is contiguous, nothing is padded, and sums are taken
+in the order of a single process. So a result does not depend on the number of processes.
 
-The first process leads: it alone plans, writes and judges the test. The others wait for its word which run to train
-with it. Nothing is pickled: what goes around are tensors, and the path of a run as bytes.
+The first process leads: it alone plans, writes and judges the test. The others wait until it tells them which run to
+train. Nothing is pickled: the messages are tensors, and the path of a run as bytes.
 """
 
 import os
@@ -24,7 +24,9 @@ __all__ = ["ALONE", "Ranks", "cut", "flat", "join_ranks", "leave_ranks"]
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TIMEOUT = timedelta(days=1)
-"""The others wait so long while the leader works alone. A process that dies is noticed at once: its connection ends."""
+"""Longest wait of the others while the leader works alone. The death of a process is noticed at once, because its
+connection ends.
+"""
 
 
 class Ranks:
@@ -32,9 +34,9 @@ class Ranks:
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
         self.rank = rank
-        """Of this process, from 0."""
+        """Number of this process, from 0."""
         self.size = size
-        """How many there are."""
+        """Number of processes."""
         self._device = device or torch.device("cpu")
 
     @property
@@ -43,9 +45,8 @@ class Ranks:
         return self.rank == 0
 
     def share(self, count: int, whole: int = 1, rank: int | None = None) -> range:
-        """The places among `count` that are this process's, or another's: neighbours, in groups of `whole`.
-
-        The shares of all processes, one after the other, are all places, each once; the last ones may be empty.
+        """The share of this process, or of another, of `count` places: consecutive ones, in groups of `whole`. The
+        shares of all processes together are all places, each once; the last shares may be empty.
         """
         groups, rank = -(-count // whole), self.rank if rank is None else rank
         each, more = divmod(groups, self.size)
@@ -54,7 +55,7 @@ class Ranks:
         return range(min(start * whole, count), min(end * whole, count))
 
     def joined(self, own: Tensor, count: int, whole: int = 1) -> Tensor:
-        """All `count` rows, where every process has those of its `share`: `(len(share), ...)` to `(count, ...)`."""
+        """All `count` rows, from the rows of each process's `share`: `(len(share), ...)` to `(count, ...)`."""
         if self.size == 1:
             return own
         found = torch.empty((count, *own.shape[1:]), dtype=own.dtype, device=self._device)
@@ -69,7 +70,7 @@ class Ranks:
         return found.to(own.device)
 
     def add_up(self, parameters: Sequence[nn.Parameter], apart: Sequence[Tensor], count: int) -> None:
-        """Let every process have the sum of the gradients of `count` chunks, added in the order of the chunks.
+        """Give every process the sum of the gradients of `count` chunks, added in the order of the chunks.
 
         The first process has added up its own, in `grad`; the others have a flat gradient `apart` for each of theirs. A
         process without a chunk adds nothing.
@@ -98,7 +99,7 @@ class Ranks:
         return [bool(flag) for flag in found.tolist()]
 
     def agree(self, digest: Callable[[], bytes], what: str) -> None:
-        """Raise `RunError` where a digest, of eight bytes or more, is not the same in all processes."""
+        """Raise `RunError` if a digest, of eight bytes or more, differs between processes."""
         if self.size == 1:
             return
         own = torch.tensor([[int.from_bytes(digest()[:7], "little")]], device=self._device)
@@ -133,9 +134,9 @@ ALONE = Ranks()
 
 
 def join_ranks() -> Ranks:
-    """The processes that torchrun started, this one among them; `ALONE` where it started none, or one.
+    """The processes that torchrun started, this one among them; `ALONE` if it started none, or one.
 
-    Raises `ConfigError` where the variables are no numbers, or the processes do not find each other.
+    Raises `ConfigError` if the variables are not numbers, or the processes do not find each other.
     """
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size(), pick_device())
@@ -156,7 +157,7 @@ def join_ranks() -> Ranks:
 
 
 def leave_ranks() -> None:
-    """Part from the other processes for good: what this one does or starts from here on, it does alone."""
+    """Leave the other processes for good: from now on this process works alone."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
         for name in VARIABLES:
@@ -184,7 +185,7 @@ def _unflatten(row: Tensor, parameters: Sequence[nn.Parameter]) -> None:
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """Around what needs all processes: that one of them has ended becomes a sentence."""
+    """Surrounds communication: the end of another process becomes a sentence."""
     try:
         yield
     except RuntimeError as error:

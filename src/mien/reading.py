@@ -1,14 +1,14 @@
-"""Reading back: every file is measured before it is loaded, checked against a type, and named where it does not fit.
+"""Reads files safely: every file is measured before it is loaded, and checked against a type. An error names the file.
 
-In: a file and the type that it has to have: a frozen dataclass, whose fields carry their ranges (`Count`, `Share`).
-Out: a value of that type. Whatever is wrong with the file becomes one error with four parts: the file, what was
-seen, what was expected, what to do. `reading` makes that error; all other functions here raise inside it.
+In: a file and its expected type, a frozen dataclass whose fields carry their ranges (`Count`, `Share`). Out: a value of
+that type. Any fault of the file becomes one error with four parts: the file, what was seen, what was expected, and the
+remedy. `reading` makes that error; all other functions here raise inside it.
 
     with reading(path, RunError, "Remove it, and run the same command again."):
         record = from_json(read_bytes(path), Record)
 
-Nothing is unpickled and nothing is evaluated. Arrays are read by `mien.arrays`. What a caller in Python gives as a
-path or a number goes through `given_path`, `given_number` and `given_count`, so that another type is a sentence too.
+Nothing is unpickled and nothing is evaluated. Arrays are read by `mien.arrays`. Paths and numbers from callers in
+Python pass through `given_path`, `given_number` and `given_count`, so that a wrong type is a sentence too.
 """
 
 import csv
@@ -53,13 +53,13 @@ __all__ = [
 ]
 
 LARGEST = 16 << 20
-"""Bytes of a text file that mien reads whole; its own stay far below."""
+"""Most bytes of a text file that mien reads whole; its own files are far smaller."""
 LONGEST_TEXT = 1024
-"""Letters of one subject, source, group or class name: a column of N texts takes N times the longest."""
+"""Most characters of one subject, source, group or class name: a column of N texts takes N times the longest."""
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EBADF, errno.EINVAL)
-"""What the system says of a path at which nothing is; to whoever reads it later it gives the better sentence."""
+"""Errors of the system for a path at which there is nothing; reading it later gives the better sentence."""
 DEEPEST = 100
-"""Tables and lists inside each other in one TOML text."""
+"""Greatest depth of nested tables and lists in one TOML text."""
 
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 """A number of things, 0 and up; any reader of JSON holds it exactly."""
@@ -67,19 +67,19 @@ Positive = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Number = Annotated[float, Meta(gt=-1e300, lt=1e300)]
 """Any finite number."""
 Measure = Annotated[float, Meta(ge=0, lt=1e300)]
-"""Of time, memory or speed."""
+"""An amount of time, memory or speed."""
 Share = Annotated[float, Meta(ge=0, le=1)]
 Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """A sha256. Names of files are made of it, so it must be nothing else."""
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 GivenPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-"""What a caller may give as a path."""
+"""A path as a caller may give it."""
 
 T = TypeVar("T")
 
 
 def given_number(value: Any, name: str, most: float) -> float:
-    """What a caller gave as a number of 0 to `most`; raises `ConfigError` that names it as `name`."""
+    """The given value as a number from 0 to `most`; raises `ConfigError` that names it as `name`."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float | np.integer | np.floating)
@@ -90,14 +90,14 @@ def given_number(value: Any, name: str, most: float) -> float:
 
 
 def given_count(value: Any, name: str, least: int, most: int) -> int:
-    """What a caller gave as a whole number of `least` to `most`; raises `ConfigError` that names it as `name`."""
+    """The given value as a whole number from `least` to `most`; raises `ConfigError` that names it as `name`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
         raise ConfigError(f"{name} is a whole number, {least} to {most:,}; got {brief(value)}.")
     return int(value)
 
 
 def given_path(value: object, what: str, error: type[MienError]) -> Path:
-    """What a caller gave as a path, bytes too, as a `Path`; raises `error` where it is none. `what` is "A store"."""
+    """The given value, also bytes, as a `Path`; raises `error` if it is not a path. `what` is "A store"."""
     try:
         path = Path(os.fsdecode(value))  # type: ignore[arg-type]
         if "\0" in os.fspath(path):
@@ -116,10 +116,9 @@ def given_path(value: object, what: str, error: type[MienError]) -> Path:
 
 @contextmanager
 def reading(what: object, error: type[MienError], remedy: str) -> Iterator[None]:
-    """Around all that reads the file `what`: any failure becomes an `error` that names it and ends with `remedy`.
-
-    What a damaged file makes its readers raise has no complete list (the standard library's zip reader alone raises
-    nine kinds), so everything counts as damage here. Keep the body small.
+    """Surrounds all reading of the file `what`: any failure becomes an `error` that names it and ends with `remedy`.
+    No list of the errors of damaged files is complete (the standard library's zip reader alone raises nine kinds),
+    so every error counts as damage here. Keep the body small.
     """
     try:
         yield
@@ -146,7 +145,7 @@ def open_file(path: Path | str) -> BinaryIO:
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:
-    """The content of a file; raises `ValueError` where it has more than `most` bytes, `OSError` where it has none."""
+    """The content of a file; raises `ValueError` if it has more than `most` bytes, `OSError` if it cannot be read."""
     with open_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -162,8 +161,8 @@ def read_text(path: Path, most: int = LARGEST) -> str:
 def from_json(content: bytes | str, kind: type[T], *, more: bool = False) -> T:
     """Decode JSON as a value of `kind`: no other names, types or ranges than `kind` states.
 
-    With `more`, other names are passed over. Raises `ValueError` that says where it differs, or what a
-    `__post_init__` of `kind` raises.
+    With `more`, other names are ignored. Raises `ValueError` that names the difference, or the error of a
+    `__post_init__` of `kind`.
     """
     plain = msgspec.json.decode(content)
     value = msgspec.convert(plain, kind)
@@ -173,7 +172,7 @@ def from_json(content: bytes | str, kind: type[T], *, more: bool = False) -> T:
 
 
 def from_toml(text: str, most: int) -> dict[str, Any]:
-    """Decode a TOML text of at most `most` letters; raises `ValueError` that says why it cannot be."""
+    """Decode a TOML text of at most `most` characters; raises `ValueError` with the reason if that is impossible."""
     if len(text) > most:
         raise ValueError(f"it has {len(text):,} letters, and at most {most:,} are read")
     try:
@@ -211,7 +210,7 @@ def _row(kind: type[T], names: list[str], cells: list[str], line: int) -> T:
 
 
 def _reason(failure: Exception) -> str:
-    """Why, in words: some libraries say nothing but the name of what was missing."""
+    """The reason in words: some libraries only give the name of a missing entry."""
     if isinstance(failure, KeyError):
         return f"it has no {first_line(failure.args[0]) if failure.args else 'such entry'}"
     if isinstance(failure, RecursionError):

@@ -1,4 +1,4 @@
-"""The conditions of a comparison in sentences: what was not held equal, machine, versions, time."""
+"""The conditions of a comparison in sentences: differences between runs, machine, versions, time."""
 
 import math
 from collections import Counter
@@ -23,7 +23,9 @@ class Fact:
 
 
 def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:
-    """How many runs are finished, failed and pending, and what is damaged; empty where all are finished and whole."""
+    """The numbers of finished, failed and pending runs, and damaged folders; empty if all runs are finished and
+    undamaged.
+    """
     finished, failed = len(comparison.runs), sum(len(row.failures) for row in comparison.rows)
     pending = sum(row.pending for row in comparison.rows)
     if not failed and not pending and not left_out:
@@ -35,12 +37,12 @@ def progress_words(comparison: Comparison, left_out: Sequence[str] = ()) -> str:
 
 
 def _incomplete(comparison: Comparison) -> str:
-    """Which rows lack a fold of their cross-validation, and so have fewer figures or none."""
+    """The rows that lack a fold of their cross-validation, and so have fewer figures or none."""
     return " ".join(f"{row.name} is incomplete: {'; '.join(row.gaps)}." for row in comparison.rows if row.gaps)
 
 
 def differences(comparison: Comparison) -> list[str]:
-    """What was not held equal, in sentences."""
+    """The differences between runs, in sentences."""
     found = [f"By design, rows differ in {listed(comparison.factors)}."]
     for key, by_network in comparison.own.items():
         if not key.startswith(f"{FeaturesTable.TABLE}."):  # the methods name each of these

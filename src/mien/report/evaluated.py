@@ -3,11 +3,9 @@
 In: an `Evaluation`. Out: the same sections, figures and statistics as the report of runs, without what only a run has
 (curves, costs, the choice of the epoch):
 
-    OUT/evaluation.html    opens offline
-    OUT/evaluation.json    all figures with their intervals
-    OUT/predictions.csv    every face: its label, and what each model answers with which probability
-    OUT/tables/NAME.csv    the tables of the page, and more beside them
-    OUT/figures/NAME.svg  NAME.pdf
+    OUT/evaluation.html    opens offline OUT/evaluation.json    all figures with their intervals OUT/predictions.csv
+    every face: its label, and the answer of each model with its probability OUT/tables/NAME.csv    the tables of the
+    page, and more beside them OUT/figures/NAME.svg  NAME.pdf
 """
 
 from collections.abc import Sequence
@@ -32,14 +30,14 @@ from .parts import SmallTable
 __all__ = ["Judged", "as_facts", "figure", "find_evaluation", "main_table", "predictions"]
 
 ABSENT = ("factors", "seeds", "equal", "own", "peeking", "explained", "data")
-"""What only runs have, and what is said in other words here."""
+"""Sections of runs only, and sections with other words here."""
 SHOWN = tuple(one for one in METRICS if one.place == "page" and not one.key.startswith("weighted"))
-"""The scores of the first table; the weighted ones are the paper's, of which a model file is no repetition."""
+"""The scores of the first table. The weighted ones are left out: they are for comparison with the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged(Findings):
-    """An evaluation with its intervals, verdicts and calibration, worked out once for page, JSON and terminal."""
+    """An evaluation with its intervals, verdicts and calibration, computed once for page, JSON and terminal."""
 
     evaluation: Evaluation
 
@@ -57,7 +55,7 @@ def find_evaluation(evaluation: Evaluation) -> Judged:
 
 
 def as_facts(found: Judged) -> dict[str, Any]:
-    """What stands in `found.evaluation.json`, as plain values, None where undefined."""
+    """The content of `evaluation.json` as plain values; None if undefined."""
     store = found.evaluation.store.meta
     figures = {key: value for key, value in as_dict(found).items() if key not in ABSENT}
     confusions = {item.name: item.confusion.tolist() for item in found.shown}
@@ -91,7 +89,7 @@ def _model(row: ModelRow) -> dict[str, Any]:
 
 
 def main_table(found: Judged) -> SmallTable:
-    """A line a model: what the terminal prints and the page begins with."""
+    """One line for each model: the table in the terminal and at the beginning of the page."""
     calibration = {row.row.name: row for row in found.judgement.calibration}
     heads = ("Model", *(f"{one.title}, {one.unit}" for one in SHOWN), "ECE, %")
     return SmallTable(

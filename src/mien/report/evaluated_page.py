@@ -1,6 +1,5 @@
-"""The page of an evaluation: its first sentences, its sections, and what it says of models and faces at the end.
-
-The sections are those of the report of runs; what they cannot know of a model file is said here.
+"""The page of an evaluation: its first sentences, its sections, and the facts about models and faces at the end. The
+sections are those of the report of runs; this module adds the words that differ for model files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,18 +27,18 @@ __all__ = ["sections", "words"]
 
 
 def words(found: Judged) -> dict[str, Any]:
-    """What the page says outside its sections: `title`, `finding`, `caption`, `facts`."""
+    """The texts of the page outside its sections: `title`, `finding`, `caption`, `facts`."""
     return {"title": _title(found), "finding": _finding(found), "caption": _caption(found), "facts": _facts(found)}
 
 
 def _title(found: Judged) -> str:
-    """Which models, on which faces."""
+    """The title: the models and the faces."""
     names = [row.name for row in found.evaluation.rows]
     return f"{listed(names)} on {found.evaluation.store.meta.corpus}"
 
 
 def _caption(found: Judged) -> str:
-    """What Table 1 shows."""
+    """The caption of Table 1."""
     n, part = len(found.evaluation.rows[0].answers.labels), found.evaluation.part
     where = f"all {n:,} faces" if part == ALL else f"the {n:,} faces of the part {part}"
     over = "subjects" if found.judgement.certainty.by_subject else "faces"
@@ -51,7 +50,7 @@ def _caption(found: Judged) -> str:
 
 
 def _finding(found: Judged) -> str:
-    """The first sentences: how right the most accurate model is, whether that can be told, where it is worst."""
+    """The first sentences: the accuracy of the best model, its significance, and its worst class."""
     best = max(found.evaluation.rows, key=lambda row: row.scores[0].accuracy)
     n, interval = len(best.answers.labels), found.judgement.certainty.intervals.get((best.name, "accuracy"))
     words = figure(best.scores[0].accuracy, interval)

@@ -1,4 +1,4 @@
-"""What was examined beside the comparison itself, in words, for the methods: how many faces, of whom, corrected how.
+"""The examinations besides the comparison itself, in words for the methods: numbers of faces, people, corrections.
 
 Every sentence is made from the findings; what was not measured has none.
 """

@@ -1,4 +1,4 @@
-"""All that a report says of a comparison, worked out once: the page and the JSON are two ways to write it down."""
+"""All findings of a report, computed once; the page and the JSON are written from them."""
 
 import shlex
 from collections.abc import Sequence
@@ -20,20 +20,21 @@ from .figures.sheet import Look
 __all__ = ["Findings", "find"]
 
 SEED = 0
-"""Of the bootstrap: the same runs give the same page."""
+"""Seed of the bootstrap: the same runs give the same page."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """A judgement, and what was examined of its runs besides."""
+    """A judgement, and the further examinations of its runs."""
 
     judgement: Judgement
     examined: Examined
     explained: tuple[Truth, ...] | str
-    """Empty where no explanation was held against the truth, which drawn faces alone know; the sentence that says why,
-    where those that were do not fit together."""
+    """Comparisons of explanations with the truth, which only drawn faces have. Empty if there are none; a sentence
+    with the reason if they do not fit together.
+    """
     left_out: tuple[str, ...]
-    """Which run folders and measurements are damaged and not in it, a sentence each."""
+    """Damaged run folders and measurements, which are left out, one sentence each."""
 
     @property
     def comparison(self) -> Comparison:
@@ -57,17 +58,17 @@ class Findings:
 
     @property
     def folder(self) -> str:
-        """Where the runs are, as it is typed in a shell; of rows that have figures only."""
+        """The folder of the runs, quoted for a shell; only of rows that have figures."""
         return shlex.quote(str(self.shown[0].first.path.parent))
 
     @property
     def store(self) -> Store | None:
-        """That of the comparison, where it is still there."""
+        """The store of the comparison, if it still exists."""
         return self.judgement.store
 
 
 def find(comparison: Comparison, context: Context | None = None) -> Findings:
-    """Work it out; raises `CompareError` where `context` does not fit. What is damaged is left out and said."""
+    """Compute all findings; raises `CompareError` if `context` does not fit. Damaged files are left out and named."""
     damaged: list[str] = []
     judgement = judge(comparison)
     rows, store = judgement.rows, judgement.store

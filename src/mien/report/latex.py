@@ -1,4 +1,4 @@
-r"""The table for a paper: `table.tex`, all that was measured, and `table-narrow.tex`, the paper's own columns.
+r"""The table for a paper: `table.tex` with all columns, and `table-narrow.tex` with the paper's own columns.
 
 Both are tables in a float with a caption, a `\label`, and booktabs' rules. The narrow one fits the text width of
 `article` (345 pt) in one column; names of rows wrap. The full one needs a wider page, and says so in its comment.

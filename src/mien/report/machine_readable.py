@@ -1,4 +1,4 @@
-"""All findings of a report as plain values: `report.json`, and what `--json` prints."""
+"""All findings of a report as plain values, for `report.json` and the output of `--json`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ __all__ = ["as_dict"]
 def as_dict(found: Findings) -> dict[str, Any]:
     """Every value is a text, a number, a boolean, None, or a list or dict of these; names are those of the classes.
 
-    An estimate is its value with its interval, a share of 1 where it is a share. The path of the store is left out:
-    it says something of a machine, and nothing of the figures.
+    An estimate is its value with its interval; shares are from 0 to 1. The path of the store is left out, because it
+    depends on the machine.
     """
     comparison, certainty = found.comparison, found.judgement.certainty
     lines = {line.name: line for line in found.judgement.table.lines if not line.paper}
@@ -108,7 +108,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:
-    """What a setting changes over all networks; `each` is the same of every network alone, not corrected."""
+    """The effect of a setting over all networks; `each` has it for every network alone, not corrected."""
     facts = {"setting": contrast.key, "level": contrast.level, "reference": contrast.reference}
     return facts | {"mean": _pair(contrast.pair), "each": [_pair(pair) for pair in contrast.each]}
 

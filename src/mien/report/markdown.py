@@ -1,7 +1,7 @@
-"""Markdown that stays what it says: `table.md`, and the escaping that every text of a store or a user goes through.
+"""`table.md`, and the escaping of every text that comes from a store or a user.
 
 Labels, notes and file names come from a corpus. Pasted into a page, a `<script>` or a link among them would be run or
-followed, so every sign that Markdown or HTML gives a meaning is escaped.
+followed, so every character with a meaning in Markdown or HTML is escaped.
 """
 
 import re
@@ -12,9 +12,9 @@ __all__ = ["as_markdown", "markdown"]
 
 SIGNS = {"<": "&lt;", ">": "&gt;", "\n": " ", "\r": " ", **{sign: f"\\{sign}" for sign in "\\`*|[]"}}
 ENTITY = re.compile(r"&(?=#?\w+;)")
-"""An ampersand that would make another sign of what follows; any other one is itself."""
+"""An ampersand that begins a character reference; any other one stays as it is."""
 EMPHASIS = re.compile(r"(?<!\w)_|_(?!\w)")
-"""An underscore inside a word, as in `loss.soft_labels`, is itself."""
+"""An underscore inside a word, as in `loss.soft_labels`; it stays as it is."""
 
 
 def markdown(text: str) -> str:

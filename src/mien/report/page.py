@@ -12,7 +12,7 @@ __all__ = ["compose", "render"]
 
 
 def compose(found: Findings, *, faces: bool) -> list[Section]:
-    """The sections in their order; those with nothing to show are left out."""
+    """The sections in their order; empty ones are left out."""
     every = (section for make in SECTIONS for section in make(found, faces))
     return [section for section in every if section.panels or section.lead or section.points]
 

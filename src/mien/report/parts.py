@@ -1,4 +1,4 @@
-"""What the page is made of: sections of numbered figures and tables, and the files they leave beside the page.
+"""The parts of the page: sections of numbered figures and tables, and the files that they write beside it.
 
 A new part of the report builds a `Section` (see `sections`); drawings are also written under
 `figures/`, small tables as `tables/NAME.csv`, and `Section.files` as they are.
@@ -17,26 +17,28 @@ from .pictures import PictureRow
 __all__ = ["Panel", "Section", "SmallTable", "panels"]
 
 FEW_COLUMNS = 5
-"""Of a table that leaves room for another figure beside it."""
+"""Most columns of a table that leaves room for another figure beside it."""
 SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z“])")
-"""Between two sentences."""
+"""The gap between two sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmallTable:
-    """A table of finished texts; the first cell of a row names it. Scrolls on a phone, prints, follows the dark."""
+    """A table of finished texts; the first cell of a row names it. It scrolls on a phone, prints, and follows a dark
+    theme.
+    """
 
     name: str
-    """Of its file, `tables/NAME.csv`."""
+    """Name of its file, `tables/NAME.csv`."""
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     """As many cells each as there are heads; a dash where a value is undefined."""
     notes: tuple[str, ...] = ()
     """Small print under the table, a paragraph each."""
     strong: frozenset[tuple[int, int]] = frozenset()
-    """Cells (row, column) in bold: for what a test holds, and nothing else."""
+    """Cells (row, column) in bold: significant results only."""
     words: frozenset[int] = frozenset()
-    """Columns of words, which wrap and stand to the left; the others are figures, to the right."""
+    """Columns of words, which wrap and are left-aligned; the others hold figures and are right-aligned."""
 
     long: bool = False
     """Whether it is a list of many short lines, which print in two columns."""
@@ -59,10 +61,10 @@ class Panel:
     pictures: tuple[PictureRow, ...] = ()
     table: SmallTable | None = None
     folded: bool = False
-    """Whether it is folded away: all of it, or of pictures the rows after the first."""
+    """Whether it is folded away: all of it, or for pictures the rows after the first."""
 
     small_print: bool = False
-    """Whether the table under a drawing is folded away, as it has the drawing's figures again, and more beside them."""
+    """Whether the table under a drawing is folded away, because it repeats the drawing's figures with more digits."""
 
     @property
     def first(self) -> str:
@@ -85,7 +87,7 @@ class Panel:
 
     @property
     def kind(self) -> str:
-        """Which count its number comes from."""
+        """The kind of its number: figures and tables are counted separately."""
         return "Figure" if self.drawing or self.pictures else "Table"
 
 
@@ -103,11 +105,11 @@ class Section:
     prose: tuple[tuple[str, str], ...] = ()
     """Long paragraphs as (title, text), folded away after the lead; an empty title is a paragraph alone."""
     measured: bool = True
-    """False: the lead says how to measure it, and stands in the one list of what was not measured."""
+    """If false, the lead gives the command that measures it, and is shown in the list of what was not measured."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """What else is written beside the page, by relative path, such as `groups.csv`."""
 
 
 def panels(drawings: Sequence[Drawing]) -> tuple[Panel, ...]:
-    """A panel a drawing."""
+    """One panel for each drawing."""
     return tuple(Panel(title=one.title, caption=one.caption, drawing=one) for one in drawings)

@@ -28,7 +28,7 @@ LARGEST = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture with what has to be said of it."""
+    """One picture with its description."""
 
     uri: str
     text: str
@@ -60,7 +60,7 @@ def examples(store: Store) -> list[PictureRow]:
 
 
 def mistakes(store: Store, shown: Sequence[Shown]) -> list[PictureRow]:
-    """For each row, the most accurate first, the test faces that it named wrongly with the highest probability."""
+    """For each row, the most accurate first, the wrongly predicted test faces with the highest probability."""
     ranked = sorted(shown, key=lambda item: -item.accuracy)[:MOST_GALLERIES]
     return [PictureRow(title=item.name, pictures=_wrong(store, item)) for item in ranked]
 

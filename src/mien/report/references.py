@@ -1,4 +1,4 @@
-"""The sources that the report and its methods cite, by the words they are cited with."""
+"""The sources that the report and its methods cite, by the words of the citation."""
 
 __all__ = ["REFERENCES", "cited"]
 

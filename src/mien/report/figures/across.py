@@ -1,4 +1,4 @@
-"""Corpus by corpus: where networks were trained, where they were tested, and what they score at home."""
+"""Results by corpus of training and of test, beside the result on the networks' own corpus."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Which expressions are told apart: confusion matrices, scores a class, ROC curves."""
+"""Figures about classes: confusion matrices, scores of each class, ROC curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What accuracy costs: against training time, memory and parameters."""
+"""Accuracy against its costs: training time, memory and parameters."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ AXES = (
 
 @in_all_forms
 def draw_costs(shown: Sequence[Shown]) -> list[Drawing]:
-    """Three panels, a point a row; what was not measured is left out."""
+    """Three panels with one point for each row; costs that were not measured are left out."""
     accuracy = [[score.accuracy for score in item.row.scores] for item in shown]
     low, high = min(map(min, accuracy)), max(map(max, accuracy))
     pad = max(0.01, 0.15 * (high - low))

@@ -1,4 +1,4 @@
-"""Figures 2 to 4 of the paper in one: accuracy and loss by epoch, a column a row of the table."""
+"""Figures 2 to 4 of the paper in one: accuracy and loss by epoch, one column for each row of the table."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What accuracy survives as faces are damaged: one panel a corruption, one line a row."""
+"""Accuracy on damaged faces: one panel for each corruption, one line for each row."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Labels in doubt: which class is taken for which, and what injected noise costs."""
+"""Doubtful labels: the pairs of classes that are exchanged, and the cost of injected noise."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

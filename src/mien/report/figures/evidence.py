@@ -1,4 +1,4 @@
-"""What the figures are drawn from: the rows that are shown, each with its look and its saved logits."""
+"""The data of the figures: the shown rows, each with its look and its saved logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Shown:
 
     @property
     def first(self) -> Run:
-        """Its run of the lowest seed, which stands for it where one run must."""
+        """Its run of the lowest seed, which represents the row if only one run can be shown."""
         return self.row.runs[0]
 
     @property

@@ -1,4 +1,4 @@
-"""How far explanations fall on what moved in drawn faces: dots beside chance, and which action units are looked at."""
+"""How much of an explanation falls on the pixels that moved in drawn faces, beside chance and by action unit."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

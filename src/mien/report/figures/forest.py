@@ -1,4 +1,4 @@
-"""The forest plot: every difference between two rows with its interval and its p, a panel a metric."""
+"""The forest plot: every difference between two rows with its interval and its p, one panel for each metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ MOST_PAIRS = 30
 
 @in_all_forms
 def draw_forest(by_metric: Mapping[str, Sequence[Pair]], looks: Mapping[str, Look]) -> list[Drawing]:
-    """A line a pair of rows, a panel a metric; `by_metric` has the pairs of each, by its key.
+    """One line for each pair of rows, one panel for each metric; `by_metric` has the pairs by the metric's key.
 
     `looks` are those of the rows. A pair that a metric cannot test has an empty place in its panel. Without pairs there
     is no drawing.

@@ -1,4 +1,4 @@
-"""Whom a network serves worse: figures of every group as dots with intervals, and every subject's accuracy."""
+"""Results by groups of people: figures of every group as dots with intervals, and every subject's accuracy."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""What an honest figure is, and what the best epoch on the test would have claimed."""
+"""The honest figure beside the claim of the best epoch on the test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["Line", "Point", "draw_setting"]
 
 WORDS = {"data.train_limit": "faces trained on"}
-"""What an axis is called where the name of the setting does not say it."""
+"""Titles of axes whose setting has an unclear name."""
 FEWEST_DECADES = 30.0
-"""A setting whose largest level is so many times its least, which is not 0, is drawn in logarithms."""
+"""A setting is drawn on a logarithmic axis if its largest level is this many times its smallest, which is not 0."""
 ASIDE = 0.006
-"""How far lines stand aside of each other, so that their intervals can be told apart; a share of the axis."""
+"""Horizontal distance between lines, so that their intervals can be told apart; a share of the axis."""
 
 
 @dataclass(frozen=True, kw_only=True)

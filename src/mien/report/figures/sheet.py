@@ -65,10 +65,10 @@ LETTER, SMALLEST = 0.061, 4.5
 """Mean width of a letter at 8 points, in inches, and the smallest size of a letter in points."""
 LEAST_LETTER = 6.2
 """Points of the smallest letter for a phone. Half a printed page enlarges that form by 1.13."""
-SLIMMEST = 0.7
-"""Least width of a panel in inches."""
 Form = Literal["page", "paper", "phone"]
 WIDTHS: Mapping[Form, float] = {"page": PAGE, "paper": TEXT_WIDTH, "phone": PHONE}
+SLIMMEST: Mapping[Form, float] = {"page": 0.7, "paper": 0.7, "phone": 0.5}
+"""Least width of a panel in inches."""
 _form: ContextVar[Form] = ContextVar("form", default="page")
 INK = "#010203"
 COLOURS = ("#1f82c4", "#d55e00", "#009e73", "#b8659a", "#8c7a1f", "#808080")
@@ -324,7 +324,7 @@ def in_lines(count: int, most: int) -> tuple[int, int]:
 
 def _fitted(panel: tuple[float, float], columns: int, room: float) -> tuple[float, float]:
     """A panel that fits `columns` times into `room` inches: square ones stay square, others get lower for the PDF."""
-    width = max(SLIMMEST, min(panel[0], room / columns))
+    width = max(SLIMMEST[_form.get()], min(panel[0], room / columns))
     return (width, width) if panel[0] == panel[1] else (width, panel[1] * (SMALLER if is_narrow() else 1))
 
 

@@ -1,7 +1,7 @@
 """The sections of the page, one file each, named by what they show.
 
-A section's `sections(found, faces)` gives what it has to say of the findings, with pictures of the corpus only where
-`faces` is true; a section without panels, lead and points is left out. Adding one is a file and a line in `SECTIONS`.
+Its `sections(found, faces)` yields sections made from the findings, with pictures of the corpus only if `faces` is
+true. A section without panels, lead and points is left out. Adding one is a file and a line in `SECTIONS`.
 """
 
 from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def across_section(examined: Examined, looks: Mapping[str, Look], folder: str) -> Section:
-    """The section; without measurements the sentence that says how to get them."""
+    """The section; without measurements, a sentence with the command that makes them."""
     matrix, notes = examined.matrix, examined.notes.get("matrix", ())
     if matrix is None:
         how = f"“mien across {folder} --data STORE” tests finished runs on another corpus."
@@ -82,7 +82,7 @@ def _table(matrix: Matrix) -> SmallTable:
 
 
 def _remarks(matrix: Matrix) -> Iterator[str]:
-    """What was adapted or left out, once a pair of corpora."""
+    """The adaptations and omissions of each pair of corpora."""
     for pair, cell in {(c.trained_on, c.tested_on): c for c in matrix.cells if not c.own}.items():
         remarks = [*cell.notes]
         remarks += (

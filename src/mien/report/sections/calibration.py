@@ -1,4 +1,4 @@
-"""The section of calibration: reliability diagrams, the table of scores, and the price of answering only when sure."""
+"""The section of calibration: reliability diagrams, the table of scores, and risk against coverage."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

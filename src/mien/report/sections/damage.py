@@ -18,7 +18,7 @@ from ..pictures import Picture, PictureRow, picture_uri
 __all__ = ["damage_section", "sections"]
 
 NOT_SHOWN = Look(colour="#808080", marker="X", dash=(0, (1, 1.3)), hatch="", solid=False)
-"""Of a baseline that has no other figures."""
+"""The figures of a baseline that was only measured for this."""
 ID, TITLE = "robustness", "What damage they withstand"
 MOST_SAID = 4
 """Rows that are put into words, the lowest mCE first; the table has all."""
@@ -31,7 +31,9 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def damage_section(examined: Examined, looks: Mapping[str, Look], store: Store | None, folder: str) -> Section:
-    """The section; without measurements the sentence that says how to get them, or why they cannot be joined."""
+    """The section; without measurements, a sentence with the command that makes them, or the reason why they do not
+    fit together.
+    """
     damages, notes = examined.damages, examined.notes.get("damages", ())
     if not damages:
         how = f"“mien robustness {folder}” tests finished runs on damaged faces."
@@ -125,7 +127,7 @@ def _by_corruption(damages: Sequence[Damage]) -> Panel:
 
 
 def _pictures(store: Store | None, examined: Examined) -> Iterator[Panel]:
-    """One test face under all damage; nothing without the store, or where pictures are not to be shown."""
+    """One test face under all damage; nothing without the store, or if pictures are not to be shown."""
     if store is None:
         return
     rows = store.rows("test")

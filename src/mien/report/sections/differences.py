@@ -1,4 +1,4 @@
-"""The section of differences: which row is better than which, how sure that is, and what it would take to tell."""
+"""The section of differences: the significant ones, the evidence for them, and the data needed to detect the others."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -170,7 +170,7 @@ Extra = tuple[str, Callable[[Pair], str]]
 
 
 def _extras(pairs: Sequence[Pair]) -> list[Extra]:
-    """What stands beside the test that carries, where some pair has it."""
+    """Further columns beside the test that decides, if some pair has them."""
     columns: list[Extra] = []
     if any(pair.folds for pair in pairs):
         columns.append(("t, folds", lambda pair: f"{pair.folds.t:.2f}, {pair.folds.folds}" if pair.folds else ""))

@@ -1,4 +1,4 @@
-"""Label noise on the page: labels that are probably wrong, annotators' votes, and what injected noise costs."""
+"""Label noise on the page: labels that are probably wrong, annotators' votes, and the cost of injected noise."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,9 +32,8 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 def doubts_section(
     examined: Examined, shown: Sequence[Shown], store: Store | None, folder: str, *, faces: bool
 ) -> Section:
-    """The section: what can be said of labels, votes and noise, and a sentence for what was not trained.
-
-    `folder` is that of the runs; empty where there are none, as under model files.
+    """The section about labels, votes and noise, with a sentence for what was not trained. `folder` is that of the
+    runs; empty if there are none, as for model files.
     """
     notes = [sentence for part in ("issues", "noise") for sentence in examined.notes.get(part, ())]
     panels: list[Panel] = []

@@ -1,4 +1,4 @@
-"""The section of ensembles: each beside its best member, with what it costs and how differently its members err."""
+"""The section of ensembles: each beside its best member, with its costs and the diversity of its members' errors."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def ensembles_words(comparison: Comparison) -> Iterator[str]:
-    """What each ensemble joins and how, a sentence each; nothing where the comparison has none."""
+    """The members and the rule of each ensemble, one sentence each; nothing if the comparison has none."""
     rows = joined_rows(comparison.rows)
     for row in rows:
         yield f"{row.name} joins {row.count} runs of {listed(row.members)}: it is {row.rule}."

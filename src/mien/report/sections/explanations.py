@@ -1,4 +1,4 @@
-"""Explanations on the page, for drawn faces, which alone know what moved: how far explanations fall on it."""
+"""Explanations on the page, for drawn faces: how much of an explanation falls on the pixels that moved."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -30,15 +30,17 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 def explanations_section(
     truths: tuple[Truth, ...] | str, looks: Mapping[str, Look], folder: str, *, drawn: bool
 ) -> Section:
-    """The section; empty where the faces are not `drawn`, the sentence that says how to measure where nothing was."""
+    """The section; empty if the faces are not `drawn`. Without measurements, a sentence with the command that makes
+    them.
+    """
     if not drawn:
         return Section(id=ID, title=TITLE)
     if isinstance(truths, str):
         return Section(id=ID, title=TITLE, lead=truths, measured=False)
     if not truths:
         how = (
-            f"“mien explain {folder} --truth” holds explanations of finished runs against the pixels that action units "
-            "moved, which drawn faces know."
+            f"“mien explain {folder} --truth” compares explanations of finished runs with the pixels that action units "
+            f"moved, which are known for drawn faces."
         )
         return Section(id=ID, title=TITLE, lead=how, measured=False)
     return Section(
@@ -100,7 +102,7 @@ def _table(truths: Sequence[Truth]) -> SmallTable:
             "Energy, %",
             "above untrained, points",
             "above others, points",
-            "above an even map, points",
+            "above a uniform map, points",
         ),
         rows=tuple(
             (truth.name, TITLES[one.method], in_percent(one.pointing.value), in_percent(one.energy.value), *_gains(one))

@@ -1,7 +1,6 @@
-"""Groups of people on the page: figures a group, gaps with corrected p, the range over subjects.
-
-A section a corpus: that of training, and every other that rows were tested on, which its title, its files and its
-figures name.
+"""Groups of people on the page: figures of each group, gaps with corrected p, and the range over subjects. Each
+corpus has a section: that of training, and every other one that rows were tested on. Titles, files and figures name
+the corpus.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +80,7 @@ def _section(place: Place, matrix: Matrix | None, looks: Mapping[str, Look]) -> 
 
 
 def _away(place: Place, matrix: Matrix) -> str:
-    """What faces of another corpus can say: of them, and of networks as good as these are there."""
+    """The limits of results on faces of another corpus."""
     names = {one.name for one in place.groups}
     cells = [cell for cell in matrix.cells if cell.network in names and cell.tested_on == place.corpus]
     uar = [100 * cell.uar.value for cell in cells if cell.n and not cell.own]
@@ -116,7 +115,7 @@ def _lead(judged: Sequence[Groups]) -> str:
 
 
 def _significant(judged: Sequence[Groups]) -> Iterator[str]:
-    """The gaps that hold, the largest first, a gap and its mirror image once."""
+    """The significant gaps, the largest first; a gap and its mirror image count once."""
     significant = [(one.name, gap) for one in judged for gap in _once(one) if gap.p_corrected < LEVEL]
     significant.sort(key=lambda pair: -abs(pair[1].value))
     yield from (f"{name}: {gap.sentence}." for name, gap in significant[:MOST_SAID])

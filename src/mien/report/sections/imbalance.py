@@ -21,8 +21,9 @@ def _lead(rows: Sequence[Imbalance]) -> str:
     gained = sum(row.changes["uar"].after > row.changes["uar"].before for row in rows)
     lost = sum(row.changes["accuracy"].after < row.changes["accuracy"].before for row in rows)
     return (
-        "Some classes are rarer than others in training. Taking the log of each class's share out of the logits needs "
-        f"no training (Menon et al. 2021). It raises the UAR of {gained} of {len(rows)} rows, and lowers the accuracy "
+        f"Some classes are rarer than others in training. Subtracting the log of each class's share from the logits "
+        f"needs no training (Menon et al. 2021). It raises the UAR of {gained} of {len(rows)} rows, and lowers the "
+        f"accuracy "
         f"of {lost}."
     )
 
