@@ -113,14 +113,14 @@ def judged(card: Card, test: Logits) -> Card:
 
 
 def judge(part: Logits, names: tuple[str, ...], temperature: float) -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Accuracy, UAR, macro F1 and ECE of a part at a temperature; and the share of each class's faces that is found."""
+    """Accuracy, UAR, macro F1 and ECE of a part at a temperature, and the recall of each class."""
     calibrated = replace(part, logits=part.logits / np.float32(temperature))
     figures = {name: _figure(calibrated, name) for name in ("accuracy", "uar", "macro_f1", "ece")}
     return figures, recalls(part.labels, part.logits, names)
 
 
 def recalls(labels: NDArray[np.int64], logits: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, Figure]:
-    """The share of each class's faces that is found, of the classes that `labels` `(n,)` has; logits `(n, K)`."""
+    """The recall of each class that occurs in `labels` `(n,)`, from logits `(n, K)`."""
     confusion = confusion_matrix(labels, logits.argmax(axis=1), len(names))
     found = zip(names, np.diag(confusion), confusion.sum(axis=1), strict=True)
     return {name: _share(hits, n) for name, hits, n in found if n}
