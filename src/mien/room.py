@@ -1,4 +1,4 @@
-"""Does a training fit into memory? Counted on torch's meta device, before any memory is asked for."""
+"""Checks that a training fits into memory. It counts on torch's meta device, before any memory is allocated."""
 
 import torch
 
@@ -14,7 +14,7 @@ __all__ = ["check_room"]
 
 
 def check_room(settings: NetworkSettings, takes: tuple[Plane, ...], *, classes: int) -> None:
-    """Raise `ConfigError` where training on these planes takes more memory than the machine or its GPU has.
+    """Raise `ConfigError` if training on these planes takes more memory than the machine or its GPU has.
 
     Counted are weights, gradients, moments and averaged weights, and the outputs of all layers for one chunk of
     faces: the least that it takes. Faces, buffers of convolutions and Python come on top.

@@ -1,8 +1,8 @@
-"""One row of a comparison: a network with its factors, over all its replicates, and whether those are whole.
+"""One row of a comparison: a network with its factors, over all its replicates, and whether these are complete.
 
-A replicate is what one seed (and one repetition of a cross-validation) gives. Of a holdout it is one run. Of a
-cross-validation it is one run a fold, and it is whole when every fold that was planned is finished: only then was
-every face tested once. Replicates that are not whole give no figure; `Row.gaps` says what they lack.
+A replicate is the result of one seed (and one repetition of a cross-validation). With a holdout it is one run. With a
+cross-validation it is one run for each fold, and it is complete when every planned fold is finished: only then was
+every face tested once. Incomplete replicates give no figure; `Row.gaps` names the missing folds.
 """
 
 from collections import defaultdict
@@ -41,17 +41,19 @@ class Row:
     factors: Mapping[str, Any]
     """The settings that tell this row from the others, the network's name first."""
     runs: tuple[Run, ...]
-    """The finished runs of whole replicates, by seed, repetition and fold. All figures are of these."""
+    """The finished runs of complete replicates, by seed, repetition and fold. All figures come from these."""
     partial: tuple[Run, ...] = ()
     """Finished runs of replicates that lack a fold: they are counted, and give no figure."""
     failures: tuple[str, ...] = ()
-    """Why runs of this row gave no result, a sentence each."""
+    """One sentence for each run of this row that gave no result."""
     pending: int = 0
-    """Runs that are planned or under way."""
+    """Runs that are planned or in progress."""
     folds: int = 1
-    """Runs that make up one replicate, as planned; 0 where the run folders do not say."""
+    """Planned runs of one replicate; 0 if the run folders do not record it."""
     gaps: tuple[str, ...] = ()
-    """What replicates of a cross-validation lack, a sentence each without its full stop; empty where all are whole."""
+    """The missing folds of incomplete replicates, one sentence each without its full stop; empty if all are
+    complete.
+    """
 
     @property
     def network(self) -> str:
@@ -60,34 +62,34 @@ class Row:
 
     @property
     def name(self) -> str:
-        """`vgg16, dropout 0.2`: how the row is called in every table and figure."""
+        """`vgg16, dropout 0.2`: the name of the row in every table and figure."""
         return ", ".join(
             [self.network, *(level_words(key, value) for key, value in self.factors.items() if key != NAME)]
         )
 
     @cached_property
     def tests(self) -> dict[Replicate, Logits]:
-        """Logits on test by whole replicate; folds are pooled, so that each sample counts once."""
+        """Logits on test by complete replicate; folds are pooled, so that each sample counts once."""
         return {key: pooled([run.logits("test") for run in runs]) for key, runs in self.replicates.items()}
 
     @cached_property
     def valids(self) -> dict[Replicate, tuple[Logits, ...]]:
-        """Logits on valid by whole replicate, one a fold: the validation parts of two folds may overlap."""
+        """Logits on valid by complete replicate, for each fold: the validation parts of two folds may overlap."""
         return {key: tuple(run.logits("valid") for run in runs) for key, runs in self.replicates.items()}
 
     @cached_property
     def scores(self) -> tuple[Scores, ...]:
-        """Scores on test, one a whole replicate."""
+        """Scores on test of each complete replicate."""
         return tuple(scores(test.logits, test.labels) for test in self.tests.values())
 
     @cached_property
     def replicates(self) -> dict[Replicate, list[Run]]:
-        """The runs of each whole replicate, by fold."""
+        """The runs of each complete replicate, by fold."""
         return {key: runs for key, runs in _by_replicate(self.runs).items() if len(runs) == self.folds}
 
 
 def row_key(settings: Settings) -> object:
-    """What runs of one row share: all settings but those that repeat a measurement."""
+    """The settings that runs of one row share: all but those that repeat a measurement."""
     shared = {key: value for key, value in settings.flat().items() if key not in (*REPLICATES, FOLD)}
     return settings.KIND, tuple(shared.items())
 
@@ -115,7 +117,7 @@ def row_of(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
 
 
 def _record(run: Run) -> Record:
-    """How a run stands; one that is finished and has a damaged file gave no result, and the reason is the file's."""
+    """The record of a run. A finished run with a damaged file gave no result; the reason names the file."""
     try:
         record = run.record
         if record.status == "finished":
@@ -126,7 +128,9 @@ def _record(run: Run) -> Record:
 
 
 def _planned_folds(run: Run) -> int:
-    """How many folds a whole replicate has. Folders of earlier versions do not say it; `loso`, `hde` cannot tell."""
+    """The number of folds of a complete replicate. Folders of earlier versions do not record it; for `loso` and
+    `hde` it is then unknown.
+    """
     data = run.settings.data
     return run.data.folds or {"holdout": 1, "loso": 0, "hde": 0}.get(data.protocol, data.folds)
 

@@ -53,7 +53,7 @@ class Session:
             smoothing_s: time constant of the average of logits, seconds; 0 leaves each frame as it is.
             forget_s: a face unseen for longer than this, and in the frame before, starts a new track.
 
-        Raises `ConfigError` where one is negative, more than a billion, or no number.
+        Raises `ConfigError` if one is negative, more than a billion, or not a number.
         """
         self._smoothing_s = given_number(smoothing_s, "smoothing_s, in seconds,", LONGEST_S)
         self._forget_s = given_number(forget_s, "forget_s, in seconds,", LONGEST_S)

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit for the place where it is shown: a message, a terminal, CSV, HTML.
+"""Escapes foreign text for the place where it is shown: a message, a terminal, CSV, HTML.
 
 File names, class names and the cards of models come from strangers. A name can move a terminal's cursor, turn the
 direction of reading, begin a formula in a spreadsheet, or be a tag in a page. In: any text or value. Out: the same
@@ -20,16 +20,16 @@ __all__ = ["brief", "csv_cell", "first_line", "sentence", "tagless", "visible"]
 LETTERS = 80
 """Longest value in a message."""
 PART = 40
-"""Letters that are left of a text that is too long."""
+"""Characters that remain of a text that is too long."""
 LINE = 200
-"""Letters of a line that a message repeats."""
+"""Most characters of a line that a message repeats."""
 LONGEST = 3000
 """Letters of a message; the longest of mien's own names every setting there is."""
 TOO_LONG = re.compile(r"\S{301,}")
 UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-"""Control characters but for the line break, marks that turn the direction of reading, half characters."""
+"""Control characters except the line break, marks that change the reading direction, and lone surrogates."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet takes for a formula."""
+"""Beginnings of a cell that a spreadsheet takes for a formula."""
 FIGURE = re.compile(r"[+-][\d.,% \[\]–−+to-]*")
 """A figure with its sign, maybe with its interval: "+5 [+3 to +6]". No spreadsheet computes these letters alone."""
 _short = reprlib.Repr()
@@ -61,7 +61,7 @@ def first_line(seen: object) -> str:
 
 
 def sentence(message: str) -> str:
-    """A message at a length that can be read, whatever it names: words longer than any path are shortened."""
+    """A message of readable length: words longer than any path are shortened."""
     short = TOO_LONG.sub(lambda seen: f"{seen[0][:PART]}… ({len(seen[0]):,} letters)", message)
     return short if len(short) <= LONGEST else f"{short[: LONGEST - PART]}… ({len(message):,} letters in all)"
 
@@ -75,7 +75,7 @@ def visible(text: str) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for a CSV file: a text that a spreadsheet would compute gets an apostrophe before it.
+    """A value for a CSV file: a text that a spreadsheet would evaluate gets an apostrophe before it.
 
     Numbers stay as they are. The exact names are in JSON.
     """
@@ -86,7 +86,7 @@ def csv_cell(value: Any) -> Any:
 
 
 def tagless(text: str) -> str:
-    """A text for HTML, in which no letter is a tag."""
+    """A text for HTML with all markup escaped."""
     return html.escape(visible(text))
 
 

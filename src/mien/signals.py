@@ -45,7 +45,7 @@ def interrupts() -> Iterator[list[float]]:
 
 @contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Within it SIGINT and SIGTERM go to `handler`; then to whom they went before."""
+    """Send SIGINT and SIGTERM to `handler` within the body, then to the earlier handlers again."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -1,7 +1,7 @@
-"""How much disk planned runs will take, so that a comparison is refused before its first hour and not after its last.
+"""The disk space of planned runs, so that a comparison is refused before its first hour and not after its last.
 
-Runs are trained one after the other. So what stays is the weights of each, and what comes and goes is the checkpoint of
-one, which is written beside the one before it.
+Runs are trained one after the other. So the weights of each run remain, and the checkpoint of one run comes and goes; a
+new one is written beside the old one.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def bytes_needed(runs: Sequence[Run], *, keep_epochs: bool = False) -> int:
             members = max(run.settings.boosting.rounds, run.settings.train.snapshots)
             kept += weights * members
             if members > 1:
-                largest = max(largest, weights * members)  # the members' own folders, until they are one
+                largest = max(largest, weights * members)  # the members' own folders, until they are joined
             largest = max(largest, _while_training(weights, run.settings, keep_epochs))
     return kept + largest
 

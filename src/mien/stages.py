@@ -1,9 +1,8 @@
 """The stages of a run: fit, valid, test, costs. Each can be asked for alone, and is done once.
 
-    fit     the method fits a classifier and chooses it on valid
-    valid   the logits of valid are kept
-    test    the test part is opened, which is written down before it happens, and its logits are kept
-    costs   memory and speed are measured; needs a process that has done nothing else
+    fit     the method fits a classifier and chooses it on valid valid   the logits of valid are kept test    the
+    opening of the test part is recorded, then it is opened, and its logits are kept costs   memory and speed are
+    measured; needs a process that has done nothing else
 
 This is the one place where the test part is opened for a result. A tuner asks for fit and valid, and never comes here
 for more.
@@ -31,7 +30,7 @@ def finish_run(run: Run, stages: Sequence[str] = RESULTS, hooks: Hooks | None = 
     Args:
         run: planned, or left by another process.
         stages: some of fit, valid and test; a later one asks for those before it.
-        hooks: who looks on.
+        hooks: the observers.
     """
     wanted = RESULTS[: 1 + max(map(RESULTS.index, stages))]
     hooks = hooks or Hooks()
@@ -61,13 +60,13 @@ def measure_costs(run: Run) -> None:
 
 
 def open_for(purpose: str, fold: Fold) -> Part:
-    """Open the test part once more, to measure what was made of a finished run; the store's log says so before."""
+    """Open the test part again, to measure a product of a finished run; the store's log records it first."""
     fold.train.store.log_opening(_now(), purpose)
     return fold.test.open()
 
 
 def _fitted(run: Run, fold: Fold, method: Method, hooks: Hooks) -> Classifier | None:
-    """What the run has fitted or fits now; None where that has no result."""
+    """The fitted classifier of the run, fitted now if necessary; None if there is no result."""
     if run.has("fit"):
         method.tidy(run)
         return method.load(run)
@@ -90,7 +89,7 @@ def _fitted(run: Run, fold: Fold, method: Method, hooks: Hooks) -> Classifier | 
 
 
 def _open(run: Run, fold: Fold) -> Part:
-    """Break the seal, and write down when, in the run and in the store, before anything is seen."""
+    """Open the test part. The time is recorded in the run and in the store first."""
     opened = _now()
     run.update(test_opened_at=(*run.record.test_opened_at, opened))
     fold.train.store.log_opening(opened, run.id)

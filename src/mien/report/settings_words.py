@@ -1,4 +1,4 @@
-"""Settings of runs as they are written in sentences: one value, each network's own, or those that rows differ in."""
+"""Settings of runs in sentences: one value, a value for each network, or the values in which rows differ."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,9 @@ __all__ = ["SettingsWords"]
 
 
 class SettingsWords:
-    """The settings of all finished runs; it remembers which of them were asked for, as those have their sentence."""
+    """The settings of all finished runs. It keeps track of the settings that were requested, because they have a
+    sentence.
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         self.own = comparison.own
@@ -42,10 +44,10 @@ class SettingsWords:
         return f"{' or '.join(show(value) for value in seen)}, by row"
 
     def left(self) -> list[str]:
-        """Settings that were not asked for and are not at their defaults."""
+        """Settings that were not requested and are not at their defaults."""
         defaults = {key: value for kind in KINDS.values() for key, value in kind().flat().items()}
         return [key for key in defaults if key not in self.asked and self.differs(key, defaults[key])]
 
     def differs(self, key: str, default: Any) -> bool:
-        """Whether a run has another value; does not count as asking."""
+        """Whether a run has another value; this does not count as a request."""
         return any(flat.get(key, default) != default for flat in self.flat)

@@ -14,7 +14,9 @@ __all__ = ["as_csv", "as_rich"]
 
 
 def as_csv(table: Table) -> str:
-    """Plain values with every digit, empty where undefined; one line each, the paper's marked by `source`."""
+    """Plain values with every digit, empty if undefined; one line for each row, those of the paper marked by
+    `source`.
+    """
     factors = list(dict.fromkeys(key for line in table.lines for key in line.factors))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -33,7 +35,7 @@ TERMINAL = ("accuracy", "uar", "macro_f1", "parameters", "train_peak_mb")
 
 
 def as_rich(table: Table) -> RichTable:
-    """The table for a terminal of 80 letters: the columns that fit beside one another, figures on one line."""
+    """The table for a terminal of 80 characters: the columns that fit, with figures on one line."""
     columns = [c for c in table.columns if c.key in TERMINAL]
     shown = RichTable(caption=Text(table.caption), caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("Network", min_width=14)

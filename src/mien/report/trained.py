@@ -84,7 +84,7 @@ def networks_words(comparison: Comparison, settings: SettingsWords) -> Iterator[
 
 
 def _plane_words(settings: SettingsWords) -> Iterator[str]:
-    """Which planes the networks read, where it is not the face alone."""
+    """The planes that the networks read, if these are not just the face."""
     if settings.values("model.plane") != [FACE]:
         yield f"Of each sample was read the plane: {settings.words('model.plane')}."
     if settings.values("model.beside") == [""]:
@@ -106,7 +106,7 @@ def _usual(network: str) -> str:
 
 
 def _start_words(comparison: Comparison, settings: SettingsWords) -> Iterator[str]:
-    """What the weights began as, and which of them stayed so."""
+    """The initial weights, and the frozen ones."""
     started = {run.settings.start.weights: run for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     settings.values("start.sha256")
     if set(settings.values("start.weights")) <= {""}:
@@ -172,13 +172,13 @@ SHUFFLES = {
 
 
 BOOSTING = {
-    "weights": "losses that were weighted by what those before it got wrong",
-    "resampling": "samples that were drawn by what those before it got wrong",
+    "weights": "losses that were weighted by the errors of the earlier networks",
+    "resampling": "samples that were drawn by the errors of the earlier networks",
 }
 
 
 def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str]:
-    """How the weights were fitted; `store` is that of the runs, where it is still there."""
+    """The training in words; `store` is that of the runs, if it still exists."""
     yield (
         f"{settings.words('train.epochs', _epochs)} of {settings.words('loss.name', _loss)} against "
         f"{_targets(settings, store)}, by "
@@ -236,12 +236,12 @@ def _threads(cpus: int) -> str:
 
 
 def _loss(name: str) -> str:
-    """A loss in words; one that has no sentence here is called by its name."""
+    """A loss in words; one without words here has its name."""
     return LOSSES.get(name, f"the loss {name}")
 
 
 def _targets(settings: SettingsWords, store: Store | None) -> str:
-    """What the loss holds the network against: distributions only where they were asked for and the data has some."""
+    """The targets of the loss: distributions only if they were requested and the data has some."""
     asked = settings.values("loss.soft_labels")
     if not any(asked):
         return "the labels"

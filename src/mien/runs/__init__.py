@@ -1,4 +1,4 @@
-"""The run folder: all that a trained network leaves behind, written whole or not at all.
+"""The run folder: all files of a run, each written whole or not at all.
 
     config.toml          every setting, nothing implicit
     env.json             versions, machine, device, threads, allocator, and how the loop computed
@@ -11,16 +11,13 @@
     peeking.npz          its confusion matrices
     record.json          status, stages that are done, chosen epoch, costs, when the test was opened
 
-A run is finished when `record.json` says so: fit, valid and test are done (`mien.stages`). One process at a time works
-in the folder: it holds the lock, which the system frees when the process dies, however it dies. `record.json` is only
-changed under that lock.
+A run is finished when its `record.json` has the status: fit, valid and test are done (`mien.stages`). One process at a
+time works in the folder: it holds the lock, which the system frees when the process dies, however it dies.
+`record.json` is only changed under that lock.
 
-    files    the types of what the files hold
-    run      one folder: made, opened, locked, read, written
-    found    the folders beside each other, their order, and the removal of one
-    lines    what a list says of each
-    index    those lines for thousands of runs, remembered
-    mlflow   a copy of some in MLflow's format
+    files    the types of what the files hold run      one folder: made, opened, locked, read, written found    the
+    folders beside each other, their order, and the removal of one lines the line of each in a list index    those lines
+    for thousands of runs, remembered mlflow   a copy of some in MLflow's format
 """
 
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage

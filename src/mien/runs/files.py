@@ -1,4 +1,4 @@
-"""What the files of a run folder hold, as types: each is read back into what wrote it (`mien.reading`)."""
+"""The types of the files of a run folder: each file is read back into the type that wrote it (`mien.reading`)."""
 
 import math
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ RESULTS: tuple[Stage, ...] = ("fit", "valid", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """What a run was trained on."""
+    """The data of a run."""
 
     corpus: Text
     fingerprint: Fingerprint
@@ -49,16 +49,17 @@ class DataFacts:
     counts: Mapping[str, Count]
     """Samples in train, valid and test."""
     train_labels: tuple[Count, ...] = ()
-    """Training samples of each class, in the order of `labels`; empty in folders that do not say it."""
+    """Training samples of each class, in the order of `labels`; empty in folders that do not record them."""
     store: str
-    """Where the store was, for pictures in the report; not part of the run's identity."""
+    """Path of the store, for pictures in the report; not part of the run's identity."""
     planes: tuple[Plane, ...] = ()
-    """What the store's samples are made of beside the crop."""
+    """The planes of the store's samples besides the crop."""
     movement: Movement | None = None
-    """How the flow of its clips was computed, where the store says it."""
+    """The method of the flow of its clips, if the store records it."""
     folds: int = 0
-    """Runs that one replicate has, known when it was planned: 1 for a holdout, every fold of a cross-validation. 0 in
-    folders of earlier versions, which did not write it."""
+    """Number of runs of one replicate, written when it is planned: 1 for a holdout, every fold of a
+    cross-validation. 0 in folders of earlier versions, which did not write it.
+    """
 
     def __post_init__(self) -> None:
         LabelSet(self.labels)
@@ -85,7 +86,7 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Peek:
-    """One line of `peeking.csv`: what an epoch would have scored on the test; nan where a score is undefined."""
+    """One line of `peeking.csv`: the scores of an epoch on the test; nan if undefined."""
 
     epoch: Positive
     accuracy: float
@@ -94,7 +95,7 @@ class Peek:
 
 
 PEEKED = {"confusions": Array("i8", "E K K")}
-"""What `peeking.npz` keeps: the confusion matrix on the test of each epoch, rows are labels."""
+"""The content of `peeking.npz`: the confusion matrix of each epoch on the test, rows are labels."""
 
 
 class Environment(TypedDict, total=False):
@@ -111,17 +112,17 @@ class Environment(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What a run took; each figure's conditions stand in its line. 0 where it was not measured."""
+    """The costs of a run, each with its conditions; 0 if not measured."""
 
     parameters: Count = 0
     flops: Count = 0
-    """Of one forward pass of one image: two for each multiply-add of convolutions and linear layers."""
+    """FLOPs of one forward pass of one image: two for each multiply-add of convolutions and linear layers."""
     activation_bytes: Count = 0
-    """Of one image in one forward pass of training: outputs of all layers."""
+    """Bytes of the outputs of all layers, for one image in one forward pass of training."""
     train_seconds: Measure = 0.0
     """Wall time of all training steps, over all processes that worked on the run; validation is left out."""
     images_per_second: Measure = 0.0
-    """Training images by that time."""
+    """Training images per second of that time."""
     train_peak_mb: Measure = 0.0
     """Peak memory of the training process: resident set, or allocated on the GPU (10^6 bytes)."""
     predict_peak_mb: Measure = 0.0
@@ -132,18 +133,19 @@ class Costs:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """`record.json`: how the run stands."""
+    """`record.json`: the status of the run."""
 
     status: Literal["running", "finished", "failed", "crashed", "pruned"] = "running"
-    """running (or still to come); finished; failed: its loss is not finite, which the same settings would only repeat;
-    crashed: its process was ended, and the same command tries it again; pruned: who watched it stopped it early."""
+    """running (or still to come); finished; failed: its loss is not finite, which the same settings would only
+    repeat; crashed: its process was ended, and the same command tries it again; pruned: it was stopped early.
+    """
     reason: str = ""
-    """Why it has no result, in a sentence."""
+    """The reason why it has no result, in a sentence."""
     stages: tuple[Stage, ...] = ()
-    """What is done; a finished run has all of `RESULTS`."""
+    """The finished stages; a finished run has all of `RESULTS`."""
     selected_epoch: Count = 0
     test_opened_at: tuple[Text, ...] = ()
-    """Times (UTC, ISO 8601) at which the test part was opened; more than one is worth a question."""
+    """Times (UTC, ISO 8601) at which the test part was opened; more than one needs an explanation."""
     costs: Costs = field(default_factory=Costs)
 
     def __post_init__(self) -> None:
@@ -159,7 +161,7 @@ LOGITS = {
     "subjects": Array("U", "n"),
     f"{GROUP}*": Array("U", "n"),
 }
-"""What is kept of each part of the data, by name."""
+"""The arrays that are kept of each part of the data, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)

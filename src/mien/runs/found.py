@@ -1,4 +1,4 @@
-"""Run folders beside each other: which are there, in which order, and how one of them goes away."""
+"""The run folders of a folder: finds them, keeps their order, and removes one."""
 
 import os
 import sys
@@ -16,13 +16,13 @@ from .run import LOCK, Run, busy
 __all__ = ["find_runs", "keep_order", "remove_run", "run_folders"]
 
 ORDER = "order.txt"
-"""Beside the run folders: their names in the order of the recipes that planned them, those of the latest first."""
+"""File beside the run folders: their names in the order of the recipes that planned them, the latest recipe first."""
 
 
 def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]:
     """All run folders directly under `folder`, in the order of their recipes (`keep_order`); others by name, last.
 
-    With `left_out`, a folder that is damaged is passed over and its sentence goes there; else it raises `RunError`.
+    With `left_out`, a damaged folder is skipped and its sentence is added there; otherwise it raises `RunError`.
     """
     found = []
     for path in run_folders(folder):
@@ -36,9 +36,8 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
 
 
 def run_folders(folder: GivenPath) -> list[Path]:
-    """The paths of all run folders directly under `folder`, whole or damaged, in the order of `find_runs`.
-
-    Raises `RunError` where `folder` is no folder.
+    """The paths of all run folders directly under `folder`, intact or damaged, in the order of `find_runs`. Raises
+    `RunError` if `folder` is not a folder.
     """
     folder = given_path(folder, "A folder of runs", RunError)
     if folder.is_file() and folder.suffix == ".onnx":
@@ -58,14 +57,13 @@ def run_folders(folder: GivenPath) -> list[Path]:
 
 
 def remove_run(path: Path) -> None:
-    """Remove a run folder, whole or damaged: it is gone in one step, or stays as it was.
-
-    Raises `RunBusy` where a process works in it, and `RunError` where it cannot be removed.
+    """Remove a run folder, intact or damaged, in one step; if that fails, it stays as it was. Raises `RunBusy` if a
+    process works in it, and `RunError` if it cannot be removed.
     """
     try:
         with ExitStack() as held, folder_beside(path) as room:
             held.enter_context(hold(path / LOCK))
-            if sys.platform == "win32":  # it moves no folder in which a file is open
+            if sys.platform == "win32":  # Windows moves no folder in which a file is open
                 held.close()
             os.rename(path, room / path.name)
     except TimeoutError:

@@ -1,10 +1,9 @@
-"""The lines of ten thousand run folders in a second: an index that can be thrown away at any moment.
+"""An index that gives the lines of ten thousand run folders in a second. It can be deleted at any time.
 
 The folders are the truth. The index is a file in the user's cache, and never beside the runs. It holds the line of each
 run with the state of the files that it was read from (time, size, number on the disk). A line is used only if that
 state is the same now; otherwise the folder is read again. So an index that is absent, damaged, old or of another
-version costs time and changes no answer. Nobody locks anything. Who cannot write the cache gets the answer all the
-same.
+version costs time and changes no answer. There are no locks, and a cache that cannot be written changes no answer.
 """
 
 import hashlib
@@ -29,30 +28,30 @@ from .lines import Line, read_line
 __all__ = ["index_path", "read_lines"]
 
 READ = ("config.toml", "data.json", "record.json", "env.json", "history.csv", "logits.npz")
-"""What a line is read from."""
+"""The files that a line is read from."""
 FEWEST = 100
-"""Runs below which reading the folders takes a fraction of a second, and no index is written."""
+"""With fewer runs, reading the folders takes a fraction of a second, and no index is written."""
 FRESH_SECONDS = 2.0
 """A file that changed so recently could change again without a later time, so its line is not kept."""
 LARGEST = 1 << 30
-"""Bytes of an index that is read."""
+"""Most bytes of an index."""
 
 Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Index:
-    """What the file holds."""
+    """The content of the index."""
 
     known: str
-    """Version of mien and defaults of all settings: of others, no line counts."""
+    """Version of mien and defaults of all settings: lines with others are ignored."""
     lines: dict[str, tuple[Stamp, Line]]
 
 
 def read_lines(folder: GivenPath) -> list[Line]:
     """The lines of all run folders directly under `folder`, in the order of `mien.runs.find_runs`.
 
-    Raises `RunError` where `folder` is no folder of runs. A damaged run folder is a line that says so.
+    Raises `RunError` if `folder` is not a folder of runs. A damaged run folder has a line with that status.
     """
     paths, started = run_folders(folder), time.time()
     place = index_path(paths[0].parent) if len(paths) >= FEWEST else None
@@ -70,7 +69,7 @@ def read_lines(folder: GivenPath) -> list[Line]:
 
 
 def index_path(folder: Path) -> Path | None:
-    """Where the index of a folder of runs is kept; None where this user has no folder for caches."""
+    """The path of the index of a folder of runs; None if this user has no folder for caches."""
     with suppress(OSError, RuntimeError):  # no home, a folder that went away
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
         return cache_folder() / "runs" / f"{name}.json"
@@ -78,7 +77,7 @@ def index_path(folder: Path) -> Path | None:
 
 
 def _stamp(path: str) -> Stamp:
-    """The state of the files of a run folder: time of change in ns, size, number; zeros where one is not there."""
+    """The state of the files of a run folder: time of change in ns, size, number; zeros for a missing file."""
     return tuple(number for name in READ for number in _state(f"{path}/{name}"))
 
 
@@ -91,7 +90,7 @@ def _state(path: str) -> Stamp:
 
 
 def _read(place: Path) -> Mapping[str, tuple[Stamp, Line]]:
-    """The kept lines; none where the file is absent, is damaged, or was written with other defaults."""
+    """The kept lines; none if the file is absent, is damaged, or was written with other defaults."""
     with suppress(OSError, ValueError):
         digest, _, content = read_bytes(place, LARGEST).partition(b"\n")
         if digest.decode() != hashlib.sha256(content).hexdigest():
@@ -115,7 +114,7 @@ def _known() -> str:
 
 
 def _hashable(line: Line) -> Line:
-    """With lists of JSON as the tuples that settings have."""
+    """Settings with the lists of JSON as tuples."""
     if any(isinstance(value, list) for value in line.changed.values()):
         return replace(line, changed=dict(_tuples(line.changed)))
     return line

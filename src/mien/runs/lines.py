@@ -1,6 +1,6 @@
-"""One line a run: what a list of thousands of run folders says of each, and what tells them apart.
+"""One line for each run: its entry in a list of thousands of run folders, and the settings that differ.
 
-In: run folders. Out: a `Line` each, from the folder itself. `mien.runs.index` remembers lines between commands.
+In: run folders. Out: a `Line` of each, from the folder itself. `mien.runs.index` remembers lines between commands.
 """
 
 import os
@@ -23,28 +23,28 @@ Status = Literal["planned", "running", "finished", "failed", "crashed", "pruned"
 STATUSES: tuple[Status, ...] = ("planned", "running", "finished", "failed", "crashed", "pruned", "damaged")
 """Those of `Record`; `planned`: nothing was done yet; `damaged`: the folder cannot be read."""
 BEGUN = ("record.json", "env.json", "history.csv")
-"""A folder with none of these was planned and never begun."""
+"""Files of a run that has begun; a folder without them was only planned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What a list says of a run."""
+    """The entry of a run in a list."""
 
     id: str
     status: Status
     reason: str = ""
-    """Why it has no result, a sentence."""
+    """The reason why it has no result, in a sentence."""
     epochs: Count = 0
-    """Epochs that were trained so far; 0 of a method that has none."""
+    """Epochs that were trained so far; 0 for a method without epochs."""
     valid_accuracy: Share | None = None
-    """On valid: of the chosen epoch, or of the last one while it trains. None before the first."""
+    """Accuracy on valid of the chosen epoch, or of the last one while the run trains; None before the first."""
     kind: str = ""
     """The key in `mien.config.KINDS`; empty for a damaged folder."""
     changed: Mapping[str, Any] = field(default_factory=dict)
     """The dotted settings that differ from the defaults of its kind."""
     corpus: str = ""
     fingerprint: str = ""
-    """The sha256 of its store."""
+    """SHA-256 of its store."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Line:
 
 
 def read_line(path: Path) -> Line:
-    """The line of a run folder, read from its files; a folder that is damaged has that status, and its sentence."""
+    """The line of a run folder, read from its files. A damaged folder has that status, and a sentence."""
     try:
         run = Run.open(path)
         record, begun = run.record, any(os.path.exists(path / name) for name in BEGUN)
@@ -73,7 +73,7 @@ def read_line(path: Path) -> Line:
 
 
 def alike(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Settings with one value in all runs that have them. A setting that a kind lacks is nothing that it differs in."""
+    """Settings with one value in all runs that have them. A setting that a kind lacks is not a difference."""
     seen: dict[str, set[Any]] = defaultdict(set)
     for flat in values:
         for key, value in flat.items():
@@ -82,7 +82,9 @@ def alike(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _valid_accuracy(run: Run, record: Record) -> float | None:
-    if run.history and run.settings.method == run.settings.KIND:  # else each epoch is one network's of several
+    if (
+        run.history and run.settings.method == run.settings.KIND
+    ):  # otherwise each epoch belongs to one of several networks
         chosen = record.selected_epoch or len(run.history)
         return run.history[min(chosen, len(run.history)) - 1].valid_accuracy
     accuracy = run.logits("valid").accuracy if "valid" in record.stages else None

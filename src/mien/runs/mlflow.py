@@ -27,7 +27,7 @@ STATUSES = {"running": 1, "finished": 3, "failed": 4, "crashed": 4, "pruned": 5}
 LOCAL = 4
 """MLflow's number of a source that is a program on this machine."""
 LONGEST_PARAM = 6000
-"""Letters of a value that MLflow takes."""
+"""Most characters of a value in MLflow."""
 COPIED = ("config.toml", "data.json", "env.json", "history.csv", "record.json")
 """Files of a run that become its artifacts; weights and logits stay where they are."""
 METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
@@ -37,8 +37,8 @@ METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 def export_mlflow(runs: Sequence[Run], folder: Path, name: str) -> Path:
     """Write `runs` into MLflow's `folder` as the experiment `name`, in the place of an earlier one of that name.
 
-    Returns the folder of the experiment; it appears whole or not at all. Raises `RunError` where there is no run, where
-    a run is damaged, or where the folder cannot be written.
+    Returns the folder of the experiment; it appears whole or not at all. Raises `RunError` if there is no run, if a run
+    is damaged, or if the folder cannot be written.
     """
     if not runs:
         raise RunError("There is no run to export. Choose others, or make some with `mien compare`.")
@@ -98,7 +98,7 @@ def _write_run(run: Run, new: Path, final: Path, experiment: str) -> int:
 
 
 def _metrics(run: Run, record: Record, ended: int) -> Iterator[tuple[str, list[tuple[int, float, int]]]]:
-    """Each metric: when (ms), value, epoch. A history has no times, so all its epochs have that of the end."""
+    """Each metric: time (ms), value, epoch. A history has no times, so all its epochs have the time of the end."""
     for name in METRICS if run.history else ():
         yield name, [(ended, getattr(line, name), line.epoch) for line in run.history]
     for part in ("valid", "test"):

@@ -1,4 +1,4 @@
-"""One run folder: made, opened, locked, read and written."""
+"""One run folder: creates, opens, locks, reads and writes it."""
 
 import csv
 import io
@@ -28,14 +28,14 @@ __all__ = ["EPOCHS", "LOCK", "Run", "busy"]
 
 LOCK = "lock"
 EPOCHS = "epochs"
-"""Folder of the weights of every epoch, where they are kept."""
+"""Folder of the weights of every epoch, if they are kept."""
 S = TypeVar("S", bound=Settings)
 UPDATE_SECONDS = 10.0
-"""How long a change of `record.json` waits for another process that works in the folder."""
+"""Longest wait of a change of `record.json` for another process that works in the folder."""
 
 
 class Run:
-    """A run folder, opened. Settings and data never change; the rest is read when asked for."""
+    """A run folder, opened. Settings and data never change; the rest is read on request."""
 
     def __init__(self, path: Path, settings: Settings, data: DataFacts) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, store: Store, fold: Fold) -> "Run":
-        """The run of these `settings`, resolved, on this data under `folder`: the one that is there, or a new one."""
+        """The run of these `settings`, resolved, on this data under `folder`: the existing one, or a new one."""
         run = cls.outline(folder, settings, store, fold)
         run.make()
         return run
@@ -76,12 +76,12 @@ class Run:
         known = cls.open(path)
         if known.settings.identity() != settings.identity():
             raise RunError(f"{path} was made when mien had other defaults. Use another --runs folder.")
-        place = known.data.store if is_mounted(store) else facts.store  # two mounts would write it in turns
+        place = known.data.store if is_mounted(store) else facts.store  # two mounts would rewrite it alternately
         later = {name: getattr(facts, name) for name in ("folds", "train_labels", "planes", "movement")}
         return cls(path, settings, replace(known.data, store=place, **later))
 
     def make(self) -> None:
-        """Write the folder where it is not there yet; where it is, only what has changed.
+        """Write the folder if it does not exist; otherwise only write changes.
 
         Its store may have moved, and so may the weights that it starts from.
         """
@@ -98,7 +98,7 @@ class Run:
 
     @classmethod
     def open(cls, path: GivenPath) -> "Run":
-        """Open a run folder; raises `RunError` where it is none or is damaged."""
+        """Open a run folder; raises `RunError` if it is not one or is damaged."""
         path = given_path(path, "A run folder", RunError)
         for name in ("config.toml", "data.json"):
             if not (path / name).is_file():
@@ -111,7 +111,7 @@ class Run:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Around all that writes into the folder: a full disk is one sentence, and what was there stays."""
+        """Surrounds all writing into the folder: a full disk becomes one sentence, and existing files stay."""
         try:
             yield
         except OSError as error:
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def record(self) -> Record:
-        """How the run stands now."""
+        """The present status of the run."""
         path = self.path / "record.json"
         if not path.exists():
             return Record()
@@ -129,7 +129,7 @@ class Run:
     def update(self, **changes: Any) -> Record:
         """Read `record.json`, change some fields and write it, all under the run's lock.
 
-        The process that holds the lock goes on at once; any other waits a while. Raises `RunBusy` where it waited in
+        The process that holds the lock continues at once; any other waits a while. Raises `RunBusy` if it waited in
         vain.
         """
         with self._held(wait=UPDATE_SECONDS):
@@ -187,7 +187,7 @@ class Run:
 
     @property
     def peeking(self) -> dict[str, NDArray[np.float64]]:
-        """What every epoch would have scored on the test, by column of `peeking.csv`; empty where nobody peeked."""
+        """The scores of every epoch on the test, by column of `peeking.csv`; empty without `--show-peeking`."""
         path = self.path / "peeking.csv"
         if not path.exists():
             return {}
@@ -198,7 +198,7 @@ class Run:
 
     @property
     def peeked_confusions(self) -> NDArray[np.int64] | None:
-        """Counts `(E, K, K)` on the test of each epoch of `peeking`, rows are labels; None where they were not kept."""
+        """Counts `(E, K, K)` on the test of each epoch of `peeking`, rows are labels; None if they were not kept."""
         path = self.path / "peeking.npz"
         if not path.exists():
             return None
@@ -219,7 +219,7 @@ class Run:
             write_text(self.path / "peeking.csv", "\n".join(text) + "\n")
 
     def logits(self, part: str) -> Logits:
-        """The saved logits of `valid` or `test`; raises `RunError` where the run has none yet."""
+        """The saved logits of `valid` or `test`; raises `RunError` if the run has none yet."""
         path, prefix, classes = self.path / "logits.npz", f"{part}.", len(self.data.labels)
         if not path.exists():
             raise RunError(f"{self.path} has no logits yet. Finish the run first: the command that planned it goes on.")
@@ -245,15 +245,14 @@ class Run:
         return divide(self.store(), self.settings.data)
 
     def store(self) -> Store:
-        """The store that it was planned on, wherever this machine has it (`mien.data.store.find_store`).
-
-        Raises `DataError` where it is nowhere, is damaged, or is another one by now.
+        """The store that it was planned on, wherever this machine has it (`mien.data.store.find_store`). Raises
+        `DataError` if it is missing, damaged, or no longer the same.
         """
         return find_store(self.data.fingerprint, self.data.store)
 
     @property
     def environment(self) -> Environment | None:
-        """What `env.json` says of versions, machine and device; None where it was never trained."""
+        """Versions, machine and device from `env.json`; None if it was never trained."""
         path = self.path / "env.json"
         if not path.exists():
             return None
@@ -267,14 +266,13 @@ class Run:
         _ = self.history, self.environment, self.peeking, self.peeked_confusions
 
     def _retrained(self, path: Path) -> AbstractContextManager[None]:
-        """Around the reading of a file that only training writes."""
+        """Surrounds the reading of a file that only training writes."""
         return reading(path, RunError, f"Remove the folder {self.path} and run the same command again.")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Work in the run: hold it for this process, and clear away what killed ones left half-written.
-
-        Raises `RunBusy` where another process has it, or where this one works in it already.
+        """Work in the run: lock it for this process, and remove the half-written files of killed ones. Raises
+        `RunBusy` if another process has it, or if this one works in it already.
         """
         if is_held_here(self.path / LOCK):
             raise busy(self.path)
@@ -285,7 +283,7 @@ class Run:
 
     @contextmanager
     def _held(self, wait: float = 0.0) -> Iterator[None]:
-        """Hold the run's lock, again where this process holds it already."""
+        """Hold the run's lock, again if this process holds it already."""
         with ExitStack() as held:
             try:
                 held.enter_context(hold(self.path / LOCK, wait=wait))
@@ -311,5 +309,5 @@ class Run:
 
 
 def busy(path: Path) -> RunBusy:
-    """What is raised where another process works in the run folder `path`."""
+    """The error for a run folder `path` in which another process works."""
     return RunBusy(f"Another process works in {path}. Wait for it or stop it, then run this again.")

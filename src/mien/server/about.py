@@ -1,4 +1,4 @@
-"""What the server says of itself: its models with their figures and limits, its health, its counters, and the page."""
+"""Information about the server: its models with their figures and limits, its health, its counters, and the page."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ __all__ = ["routes"]
 
 
 def routes(state: State) -> APIRouter:
-    """The routes that look at no picture."""
+    """The routes that take no picture."""
     router = APIRouter()
 
     @router.get("/v1/models", summary="The models, with their figures and limits", responses=PROBLEMS)
@@ -28,7 +28,7 @@ def routes(state: State) -> APIRouter:
 
     @router.get("/healthz", summary="Whether the process lives")
     async def healthz() -> Response:
-        """Always 200 while there is somebody to answer."""
+        """Always 200 while the process lives."""
         return as_json({"status": "alive"})
 
     @router.get("/readyz", summary="Whether requests are served", responses={503: PROBLEMS[503]})

@@ -1,4 +1,4 @@
-"""The app: routes behind the guard, errors as sentences, nothing that tells anybody outside.
+"""The app: routes behind the guard, errors as sentences, and no telemetry.
 
 FastAPI brings OpenTelemetry's interfaces and would send traces where an environment variable asks for it; here that is
 switched off, whatever the environment says. Its pages of documentation load scripts from elsewhere, and are left out:
@@ -85,5 +85,5 @@ async def _unusable(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    """What nobody foresaw; the guard writes down where it came from."""
+    """An unexpected error; the guard logs its origin."""
     return problem(Refused(500, "Something went wrong inside the server; its log has more."), _number(request))

@@ -1,8 +1,8 @@
-"""The queue, and workers that take together what waits.
+"""The queue, and workers that take several waiting requests together.
 
 Batching is opportunistic: a free worker takes its share of what waits at that moment, finds the faces, and classifies
 all of them in one pass; nobody waits for a batch to fill. A batch is full by faces and decoded pixels, not by requests.
-What nobody waits for any more, or waited too long, is dropped before a pixel of it is decoded.
+A request that nobody waits for any more, or that waited too long, is dropped before a pixel of it is decoded.
 """
 
 import logging
@@ -23,13 +23,13 @@ from .work import Logits, Work
 __all__ = ["Batcher", "Ticket"]
 
 BATCH_PIXELS = 4_000_000
-"""Decoded in one batch, after which no further work joins it."""
+"""Decoded pixels of one batch after which no further work joins it."""
 log = logging.getLogger("mien.server")
 
 
 @dataclass(kw_only=True)
 class Ticket:
-    """A piece of work that waits or is done."""
+    """A request's work, waiting or done."""
 
     work: Work
     expires_s: float
@@ -44,7 +44,7 @@ class Ticket:
 
 
 class Batcher:
-    """Workers and what they wait for; any thread may hand in work."""
+    """Workers and their queue; any thread may submit work."""
 
     def __init__(self, workers: int, on_event: Callable[[str, float], None] = lambda event, value: None) -> None:
         """Start the workers.
@@ -68,7 +68,7 @@ class Batcher:
         return len(self._waiting)
 
     def submit(self, work: Work, wait_s: float) -> Ticket:
-        """Queue a piece of work that is worth nothing if it waits longer than `wait_s`."""
+        """Queue work that expires if it waits longer than `wait_s`."""
         ticket = Ticket(work=work, expires_s=time.monotonic() + wait_s)
         with self._ready:
             if self._stopped:
@@ -78,7 +78,7 @@ class Batcher:
         return ticket
 
     def stop(self) -> None:
-        """Finish what waits, and end the workers."""
+        """Finish the waiting work, and end the workers."""
         with self._ready:
             self._stopped = True
             self._ready.notify_all()
@@ -137,7 +137,7 @@ class Batcher:
         return None if self._gone(ticket) else found
 
     def _gone(self, ticket: Ticket) -> bool:
-        """Whether nobody waits for the answer any more; then the work ends here."""
+        """Whether nobody waits for the answer any more; the work then ends here."""
         if gone := ticket.gone.is_set():
             self._on_event("dropped", 1)
             ticket.future.set_exception(Refused(499, "The client is gone."))
@@ -174,5 +174,5 @@ class Batcher:
 
 
 def expired() -> Refused:
-    """What a request is told that waited too long."""
+    """The answer to a request that waited too long."""
     return Refused(504, "The request waited too long in the queue, and was not looked at.")

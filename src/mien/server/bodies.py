@@ -1,4 +1,4 @@
-"""What a client sends, read within limits of bytes and of time, into memory and nowhere else.
+"""Reads the body of a request within limits of bytes and of time, into memory only.
 
 Starlette puts the parts of a form that are larger than a megabyte on disk; here the limit is that of the whole body, so
 no part ever is. No path and no address is taken from a client: a picture is its bytes.
@@ -22,13 +22,13 @@ from .settings import Limits
 __all__ = ["film_file", "one_picture", "pictures_of", "receive_film", "size_of"]
 
 NAME = 100
-"""Letters of a file's name that an answer repeats."""
+"""Most characters of a file's name that an answer repeats."""
 PLAIN = ("", "application/octet-stream", "binary/octet-stream")
 CLOSE = {"Connection": "close"}
 
 
 def size_of(request: Request, most: int) -> int:
-    """Bytes that a body announces; where it announces nothing, the most that it may have. Raises `Refused`."""
+    """Declared size of a body in bytes; if there is none, the largest allowed size. Raises `Refused`."""
     announced = request.headers.get("content-length")
     if announced is None:
         return most
@@ -80,7 +80,7 @@ async def _form(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
 
 
 async def _parts(request: Request, most: int, seconds: float) -> AsyncGenerator[bytes, None]:
-    """The body as it comes; raises `Refused` where it is too large or too late."""
+    """The body in parts, as it arrives; raises `Refused` if it is too large or too late."""
     received = 0
     parts = request.stream()
     deadline = asyncio.get_running_loop().time() + seconds

@@ -1,4 +1,4 @@
-"""How many requests are taken on at a time, and how much memory their bodies take. Used by one event loop alone.
+"""Limits the number of accepted requests and the memory of their bodies. It is used by a single event loop.
 
 A place is taken before a byte of the body is read and given back when the answer is sent, so the limits hold exactly:
 with `queue` 64 the 65th request is refused, however many arrive at once.
@@ -15,12 +15,12 @@ from .settings import Limits
 __all__ = ["Gate"]
 
 SHARE = 0.1
-"""Of the newest request in the running mean of how long one takes."""
+"""Weight of the newest request in the running mean of the duration."""
 LONGEST_WAIT_S = 60
 
 
 class Gate:
-    """The places there are."""
+    """The free and taken places."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -85,5 +85,5 @@ class Gate:
         self._ended_s = now
 
     def _after_s(self) -> int:
-        """Seconds until half of what waits is done, at the pace of the last requests."""
+        """Seconds until half of the waiting work is done, at the pace of the last requests."""
         return min(LONGEST_WAIT_S, max(1, math.ceil(self.taken * self._between_s / 2)))

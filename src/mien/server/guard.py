@@ -1,4 +1,4 @@
-"""What stands before every route, on HTTP and on sockets.
+"""The checks before every route, on HTTP and on sockets.
 
 A browser on somebody's machine will send requests for any page that it shows. Two checks keep foreign pages out, and
 switching CORS off does neither: `Host` must be a name that this server was told (DNS rebinding gives a foreign name
@@ -52,7 +52,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 PRIVATE = ("/v1/", "/metrics")
-"""Where a key is asked for."""
+"""The paths that need a key."""
 KNOWN = ("/v1/predict", "/v1/explain", "/v1/video", "/v1/stream", "/v1/models", "/healthz", "/readyz", "/metrics")
 SUBPROTOCOL, KEY_PROTOCOL = "mien.v1", "mien.key."
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
@@ -75,7 +75,7 @@ class Guard:
         await _Passage(self, scope, send).go(receive)
 
     async def inner(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The routes, for what may pass; raises `Refused` for what may not."""
+        """Pass an allowed request to the routes; raises `Refused` for any other."""
         headers = _headers(scope)
         self._check_host(headers.get("host", ""))
         self._check_origin(scope, headers)
@@ -87,14 +87,14 @@ class Guard:
         await self._app(scope, receive, send)
 
     def finished(self, scope: Scope, status: int, seconds: float, number: str) -> None:
-        """Count an answer, and note it where that is wished: neither what was asked nor who asked."""
+        """Count an answer, and log it if wanted, without the content of the request or its sender."""
         route = scope["path"] if scope["path"] in KNOWN else "page" if status < 400 else "other"
         self._metrics.answered(route, status, seconds)
         if self._settings.access_log:
             log.info("%s %s %s %.0f ms %s", scope.get("method", "WS"), route, status, seconds * 1000, number)
 
     def foreign(self, headers: dict[str, str]) -> str:
-        """The origin that was told and sends this request; "" for this server's own."""
+        """The allowed foreign origin that sends this request; "" for this server's own."""
         origin = headers.get("origin", "").lower()
         return origin if origin in self._origins else ""
 
@@ -127,7 +127,7 @@ class Guard:
 
 
 class _Passage:
-    """One request on its way: its number, its status, and what was sent."""
+    """One request in progress: its number, its status, and the sent bytes."""
 
     def __init__(self, guard: Guard, scope: Scope, send: Send) -> None:
         self._guard, self._scope, self._send = guard, scope, send
@@ -178,7 +178,7 @@ class _Passage:
 
 
 def problem(refused: Refused, number: str) -> Response:
-    """The answer to what is refused: the sentence, and the number under which the log knows the request."""
+    """The answer to a refused request: the sentence, and the request's number in the log."""
     content: dict[str, Any] = {"error": refused.sentence, "id": number}
     if refused.failures:
         content["failures"] = refused.failures
@@ -186,7 +186,7 @@ def problem(refused: Refused, number: str) -> Response:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """The headers by name; of one that is there twice, nothing that a check would trust."""
+    """The headers by name; a header that occurs twice gets a value that no check accepts."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()
@@ -211,6 +211,6 @@ def _allowed(headers: dict[str, str]) -> Response:
 
 
 def _places(error: BaseException) -> str:
-    """Where an error came from, without its message, which may repeat what a client sent."""
+    """The places of an error in the code, without its message, which may repeat data of a client."""
     frames = traceback.extract_tb(error.__traceback__)
     return "\n".join(f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:])

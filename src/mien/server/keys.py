@@ -1,8 +1,8 @@
 """Keys that clients must give, where the server is started with `--keys FILE`.
 
-The file has a line a key: the SHA-256 of the key, a blank, and a name. Keys are made by `mien serve --new-key`, with 32
-random bytes, so a plain hash is as good as a slow one. They are compared in constant time, and never taken from an
-address, which logs and histories keep.
+The file has one line for each key: the SHA-256 of the key, a blank, and a name. Keys are made by `mien serve
+--new-key`, with 32 random bytes, so a plain hash is as good as a slow one. They are compared in constant time, and
+never taken from an address, which logs and histories keep.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def hashed(key: str) -> str:
 def read_keys(path: Path | None) -> tuple[str, ...]:
     """The hashes in a file; none where there is no file to read.
 
-    Raises `ConfigError` where the file cannot be read, has no key, or a line that is none.
+    Raises `ConfigError` if the file cannot be read, has no key, or has a line that is not one.
     """
     if path is None:
         return ()

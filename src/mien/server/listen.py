@@ -1,7 +1,8 @@
-"""The server as a process: one address, one event loop, deadlines for what clients send, a stop that finishes its work.
+"""The server as a process: one address, one event loop, deadlines for clients, and a stop that finishes the accepted
+work.
 
-SIGTERM and Ctrl-C stop it gracefully: the address is closed, `/readyz` says so, what was taken on is finished within
-`grace_s`, everything else is refused. A second Ctrl-C ends it at once.
+SIGTERM and Ctrl-C stop it gracefully: the address is closed, `/readyz` reports it, accepted requests are finished
+within `grace_s`, and everything else is refused. A second Ctrl-C ends it at once.
 """
 
 import asyncio
@@ -53,11 +54,11 @@ def listen(
         host: the address to listen on; others than the loopback's can be reached from elsewhere.
         port: 0 takes a free one.
         certificate: a PEM file, for https.
-        key: its key, where it is not in the same file.
-        started: called with the address once it is open.
-        state: the server's state, where the caller wants to look at it or to `drain` it.
+        key: its private key, if it is not in the same file.
+        started: called with the address when it is open.
+        state: the server's state, if the caller wants to inspect or `drain` it.
 
-    Raises `MienError` where the address is taken, or a model, key or certificate cannot be used.
+    Raises `MienError` if the address is taken, or a model, key or certificate cannot be used.
     """
     state = state or State(settings)
     app = create_app(settings, state)
@@ -166,7 +167,7 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
     """HTTP/1.1 with a deadline for headers and a limit of connections, which uvicorn has not."""
 
     class Punctual(H11Protocol):
-        """Hangs up on who does not finish a header, or goes on sending what nobody reads."""
+        """Closes the connection of a client that does not finish a header, or keeps sending data that nobody reads."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -191,7 +192,7 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def _make_room(self) -> None:
-            """Close the connection that has been idle longest; where none is, this one."""
+            """Close the connection that has been idle longest, or this one if none is idle."""
             timers = [(getattr(other, "timeout_keep_alive_task", None), other) for other in self.connections]
             idle = [(timer.when(), other.transport) for timer, other in timers if timer]
             min(idle, key=itemgetter(0), default=(0.0, self.transport))[1].close()
@@ -204,7 +205,9 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
                 await self._served(scope, receive, send)
 
         def _owes(self) -> bool:
-            """Whether the next step is the client's: the rest of a header, or of a body that was answered already."""
+            """Whether the server waits for the client: for the rest of a header, or of a body that was answered
+            already.
+            """
             theirs, ours = self.conn.their_state, self.conn.our_state
             return theirs is h11.IDLE or (theirs is h11.SEND_BODY and ours in (h11.DONE, h11.MUST_CLOSE))
 

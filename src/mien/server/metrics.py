@@ -1,4 +1,4 @@
-"""What is counted, in Prometheus' own text. Nothing of a picture, a client or a file name is among it."""
+"""The counters in Prometheus' text format. They contain nothing of a picture, a client or a file name."""
 
 from collections.abc import Callable
 
@@ -30,21 +30,21 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
-        """A number that is read when it is asked for."""
+        """Register a number that is read on request."""
         Gauge(name, what, registry=self._registry).set_function(value)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request has its answer."""
+        """Count an answered request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count(self, event: str, value: float) -> None:
-        """What the batcher tells: the faces of a batch, or work that was dropped."""
+        """Count an event of the batcher: the faces of a batch, or dropped work."""
         if event == "batch":
             self._batch.observe(value)
         else:
             self._events.labels(event).inc(value)
 
     def text(self) -> bytes:
-        """All of it."""
+        """All counters as text."""
         return generate_latest(self._registry)

@@ -1,8 +1,8 @@
 """The models that are served, by name, and the detectors that clients may choose.
 
-A folder is looked at every second. A file that was replaced is opened, checked by its hash and tried once; only then
-does its name lead to the new model. Requests under way keep the one that they began with. A file that cannot be used,
-or that is still being copied, changes nothing but what `GET /v1/models` says.
+A folder is checked every second. A file that was replaced is opened, checked by its hash and tried once; only then does
+its name lead to the new model. Requests under way keep the one that they began with. A file that cannot be used, or
+that is still being copied, changes nothing but what `GET /v1/models` says.
 """
 
 import logging
@@ -25,7 +25,7 @@ from .settings import Settings
 __all__ = ["DETECTORS", "Models"]
 
 DETECTORS = ("default", "haar", "yuface", "none")
-"""What a client may ask for: names, never a file."""
+"""Detectors that a client may choose: names, never a file."""
 LOOK_S = 1.0
 log = logging.getLogger("mien.server")
 
@@ -51,7 +51,7 @@ class Models:
         self._watcher: threading.Thread | None = None
 
     def load(self) -> None:
-        """Open all models and the server's detector; raises `MienError` where one cannot be used."""
+        """Open all models and the server's detector; raises `MienError` if one cannot be used."""
         folder = self._settings.folder
         paths = sorted(folder.glob("*.onnx")) if folder else [find_model(name) for name in self._settings.models]
         for path in paths:
@@ -66,26 +66,26 @@ class Models:
             self._watcher.start()
 
     def stop(self) -> None:
-        """Look at the folder no more."""
+        """Stop checking the folder."""
         self._stop.set()
         if self._watcher:
             self._watcher.join()
 
     @property
     def names(self) -> list[str]:
-        """The first is the one that answers unless another is asked for."""
+        """The names; the first is the default."""
         names = list(self._served)
         return sorted(names, key=lambda name: name != "default") if self._settings.folder else names
 
     def predictor(self, model: str = "", faces: str = "default", min_confidence: float = 0.0) -> Predictor:
-        """What answers a request; raises `Refused` where there is no such model or detector."""
+        """The predictor for a request; raises `Refused` if there is no such model or detector."""
         served = self._served.get(model or self.names[0])
         if served is None:
             raise Refused(422, f"There is no model {brief(model)}. There are: {', '.join(self.names)}.")
         return Predictor(served.bundle, detector=self._detector(faces), min_confidence=min_confidence)
 
     def cards(self) -> list[dict[str, Any]]:
-        """All that each model says of itself, with its name and what is wrong with its newest file, if anything is."""
+        """The card of each model, with its name and the fault of its newest file, if there is one."""
         return [
             {"name": name, "problem": served.problem, **asdict(served.bundle.card)}
             for name in self.names
@@ -111,7 +111,7 @@ class Models:
                 log.warning("%s cannot be looked at: %s", folder, error)
 
     def look(self, folder: Path) -> None:
-        """Change over to files that are new or were replaced, and forget those that are gone, but for the last one."""
+        """Load new and replaced files, and drop models whose file is gone, except the last one."""
         here = {path.stem: path for path in folder.glob("*.onnx")}
         for name, path in here.items():
             stamp, before = _stamp(path), self._served.get(name)
@@ -135,7 +135,7 @@ class Models:
 
 
 def _opened(path: Path) -> Bundle:
-    """A model that has answered once; each worker is a thread, so a pass takes one."""
+    """A model that has predicted once. Each worker is a thread, so a pass uses one thread."""
     bundle = Bundle.open(path, threads=1)
     bundle.require_faces()
     spec = bundle.crop

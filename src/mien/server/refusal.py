@@ -1,4 +1,4 @@
-"""What a client is told that cannot be served: a status, one sentence, and the number of its request."""
+"""The answer to a request that cannot be served: a status, one sentence, and the number of the request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,6 +1,6 @@
-"""The shapes of questions and answers, for `/openapi.json` and for checking what a client asks.
+"""The schemas of requests and answers, for `/openapi.json` and for checking requests.
 
-Answers are made by `mien.predict.record`; the classes here describe them and are held against it by a test.
+Answers are made by `mien.predict.record`; the classes here describe them, and a test compares both.
 """
 
 from typing import Annotated, Any
@@ -34,7 +34,7 @@ EXAMPLE: dict[str, Any] = {
 
 
 class Asked(BaseModel):
-    """What a client asks for beside its pictures."""
+    """Options of a request with pictures."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class Asked(BaseModel):
 
 
 class AskedOfFace(BaseModel):
-    """What a client asks an explanation of."""
+    """Options of an explanation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,13 +58,13 @@ class AskedOfFace(BaseModel):
 
 
 class AskedOfFrames(Asked):
-    """What a camera asks for beside its frames."""
+    """Options of a camera."""
 
     smooth_s: Annotated[float, Field(ge=0, le=60, description="Seconds that an answer is averaged over.")] = 0.4
 
 
 class AskedOfFilm(AskedOfFrames):
-    """What a client asks for beside its video."""
+    """Options of a video."""
 
     fps: Annotated[float, Field(ge=0, le=1000, description="At most so many frames a second; 0 for all.")] = 0.0
 
@@ -96,7 +96,7 @@ class Failure(BaseModel):
 
 
 class Model(BaseModel):
-    """Which model answered."""
+    """The model that answered."""
 
     file: str
     run: str
@@ -106,7 +106,7 @@ class Model(BaseModel):
 
 
 class Answer(BaseModel):
-    """What `POST /v1/predict` answers."""
+    """The answer of `POST /v1/predict`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
@@ -118,7 +118,7 @@ class Answer(BaseModel):
 
 
 class Problem(BaseModel):
-    """What a client is told that is refused."""
+    """The answer to a refused request."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"error": "The queue is full. Try again in 1 s.", "id": "0123456789abcdef"}]}

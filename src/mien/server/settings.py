@@ -1,4 +1,4 @@
-"""What a server can be told, and the limits that hold for every client. Facts alone."""
+"""The settings of a server, and the limits for every client."""
 
 import os
 from collections.abc import Sequence
@@ -18,42 +18,42 @@ SHIPPED = ("default", "small", "ferplus")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much of everything; each is there so that no client can take what others need."""
+    """The limits, so that no client can take resources that others need."""
 
     body_mb: int = 20
-    """Of one request with pictures."""
+    """Bytes of one request with pictures."""
     video_mb: int = 100
-    """Of one video; it lies in memory while it is looked at."""
+    """Bytes of one video, which is in memory while it is processed."""
     megapixels: int = 12
     """Of one picture."""
     files: int = 32
     """Pictures in one request."""
     faces: int = 64
-    """Of one picture; where there are more, the surest count."""
+    """Faces of one picture; if there are more, those with the highest score count."""
     queue: int = 64
-    """Requests that are taken on at a time: being received, waiting, or in work. The next one is refused (429)."""
+    """Accepted requests at a time: being received, waiting, or in work. The next one is refused (429)."""
     in_flight_mb: int = 256
-    """Bodies in memory at a time, all requests together, videos apart."""
+    """Bytes of bodies in memory at a time, of all requests together, without videos."""
     videos: int = 2
     """Videos at a time."""
     video_s: int = 600
-    """Of a video, this much is looked at."""
+    """Seconds of a video that are processed."""
     sockets: int = 8
     """Cameras at a time."""
     frame_mb: int = 2
-    """Of one frame of a camera."""
+    """Bytes of one frame of a camera."""
     header_s: float = 10.0
-    """Until a request's header has come."""
+    """Seconds until a request's header must have arrived."""
     body_s: float = 30.0
-    """Until its body has come; for a video ten times as long."""
+    """Seconds until its body must have arrived; for a video ten times as many."""
     wait_s: float = 10.0
-    """In the queue; what waited longer is answered with 504, and the model never sees it."""
+    """Seconds in the queue; a request that waited longer is answered with 504, and the model never sees it."""
     answer_s: float = 60.0
-    """For the work, and until a client has taken each part of its answer."""
+    """Seconds for the work, and for a client to take each part of its answer."""
     idle_s: float = 60.0
-    """A camera that sends nothing is hung up on."""
+    """Seconds after which a camera that sends nothing is disconnected."""
     grace_s: int = 30
-    """For what is in work when the server is told to stop."""
+    """Seconds for accepted work when the server stops."""
     connections: int = 1000
 
     def __post_init__(self) -> None:
@@ -69,15 +69,15 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a server is told."""
+    """The settings of a server."""
 
     models: Sequence[str] = SHIPPED
-    """Files, or names of models that come with mien; the first is the one that answers unless another is asked for."""
+    """Files, or names of models that come with mien; the first is the default."""
     folder: Path | None = None
-    """Every `*.onnx` in it is served under its name, and noticed when it is replaced."""
+    """A folder: every `*.onnx` in it is served under its name, and reloaded when it is replaced."""
     detector: str = "default"
     workers: int = 0
-    """Threads that look at pictures; 0 takes as many as the machine has cores."""
+    """Threads that classify pictures; 0 takes as many as the machine has cores."""
     hosts: Sequence[str] = ()
     """Names besides those of the loopback under which the server may be called."""
     origins: Sequence[str] = ()

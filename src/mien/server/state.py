@@ -1,4 +1,4 @@
-"""What the routes share: the models, the queue, the gate and the counters of one server."""
+"""The shared state of the routes: the models, the queue, the gate and the counters of one server."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class State:
         self.models, self.gate, self.metrics = Models(settings), Gate(settings.limits), Metrics()
         self.batcher = Batcher(settings.threads, self.metrics.count)
         self.failure: MienError | None = None
-        """Why the models could not be loaded."""
+        """The reason why the models could not be loaded."""
         self.end: Callable[[], None] = lambda: None
         """Makes the process around this server stop."""
         self.metrics.watch("mien_queue_requests", "Requests that are taken on.", lambda: self.gate.taken)
@@ -44,7 +44,7 @@ class State:
 
     @asynccontextmanager
     async def running(self, _: Any) -> AsyncIterator[None]:
-        """From the start of loading to the last answer."""
+        """Run the server, from the start of loading to the last answer."""
         loading = asyncio.create_task(self._load())
         try:
             yield
@@ -65,15 +65,15 @@ class State:
             self.gate.state = "ready"
 
     def drain(self) -> None:
-        """Take nothing on any more, finish what was taken on, and stop."""
+        """Accept no more requests, finish the accepted ones, and stop."""
         self.gate.state = "draining"
         self.end()
 
     async def done(self, work: Work, wait_s: float, request: Request | None = None) -> Any:
-        """The answer to a piece of work; raises `Refused` where it waited too long, or the client is gone.
+        """The answer to a piece of work; raises `Refused` if it waited too long, or the client is gone.
 
         Args:
-            work: what to do.
+            work: the work.
             wait_s: longest time in the queue.
             request: whose client may leave; its body has been read.
         """

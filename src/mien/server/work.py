@@ -28,21 +28,21 @@ Gone = Callable[[], bool]
 
 
 class Work(Protocol):
-    """What the batcher does."""
+    """The interface that the batcher uses."""
 
     predictor: Predictor
 
     def find(self, gone: Gone) -> list[Found]:
-        """The faces of each picture; stops early where the client is gone."""
+        """The faces of each picture; stops early if the client is gone."""
         ...
 
     def answer(self, logits: Sequence[Logits]) -> Any:
-        """What the client is told, from the logits of what was found."""
+        """The answer to the client, from the logits of the faces."""
         ...
 
     @property
     def pixels(self) -> int:
-        """Decoded so far."""
+        """Number of pixels decoded so far."""
         ...
 
 
@@ -73,7 +73,7 @@ class Pictures:
         return self._found
 
     def answer(self, logits: Sequence[Logits]) -> list[dict[str, Any]]:
-        """A record a picture."""
+        """A record for each picture."""
         answers = zip(self._seen, self._found, logits, strict=True)
         return [record(self.predictor.answer(seen, found.faces, each), self.top_k) for seen, found, each in answers]
 
@@ -129,7 +129,7 @@ class Film:
         return self._found
 
     def answer(self, logits: Sequence[Logits]) -> list[dict[str, Any]]:
-        """A record a frame."""
+        """A record for each frame."""
         answers = zip(self.frames, self._found, logits, strict=True)
         return [
             record(self.predictor.follow(seen, found.faces, each, self.session), self.top_k)
@@ -139,7 +139,7 @@ class Film:
 
 @dataclass(kw_only=True)
 class Explanation:
-    """Where in one face of a picture the model found its evidence, by occlusion."""
+    """The evidence of the model in one face of a picture, by occlusion."""
 
     predictor: Predictor
     content: bytes
@@ -147,7 +147,7 @@ class Explanation:
     most_faces: int
     face: int = 0
     label: str = ""
-    """The class that is explained; the likeliest where empty."""
+    """The class that is explained; the likeliest if empty."""
     pixels: int = 0
 
     def find(self, gone: Gone) -> list[Found]:
@@ -179,7 +179,9 @@ class Explanation:
 
 
 def _decoded(content: bytes, name: str, most_pixels: int) -> tuple[NDArray[np.uint8] | None, str]:
-    """The picture, or why there is none. No path and no address is read here: `content` is a picture or nothing."""
+    """The picture, or the reason why there is none. No path and no address is read here: `content` is a picture or
+    nothing.
+    """
     try:
         return decode(content, name, most_pixels), ""
     except BadSample as error:
@@ -187,7 +189,7 @@ def _decoded(content: bytes, name: str, most_pixels: int) -> tuple[NDArray[np.ui
 
 
 def _found(predictor: Predictor, picture: NDArray[np.uint8] | None, most: int) -> Found:
-    """The faces of a picture; of too many the surest, still from left to right."""
+    """The faces of a picture; of too many, those with the highest score, still from left to right."""
     spec = predictor.bundle.crop
     if picture is None:
         return Found(faces=(), crops=np.zeros((0, spec.size, spec.size, spec.channels), np.uint8))

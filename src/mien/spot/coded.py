@@ -19,7 +19,7 @@ MOST_FRAMES = 10**9
 def read_coded(path: Path) -> dict[str, list[Interval]]:
     """Intervals by the name of their video, in the table's order; without `kind`, all are micro-expressions.
 
-    Raises `DataError`, with the line, where the table cannot be read or a row is no interval.
+    Raises `DataError`, with the line, if the table cannot be read or a row is not an interval.
     """
     if not path.is_file():
         raise DataError(f"{path} is not a file; a table of coded intervals has the columns {', '.join(REQUIRED)}.")

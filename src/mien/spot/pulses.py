@@ -37,7 +37,7 @@ TO_SIGMA = 1.4826
 
 @dataclass(frozen=True, kw_only=True)
 class PulseOptions:
-    """What counts as an expression. Raises `ConfigError` where a number is out of its range."""
+    """The definition of an expression. Raises `ConfigError` if a number is out of its range."""
 
     threshold: float = 6.0
     """How many times the noise of the video the movement is at least; 1 to 100."""

@@ -10,7 +10,7 @@ __all__ = ["rest", "smoothed"]
 
 Floats = NDArray[np.floating[Any]]
 STEP_S = 0.1
-"""The face at rest is asked for so often."""
+"""Interval at which the face at rest is computed."""
 
 
 def smoothed(values: Floats, sigma: float) -> Floats:

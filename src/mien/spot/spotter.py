@@ -37,7 +37,7 @@ SEEK_S = 0.2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spotted:
-    """What was found in one video."""
+    """The results for one video."""
 
     intervals: list[Interval]
     frames: int
@@ -111,7 +111,7 @@ def _whole(
     _options: PulseOptions,
     _weights: str,
 ) -> Spotted:
-    """What a method finds that has no options."""
+    """The results of a method without options."""
     intervals, scores, faceless = spot_in(frames, fps, detector)
     if faceless == len(scores):
         raise _faceless(faceless)

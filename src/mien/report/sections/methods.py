@@ -1,7 +1,7 @@
 """The methods of a comparison in words, with numbers, as a paper needs them: `methods.md`, and folded on the page.
 
-Every sentence is made from the settings of the runs. A setting that no sentence speaks of, and that is not at its
-default, is named at the end, so that nothing is left out when mien learns a new one.
+Every sentence is made from the settings of the runs. A setting that has no sentence and is not at its default is named
+at the end, so that new settings of mien are never left out.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ __all__ = ["Methods", "Paragraph", "describe_methods", "methods_section", "secti
 
 BOUNDED = "computed on the logit scale, so that both ends stay between 0 and 100 %"
 STATISTICS = ("numpy", "scipy", "statsmodels", "cleanlab")
-"""Packages that the tests and intervals come from; their versions are those that made the page."""
+"""Packages that compute tests and intervals; the versions are those that made the page."""
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
@@ -55,7 +55,7 @@ class Paragraph:
 
 @dataclass(frozen=True, kw_only=True)
 class Methods:
-    """What was done, and the sources it cites."""
+    """The methods, and the sources that they cite."""
 
     paragraphs: tuple[Paragraph, ...]
     references: tuple[str, ...]
@@ -70,7 +70,9 @@ class Methods:
 
 
 def methods_section(judgement: Judgement, examined: Iterable[str] = ()) -> Section:
-    """The methods, folded away; `methods.md` beside the page. `examined` says what was done beside the comparison."""
+    """The methods, folded away; `methods.md` beside the page. `examined` has the sentences on examinations besides
+    the comparison.
+    """
     found = describe_methods(judgement, examined)
     title = "Methods, in words"
     if found is None:

@@ -1,4 +1,4 @@
-"""The section of mistakes: the faces that a network named wrongly and was surest of."""
+"""The section of mistakes: the wrong predictions with the highest probability."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""The section on the price of peeking: honest figures beside what the best epoch on the test would have claimed."""
+"""The section on the price of peeking: honest figures beside the claims of the best epoch on the test."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def peeking_section(rows: Sequence[Peeked], looks: Mapping[str, Look], folds: Sequence[PeekedFolds] = ()) -> Section:
-    """Honest beside claimed, where runs were peeked at; else how to get it."""
+    """Honest figures beside claimed ones if epochs were tested; else the command that does so."""
     title = "The price of peeking"
     if not rows:
         return Section(id="peeking", title=title, lead=ABSENT, measured=False)
@@ -55,7 +55,7 @@ WAYS = ("honest", "best_epochs", "mean_of_bests")
 
 
 def _folds_words(folds: Sequence[PeekedFolds]) -> Iterator[str]:
-    """What peeking at the held-out subjects claims, a sentence a row."""
+    """The claim of peeking at the held-out subjects, one sentence for each row."""
     for row in folds:
         yield (
             f"{row.row.name} has a UF1 of {in_percent(row.honest)} %, pooled over {row.folds} subjects. With the best "

@@ -25,7 +25,7 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def pooled_words(rows: Sequence[PooledRow]) -> Iterator[str]:
-    """How the figures of folds became one, in sentences; nothing without such rows."""
+    """Sentences on the pooling of folds; nothing without such rows."""
     if not rows:
         return
     protocol = rows[0].row.runs[0].settings.data.protocol

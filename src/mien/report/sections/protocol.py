@@ -57,7 +57,7 @@ def _openings_panel(openings: tuple[Opening, ...]) -> Panel:
 
 
 def parts_words(comparison: Comparison) -> str:
-    """How many faces train, choose and judge."""
+    """The numbers of faces that train, choose and judge."""
     folds = max(row.folds for row in comparison.rows)
     whole = any(row.scores for row in comparison.rows)
     counts = [run.data.counts for run in comparison.runs]
@@ -74,7 +74,7 @@ def parts_words(comparison: Comparison) -> str:
 
 
 def _chosen(comparison: Comparison) -> str:
-    """What the validation part decided: always the temperature, and the epoch only where it was chosen at all."""
+    """The uses of the validation part: always the temperature, and the epoch only if it was chosen."""
     found = {run.settings.train.select for run in comparison.runs if isinstance(run.settings, NetworkSettings)}
     if found == {"best"}:
         others = ", of networks," if not _trained(comparison, every=True) else ""
@@ -88,7 +88,7 @@ def _trained(comparison: Comparison, *, every: bool = False) -> bool:
 
 
 def protocol_words(comparison: Comparison) -> str:
-    """Which faces judged, by each protocol there is."""
+    """The test faces, by each protocol of the rows."""
     found = dict.fromkeys(_protocol_words(comparison, run.settings.data) for run in comparison.runs)
     return " ".join(found) if len(found) == 1 else f"Rows differ in their protocol. {' '.join(found)}"
 
@@ -115,14 +115,14 @@ def _protocol_words(comparison: Comparison, data: DataSettings) -> str:
 
 
 def _once(comparison: Comparison) -> str:
-    """Every face is tested once where all folds are finished, and only there."""
+    """Whether every face was tested once, which needs all folds."""
     if not any(row.gaps for row in comparison.rows):
         return "Every face was the test once"
     return "Every face was tested once for each seed with all folds finished; a seed that lacks a fold has no figures"
 
 
 def carved_words(comparison: Comparison, store: Store | None) -> str:
-    """How the validation part came about; empty where the store is needed to tell, and is gone."""
+    """The origin of the validation part; empty if the store would be needed and no longer exists."""
     found = dict.fromkeys(_carved_words(run.settings.data, store) for run in comparison.runs)
     return " ".join(filter(None, found))
 

@@ -13,9 +13,9 @@ from ..parts import Section, panels
 __all__ = ["sections"]
 
 LIMIT = "data.train_limit"
-"""Its curve, a learning curve, is over the faces that were trained on: a limit of 0 stands for all."""
+"""The setting whose curve is over the number of training faces: a limit of 0 means all of them."""
 FEWEST = 3
-"""Levels that make a curve."""
+"""Fewest levels of a curve."""
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
@@ -34,7 +34,7 @@ def _of(found: Findings, key: str) -> Iterator[Drawing]:
 
 
 def _line(found: Findings, key: str, group: Mapping[Any, Row]) -> Line | None:
-    """Rows that differ in the setting alone; None where too few of them have figures, or it is no number."""
+    """Rows that differ only in the setting; None if too few of them have figures, or it is not a number."""
     points = sorted((p for level, row in group.items() if (p := _point(found, key, level, row))), key=lambda p: p.level)
     if len(points) < FEWEST:
         return None
@@ -45,7 +45,7 @@ def _line(found: Findings, key: str, group: Mapping[Any, Row]) -> Line | None:
 
 
 def _point(found: Findings, key: str, level: Any, row: Row) -> Point | None:
-    """None for a level that is no number, or a row without an interval."""
+    """None for a level that is not a number, or a row without an interval."""
     interval = found.judgement.certainty.intervals.get((row.name, "accuracy"))
     if isinstance(level, bool) or not isinstance(level, int | float) or interval is None or not row.scores:
         return None

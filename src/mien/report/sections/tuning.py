@@ -1,4 +1,4 @@
-"""The section of a search: what was tried, what was stopped, who opened the test, which settings mattered."""
+"""The section of a search: its trials, the stopped ones, the openings of the test, and the important settings."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ __all__ = ["sections", "tuning_words"]
 
 
 def sections(found: Findings, faces: bool) -> Iterator[Section]:
-    """One a search whose runs stand in this report."""
+    """One section for each search whose runs are in this report."""
     for place, tuning in enumerate(_shown(found)):
         yield _section(tuning, found, f"tuning-{place + 1}" if place else "tuning")
 
