@@ -1,7 +1,7 @@
-"""One process at a time: a lock file that the system frees when its holder dies, however it dies.
+"""Locks: a lock file for one process at a time, which the system frees when its holder dies in any way.
 
-It works on Linux, macOS and Windows. The lock file is empty and stays where it is: a file or a link that somebody put
-in its place is neither followed nor changed.
+It works on Linux, macOS and Windows. The lock file is empty and stays where it is: a file or a link in its place is
+neither followed nor changed.
 """
 
 import errno
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 __all__ = ["NO_LOCKS", "hold", "is_held_here"]
 
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
-"""Numbers of the `OSError` that a disk without locks answers with."""
+"""Numbers of the `OSError` from a disk without locks."""
 
 
 @contextmanager
@@ -43,5 +43,5 @@ def is_held_here(path: Path) -> bool:
 
 
 def _lock(path: Path) -> FileLock:
-    """The one lock of this process on that file, counted, so that it can be taken again by who has it."""
+    """The lock of this process on that file, with a counter, so that its holder can take it again."""
     return FileLock(path, is_singleton=True, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)

@@ -1,4 +1,4 @@
-"""Facts of the machine that a figure stands beside: processor, cores, versions, memory at its peak."""
+"""Facts about the machine that accompany a figure: processor, cores, versions, peak memory."""
 
 import os
 import platform
@@ -13,9 +13,11 @@ __all__ = ["KEEP_PAGES", "allocator", "cache_folder", "describe", "keeping_pages
 __all__ += ["usable_cores", "versions"]
 
 KEEP_PAGES = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 36))
-"""Asks glibc to keep the pages of dead tensors for the next ones."""
+"""Environment variables that make glibc keep the pages of freed tensors for later ones."""
 GLIBC = (2, 36)
-"""The earliest that this was tried with. Much older ones refuse the first of the two and then map every tensor anew."""
+"""The earliest version that this was tried with. Much older ones reject the first variable and then map every tensor
+anew.
+"""
 PACKAGES = (
     "mien",
     "numpy",
@@ -49,7 +51,7 @@ def peak_memory_mb() -> float:
 
 
 def memory_bytes() -> int:
-    """Memory of this machine, or what its container may take of it (Linux); swapped pages are not counted."""
+    """Memory of this machine, or the limit of its container (Linux); swap is not counted."""
     limit = Path("/sys/fs/cgroup/memory.max")
     allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
     total = psutil.virtual_memory().total
@@ -57,7 +59,7 @@ def memory_bytes() -> int:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result depends on."""
+    """Versions of Python and of the packages that affect a result."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -68,7 +70,7 @@ def versions() -> dict[str, str]:
 
 
 def allocator() -> str:
-    """What was asked of the memory allocator through the environment."""
+    """The options of the memory allocator in the environment."""
     asked = _asked()
     if asked == KEEP_PAGES:
         return "keeps its pages"
@@ -76,12 +78,10 @@ def allocator() -> str:
 
 
 def keeping_pages() -> dict[str, str]:
-    """What a process that trains should have in its environment besides.
-
-    Nothing where somebody chose an allocator, or where the C library is not a glibc that it was tried with.
-
-    A network gives back and takes gigabytes at each step. From the kernel they come zeroed, a fault for 4 kB: kept,
-    they are there at once (`benchmarks/memory.py`). It is read when a process starts, so it has to be there before.
+    """Further environment variables for a process that trains. Empty if the user chose an allocator, or if the C
+    library is not a glibc of a known version. A network frees and allocates gigabytes at each step. Pages from the
+    kernel are zeroed at a fault for every 4 kB; kept pages are available at once (`benchmarks/memory.py`). The
+    variables are read when a process starts, so they must be set before.
     """
     name, version = platform.libc_ver()
     known = name == "glibc" and tuple(map(int, version.split(".")[:2])) >= GLIBC
@@ -115,7 +115,7 @@ def usable_cores() -> int:
 
 
 def cache_folder() -> Path:
-    """Where mien may keep what it can make again, for this user; raises `RuntimeError` for a user without a home."""
+    """The user's folder for caches of mien; raises `RuntimeError` for a user without a home."""
     if chosen := os.environ.get("XDG_CACHE_HOME"):
         return Path(chosen) / "mien"
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, and how large a picture may be: one answer for corpora, pictures and videos.
+"""The kind of a file by its first bytes, and the largest size of a picture, for corpora, pictures and videos.
 
 In: the first `HEAD_BYTES` bytes of a file, or a width and a height. Out: the kind ("JPEG", "video", "" for neither
 picture nor video), or the sentence that refuses a size. `PassedOver` counts what a search through folders leaves out.
@@ -33,7 +33,7 @@ MAX_SIDE = 16_384
 MAX_PIXELS = 65_000_000
 """195 MB as RGB. The telephones that are sold with 64 megapixels write 9248×6944."""
 HEAD_BYTES = 197
-"""As many as the slowest sign needs: the second packet of an AVCHD stream."""
+"""Bytes that the longest signature needs: the second packet of an AVCHD stream."""
 VIDEO = "video"
 READ = ("PNG", "JPEG", "BMP", "GIF", "WebP", "TIFF", "PNM", "JPEG 2000", "AVIF", "PCX", "SGI", "TGA")
 """The kinds of pictures that mien reads."""
@@ -119,10 +119,10 @@ OTHERS = {
     "a pointer of Git LFS, and not the file itself (git lfs pull brings it)": rb"version https://git-lfs",
     "an archive": rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!|BZh|\xfd7zXZ",
 }
-"""What else is met in a picture's place, by how it begins: named, and not read."""
+"""Other kinds of files by their first bytes: messages name them, and they are not read."""
 BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 NAMED = 3
-"""Files that `PassedOver` names; of more, their number."""
+"""Most files that `PassedOver` names; of more, only the number is given."""
 
 
 def kind_of(head: bytes) -> str:
@@ -142,7 +142,7 @@ def kind_of(head: bytes) -> str:
 
 
 def other_kind(head: bytes) -> str:
-    """What a file is that `kind_of` does not know, with its article: "a PDF"; empty where that is not known."""
+    """The kind of a file that `kind_of` does not know, with its article: "a PDF"; empty if it is unknown."""
     text = head.removeprefix(b"\xef\xbb\xbf")
     return next((name for name, sign in OTHERS.items() if re.match(sign, text, re.DOTALL | re.IGNORECASE)), "")
 
@@ -161,7 +161,7 @@ def is_url(text: str) -> bool:
 
 
 def is_picture(kind: str) -> bool:
-    """Whether a kind is one of pictures, be it one that mien reads or one that it refuses with a sentence."""
+    """Whether a kind is a picture, whether mien reads it or refuses it with a sentence."""
     return kind not in ("", VIDEO)
 
 
@@ -175,14 +175,18 @@ def kind_by_content(path: Path | str) -> str:
 
 
 def file_kind(path: Path | str) -> str:
-    """`kind_of` a file; where its first bytes say nothing, its suffix, so that reading it fails with a sentence."""
+    """`kind_of` a file; if its first bytes are unknown, its suffix decides, so that reading it fails with a
+    sentence.
+    """
     suffix = os.path.splitext(path)[1].lower()
     named = VIDEO if suffix in VIDEO_SUFFIXES else suffix if suffix in PICTURE_SUFFIXES else ""
     return kind_by_content(path) or named
 
 
 def size_fault(width: float, height: float, most: int = MAX_PIXELS) -> str:
-    """Why a picture of this size is refused, or ""; `most` is the number of pixels where a kind takes fewer."""
+    """The reason why a picture of this size is refused, or ""; `most` is the number of pixels if a kind allows
+    fewer.
+    """
     size = f"{width:.0f}×{height:.0f} pixels"
     if min(width, height) < 1:
         return f"{size}: a picture without pixels"
@@ -192,7 +196,7 @@ def size_fault(width: float, height: float, most: int = MAX_PIXELS) -> str:
 
 
 class PassedOver:
-    """What a search through folders left out: counts by kind, and the first names of each."""
+    """Files that a search through folders left out: counts by kind, and the first names of each."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = defaultdict(list)
@@ -205,7 +209,7 @@ class PassedOver:
             self._names[kind].append(name)
 
     def sentence(self) -> str:
-        """ "Passed over: videos (2): a.mp4, b.mp4."; empty where nothing was."""
+        """ "Passed over: videos (2): a.mp4, b.mp4."; empty if there were none."""
         counts = [
             f"{kind} ({count:,}): {', '.join(self._names[kind])}{', …' if count > NAMED else ''}"
             for kind, count in self._counts.items()

@@ -1,8 +1,8 @@
-"""The class of each expression that was spotted in a video: its flow from onset to apex, through a model of flow.
+"""Classifies each expression that was spotted in a video, by its flow from onset to apex and a model of flow.
 
-In: the frames of a video once more, the intervals that were found in it, and a model file whose card says how flow is
-computed (`mien.movement`). Out: for each interval its class with calibrated probabilities. Of a video of any length,
-the frames of the intervals under way are in memory and no others.
+In: the frames of a video, read again, the found intervals, and a model file whose card says how flow is computed
+(`mien.movement`). Out: for each interval its class with calibrated probabilities. At any length of a video, only the
+frames of the current intervals are in memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,9 +25,9 @@ from .video import Frame
 __all__ = ["Named", "fps_words", "name_intervals", "options_of"]
 
 MADE = {FACE, FLOW, BACK}
-"""Planes that a model may take: all are made from an interval alone."""
+"""Planes that a model may take: those that an interval alone determines."""
 FAR = 1.5
-"""A video whose frames a second are so many times those of the training clips, or so many times fewer, is another."""
+"""If the frame rate differs from that of the training clips by more than this factor, a warning is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Named:
 
 
 def options_of(bundle: Bundle) -> MotionOptions:
-    """How clips become the planes that a model takes.
+    """The options by which clips become the planes that a model takes.
 
     Raises `BundleError` where it is no model of clips, or its card does not say how its flow was computed.
     """

@@ -5,8 +5,8 @@ and `URL/runs/<id>.json`, which names the files of a run by their sha256 and is 
 run or an older one, and equal files are kept once. The run folder on a disk with locks stays the place to work in; the
 mirror is read where a run is planned on a machine that has done nothing of it.
 
-What comes back is not believed: names are plain, sizes bounded, and every file is held against its sha256 on its way
-into a cache of our own (a temporary file, verified, then renamed), which many processes may use at once.
+Files from the mirror are not trusted: names are plain, sizes are bounded, and the sha256 of every file is checked on
+its way into a local cache (a temporary file, verified, then renamed), which many processes may use at once.
 """
 
 import hashlib
@@ -30,12 +30,12 @@ from .shown import first_line
 __all__ = ["Cache", "Mirror"]
 
 PLANNED = ("config.toml", "data.json")
-"""Files that a planned run has already; those of the mirror only have to be of the same run."""
+"""Files that a planned run already has; those of the mirror must only belong to the same run."""
 LAST = "record.json"
-"""Says what is done, so it comes after all that it speaks of."""
+"""Records the finished stages, so it is copied after the files that it mentions."""
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 LARGEST_LIST = 1 << 20
-"""Bytes of the list of a run's files."""
+"""Most bytes of the list of a run's files."""
 CHUNK = 1 << 20
 ATTEMPTS = 20
 
@@ -56,7 +56,7 @@ class _Listed:
 
 
 class Cache:
-    """Files by their sha256 in a folder; what is in it under a name has that content."""
+    """A folder of files named by their sha256, so that a name determines the content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -83,7 +83,7 @@ class Mirror:
     """Run folders at a URL. `http://` and `https://` are read alone; every other scheme is fsspec's."""
 
     def __init__(self, url: str, cache: Path) -> None:
-        """Raises `RunError` for a URL that nothing here understands."""
+        """Raises `RunError` for a URL of an unknown scheme."""
         self._url, self._cache = url.rstrip("/"), Cache(cache)
         self._disk: Any = None
         if not self._url.startswith(("http://", "https://")):
@@ -93,7 +93,7 @@ class Mirror:
                 self._disk, self._place = fsspec.core.url_to_fs(self._url)
 
     def push(self, run: Run) -> None:
-        """Copy what the run folder holds now; what the mirror has already is not sent again.
+        """Copy the present files of the run folder; files that the mirror has are not sent again.
 
         Raises `RunError` where the mirror cannot be written.
         """
@@ -114,7 +114,7 @@ class Mirror:
             self._write(f"{self._place}/runs/{run.id}.json", json_text({"files": files}, indent=2).encode())
 
     def pull(self, run: Run) -> bool:
-        """Bring a run that was planned and never begun to where the mirror has it; whether there was anything.
+        """Restore a run that was planned but never begun from the mirror; returns whether the mirror had it.
 
         Raises `RunError` where the mirror cannot be read, or holds something else under the run's name.
         """
@@ -169,7 +169,7 @@ class Mirror:
 
     @contextmanager
     def _speaking(self, remedy: str) -> Iterator[None]:
-        """Around all that asks the mirror: what its libraries raise has no list, and becomes one sentence."""
+        """Surrounds all access to the mirror: any error of its libraries becomes one sentence."""
         try:
             yield
         except RunError:
@@ -212,7 +212,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _check(run: Run, files: Mapping[str, Path]) -> None:
-    """Raise `ValueError` where these are not the files of this run."""
+    """Raise `ValueError` if these are not the files of this run."""
     if "config.toml" not in files or read_settings(files["config.toml"]).run_id(run.data.fingerprint) != run.id:
         raise ValueError(f"it holds another run under the name {run.id}")
 

@@ -1,4 +1,4 @@
-"""What lies in an ONNX file, read and added to without the onnx package.
+"""Reads ONNX files, and adds metadata to them, without the onnx package.
 
 In: the bytes of a `ModelProto`. Out: its metadata, and the first thing in it that must not be there. An ONNX file is a
 protobuf message, whose fields may stand in any order and whose entries add up; so an entry can be appended.
@@ -29,7 +29,7 @@ INSIDE = {
     "TensorProto": {},
     "OperatorSetIdProto": {},
 }
-"""Where a message can hold others: the numbers of the fields that lead to weights and operations."""
+"""The fields that hold nested messages on the way to weights and operations."""
 EXTERNAL_DATA = 13
 """Number of `TensorProto.external_data`, which names another file."""
 DOMAINS = {"NodeProto": 7, "OperatorSetIdProto": 1}
@@ -45,7 +45,7 @@ MAKING = (
 )
 REFUSED = {name.encode(): f"repeats operations ({name}), so that a prediction might never end" for name in REPEATING}
 REFUSED |= {name.encode(): f"makes tensors as large as the file says ({name}), without bounds" for name in MAKING}
-"""Operations that take as much time or memory as a number in the file says. No network of mien's has one."""
+"""Operations whose time or memory depends on a number in the file. No network of mien has one."""
 NAME, INTEGERS = 1, 8
 """Numbers of the fields of `AttributeProto` that hold its name and a list of whole numbers."""
 PADS, MOST_PADS = b"pads", 64

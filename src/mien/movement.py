@@ -1,6 +1,5 @@
-"""How the flow of clips was computed: what its numbers mean, and what a new clip needs to give numbers of that kind.
-
-A store of clips carries it, so does a run that was trained on them, and so does the card of its model file.
+"""The method of a flow: the meaning of its numbers, and how to compute the same numbers for a new clip. A store of
+clips records it, and so do the runs trained on it and the cards of their model files.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""How the weights step: the optimizer, the rate at each point of training, the averaged weights.
+"""Optimization: the optimizer, the learning rate at each point of training, the averaged weights.
 
 In: a network and the run's settings. A new optimizer or schedule is a branch here and a word in its setting.
 """
@@ -18,9 +18,9 @@ from .models.stages import stages_of
 __all__ = ["MOMENTS", "SHARE", "average", "build_optimizer", "fuses", "learning_rate"]
 
 SHARE = "share"
-"""In each group of an optimizer: its share of the rate."""
+"""Key in each group of an optimizer: its share of the rate."""
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
-"""Numbers that each optimizer keeps for a weight, in memory and in a checkpoint."""
+"""Number of values that each optimizer keeps for a weight, in memory and in a checkpoint."""
 
 
 def build_optimizer(network: Network, settings: NetworkSettings) -> torch.optim.Optimizer:
@@ -46,7 +46,7 @@ def _slowed(network: Network, options: OptimizerSettings) -> Iterator[tuple[Sequ
 
 
 def _groups(parameters: Sequence[nn.Parameter], share: float, options: OptimizerSettings) -> Iterator[dict[str, Any]]:
-    """Of these parameters, those that decay and those that do not."""
+    """The parameters with weight decay, and those without."""
     decayed, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     for own, decay in ((decayed, options.weight_decay), (others, 0.0)):
         if own or share == 1:

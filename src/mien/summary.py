@@ -1,4 +1,4 @@
-"""What a video showed: a line a track, and a timeline to draw, in memory that does not grow with its length.
+"""Summarises a video: one line for each track, and a timeline to draw. Memory does not grow with its length.
 
 In: `Seen` frames in order. Out: `TrackSummary`s, and `Timeline.curves`: mean probabilities over equal spans of time,
 which double in width whenever the video outgrows them. Only the list of tracks grows, by a few numbers each.
@@ -19,7 +19,9 @@ SPANS = 512
 """Equal spans of time that a video is divided into."""
 FIRST_SPAN_S = 1 / 64
 MOST_CURVES = 32
-"""Tracks with a curve; where there are more, those in view, and of the others those seen in the most frames."""
+"""Most tracks with a curve. If there are more, those in view have one, and of the others those seen in the most
+frames.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""Temporary folders that say who owns them, and the removal of those whose owner is dead.
+"""Temporary folders whose name identifies their owner, and the removal of those whose owner is dead.
 
 Everything that mien writes is first written in such a folder, beside its target. The name has the target, a word for
-this system, the number of the process and sixteen random digits. So two writers of one target never share a folder,
-not even two containers on one disk whose processes have equal numbers. The folder is created anew or not at all:
-nothing that somebody put there before is followed or overwritten.
+this system, the number of the process and sixteen random digits. So two writers of one target never share a folder, not
+even two containers on one disk whose processes have equal numbers. The folder is always a new one: an existing file or
+link is neither followed nor overwritten.
 """
 
 import errno
@@ -23,12 +23,16 @@ from pathlib import Path
 __all__ = ["OLD", "folder_beside", "sweep"]
 
 OLD = "old"
-"""Subfolder of a temporary folder: what lies in it stood beside the folder, and goes back unless it was replaced."""
+"""Subfolder of a temporary folder: its content was moved away from beside the folder, and is moved back unless it
+was replaced.
+"""
 NAME = re.compile(r"\..*\.partial-(?P<system>[0-9a-f]{10})-(?P<process>[0-9]+)-[0-9a-f]{16}", re.DOTALL)
 LONGEST_NAME = 150
 """Bytes of a target's name that fit before the rest; file systems allow 255 in all."""
 ABANDONED_SECONDS = 86_400.0
-"""After so long without a change, a folder from another system counts as left: its process cannot be asked."""
+"""After this time without a change, a folder from another system counts as abandoned, because its process cannot be
+checked.
+"""
 
 _ours: set[str] = set()
 _swept: set[str] = set()
@@ -58,7 +62,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
         yield room
     except OSError as error:
         if error.filename is None or room.name in str(error.filename):
-            error.filename, error.filename2 = str(path), None  # users know nothing of the temporary folder
+            error.filename, error.filename2 = str(path), None  # users do not know the temporary folder
         raise
     finally:
         _discard(room)
@@ -66,7 +70,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary folders in `folder` whose owners are dead; what they had moved away goes back.
+    """Remove the temporary folders in `folder` whose owners are dead, and move back what they had moved away.
 
     Those of living owners stay, and so does everything that mien did not name.
     """
@@ -105,7 +109,7 @@ def _is_left(room: Path, system: str, process: str) -> bool:
 
 
 def _is_alive(process: int) -> bool:
-    import psutil  # not at the top: prediction would wait for it
+    import psutil  # not at the top, because prediction would wait for it
 
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)

@@ -1,9 +1,8 @@
-"""How many threads a run is computed with: its bytes depend on that number, so it belongs to the run.
+"""The number of threads of a run. Its bytes depend on that number, so it belongs to the run.
 
-A sum over a batch is added up in as many parts as there are threads, and rounds accordingly. A recipe may state the
-number (`train.cpus`): then every engine computes with it, and gives equal bytes. Otherwise the checkpoint keeps the
-number that the machine gave, and whoever goes on from it computes with as many. Where that is impossible the run keeps
-all numbers, and says so.
+A sum over a batch is computed in as many parts as there are threads, and rounded accordingly. A recipe may state the
+number (`train.cpus`): then every engine uses it, and the results have equal bytes. Otherwise the checkpoint keeps the
+number of the machine, and a resumed run uses it too. If that is impossible, the run records all numbers.
 """
 
 import json
@@ -23,9 +22,9 @@ __all__ = ["restore_threads", "use_threads", "with_current"]
 def restore_threads(run: Run, asked: int = 0) -> tuple[int, ...]:
     """Make torch compute with the threads that `run` was computed with so far; returns all its numbers, this one last.
 
-    A new run takes the number that torch has. `asked`, where it is not 0, goes before both, and then `train.cpus`.
-    Where neither is given and this process may use fewer cores than the run's threads, torch keeps its number: threads
-    that share a core wait for each other.
+    A new run takes the number that torch has. `asked` has priority if it is not 0, then `train.cpus`. If neither is
+    given and this process has fewer cores than the run has threads, torch keeps its number, because threads that share
+    a core wait for each other.
     """
     before = _so_far(run)
     wanted = asked or _stated(run) or (before[-1] if before and before[-1] <= usable_cores() else 0)
@@ -41,7 +40,7 @@ def with_current(before: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def use_threads(run: Run) -> None:
-    """Make torch compute with the threads that the run's settings state, where they state any."""
+    """Make torch use the number of threads in the run's settings, if they state one."""
     if stated := _stated(run):
         torch.set_num_threads(stated)
 
@@ -53,7 +52,7 @@ def _stated(run: Run) -> int:
 def _so_far(run: Run) -> tuple[int, ...]:
     """The numbers of threads of the run's checkpoint; of a finished run that trains again, the one of `env.json`.
 
-    Nothing where neither is there. That a checkpoint is damaged is said by who loads it.
+    Empty if neither exists. A damaged checkpoint is reported when it is loaded.
     """
     try:
         with safe_open(run.path / CHECKPOINT, "pt") as file:

@@ -4,10 +4,10 @@ In: a network; for int8 also samples. Out: a model with the planes `(B, *shape)`
 Normalisation is inside, batch norm is folded into the convolutions before it, and the softmax stays outside, where the
 temperature belongs.
 
-Int8 (Jacob 2018, arXiv:1712.05877) must answer alike on every processor. Those with SSE4.1 or AVX2 and without VNNI
-multiply unsigned activations with signed weights, add two neighbouring products in 16 bits, and cut off what does not
-fit. With weights of 8 bits, up to 2 · 255 · 127 = 64,770 does not fit into 32,767. So weights have 7 bits, from −64 to
-64: no two products exceed 2 · 255 · 64 = 32,640.
+Int8 models (Jacob 2018, arXiv:1712.05877) must give the same logits on every processor. Those with SSE4.1 or AVX2 and
+without VNNI multiply unsigned activations with signed weights, add two neighbouring products in 16 bits, and cut off
+what does not fit. With weights of 8 bits, up to 2 · 255 · 127 = 64,770 does not fit into 32,767. So weights have 7
+bits, from −64 to 64: no two products exceed 2 · 255 · 64 = 32,640.
 """
 
 import logging
@@ -96,7 +96,8 @@ def quantise(model: bytes, samples: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def _kept_in_float(nodes: Sequence[tuple[str, str]]) -> list[str]:
-    """The names of those of a graph's nodes (name, operation) that int8 would harm and not hasten: both its ends.
+    """The names of the nodes of a graph (name, operation) at both its ends, which int8 would harm without making them
+    faster.
 
     A convolution of one to three channels is faster in float; so what normalises pixels is not rounded step by step,
     and neither are logits to 256 levels.
@@ -121,7 +122,7 @@ class _Samples:
 
 
 def _bare(model: Any) -> bytes:
-    """The model's bytes without stack traces, paths and notes of the exporter, in a form old runtimes open."""
+    """The model's bytes without stack traces, paths and notes of the exporter, in a form that old runtimes open."""
     model.ir_version = IR_VERSION
     del model.metadata_props[:]
     model.graph.ClearField("metadata_props")
@@ -140,7 +141,7 @@ def _require_exporter() -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the exporter and the quantiser say of themselves: deprecations and missing packages."""
+    """Suppress the messages of the exporter and the quantiser: deprecations and missing packages."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

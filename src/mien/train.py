@@ -1,8 +1,8 @@
 """The one training loop. In: settings, a part to train on, a part to choose the epoch. Out: weights, history.
 
-It cannot see the test: it is given parts, and a sealed test is none. A run killed at any moment goes on from
-its last checkpoint and ends with the same bytes as one never interrupted, because a checkpoint holds all state
-and every random draw depends on (seed, epoch, step) alone.
+It cannot see the test: it takes parts, and a sealed test is not a part. A run that is killed at any moment resumes from
+its last checkpoint and ends with the same bytes as an uninterrupted one. A checkpoint holds all state, and every random
+draw depends only on (seed, epoch, step).
 """
 
 import math
@@ -41,9 +41,9 @@ from .threads import with_current
 __all__ = ["describe_loop", "epoch_file", "practise", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
-"""A kill loses at most this much work."""
+"""Seconds between two checkpoints: a kill loses at most this much work."""
 JUDGED = 32 * PREDICT_BATCH
-"""Faces that are read together to judge an epoch, where they are not kept in memory."""
+"""Number of faces that are read together to judge an epoch, if they are not kept in memory."""
 
 
 def train(
@@ -61,17 +61,17 @@ def train(
 
     Args:
         run: the run folder, locked by the caller.
-        training: what the weights are fitted to.
-        valid: what the epoch is chosen on.
+        training: the part to which the weights are fitted.
+        valid: the part on which the epoch is chosen.
         device: where to compute.
         report: called after each step; False stops the training.
         keep_epochs: numbers of epochs, from 1, whose weights are saved too, in `epochs/`.
-        shares: `(n,)` of sum 1, how much each training sample counts (`boosting.by` says how); None: all alike.
+        shares: `(n,)` weights of the training samples with sum 1 (used as `boosting.by` states); None: equal weights.
         ranks: the processes that train together, each of which calls this; the first alone writes.
 
     Returns:
         The network with the weights of the chosen epoch, as in the run's `model.safetensors`, in evaluation mode, and
-        the final state. With `train.snapshots` no epoch is chosen: the network is that of the last.
+        the final state. With `train.snapshots` no epoch is chosen: the network is that of the last epoch.
 
     Raises:
         NonFinite: the loss became NaN or infinite, in training or on valid.
@@ -119,7 +119,7 @@ def train(
 
 
 def _keep(run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool) -> None:
-    """Write the line of the epoch that ended, and its weights where they are the best so far, or are asked for."""
+    """Write the line of the finished epoch, and its weights if they are the best so far or requested."""
     run.write_history(state.history)
     if chooses and _may_be_chosen(state, run.of(NetworkSettings).train):
         save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
@@ -128,7 +128,7 @@ def _keep(run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Col
 
 
 def _follow(run: Run, state: State, ranks: Ranks) -> None:
-    """Bring the other processes to where the first stands: at the run's checkpoint, or at the beginning."""
+    """Bring the other processes to the state of the first: the run's checkpoint, or the beginning."""
     (resumed,) = ranks.any(ranks.leads and state.epoch + state.step > 0)
     if resumed and not ranks.leads:
         restore(run, state)
@@ -136,7 +136,7 @@ def _follow(run: Run, state: State, ranks: Ranks) -> None:
 
 
 def practise(settings: NetworkSettings, training: Part, valid: Part, device: torch.device, steps: int = 3) -> None:
-    """Take some first steps and judge an epoch, and leave nothing behind: as much memory as a training takes."""
+    """Take some first steps and judge an epoch without a trace, to use as much memory as a training."""
     material, state = _Material(training, valid, settings, device), _new_state(settings, training, device)
     material.start(0)
     frozen = freeze(state.network, settings.start, 0)
@@ -146,7 +146,7 @@ def practise(settings: NetworkSettings, training: Part, valid: Part, device: tor
 
 
 class _Material:
-    """What a training works on, read once: the training part with its targets, and the faces that judge an epoch."""
+    """The data of a training, read once: the training part with its targets, and the faces that judge an epoch."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class _Material:
         self._kept = None if settings.data.shuffle == "blocks" else valid.read(self._names)
 
     def start(self, epoch: int) -> None:
-        """Set what holds for a whole epoch: which pictures are mirrored, the side of all, the weights of classes."""
+        """Set the values of a whole epoch: which pictures are mirrored, their side, the class weights."""
         self.objective.start(epoch / self._settings.train.epochs)
         options, sizes = self._settings.augment, self._settings.train.sizes
         coin = generator(self._settings.seed, "flip", 0 if options.alternate else epoch)
@@ -189,7 +189,8 @@ class _Material:
     def judged(self, ranks: Ranks) -> Iterator[Batch]:
         """This process's share of the samples that judge an epoch, from memory, or some at a time from the disk.
 
-        A share is whole batches of `PREDICT_BATCH`: a face has its logits beside the same others, whoever judges it.
+        A share consists of whole batches of `PREDICT_BATCH`, so that a face is always in the same batch, whichever
+        process judges it.
         """
         own = ranks.share(len(self._valid), PREDICT_BATCH)
         for start in range(own.start, own.stop, JUDGED):
@@ -201,7 +202,9 @@ class _Material:
 
 
 def describe_loop(settings: NetworkSettings) -> dict[str, str]:
-    """How the loop computes, in words for `env.json`: what speed and memory depend on besides the settings."""
+    """The computation of the loop in words for `env.json`: details besides the settings that affect speed and
+    memory.
+    """
     options = settings.train
     chunk = min(options.micro_batch or options.batch_size, options.batch_size)
     whole = chunk == options.batch_size
@@ -218,7 +221,9 @@ def describe_loop(settings: NetworkSettings) -> dict[str, str]:
 
 
 def _start(run: Run, training: Part, device: torch.device, keep_epochs: Collection[int]) -> State:
-    """The state of the run's checkpoint; a new one where there is none, or where epochs that it should keep are not."""
+    """The state of the run's checkpoint; a new state if there is none, or if epochs that it should have kept are
+    missing.
+    """
     state = _new_state(run.of(NetworkSettings), training, device)
     if (run.path / CHECKPOINT).exists():
         load(run, state)
@@ -232,7 +237,7 @@ def _start(run: Run, training: Part, device: torch.device, keep_epochs: Collecti
 
 
 def epoch_file(number: int) -> str:
-    """Where in a run's folder the weights of an epoch lie that is kept."""
+    """The path in a run's folder of the weights of a kept epoch."""
     return f"{EPOCHS}/{number:05}.safetensors"
 
 
@@ -284,7 +289,9 @@ def _step(
 def _learned(
     state: State, settings: NetworkSettings, material: _Material, rows: Tensor, ranks: Ranks
 ) -> Iterable[tuple[float, float]]:
-    """Add the gradients of a batch, chunk by chunk; of each the sum of its losses, and how many were right."""
+    """Add the gradients of a batch, chunk by chunk. Yields the sum of the losses and the number of correct
+    predictions of each.
+    """
     options, chunks = settings.train, _chunks(rows, settings.train.micro_batch)
 
     def seeded(*number: int) -> torch.Generator:
@@ -305,12 +312,14 @@ def _learned(
 
 
 def _chunks(rows: Tensor, most: int) -> tuple[Tensor, ...]:
-    """`rows` in as few chunks of at most `most` as can be, their sizes equal or one apart: none is left tiny."""
+    """`rows` in as few chunks of at most `most` as possible. Their sizes differ by at most one, so that none is
+    tiny.
+    """
     return torch.tensor_split(rows, -(-len(rows) // most) if most else 1)
 
 
 def _rows(answers: Sequence[NDArray[np.float32]], classes: int) -> Tensor:
-    """Logits `(n, K)` that were judged some at a time; none where there was nothing to judge."""
+    """Logits `(n, K)` from several batches; empty if there were none."""
     return torch.from_numpy(np.concatenate([*answers, np.empty((0, classes), np.float32)]))
 
 
@@ -342,7 +351,7 @@ def _end_epoch(state: State, settings: NetworkSettings, material: _Material, ran
 
 
 def selected_epoch(history: list[Epoch], select: str) -> int:
-    """The number (from 1) of the epoch that is kept."""
+    """The number (from 1) of the kept epoch."""
     if select == "last":
         return history[-1].epoch
     return max(history, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch

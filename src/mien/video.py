@@ -1,8 +1,8 @@
 """Videos and cameras, frame by frame, through the FFmpeg that OpenCV carries.
 
 In: a file, or `camera:0`. Out: frames as RGB, upright, of square pixels, with their true times. Frames are decoded one
-after the other and never sought, so the time a frame takes does not grow with its place. What is no video is refused
-by its first bytes, before FFmpeg sees it: FFmpeg would follow a playlist to other files and servers.
+after the other and never sought, so the time a frame takes does not grow with its place. Other files are refused by
+their first bytes, before FFmpeg sees them: FFmpeg would follow a playlist to other files and servers.
 """
 
 import os

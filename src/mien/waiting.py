@@ -1,7 +1,7 @@
-"""How the threads of a training wait for each other: by sleeping, by spinning, or as the user decided.
+"""The way in which threads of a training wait for each other: by sleeping, by spinning, or as the user decided.
 
 OpenMP reads it from the environment when it is loaded, so an engine decides it for a process that it starts. It changes
-speed and no byte. Engines need no torch to know it.
+only the speed, not the results. Engines can read it without torch.
 """
 
 import os

@@ -1,6 +1,7 @@
-"""How counts, shares, differences and lists are written: in the terminal, on the page and in every message.
+"""Formats counts, shares, differences and lists for the terminal, the page and every message.
 
-One function for each form, so that a number looks the same wherever it stands. What is undefined is a dash, never a 0.
+There is one function for each form, so that a number looks the same everywhere. An undefined value is a dash, never a
+0.
 
 >>> listed(["happy", "sad", "angry"]), p_words(0.0312), p_words(0.0004)
 ('happy, sad and angry', '= .031', '< .001')
@@ -81,7 +82,7 @@ def many(count: int | float, thing: str) -> str:
 
 
 def rough(count: int) -> str:
-    """A count with two digits that mean something, `5,200`: a plan is no measurement."""
+    """A count rounded to two digits, `5,200`, for planning."""
     return f"{float(f'{count:.2g}'):,.0f}"
 
 
@@ -107,7 +108,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float, digits: int | None = None) -> str:
-    """`10 %`, `12.5 %`; with so many digits after the point where `digits` says so."""
+    """`10 %`, `12.5 %`, with `digits` digits after the point."""
     return f"{100 * share:.4g}\u00a0%" if digits is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
@@ -127,7 +128,9 @@ def points(value: float, interval: Ends) -> str:
 
 
 def span(interval: Ends, sign: str = "") -> str:
-    """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` where a sign is wanted or needed; words where it is of no use."""
+    """`[58.9–63.4]`, in per cent; `[−1.0 to 3.4]` if a sign is wanted or needed; words if the interval is too wide
+    to be useful.
+    """
     if not interval.useful:
         return f"[{NO_INTERVAL}]"
     between = " to " if sign or interval.low < 0 else "–"
@@ -155,7 +158,7 @@ def p_words(p: float, *, bare: bool = False) -> str:
 
 
 def as_csv(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows under their heads; floats keep every digit, what is undefined is empty."""
+    """Rows under their heads; floats keep every digit, and undefined values are empty."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(map(csv_cell, heads))
@@ -172,7 +175,7 @@ def three(figure: Figure) -> tuple[float, float, float]:
 
 
 def faces_of(corpus: str) -> str:
-    """Whose faces these are: `drawn faces`, `ferplus`."""
+    """The faces of a corpus in words: `drawn faces`, `ferplus`."""
     return "drawn faces" if is_drawn(corpus) else corpus
 
 

@@ -1,7 +1,8 @@
-"""Loggers copy the news of runs to programs that others wrote. A new one is a file and a line below.
+"""Loggers copy the progress of runs to other programs. A new one is a file and a line below.
 
-In: what an engine reports, wherever it trains. Out: files beside the run folders, which stay the truth. A logger is a
-function like `mien.engines.Report`, whose answer is ignored; it is made with the folder of the runs.
+In: the reports of an engine, wherever it trains. Out: files beside the run folders; the run folders remain
+authoritative. A logger is a function like `mien.engines.Report`, whose answer is ignored; it is made with the folder of
+the runs.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
-"""Run folders into a mirror while they train: a checkpoint now and then, and the whole folder when a run has ended.
+"""Copies run folders into a mirror while they train: a checkpoint now and then, and the whole folder when a run has
+ended.
 
-It copies in a thread of its own, so that no training waits for a network. What could not be copied is one sentence at
-the end; the runs themselves are whole, and the same command copies them again.
+It copies in a thread of its own, so that no training waits for a network. Failed copies are reported in one sentence at
+the end. The runs themselves are intact, and the same command copies them again.
 """
 
 import sys
@@ -31,7 +32,7 @@ class Mirrored:
         self._ended: dict[str, Run] = {}
 
     def begin(self, runs: Sequence[Run]) -> int:
-        """Bring planned runs to where the mirror has them; returns how many it had."""
+        """Restore planned runs from the mirror; returns the number of runs that it had."""
         return sum(self._mirror.pull(run) for run in runs)
 
     def __call__(self, run: Run, update: Update) -> None:
@@ -40,7 +41,7 @@ class Mirrored:
         if update is None:
             self._ended[run.id] = run
             self._copy(run)
-        elif isinstance(update, Progress) and sys.platform != "win32":  # which replaces no file that is open
+        elif isinstance(update, Progress) and sys.platform != "win32":  # Windows replaces no file that is open
             before = self._copies.get(run.id)
             old = now - self._last.setdefault(run.id, now) > SECONDS_BETWEEN_COPIES
             if old and (before is None or before.done()):
@@ -48,7 +49,7 @@ class Mirrored:
                 self._copy(run)
 
     def end(self) -> list[str]:
-        """Wait for the copies, add what was measured after the end of runs; returns why some are not whole."""
+        """Wait for the copies and add later measurements; returns the reasons of failed copies."""
         for run in self._ended.values():
             self._copy(run)
         self._thread.shutdown()

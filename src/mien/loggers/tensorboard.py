@@ -3,8 +3,8 @@
     mien compare … --log tensorboard
     tensorboard --logdir RUNS/tensorboard
 
-The figures are those of `history.csv`, read when an epoch has ended. A run that goes on is written anew from its first
-epoch; the figures are the same, so its curves lie on each other.
+The figures are those of `history.csv`, read when an epoch has ended. A resumed run is written again from its first
+epoch. The figures are the same, so its curves coincide.
 """
 
 from dataclasses import asdict
@@ -57,6 +57,6 @@ class TensorBoard:
 
 
 def _tag(name: str) -> str:
-    """`loss/train` of `train_loss`, so that TensorBoard draws what belongs together side by side."""
+    """`loss/train` for `train_loss`, so that TensorBoard groups related curves."""
     part, _, quantity = name.partition("_")
     return f"{quantity}/{part}" if quantity else name

@@ -1,4 +1,4 @@
-"""What a network is trained to say: the target of each sample, and the loss of logits against it.
+"""The objective of a training: the target of each sample, and the loss of logits against it.
 
 In: a part and the run's settings. Out: an `Objective`, made once before training. A new loss is a file here and a line
 in `LOSSES`. A loss is a function of logits `(B, K)`, targets `(B, K)` that sum to 1, and class weights `(K,)` or None;
@@ -36,7 +36,7 @@ LOSSES: dict[str, Callable[[LossSettings, Tensor], Loss]] = {
 
 
 def check(settings: LossSettings) -> None:
-    """Raise `ConfigError` for a loss that is not there."""
+    """Raise `ConfigError` for an unknown loss."""
     if settings.name not in LOSSES:
         raise ConfigError(f"loss.name is {settings.name!r}; it must be one of {', '.join(LOSSES)}.")
 
@@ -47,10 +47,10 @@ class Objective:
     def __init__(
         self, part: Part, settings: LossSettings, device: torch.device, shares: NDArray[np.float64] | None = None
     ) -> None:
-        """`shares` `(n,)` of sum 1 are how much each sample counts; a loss that is linear in its target takes them."""
+        """`shares` `(n,)` with sum 1 are weights of the samples; the loss must be linear in its target."""
         counts = torch.bincount(torch.from_numpy(part.labels), minlength=len(part.store.labels)).float()
         self.targets = _targets(part, settings).to(device)
-        """`(n, K)` float32 distributions; times n · share of the sample, where it has one."""
+        """`(n, K)` float32 distributions, multiplied by n · share of the sample if there are shares."""
         if shares is not None:
             self.targets *= torch.from_numpy(len(shares) * shares).float().to(device)[:, None]
         self.weights = class_weights(settings, counts.to(device))
@@ -60,7 +60,7 @@ class Objective:
         self._weighing = not self._from
 
     def start(self, done: float) -> None:
-        """Begin an epoch, with this share of the training done: class weights may act from a later one on."""
+        """Begin an epoch after this share of the training; class weights may apply only from a later one on."""
         self._weighing = done >= self._from
 
     def __call__(self, logits: Tensor, rows: Tensor) -> Tensor:

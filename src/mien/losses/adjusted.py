@@ -1,4 +1,5 @@
-"""Logit adjustment (Menon 2021, arXiv:2007.07314, eq. 10): the network learns what the class frequencies do not say.
+"""Logit adjustment (Menon 2021, arXiv:2007.07314, eq. 10): the network learns what the class frequencies do not
+explain.
 
 Its logits are shifted by tau times the log of each class's share of training, in training only. tau = 1 is the balanced
 softmax (Ren 2020, arXiv:2007.10740). The same shift of the logits of a finished run needs no training:

@@ -1,4 +1,6 @@
-"""Focal loss (Lin 2017, arXiv:1708.02002, eq. 4): what is already right counts less, by (1 - p) to the power gamma."""
+"""Focal loss (Lin 2017, arXiv:1708.02002, eq. 4): a sample that is already predicted well counts less, by (1 - p) to
+the power gamma.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Label-distribution-aware margins (Cao 2019, arXiv:1906.07413): a rare class has to win by more.
+"""Label-distribution-aware margins (Cao 2019, arXiv:1906.07413): a rare class gets a larger margin.
 
 The margin of a class with n samples is proportional to n to the power -1/4, the largest is 0.5 (eq. 11 and 13, and the
 authors' code). It is in units of a cosine, so the network ends in a cosine classifier, `model.classifier = "cosine"`.

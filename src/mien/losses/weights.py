@@ -1,4 +1,4 @@
-"""How much each class counts in the loss."""
+"""Class weights in the loss."""
 
 import torch
 from torch import Tensor

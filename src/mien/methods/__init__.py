@@ -1,4 +1,4 @@
-"""Methods: what fits a classifier to a training part. A new one is a file here, a kind of settings and a line below.
+"""Methods fit classifiers to a training part. A new one is a file here, a kind of settings and a line below.
 
 In: a run with its settings, the parts to train on and to choose by. Out: a `Classifier`. A method never gets the test
 part. Methods are imported when the first run of their kind is planned or fitted.
@@ -25,52 +25,51 @@ METHODS = {
     "ensemble": "mien.methods.ensemble:EnsembleMethod",
     "soup": "mien.methods.soup:SoupMethod",
 }
-"""Methods by `Settings.method`, which is the kind of settings unless these say more, as `module:class`."""
+"""Methods by `Settings.method`, which is the kind of settings unless a setting overrides it, as `module:class`."""
 
 
 class Method(Protocol):
-    """How runs of one kind are made."""
+    """The method of one kind of runs."""
 
     def check(self, settings: Settings, store: Store) -> None:
         """Raise `ConfigError` or `DataError` for settings that cannot be fitted on a store, before anything is written.
 
-        It is called once for each of a grid's settings that is new, so it takes at most seconds.
+        It is called once for each new combination of settings in a grid, so it takes at most seconds.
         """
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
-        """Fit and choose on these parts, and keep in the run's folder all that `load` needs.
+        """Fit and choose on these parts, and write everything that `load` needs into the run's folder.
 
         Raises:
-            NonFinite: it has no result, and the same settings would only repeat that.
-            MemberMissing: it is made from other runs, and one of them is not finished.
+            NonFinite: there is no result, and the same settings would only repeat that.
+            MemberMissing: the run is made from other runs, and one of them is not finished.
             Pruned: `hooks` asked to stop early.
-            KeyboardInterrupt: it was stopped; the run goes on from where it was.
+            KeyboardInterrupt: it was stopped; the run resumes from this point.
         """
 
     def tidy(self, run: Run) -> None:
-        """Remove what only a fit that has not ended needs. It is called after each fit, perhaps twice."""
+        """Remove files that only an unfinished fit needs. It is called after each fit, possibly twice."""
 
     def load(self, run: Run) -> Classifier:
-        """What was fitted; raises `RunError` where it is gone or damaged."""
+        """The fitted classifier; raises `RunError` if it is missing or damaged."""
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
-        """The logits of `valid` or `test` where they follow from other runs; None where the samples have to be read.
-
-        What is given here opens no test part.
+        """The logits of `valid` or `test` if they follow from other runs; None if the samples must be read. Logits
+        from here open no test part.
         """
 
     def costs(self, run: Run) -> Costs:
-        """The run's costs with what is measured in a fresh process added: memory and speed."""
+        """The run's costs with those measured in a fresh process: memory and speed."""
 
     def work(self, run: Run) -> float:
-        """About how many floating-point operations a fit takes; an engine plans by it."""
+        """Approximate number of floating-point operations of a fit, by which an engine plans."""
 
 
 class JoiningMethod(Method, Protocol):
-    """How runs are made from other runs: of settings whose `JOINS` is true."""
+    """The method of runs that are made from other runs: those of settings whose `JOINS` is true."""
 
     def check_members(self, settings: Settings, members: Sequence[Settings], store: Store) -> None:
-        """Raise `ConfigError` for members that cannot be joined so; as `check`, before anything is written.
+        """Raise `ConfigError` for members that cannot be joined in this way; like `check`, before anything is written.
 
         `members` are the settings of the runs that are joined, of one fold.
         """

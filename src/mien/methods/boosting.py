@@ -1,9 +1,10 @@
-"""Boosting as a method: networks trained one after another, each on what those before it got wrong (SAMME).
+"""Boosting as a method: networks trained one after another, each with more weight on the errors of the earlier ones
+(SAMME).
 
 In: a run whose settings have `boosting.rounds` above 1. Out: its members as one network (`mien.committee`), in the
-run's `model.safetensors`, and what SAMME said of each round in `boosting.npz`. While it trains, each member is a run
-folder of its own, `members/NN`, which a killed run goes on from; its first is the network that the same seed gives
-without boosting. A member's error is taken on the training part, each face as it is, without dropout.
+run's `model.safetensors`, and the results of SAMME for each round in `boosting.npz`. While it trains, each member has a
+run folder of its own, `members/NN`, from which a killed run resumes. The first member is the network that the same seed
+gives without boosting. A member's error is taken on the training part, each face as it is, without dropout.
 """
 
 import shutil
@@ -37,7 +38,7 @@ MEMBERS = "members"
 
 
 class BoostingMethod(NetworkMethod):
-    """How networks are boosted; see `mien.methods.Method`."""
+    """The method of boosting; see `mien.methods.Method`."""
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
         """Train the members that are not trained yet, and join them."""
@@ -68,12 +69,12 @@ class BoostingMethod(NetworkMethod):
         shutil.rmtree(run.path / MEMBERS, ignore_errors=True)
 
     def work(self, run: Run) -> float:
-        """Of all rounds."""
+        """Operations of all rounds."""
         return super().work(run) * run.of(NetworkSettings).boosting.rounds
 
 
 def _boosted(run: Run, training: Part, valid: Part, device: torch.device, report: Report | None) -> Rounds:
-    """All rounds, from the one that a killed process left."""
+    """All rounds, resumed from the round of a killed process."""
     most, classes = run.of(NetworkSettings).boosting.rounds, len(run.data.labels)
     rounds = rounds_of(run) if (run.path / ROUNDS).exists() else _none(len(training))
     while len(rounds.alphas) < most and not rounds.ended:
@@ -89,8 +90,8 @@ def _boosted(run: Run, training: Part, valid: Part, device: torch.device, report
         outcome = boost(logits.argmax(axis=1) != training.labels, rounds.weights, classes)
         if not (number or outcome.alpha):
             raise NonFinite(
-                f"The first network gets {percent(outcome.error)} of its training samples wrong, as chance does: there "
-                "is nothing to boost. Train it longer, or at another optimizer.lr."
+                f"The first network gets {percent(outcome.error)} of its training samples wrong, as chance does, so "
+                f"boosting has nothing to start from. Train it longer, or at another optimizer.lr."
             )
         rounds = Rounds(
             alphas=np.append(rounds.alphas, outcome.alpha) if outcome.alpha else rounds.alphas,
@@ -121,7 +122,7 @@ def _folder(run: Run, number: int) -> Path:
 
 
 def _finish(member: Run, state: State) -> None:
-    """Write down that a member is trained."""
+    """Record that a member is trained."""
     member.update(costs=replace(member.record.costs, train_seconds=state.seconds))
     member.did("fit")
 

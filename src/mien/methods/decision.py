@@ -1,11 +1,12 @@
-"""Linear and kernel classifiers as plain arrays: scikit-learn and scipy fit them, numpy answers, nothing is pickled.
+"""Linear and kernel classifiers as plain arrays: scikit-learn and scipy fit them, numpy computes the logits, and
+nothing is pickled.
 
     z = (x − shift) [· basis] / scale          standardised, after principal components where there are some
     k = exp(−gamma · |z − landmarks|²)         of the kernel machine alone
     logits = z · weights + bias                or k · weights + bias
 
 `tests/test_classical.py` holds these logits against scikit-learn's own decisions, and so what was fitted. A margin of a
-support vector machine is no log-odds: the temperature that every run gets on valid turns it into one, as well as one
+support vector machine is not a log-odds. The temperature that is fitted on valid scales it to one, as far as a single
 number can.
 """
 
@@ -43,11 +44,11 @@ ARRAYS = {
     "bias": Array("f8", "K"),
     "seen": Array("b1", "K"),
 }
-"""What a file of a decision holds."""
+"""The arrays in the file of a decision."""
 STEPS = 5000
-"""Most steps of a solver; those of these sizes take tens to hundreds."""
+"""Most steps of a solver; problems of these sizes take tens to hundreds."""
 BEHIND = 10.0
-"""How far a class without a training face stands behind the last of the others."""
+"""Distance of the logit of a class without training faces below the lowest of the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Decision:
     bias: Numbers
     """`(K,)`."""
     seen: NDArray[np.bool_]
-    """`(K,)` whether a class had a training face; the others come last in every answer."""
+    """`(K,)` whether a class had a training face; the others rank last in every prediction."""
     gamma: Numbers
     """`(1,)` of the kernel; 0 where there is none."""
     basis: Numbers | None = None
@@ -73,7 +74,7 @@ class Decision:
 
     @property
     def numbers(self) -> int:
-        """How many numbers were fitted."""
+        """Number of fitted values."""
         return sum(array.size for name, array in self._arrays().items() if name not in ("gamma", "seen"))
 
     def logits(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -187,7 +188,7 @@ def _linear(inputs: Numbers, labels: NDArray[np.int64], settings: FeaturesTable)
         return _squared_hinge(inputs, labels, settings.c)
     model = LogisticRegression(C=settings.c, max_iter=STEPS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the answer of so many steps is the answer
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the result after this many steps is used
         model.fit(inputs, labels)
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:

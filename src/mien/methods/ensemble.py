@@ -1,8 +1,8 @@
-"""Ensembles as a method: runs that are finished become one row, from the logits that they saved.
+"""Ensembles as a method: finished runs become one row, from their saved logits.
 
-In: a run with `EnsembleSettings`. Its members are runs of the same folder, data and fold. Out: what its rule fitted on
-validation, in `ensemble.npz`. No picture is read and no test part is opened: the logits of valid and test follow from
-the members' (`answered`).
+In: a run with `EnsembleSettings`. Its members are runs of the same folder, data and fold. Out: the parameters of its
+rule, fitted on validation, in `ensemble.npz`. No picture is read and no test part is opened: the logits of valid and
+test follow from the members' (`answered`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ SOUP_WORDS = {
     "2022)",
 }
 SOUP_ARRAYS = {"weights": Array("f8", "M")}
-"""What is kept of a soup: the share of each member."""
+"""The content of a soup's file: the share of each member."""
 BAG = "out_of_bag"
 """In the file, of an ensemble of bagged networks: the out-of-bag accuracy, and of how many samples."""
 
@@ -89,10 +89,10 @@ class Ensemble:
 
 
 class EnsembleMethod:
-    """How an ensemble is made; see `mien.methods.Method`."""
+    """The method of ensembles; see `mien.methods.Method`."""
 
     def check(self, settings: Settings, store: Store) -> None:
-        """Refuse a rule that there is none of, and an ensemble without members."""
+        """Refuse an unknown rule, and an ensemble without members."""
         assert isinstance(settings, EnsembleSettings)
         table = settings.ensemble
         if table.rule not in (*RULES, *SOUPS):
@@ -101,7 +101,7 @@ class EnsembleMethod:
             raise ConfigError(f"{settings.name} joins nothing. Name its members, or put a network into the recipe.")
 
     def check_members(self, settings: Settings, members: Sequence[Settings], store: Store) -> None:
-        """Nothing: whatever gives logits can be joined."""
+        """Do nothing: anything that gives logits can be joined."""
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> Classifier:
         """Fit the rule on the members' logits of validation."""
@@ -118,14 +118,16 @@ class EnsembleMethod:
         return self.load(run)
 
     def tidy(self, run: Run) -> None:
-        """Nothing: a fit takes moments."""
+        """Do nothing: a fit takes moments."""
 
     def load(self, run: Run) -> Classifier:
         """The ensemble; its members are loaded when they are needed."""
         return Ensemble(run)
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
-        """The logits of a part, from the members'; of validation cross-fitted, so that they flatter no fitted rule."""
+        """The logits of a part, from the members'; those of validation are cross-fitted, so that they are not too
+        good for a fitted rule.
+        """
         rule = rule_of(run)
         first, stacked = joinable(members_of(run), part)
         if part == "valid":
@@ -139,7 +141,7 @@ class EnsembleMethod:
         return _costs(members_of(run))
 
     def work(self, run: Run) -> float:
-        """Next to nothing."""
+        """Almost no operations."""
         return 0.0
 
 
@@ -162,7 +164,7 @@ def joined_logits(run: Run, part: str) -> NDArray[np.float64]:
 
 
 def keep_fitted(run: Run, both: Sequence[float], fitted: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write what was fitted, and `both` accuracies on validation: fitted on all of it, and cross-fitted."""
+    """Write the fitted parameters, and `both` accuracies on validation: fitted on all of it, and cross-fitted."""
     with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
         np.savez(file, allow_pickle=False, **fitted, **{OPTIMISM: np.array(both)})
 
@@ -193,7 +195,7 @@ def rule_of(run: Run) -> Rule:
 
 
 def rule_words(run: Run) -> str:
-    """What an ensemble or a soup is, as the report says it."""
+    """An ensemble or a soup in the words of the report."""
     return SOUP_WORDS.get(rule_name(run)) or rule_of(run).words
 
 
@@ -233,12 +235,12 @@ def joinable(members: tuple[Run, ...], part: str) -> tuple[Logits, NDArray[np.fl
 
 
 def units_of(part: Logits) -> NDArray[Any]:
-    """`(n,)`: the subject of each sample where all are known, else the sample."""
+    """`(n,)`: the subject of each sample if all are known, else the sample itself."""
     return part.subjects if (part.subjects != "").all() else part.ids
 
 
 def fitted_of(run: Run) -> Mapping[str, NDArray[np.float64]]:
-    """What the rule of an ensemble fitted, by name."""
+    """The fitted parameters of an ensemble's rule, by name."""
     return {name: array for name, array in _file(run).items() if name not in (OPTIMISM, BAG)}
 
 
@@ -259,7 +261,7 @@ def _is_bagged(run: Run) -> bool:
     return (
         isinstance(settings, NetworkSettings)
         and settings.train.sampling == "bootstrap"
-        and settings.method != "boosting"  # whose rounds draw anew
+        and settings.method != "boosting"  # the rounds of boosting draw samples themselves
     )
 
 

@@ -1,7 +1,7 @@
-"""Classical methods: a descriptor of the face that nobody trained, and a simple classifier on it. No torch.
+"""Classical methods: a fixed descriptor of the face, and a simple classifier on it, without torch.
 
 In: a run with `FeaturesSettings`. Out: the classifier as plain arrays, `features.npz`, in the run's folder, and the
-costs. Valid chooses nothing here but the temperature, as of every run.
+costs. Valid only chooses the temperature, as for every run.
 """
 
 import math
@@ -32,9 +32,9 @@ LIBRARIES = ("skimage", "sklearn")
 CHUNK = 256
 """Faces that are described between two reports of progress."""
 DESCRIBING = 0.5
-"""About the share of a fit that goes into descriptors."""
+"""Approximate share of a fit's time that descriptors take."""
 OPERATIONS_A_FACE = 5e7
-"""About as long as the description of a face takes, in operations of a network."""
+"""Cost of describing a face, in operations of a network of the same duration."""
 
 
 class Described:
@@ -60,7 +60,7 @@ class Described:
 
 
 class FeaturesMethod:
-    """How a classical method is made; see `mien.methods.Method`."""
+    """The classical methods; see `mien.methods.Method`."""
 
     def check(self, settings: Settings, store: Store) -> None:
         """Describe one blank face, so that faces too small for the descriptor are refused."""
@@ -98,14 +98,14 @@ class FeaturesMethod:
         return self.load(run)
 
     def tidy(self, run: Run) -> None:
-        """Nothing: a fit that is stopped begins again."""
+        """Do nothing: a stopped fit begins again."""
 
     def load(self, run: Run) -> Described:
-        """What was fitted."""
+        """The fitted classifier."""
         return Described(run)
 
     def answered(self, run: Run, part: Stage) -> None:
-        """Nothing: its logits need the faces."""
+        """None: its logits need the faces."""
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction."""
@@ -126,7 +126,7 @@ class FeaturesMethod:
 
 
 def _described(part: Part, settings: FeaturesTable, hooks: Hooks) -> NDArray[np.float32]:
-    """Vectors `(n, D)` of a part; raises `Pruned` where who looks on asks to stop."""
+    """Vectors `(n, D)` of a part; raises `Pruned` if a hook asks to stop."""
     from .descriptors import describe
 
     images, started = part.read((settings.plane,))[settings.plane], time.monotonic()
@@ -151,7 +151,7 @@ def _progress(seen: int, count: int, seconds: float) -> Progress:
 
 
 def _environment(settings: FeaturesTable) -> dict[str, object]:
-    """What `env.json` says."""
+    """The content of `env.json`."""
     return {
         "versions": versions(),
         "machine": describe(),
@@ -172,7 +172,7 @@ SOLVERS = {
 
 
 def _threads() -> int:
-    """Threads of the linear algebra; what describes faces takes one."""
+    """Threads of the linear algebra; the descriptors take one."""
     from threadpoolctl import threadpool_info
 
     pools: Sequence[dict[str, int]] = [pool for pool in threadpool_info() if pool.get("user_api") == "blas"]

@@ -1,4 +1,4 @@
-"""What each network of a run that has several says of validation, `members.npz`: how differently they err.
+"""The predictions of each network of a run with several networks on validation, `members.npz`, for their diversity.
 
 In: a run of boosting or snapshots, when it is fitted. Out: logits `(M, n, K)` of its M networks on validation. Nothing
 here imports torch: model files are judged where there is none.
@@ -28,7 +28,7 @@ def keep_members(run: Run, logits: NDArray[np.float32]) -> None:
 def member_logits(run: Run) -> NDArray[np.float64] | None:
     """Logits `(M, n, K)` of a run's networks on validation; None for a run of one network.
 
-    Raises `RunError` where the file is damaged.
+    Raises `RunError` if the file is damaged.
     """
     path = run.path / FILE
     if run.settings.method == run.settings.KIND or not path.exists():

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 BACKWARD = 2
-"""A backward pass is about as much arithmetic as two forward passes."""
+"""A backward pass takes about as many operations as two forward passes."""
 
 
 class TrainedNetwork:
@@ -71,13 +71,13 @@ class TrainedNetwork:
 
 
 class NetworkMethod:
-    """How a network is made; see `mien.methods.Method`."""
+    """The method of networks; see `mien.methods.Method`."""
 
     def __init__(self) -> None:
         self._checked: set[object] = set()
 
     def check(self, settings: Settings, store: Store) -> None:
-        """Build the network once, and see that it fits the faces and the memory."""
+        """Build the network once, and check that it fits the faces and the memory."""
         assert isinstance(settings, NetworkSettings)
         losses.check(settings.loss)
         check_shared(settings, join_ranks().size)
@@ -122,7 +122,7 @@ class NetworkMethod:
         return TrainedNetwork(run, load_network(run, pick_device()))
 
     def answered(self, run: Run, part: Stage) -> None:
-        """Nothing: its logits need the faces."""
+        """None: its logits need the faces."""
 
     def costs(self, run: Run) -> Costs:
         """Speed and peak memory of prediction; of training too, where that shared its process with other runs."""
@@ -134,7 +134,7 @@ class NetworkMethod:
         return replace(costs, train_peak_mb=round(_peak_mb(device), 1))
 
     def work(self, run: Run) -> float:
-        """Operations of the whole training, with the judging of its epochs."""
+        """Operations of the whole training, including the evaluation of its epochs."""
         settings, counts = run.of(NetworkSettings), run.data.counts
         flops = partial(_flops, settings.model.taken(run.data.every_plane), settings.model, len(run.data.labels))
         trained = fmean(flops(side) for side in settings.train.sizes or (None,))
@@ -143,7 +143,7 @@ class NetworkMethod:
 
 
 def check_shared(settings: NetworkSettings, processes: int) -> None:
-    """Raise `ConfigError` for a network whose batches so many processes cannot share."""
+    """Raise `ConfigError` for a network whose batches this number of processes cannot share."""
     options = settings.train
     if processes == 1:
         return
@@ -163,7 +163,7 @@ def check_shared(settings: NetworkSettings, processes: int) -> None:
 def take_part(run: Run, ranks: Ranks) -> None:
     """Train a run with the process that leads, which alone writes; raises what `train` raises.
 
-    The leader knows as well as this process that a run has no result, or was stopped early: then this is over.
+    If a run has no result, or was stopped early, the leader knows that too, and this call ends.
     """
     fold, device = run.fold(), pick_device()
     torch.backends.cudnn.deterministic = True
@@ -173,7 +173,7 @@ def take_part(run: Run, ranks: Ranks) -> None:
 
 
 def begin(run: Run, training: Part, hooks: Hooks) -> torch.device:
-    """The device to train on; threads and arithmetic are set, and `env.json` says how the run is computed."""
+    """The device to train on. Threads and arithmetic are set, and `env.json` records them."""
     settings, device = run.of(NetworkSettings), pick_device()
     torch.backends.cudnn.deterministic = True
     used = restore_threads(run, hooks.threads)
@@ -184,7 +184,7 @@ def begin(run: Run, training: Part, hooks: Hooks) -> torch.device:
 
 
 def trained_costs(run: Run, network: Network, seconds: float, images: int, hooks: Hooks) -> Costs:
-    """The costs of a training that took so long for so many images, and of what it made."""
+    """The costs of a training with these seconds and images, and of its network."""
     cost = count(network)
     peak = round(_peak_mb(network.pixel_mean.device), 1) if hooks.alone else run.record.costs.train_peak_mb
     return replace(
@@ -205,7 +205,7 @@ def new_network(run: Run) -> Network:
 
 
 def load_network(run: Run, device: torch.device | str = "cpu") -> Network:
-    """The network of a run, in evaluation mode; raises `RunError` where it is not trained, or has no weights."""
+    """The network of a run, in evaluation mode; raises `RunError` if it is not trained, or has no weights."""
     if not run.has("fit"):
         raise RunError(f"{run.path} is not finished: the command that started it goes on with it.")
     network = _empty(run)
@@ -225,14 +225,14 @@ def _empty(run: Run) -> Network:
     return new_network(run)
 
 
-@lru_cache(maxsize=256)  # a grid asks for every run, the engine and the time left each
+@lru_cache(maxsize=256)  # both the engine and the time left ask for every run of a grid
 def _flops(takes: tuple[Plane, ...], settings: ModelSettings, classes: int, side: int | None) -> int:
     """Operations of one forward pass, of images of `side` px where that is not their own."""
     return count(sketch_on(takes, settings, classes=classes), side).flops
 
 
 def _shapes(settings: NetworkSettings) -> object:
-    """What decides whether a network fits the faces, and its training into memory."""
+    """The values that decide whether a network fits the faces, and its training fits into memory."""
     options, step = settings.train, settings.optimizer
     model = replace(settings.model, dropout=0.0, block_dropout=0.0)
     begun = settings.start, settings.data if settings.start.weights else None
@@ -258,7 +258,7 @@ def _peak_mb(device: torch.device) -> float:
 
 
 def _environment(device: torch.device, settings: NetworkSettings, threads: tuple[int, ...]) -> dict[str, object]:
-    """What `env.json` says; `threads_before` stands there only where the run could not keep its number of threads."""
+    """The content of `env.json`; it has `threads_before` only if the run could not keep its number of threads."""
     before = {"threads_before": list(threads[:-1])} if len(threads) > 1 else {}
     return before | {
         "versions": versions(),

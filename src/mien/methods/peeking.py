@@ -1,4 +1,4 @@
-"""What nobody should do, to show what it yields: choose the epoch on the test.
+"""Shows the effect of a common mistake: choosing the epoch on the test.
 
 The hook keeps the weights of every epoch, judges each on the test, and writes `peeking.csv` and, as folds are
 pooled by their counts, `peeking.npz`. No figure of the run is taken from there.
@@ -29,7 +29,7 @@ class Peeking:
     keeps_epochs = True
 
     def lacks(self, run: Run) -> bool:
-        """A network that nobody peeked at is trained again: the same weights, and every epoch kept."""
+        """A network without these results is trained again, with the same weights, and every epoch is kept."""
         return _has_epochs(run) and not run.peeking
 
     def tested(self, run: Run, classifier: Classifier, test: Callable[[], Part]) -> None:

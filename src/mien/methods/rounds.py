@@ -30,15 +30,17 @@ class Rounds:
     """The results of SAMME for the rounds so far; see `mien.ensembles.samme`."""
 
     alphas: Floats
-    """`(M,)` how much each member's vote counts."""
+    """`(M,)` weights of the members' votes."""
     errors: Floats
-    """`(E,)` weighted error of each on the training part; one more where the last network was at chance and left."""
+    """`(E,)` weighted error of each on the training part; one more if the last network was at chance and was
+    dropped.
+    """
     weights: Floats
     """`(n,)` of the training samples, for the next round."""
 
     @property
     def ended(self) -> bool:
-        """Whether the last network made no error, or left; see `mien.ensembles.samme.boost`."""
+        """Whether the last network made no error, or was dropped; see `mien.ensembles.samme.boost`."""
         return len(self.errors) > len(self.alphas) or 0.0 in self.errors
 
     def save(self, run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Snapshots as a method: one training whose rate falls to 0 several times, and a network of each of these places.
+"""Snapshots as a method: one training whose rate falls to 0 several times, with a network from each of these epochs.
 
 In: a run whose settings have `train.snapshots` above 1 (Huang, Li 2017, arXiv:1704.00109). Out: the snapshots as one
 network (`mien.committee`), which answers by their mean probability, in the run's `model.safetensors`. While it trains,
@@ -25,7 +25,7 @@ __all__ = ["SnapshotsMethod", "last_epochs"]
 
 
 class SnapshotsMethod(NetworkMethod):
-    """How snapshots are taken; see `mien.methods.Method`."""
+    """The method of snapshots; see `mien.methods.Method`."""
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
         """Train through all parts, and join the networks at their ends."""

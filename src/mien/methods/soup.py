@@ -5,9 +5,10 @@ the member that is best on validation on, each joins if the soup is then no less
 the run's `model.safetensors`, which costs what one member costs; the share of each member, and how optimistic the
 choice is, in `ensemble.npz`.
 
-Weights are averaged only between runs of one start: apart, they lie in different valleys of the loss, and between those
-it is high. The statistics of batch norm do not average with the weights, so those that differ between members are
-taken anew from training faces (Izmailov 2018, arXiv:1803.05407, section 3.2). A soup of one member is that member.
+Weights are averaged only between runs of one start. Runs of different starts end in different valleys of the loss, and
+the loss between these is high. The statistics of batch norm do not average with the weights, so those that differ
+between members are taken anew from training faces (Izmailov 2018, arXiv:1803.05407, section 3.2). A soup of one member
+is that member.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,17 +38,19 @@ from .soup_model import keep_model
 __all__ = ["SoupMethod", "average_weights"]
 
 FACES, BATCH = 4096, 256
-"""Training faces that the statistics of batch norm are taken from, and how many pass at a time."""
+"""Number of training faces for the statistics of batch norm, and the batch size."""
 
 Chosen = tuple[int, ...]
 """Positions of members, ascending."""
 
 
 class SoupMethod(EnsembleMethod):
-    """How a soup is made; see `mien.methods.Method`."""
+    """The method of soups; see `mien.methods.Method`."""
 
     def check_members(self, settings: Settings, members: Sequence[Settings], store: Store) -> None:
-        """Refuse what is no network, networks of different shapes, and networks that began with different weights."""
+        """Refuse members that are not networks, networks of different shapes, and networks that began with different
+        weights.
+        """
         networks = [
             member for member in members if isinstance(member, NetworkSettings) and member.method == member.KIND
         ]
@@ -93,16 +96,16 @@ class SoupMethod(EnsembleMethod):
         return TrainedNetwork(run, load_network(run, pick_device()))
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
-        """Nothing: a soup is a network of its own, and has to see the faces."""
+        """None: a soup is a network of its own, and must see the faces."""
         return None
 
     def costs(self, run: Run) -> Costs:
-        """Those of one network; it trained as long as its members together."""
+        """The costs of one network; its training time is that of all members together."""
         return predicted_costs(run)
 
 
 class _Pot:
-    """The members of a soup, on the faces that judge them; what was averaged once is not judged again."""
+    """The members of a soup and the faces that judge them; each soup is evaluated once."""
 
     def __init__(self, members: Sequence[Run], training: Part, valid: Part) -> None:
         self._members = members
@@ -143,7 +146,7 @@ class _Pot:
         found = np.zeros(len(parts), np.bool_)
         for part in range(int(parts.max()) + 1):
             held = parts == part
-            if held.all():  # one unit: nothing is left to choose by
+            if held.all():  # with one unit nothing is left to choose by
                 return float("nan")
             found[held] = self.right(self.greedy(alone, ~held))[held]
         return float(found.mean())
@@ -172,7 +175,7 @@ def average_weights(networks: Iterator[Network], faces: Sequence[NDArray[np.gene
 
 @torch.no_grad()
 def _recount(network: Network, moved: set[str], faces: Sequence[NDArray[np.generic]]) -> None:
-    """Take the statistics of those batch norms anew that are `moved`, as averages over batches of faces."""
+    """Recompute the statistics of the batch norms in `moved`, as averages over batches of faces."""
     norms = [
         layer
         for name, layer in network.named_modules()
@@ -200,5 +203,5 @@ def _batches(faces: Sequence[NDArray[np.generic]]) -> Iterator[tuple[Tensor, ...
 
 
 def _shape(settings: ModelSettings) -> ModelSettings:
-    """What two networks have to share; dropout and the way they were drawn leave no trace in their shape."""
+    """The settings that two networks must share; dropout and initialisation do not affect the shape."""
     return replace(settings, dropout=0.0, block_dropout=0.0, init="published")

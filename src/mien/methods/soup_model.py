@@ -1,4 +1,4 @@
-"""Which network a soup is: the `[model]` table of its members, in its own folder, so that it needs them no more."""
+"""The network of a soup: the `[model]` table of its members in its own folder, so that it no longer needs them."""
 
 from dataclasses import asdict
 
@@ -17,13 +17,13 @@ MODEL = "soup.toml"
 
 
 def keep_model(run: Run, settings: ModelSettings) -> None:
-    """Write which network a soup is."""
+    """Write the settings of a soup's network."""
     with run.writing():
         write_text(run.path / MODEL, tomli_w.dumps({ModelSettings.TABLE: asdict(settings)}))
 
 
 def model_of(run: Run) -> ModelSettings:
-    """Which network a soup is; raises `RunError` where its file is gone or damaged."""
+    """The settings of a soup's network; raises `RunError` if its file is missing or damaged."""
     path, remedy = run.path / MODEL, f"Remove the folder {run.path} and run the same command again."
     if not path.exists():
         raise RunError(f"{path} is gone. {remedy}")

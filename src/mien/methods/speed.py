@@ -1,4 +1,4 @@
-"""How fast a classifier answers: the same calls again and again for some seconds."""
+"""The speed of prediction, measured by repeating the same call for some seconds."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ PREDICT_SECONDS = 2.0
 
 
 def predict_speed(predict: Callable[[], object], faces: int) -> float:
-    """Faces a second of a function that predicts so many of them; its first call is not counted."""
+    """Faces a second of a function that predicts this number of faces; its first call is not counted."""
     predict()
     started, rounds = time.monotonic(), 0
     while time.monotonic() - started < PREDICT_SECONDS:

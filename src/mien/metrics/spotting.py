@@ -39,7 +39,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """One expression in a video; frames from 0. Raises `ValueError` where it ends before it begins."""
+    """One expression in a video; frames count from 0. Raises `ValueError` if it ends before it begins."""
 
     onset: int
     offset: int
@@ -68,7 +68,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class SpotScore:
-    """Counts over all videos, and what follows from them; 0 where a denominator is 0."""
+    """Counts over all videos, and the scores from them; 0 if a denominator is 0."""
 
     true_positives: int
     false_positives: int

@@ -2,8 +2,8 @@
 
     Metric("worst", "Worst recall", "%", "recall of the class that is found least", lambda c: c.recall.min(-1))
 
-A metric says what it is made of (`of`), and that decides how it is taken on redrawn faces: of `classes` by confusion
-matrices, all draws at once; of each `face` as a mean; of the `whole` part draw by draw, which is slow.
+The input of a metric (`of`) decides how it is computed on redrawn faces: of `classes` by confusion matrices, all draws
+at once; of each `face` as a mean; of the `whole` part draw by draw, which is slow.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ from .ranking import auc_averages
 __all__ = ["FROM_0", "METRICS", "SHARE", "Bounds", "Metric", "Predicted", "Scores", "metric", "parts", "scores"]
 
 Bounds = tuple[float, float]
-"""The least and the most that a figure can be."""
+"""The least and the greatest possible value of a figure."""
 SHARE: Bounds = (0.0, 1.0)
 FROM_0: Bounds = (0.0, float("inf"))
 Of = Literal["classes", "face", "whole"]
@@ -38,7 +38,7 @@ BINS = 15
 
 
 class Predicted:
-    """Logits `(N, K)` and labels `(N,)` of one part, and what metrics need of them, each worked out once."""
+    """Logits `(N, K)` and labels `(N,)` of one part, and the quantities that metrics need, each computed once."""
 
     def __init__(self, logits: ArrayLike, labels: ArrayLike) -> None:
         self.logits, self.labels = check_logits(logits, labels)
@@ -94,9 +94,9 @@ class Metric:
     """From what `of` says: `ClassScores` with any leading axes to figures, or `Predicted` to `(N,)` or to a figure."""
     of: Of = "classes"
     place: Place = "page"
-    """Where it is shown: in the table of the page; in files alone; beside the probabilities; or nowhere."""
+    """Where it is shown: in the table of the page, only in files, beside the probabilities, or nowhere."""
     tested: bool = False
-    """Whether differences between rows are tested by it."""
+    """Whether differences between rows in it are tested."""
     lower_is_better: bool = False
     bounds: Bounds = SHARE
     digits: int = 1

@@ -1,13 +1,13 @@
 """Weights that a network starts from: read, matched name by name, and fitted to its faces and classes.
 
 In: a network with random weights, and an origin (`mien.origins`). Out: the same network with the origin's weights and
-normalisation, and what was taken. Every weight has to be there, in its shape. New may be: the classifier (hidden layers
-of the head too), modules of attention, and a first convolution with another kernel. Names and shapes are compared by
-the header of a file before a weight is read. Nothing is unpickled but the one file whose sha256 is known.
+normalisation, and a record of the taken weights. Every weight must exist in its shape. Only these may be new: the
+classifier with the hidden layers of the head, attention modules, and a first convolution with another kernel. Names and
+shapes are compared by the header of a file before a weight is read. Nothing is unpickled but the one file whose sha256
+is known.
 
-    weights   what an origin holds
-    fit       which of it a network takes, and which of its own weights are new
-    seen      whether it has seen the faces of the test
+    weights the weights of an origin fit       which of it a network takes, and which of its own weights are new seen
+    whether it has seen the faces of the test
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ __all__ = ["FACES", "PIXELS", "begin", "check_start", "describe_start", "new_wei
 LUMA = (0.299, 0.587, 0.114)
 """Shares of red, green and blue in a grey face (ITU-R BT.601), as `mien data prepare --grey` makes it."""
 FACES, BATCH = 512, 64
-"""Faces that batch norm is given its statistics from, where a model file has it folded into its convolutions."""
+"""Number of faces for the statistics of batch norm if a model file has it folded into its convolutions."""
 
 
 def check_start(settings: NetworkSettings, store: Store) -> None:
@@ -79,23 +79,22 @@ def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], fa
                 tensor = _recoloured(tensor, own[name].shape[1])
             own[name].copy_(tensor.reshape(own[name].shape))
     channels = len(network.pixel_mean)
-    if settings.model.plane == FACE:  # of another plane the units are its own
+    if settings.model.plane == FACE:  # other planes have their own units
         network.set_normalisation(_channels(weights.mean, channels), _channels(weights.std, channels))
     if weights.folded:
         _unfold(network, set(weights.folded), faces[:: max(1, len(faces) // FACES)])
 
 
 def new_weights(network: Network, settings: NetworkSettings, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of a network's weights that its start does not bring, and that are drawn by the seed.
-
-    Raises `ConfigError` as `check_start` does.
+    """The names of the weights that the origin does not have, and that the seed draws. Raises `ConfigError` as
+    `check_start` does.
     """
     origin = find_origin(settings.start.weights, settings.model.name)
     return fit_of(network, settings, read_weights(origin, settings, network), labels).new
 
 
 def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
-    """What `env.json` says of the weights that a run starts from; empty for random ones."""
+    """The facts about the initial weights for `env.json`; empty for random ones."""
     if not settings.start.weights:
         return {}
     origin = find_origin(settings.start.weights, settings.model.name)
@@ -115,7 +114,7 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
 
 @torch.no_grad()
 def _unfold(network: Network, names: set[str], faces: NDArray[Any]) -> None:
-    """Give these batch norms the statistics of some faces, and scale and shift by them: the logits stay.
+    """Give these batch norms the statistics of some faces, and the matching scale and shift: the logits stay equal.
 
     In training, batch norm divides by the deviation of its batch. One that says "deviation 1" of maps that have another
     would turn the network into another at its first step.
@@ -165,7 +164,7 @@ def _channels(values: Sequence[float], channels: int) -> list[float]:
 
 
 def _said(origin: Origin, settings: NetworkSettings, fit: Fit, network: Network, weights: Weights) -> str:
-    """In a sentence or two: what was taken over, and what was new."""
+    """One or two sentences on the taken weights and the new ones."""
     own = dict(network.named_parameters())
     taken = sum(own[name].numel() for name in fit.taken if name in own)
     total = sum(parameter.numel() for parameter in own.values())

@@ -1,7 +1,6 @@
-"""Which weights of a network come from an origin, and which are new.
-
-In: a network and what an origin holds. Out: a `Fit`. Every weight has to be there, in its shape. New may be: the
-classifier (hidden layers of the head too), modules of attention, and a first convolution with another kernel.
+"""Matches a network with the weights of an origin. In: a network and the weights. Out: a `Fit`. Every weight must
+exist in its shape. Only these may be new: the classifier with the hidden layers of the head, attention modules, and
+a first convolution with another kernel.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ class Fit:
     dropped: tuple[str, ...] = ()
     """Weights of the origin's head that the network has no place for."""
     rows: tuple[int, ...] = ()
-    """The origin's class of each class of the network, where its classifier is taken."""
+    """The origin's class of each class of the network, if its classifier is taken."""
     first: str = ""
     """The first convolution, where its channels are fitted."""
 

@@ -1,4 +1,6 @@
-"""Whether weights have seen the faces that a run tests on: what is known is said, and what is certain is refused."""
+"""Checks whether weights were trained on the test faces of a run: certain overlap is refused, possible overlap is
+reported.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +20,7 @@ __all__ = ["check_folds", "seen_words"]
 WITHIN: dict[str, Any] = {
     name: getattr(DataSettings(), name) for name in ("train_limit", "label_noise", "valid_fraction")
 }
-"""Settings of the data that move no face into the test or out of it."""
+"""Settings of the data that do not affect which faces are in the test."""
 
 
 def check_folds(origin: Origin, settings: NetworkSettings, store: Store) -> None:
@@ -36,20 +38,20 @@ def check_folds(origin: Origin, settings: NetworkSettings, store: Store) -> None
 
 
 def seen_words(origin: Origin, store: Store) -> str:
-    """What a reader must know of the faces that weights were trained on; empty where nothing links them to these."""
+    """A warning about the faces that weights were trained on; empty if nothing connects them to these."""
     name = f"What it starts from, {origin.name},"
     if origin.kind == "model":
         card = Bundle.open(origin.file).card
         return familiar(name, card.corpus, card.fingerprint, store, "test")[0]
     if origin.kind != "run" or origin.run.data.fingerprint == store.meta.sha256:
-        return ""  # of the same store other folds are refused, and a holdout's test was set aside
+        return ""  # in the same store other folds are refused, and a holdout's test was not used
     data = origin.run.data
     words, _ = familiar(name, data.corpus, data.fingerprint, store, "test")
     return f"{words} {_copies(origin, store)}".strip()
 
 
 def _copies(origin: Origin, store: Store) -> str:
-    """How many of the faces that may be tested on were trained or chosen on, where that store is still there."""
+    """How many faces that may be tested were used for training or selection, if that store still exists."""
     run = origin.run
     try:
         other = run.store()

@@ -1,4 +1,4 @@
-"""What an origin holds: names and shapes first, each weight when it is asked for.
+"""The weights of an origin: first names and shapes, then each weight on request.
 
 In: an origin (`mien.origins`) and the network that is to have its weights. Out: `Weights`, under the network's own
 names. Nothing is unpickled but the one file whose sha256 is known.
@@ -24,14 +24,14 @@ from ..shown import first_line
 __all__ = ["PIXELS", "Weights", "read_weights", "reading_tensors"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the pixels that torchvision's and timm's networks were trained on (ImageNet)."""
+"""Mean and deviation of the pixels that torchvision's and timm's networks were trained on (ImageNet)."""
 OTHERS = {"efficientnet-lite0": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
 PIXELS = ("pixel_mean", "pixel_std")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What an origin holds, under mien's names."""
+    """The weights of an origin, under mien's names."""
 
     shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[str], Tensor]
@@ -131,7 +131,7 @@ def _check_model(origin: Origin, settings: NetworkSettings, model: Model, networ
 
 @contextmanager
 def reading_tensors(origin: Origin) -> Iterator[None]:
-    """Around the reading of a file of tensors: whatever is wrong with it is one sentence."""
+    """Surrounds the reading of a file of tensors: any fault becomes one sentence."""
     try:
         yield
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, TypeError) as error:

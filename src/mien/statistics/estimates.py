@@ -1,7 +1,7 @@
 r"""Many figures of the same faces at once, each with an interval (Wilson 1927; Korn & Graubard 1998; Agresti 2000).
 
-`spreads` takes any statistic of redrawn faces to a `Spread` a figure. The bootstrap gives an interval without width to
-a group in which every face is right. Two corrections repair that for small groups:
+`spreads` computes a `Spread` for each figure of any statistic of redrawn faces. The bootstrap gives an interval without
+width to a group in which every face is right. Two corrections repair that for small groups:
 
 - A share gets Wilson's interval with an effective number of faces, the number that would give a plain share the
   variance seen, so that subjects and seeds count: \(n_e = \hat p(1-\hat p)/V \cdot (z/t_{df})^2\), at most n.

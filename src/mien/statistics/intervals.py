@@ -5,10 +5,10 @@ For S seeds tested on the same N faces, the mean over seeds has the variance
 
 \[V = \sigma_f^2/N + \sigma_s^2/S + \sigma_{fs}^2/(NS),\]
 
-faces, seeds, and their interplay. The bootstrap over faces of the mean sees the first and third term, the
-spread between seeds the second and third, so the third is taken off once. This is the crossed analysis of
-readers and cases. Plain percentiles of resampled seeds lack the factor \(S/(S-1)\) and the tails of t. They are too
-narrow for three to five seeds (`tests/test_statistics.py` measures both).
+faces, seeds, and their interplay. The bootstrap over faces of the mean sees the first and third term, the spread
+between seeds the second and third, so the third is subtracted once. This is the crossed analysis of readers and cases.
+Plain percentiles of resampled seeds lack the factor \(S/(S-1)\) and the tails of t. They are too narrow for three to
+five seeds (`tests/test_statistics.py` measures both).
 """
 
 import math
@@ -197,10 +197,10 @@ def bootstrap(
 
     `over` names the sources of variance: the test faces (drawn by subject if `subjects (N,)` are given), the seeds, or
     both. `method` is "percentile" for faces and "t" where seeds are drawn, unless given. "percentile" over both is the
-    plain hierarchical bootstrap, too narrow below about ten seeds. "bca" is there for faces and metrics without AUC and
+    plain hierarchical bootstrap, too narrow below about ten seeds. "bca" is available for faces, and not for AUC and
     ECE. `draws` is 2000, or 400 for AUC and ECE, unless given. A metric that is undefined on these labels has an
-    undefined interval, nan to nan. Raises `CompareError` for one seed where seeds are to be drawn, or a method that is
-    not there.
+    undefined interval, nan to nan. Raises `CompareError` for one seed where seeds are to be drawn, or an unknown
+    method.
     """
     z = check_runs(logits, over)
     method = method or ("percentile" if over == "faces" else "t")

@@ -40,7 +40,7 @@ class Verdict:
     b: str
     metric: str
     spread: Spread
-    """The difference a − b, and what made it vary."""
+    """The difference a − b, and its variance components."""
     interval: Interval
     """Of the difference, not corrected for the number of pairs."""
     p: float
@@ -125,7 +125,7 @@ class Verdict:
 
     @property
     def caution(self) -> str:
-        """What a verdict on one seed leaves out."""
+        """The limit of a verdict on one seed."""
         if self.seeds > 1:
             return ""
         return " It holds for these two trained networks; one seed does not show the variance of training."

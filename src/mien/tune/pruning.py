@@ -1,4 +1,4 @@
-"""When a trial is stopped: its best accuracy so far is below the median of earlier trials at the same epoch.
+"""Stops a trial if its best accuracy so far is below the median of earlier trials at the same epoch.
 
 The rule is Optuna's median pruner. It is a function of histories alone: of this trial, and of those that were complete
 before its batch began. So when a process was told to stop, and how far it had gone on by then, changes nothing.
@@ -10,13 +10,13 @@ from statistics import median
 __all__ = ["stopping_epoch"]
 
 FEWEST = 4
-"""Earlier trials that a median is taken of."""
+"""Fewest earlier trials for a median."""
 WAIT = 0.3
-"""Share of the epochs that every trial has."""
+"""Share of the epochs that every trial gets."""
 
 
 def stopping_epoch(history: Sequence[float], earlier: Sequence[Sequence[float]], epochs: int) -> int:
-    """The epoch, from 1, after which a trial is not worth going on; 0 where it is.
+    """The epoch, from 1, after which a trial is stopped; 0 if it continues.
 
     Args:
         history: accuracy on valid, an epoch each, as far as it is known.

@@ -1,4 +1,4 @@
-"""What a search says of itself: `tuning.json`, in the folder of its trials. Reports read it; a search never does."""
+"""The record of a search: `tuning.json` in the folder of its trials. Reports read it; a search never does."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,10 +23,10 @@ class Trial:
     number: Count
     run: Text
     values: Mapping[str, Any]
-    """What it tried, by setting."""
+    """Its settings."""
     status: Literal["complete", "pruned", "failed"]
     score: Share
-    """Accuracy on valid: of the chosen epoch, or of the best until it was stopped; 0 where it failed."""
+    """Accuracy on valid of the chosen epoch, or of the best one until it was stopped; 0 if it failed."""
     history: tuple[Share, ...]
     """Accuracy on valid, an epoch each, until it was stopped."""
     reason: str = ""
@@ -35,13 +35,13 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A search, and what was made of it."""
+    """A search and its results."""
 
     recipe: Text
     space: tuple[str, ...]
-    """What was searched, an axis each, in words."""
+    """The axes of the search, in words."""
     seed: Count
-    """Of all trials, and of the sampler."""
+    """Seed of all trials, and of the sampler."""
     epochs: Count
     """Most epochs that a trial had."""
     valid: Count
@@ -52,11 +52,11 @@ class Tuning:
     openings: Count
     """How often trials opened the test; 0 unless somebody else used their folders."""
     importance: Mapping[str, Share]
-    """Share of each setting, by fANOVA; empty where it cannot be told."""
+    """Share of each setting in the variation of results, by fANOVA; empty if unknown."""
     runs: tuple[Text, ...]
     """The runs that trained the chosen settings anew, and the recipe's own beside them: they alone open the test."""
     seeds: tuple[Count, ...]
-    """Of these runs."""
+    """Seeds of these runs."""
 
     @property
     def best(self) -> Trial:
@@ -64,7 +64,7 @@ class Tuning:
         return next(trial for trial in self.trials if trial.number == self.chosen)
 
     def count(self, status: str) -> int:
-        """How many trials ended so."""
+        """Number of trials with this ending."""
         return sum(trial.status == status for trial in self.trials)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Proposes the next trials: the tree-structured Parzen estimator of Optuna, in memory, rebuilt from earlier results.
 
-It is asked for whole batches, and told in the order of the trials. So what it answers depends on the seed and on what
-was given, and not on which trial ended first.
+It proposes whole batches, and takes results in the order of the trials. So its proposals depend on the seed and the
+results, and not on which trial ended first.
 """
 
 import math
@@ -19,7 +19,7 @@ from .space import Axis
 __all__ = ["BATCH", "Sampler"]
 
 BATCH = 4
-"""Trials that are asked for together."""
+"""Number of trials in a batch."""
 AT_RANDOM = 8
 """First trials, drawn at random."""
 FEWEST_FOR_IMPORTANCE = 8
@@ -30,7 +30,7 @@ class Sampler:
     """A study of Optuna's."""
 
     def __init__(self, space: Sequence[Axis], seed: int, first: Mapping[str, Any]) -> None:
-        """`first` is tried first, where the space holds it."""
+        """`first` is tried first, if the space contains it."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space = tuple(space)
         self._kinds = {axis.key: _distribution(axis) for axis in space}
@@ -60,7 +60,7 @@ class Sampler:
                 self._study.tell(asked, state=state)
 
     def importance(self) -> dict[str, float]:
-        """The share that each setting has in how much complete trials differ (fANOVA); empty where too few can tell."""
+        """The share of each setting in the variation between complete trials (fANOVA); empty if there are too few."""
         done = [trial.value for trial in self._study.get_trials(states=(TrialState.COMPLETE,))]
         if len(self._space) < 2 or len(done) < FEWEST_FOR_IMPORTANCE or len(set(done)) < 2:
             return {}

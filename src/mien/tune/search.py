@@ -1,7 +1,7 @@
 """The search: batches of trials, each a run folder with the stages fit and valid. The test is not touched.
 
-Nothing else is kept. A search that is started again asks the sampler the same questions, finds the answers in the run
-folders that are there, and goes on with those that are not: killed or not, it ends with the same trials.
+Nothing else is kept. A search that is started again gets the same proposals from the sampler, finds finished trials in
+their run folders, and continues with the others. So it ends with the same trials, even if it was killed.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ from .space import Axis, axis_key, read_axis
 __all__ = ["STAGES", "Finish", "Plan", "Search", "search"]
 
 STAGES: tuple[Stage, ...] = ("fit", "valid")
-"""All that a trial does."""
+"""The stages of a trial."""
 SEED = "seed"
 SCHEDULE = ("train.epochs", "train.sizes", "optimizer.schedule", "optimizer.warmup_epochs")
-"""Trials that differ in these stand at different places after the same epoch, and are not held against each other."""
+"""Settings of the schedule. Trials that differ in them are not compared with each other for pruning."""
 
 Finish = Callable[[Sequence[Run], Report], None]
 """Does `STAGES` of runs on an engine, and tells of them; False as an answer to progress stops a run."""
@@ -44,7 +44,7 @@ Finish = Callable[[Sequence[Run], Report], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is searched, on what, and for how long."""
+    """The plan of a search: the space, the data and the number of trials."""
 
     recipe: Recipe
     """One cell: a grid of one value each, and at most one row, which is then what is searched. Its seed is that of all
@@ -108,7 +108,7 @@ class Plan:
 
     @property
     def own(self) -> dict[str, Any]:
-        """What the recipe itself has on each axis."""
+        """The recipe's own value on each axis."""
         flat = self.base.flat()
         return {axis.key: flat[axis.key] for axis in self.space}
 
@@ -122,7 +122,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What a search found."""
+    """The result of a search."""
 
     trials: tuple[Trial, ...]
     importance: Mapping[str, float]
@@ -158,7 +158,7 @@ def search(plan: Plan, finish: Finish, on_batch: Callable[[Sequence[Trial]], Non
 
 
 class _Batch:
-    """Trials that were asked for together: none of them is held against another."""
+    """Trials of one batch, which are not compared with each other for pruning."""
 
     def __init__(self, plan: Plan, fold: Fold, before: Sequence[Trial], asked: Sequence[Mapping[str, Any]]) -> None:
         self._plan, self._first, self._asked = plan, len(before), asked
@@ -169,7 +169,7 @@ class _Batch:
         self._epochs: dict[str, int] = {}
 
     def finish(self, finish: Finish) -> None:
-        """Do what is left to do of the batch."""
+        """Finish the rest of the batch."""
         left = {run.id: run for run in self._runs if run is not None and self._has_to_do(run)}
         if left:
             finish(list(left.values()), self._report)

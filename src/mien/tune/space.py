@@ -1,4 +1,4 @@
-"""What a search may choose from: `KEY`, `KEY=LOW..HIGH` or `KEY=[A, B]` becomes an axis, by the type of the setting.
+"""The search space: `KEY`, `KEY=LOW..HIGH` or `KEY=[A, B]` becomes an axis, by the type of the setting.
 
 A range that is not given is the one that stands on the type; of a setting that a search steps through in logarithms,
 it reaches from a tenth to ten times of what the recipe has.
@@ -19,7 +19,7 @@ __all__ = ["Axis", "axis_key", "read_axis"]
 
 RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 NEVER = ("seed", "data.")
-"""What repeats or defines the measurement is nothing to choose the best of."""
+"""Settings that repeat or define the measurement cannot be searched."""
 AROUND = 10.0
 DIGITS = 4
 """Significant digits of a number that is tried."""
@@ -30,7 +30,7 @@ NOWHERE = Within(0, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One setting and what it may be."""
+    """One setting and its possible values."""
 
     key: str
     choices: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""Descriptors: a face becomes a vector of numbers by a rule that nobody trained. A new one is a file and a line below.
+"""Descriptors: fixed functions from a face to a vector of numbers. A new one is a file and a line below.
 
 A function of this package takes one grey face `(H, W)` uint8, or one sample of a plane of flow `(H, W, C)` or of a clip
 `(H, W, T)` uint8, and the table of settings, and gives a vector. Faces of one size give vectors of one length.
@@ -26,13 +26,13 @@ FLOW_DESCRIPTORS = {"pixels": "flow:values", "hoof": "flow:hoof", "bi-woof": "fl
 CLIP_DESCRIPTORS = {"lbp-top": "lbp_top:lbp_top"}
 """Those of a plane of frames, such as `tim`."""
 OTHERS = {"flow": ("flow", FLOW_DESCRIPTORS), "image": ("clips", CLIP_DESCRIPTORS)}
-"""By the kind of a plane other than the face: what it is called, and what describes it."""
+"""By the kind of a plane other than the face: its name in sentences, and its descriptors."""
 WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 """Of red, green and blue in grey (ITU-R BT.601)."""
 
 
 def check_plane(plane: Plane, settings: FeaturesTable) -> None:
-    """Raise `ConfigError` where the descriptor is none of such a plane."""
+    """Raise `ConfigError` if the descriptor does not apply to such a plane."""
     if plane.name != FACE and plane.kind not in OTHERS:
         raise ConfigError(
             f"features.plane {plane.name} is of the kind {plane.kind}; choose {FACE}, a plane of flow or one of frames."
