@@ -13,7 +13,7 @@ from mien.cli import main
 from mien.engines import Update
 from mien.errors import ConfigError, RunError
 from mien.hooks import Progress
-from mien.loggers import find_logger, told_to_all
+from mien.loggers import find_logger, with_loggers
 from mien.runs import Run, export_mlflow
 
 
@@ -32,7 +32,7 @@ def at(epoch: int) -> Progress:
 
 def test_loggers_hear_all_and_the_engine_hears_the_report_alone(runs: list[Run]) -> None:
     heard: list[tuple[str, Update]] = []
-    report = told_to_all(lambda run, update: False, [lambda run, update: heard.append((run.id, update))])
+    report = with_loggers(lambda run, update: False, [lambda run, update: heard.append((run.id, update))])
     assert report(runs[0], at(1)) is False
     assert report(runs[1], "It goes on.") is False
     assert heard == [(runs[0].id, at(1)), (runs[1].id, "It goes on.")]

@@ -263,8 +263,8 @@ def test_progress_into_a_closed_pipe_is_nothing(tmp_path: Path) -> None:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     receiver.close()
     progress = Progress(epoch=1, epochs=2, done=0.1, loss=1.0, accuracy=0.5, images_per_second=10.0)
-    assert local._telling(sender, 0, set())(progress)
-    assert not local._telling(sender, 0, {0})(progress)
+    assert local._progress_sender(sender, 0, set())(progress)
+    assert not local._progress_sender(sender, 0, {0})(progress)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from mien.data.splits import divide
 from mien.data.store import Sample, Store, create_store
 from mien.errors import CompareError
 from mien.examine.across import across, stored
-from mien.examine.away import has_travelled
+from mien.examine.away import was_tested_elsewhere
 from mien.examine.corruptions import CORRUPTIONS
 from mien.examine.damaging import Robustness
 from mien.examine.examined import MOST_JUDGED, Context, gather
@@ -401,7 +401,7 @@ def test_a_row_not_tested_with_all_its_runs_is_named(place: Path, travelled: Com
     assert section.points[0] == f"Not tested on another corpus with all of their runs: {travelled.rows[0].name}."
     for path in run.path.glob("across-*.aside"):
         path.rename(path.with_suffix(".npz"))
-    assert has_travelled(run)
+    assert was_tested_elsewhere(run)
 
 
 @pytest.mark.long

@@ -89,7 +89,7 @@ class Mirror:
         if not self._url.startswith(("http://", "https://")):
             import fsspec  # comes with torch; nothing else needs it
 
-            with self._speaking("Check the URL, and install what its scheme needs."):
+            with self._in_sentences("Check the URL, and install what its scheme needs."):
                 self._disk, self._place = fsspec.core.url_to_fs(self._url)
 
     def push(self, run: Run) -> None:
@@ -100,7 +100,7 @@ class Mirror:
         if self._disk is None:
             raise RunError(f"{self._url} can only be read. Give a URL that can be written, such as s3://BUCKET/runs.")
         with (
-            self._speaking("The run itself is whole; the same command copies it again."),
+            self._in_sentences("The run itself is whole; the same command copies it again."),
             _open_at_once(run.path) as opened,
         ):
             files: dict[str, dict[str, object]] = {}
@@ -121,7 +121,7 @@ class Mirror:
         if any(path.name not in PLANNED for path in _files(run.path)):
             return False
         remedy = f"Remove {self._url}/runs/{run.id}.json, or leave out --mirror."
-        with self._speaking(remedy):
+        with self._in_sentences(remedy):
             found = self._list(run.id)
             if found is None:
                 return False
@@ -168,7 +168,7 @@ class Mirror:
         self._disk.pipe_file(path, content)
 
     @contextmanager
-    def _speaking(self, remedy: str) -> Iterator[None]:
+    def _in_sentences(self, remedy: str) -> Iterator[None]:
         """Surrounds all access to the mirror: any error of its libraries becomes one sentence."""
         try:
             yield

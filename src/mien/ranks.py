@@ -110,17 +110,17 @@ class Ranks:
                 "one folder of runs, on machines of one kind with the same versions, and run the same command again."
             )
 
-    def tell(self, word: str) -> None:
-        """Give the others a word, which `told` returns there; for the leader."""
+    def send(self, message: str) -> None:
+        """Send the other processes a message, which `receive` returns there; for the leader."""
         if self.size > 1:
-            content = torch.frombuffer(bytearray(word.encode()), dtype=torch.uint8) if word else torch.empty(0)
+            content = torch.frombuffer(bytearray(message.encode()), dtype=torch.uint8) if message else torch.empty(0)
             with _together():
                 dist.broadcast(torch.tensor([len(content)], device=self._device), 0)
-                if word:
+                if message:
                     dist.broadcast(content.to(self._device), 0)
 
-    def told(self) -> str:
-        """The leader's next word; waits for it."""
+    def receive(self) -> str:
+        """The next message of the leader; waits for it."""
         length = torch.zeros(1, dtype=torch.int64, device=self._device)
         with _together():
             dist.broadcast(length, 0)

@@ -97,8 +97,8 @@ def train(
                 if step < state.step:
                     continue
                 _step(state, settings, material, rows, frozen, ranks)
-                told = report is not None and report(_progress(state, settings, batches)) is False
-                stop, unwanted = ranks.any(stopped(), told)
+                refused = report is not None and report(_progress(state, settings, batches)) is False
+                stop, unwanted = ranks.any(stopped(), refused)
                 if ranks.leads and (stop or unwanted or time.monotonic() - saved_at > CHECKPOINT_SECONDS):
                     save(run, state)
                     saved_at = time.monotonic()

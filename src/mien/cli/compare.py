@@ -142,7 +142,7 @@ def compare(
         from mien.engines.devices import follow
         from mien.examine.away import check_stores
         from mien.examine.examined import check
-        from mien.loggers import find_logger, told_to_all
+        from mien.loggers import find_logger, with_loggers
         from mien.loggers.mirrored import Mirrored
         from mien.machine import cache_folder
         from mien.methods.peeking import passed_over
@@ -184,7 +184,7 @@ def compare(
         _say(f"The mirror had {mirrored.begin(planned):,} of {len(planned):,} runs that were not begun here.")
     try:
         with watch(planned, partial(shorter, planned, store, data)) as progress:
-            runner.finish(planned, told_to_all(progress, loggers), hooks=["peeking"] if peeking else [])
+            runner.finish(planned, with_loggers(progress, loggers), hooks=["peeking"] if peeking else [])
     finally:
         for sentence in mirrored.end() if mirrored else ():
             _warn(sentence)

@@ -38,9 +38,9 @@ class DevicesEngine:
         fit_again(runs, hooks)
         for run in runs:
             if has_to_do(run, results):
-                told = partial(report, run)
-                finish_run(run, results, Hooks(report=told, names=tuple(hooks), ranks=ranks, alone=False))
-        ranks.tell("")
+                progress = partial(report, run)
+                finish_run(run, results, Hooks(report=progress, names=tuple(hooks), ranks=ranks, alone=False))
+        ranks.send("")
         leave_ranks()
         LocalEngine().finish(runs, report, stages=tuple(stage for stage in stages if stage not in RESULTS))
 
@@ -52,6 +52,6 @@ def follow(ranks: Ranks) -> None:
         KeyboardInterrupt: after SIGINT or SIGTERM in any process; the first has saved the run.
         MienError: this process cannot take part, or another has ended.
     """
-    while path := ranks.told():
+    while path := ranks.receive():
         take_part(Run.open(Path(path)), ranks)
     leave_ranks()

@@ -152,19 +152,19 @@ def _finish(
     orders: Connection,
 ) -> None:
     unwanted: set[int] = set()
-    with _obeying(orders, unwanted), _sentences(sender):
+    with _orders_obeyed(orders, unwanted), _sentences(sender):
         for place, path in enumerate(paths):
-            report = _telling(sender, place, unwanted)
+            report = _progress_sender(sender, place, unwanted)
             finish_run(Run.open(path), stages, Hooks(report=report, names=hooks, alone=alone))
 
 
 def _measure(paths: Sequence[Path], sender: Connection, orders: Connection) -> None:
-    with _obeying(orders, set()), _sentences(sender):
+    with _orders_obeyed(orders, set()), _sentences(sender):
         for path in paths:
             measure_costs(Run.open(path))
 
 
-def _telling(sender: Connection, place: int, unwanted: Container[int]) -> Callable[[Progress], bool]:
+def _progress_sender(sender: Connection, place: int, unwanted: Container[int]) -> Callable[[Progress], bool]:
     """Send progress, also when the engine is gone: the training loop notices that itself, and saves."""
 
     def tell(progress: Progress) -> bool:
@@ -176,7 +176,7 @@ def _telling(sender: Connection, place: int, unwanted: Container[int]) -> Callab
 
 
 @contextmanager
-def _obeying(orders: Connection, unwanted: set[int]) -> Iterator[None]:
+def _orders_obeyed(orders: Connection, unwanted: set[int]) -> Iterator[None]:
     """Treat an order to stop, and the death of the engine, like Ctrl-C. When interrupted, exit with `INTERRUPTED`.
 
     The training loop saves the run before it lets itself be interrupted. A process group of its own, where the system
@@ -252,7 +252,7 @@ def _start(process: BaseProcess, besides: Mapping[str, str]) -> None:
     added = keeping_pages() | dict(besides)
     os.environ.update(added)
     try:
-        with _deaf():
+        with _interrupts_blocked():
             process.start()
     finally:
         for name in added:
@@ -260,7 +260,7 @@ def _start(process: BaseProcess, besides: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     """Block SIGINT, where the system can, for a process that is started meanwhile too."""
     if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
         yield

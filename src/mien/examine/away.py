@@ -28,10 +28,10 @@ from ..labels import LabelSet, canonical_name
 from ..planes import FACE
 from ..reading import Count, Fingerprint, Text, from_json, reading
 from ..runs import GROUP, LOGITS, DataFacts, Logits, Run
-from .kept import spared
+from .kept import unless_damaged
 from .tested import Tested, among, votes_among
 
-__all__ = ["Kept", "as_tested", "check_stores", "class_index", "has_travelled", "keep_tests", "kept_tests"]
+__all__ = ["Kept", "as_tested", "check_stores", "class_index", "keep_tests", "kept_tests", "was_tested_elsewhere"]
 
 PREFIX = "across-"
 VOTES = "votes"
@@ -100,7 +100,7 @@ def keep_tests(
                 _test(run, store)
 
 
-def has_travelled(run: Run) -> bool:
+def was_tested_elsewhere(run: Run) -> bool:
     """Whether a run was tested on another corpus than its own."""
     return any(run.path.glob(f"{PREFIX}*.npz"))
 
@@ -110,7 +110,7 @@ def kept_tests(row: Row, only: Collection[str] | None = None, damaged: list[str]
     found: dict[str, list[Kept]] = {}
     for run in row.runs:
         for path in sorted(run.path.glob(f"{PREFIX}*.npz")):
-            tested = spared(partial(_load, path, run), damaged)
+            tested = unless_damaged(partial(_load, path, run), damaged)
             if tested and (only is None or tested.fingerprint in only):
                 found.setdefault(tested.fingerprint, []).append(tested)
     return {key: tests for key, tests in found.items() if len(tests) == len(row.runs)}

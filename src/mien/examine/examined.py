@@ -19,7 +19,7 @@ from ..errors import CompareError
 from ..runs import Run
 from ..words import faces_of
 from .across import Matrix, rows_by_store, stored
-from .away import as_tested, has_travelled, kept_tests
+from .away import as_tested, kept_tests, was_tested_elsewhere
 from .damaging import Robustness
 from .groups import Groups, by_groups
 from .kept import Replicate
@@ -254,7 +254,7 @@ def place_of(corpus: str, home: str, judged: Sequence[Row], tested: Mapping[str,
 
 def _matrix(groups: Sequence[Sequence[Row]], damaged: list[str] | None) -> Matrix | None:
     """The matrix, if it has more cells than every row's own test part."""
-    if not any(has_travelled(run) for rows in groups for run in _runs(rows)):
+    if not any(was_tested_elsewhere(run) for rows in groups for run in _runs(rows)):
         return None
     matrix = stored(groups, _rng(), damaged=damaged)
     return None if all(cell.own for cell in matrix.cells) else matrix

@@ -19,7 +19,7 @@ from ..reading import reading
 from ..rows import Replicate, Row
 from ..runs import Run
 
-__all__ = ["Replicate", "read_arrays", "spared", "whole_rows", "write_arrays"]
+__all__ = ["Replicate", "read_arrays", "unless_damaged", "whole_rows", "write_arrays"]
 
 Measured = TypeVar("Measured")
 
@@ -46,7 +46,7 @@ def read_arrays(path: Path, suite: int, wanted: Mapping[str, Array], command: st
         return read_npz(path, wanted)
 
 
-def spared(read: Callable[[], Measured], damaged: list[str] | None) -> Measured | None:
+def unless_damaged(read: Callable[[], Measured], damaged: list[str] | None) -> Measured | None:
     """The result of `read`. If the file is damaged and `damaged` is given, its message is added there and the result is
     None.
     """
@@ -72,7 +72,7 @@ def whole_rows(
     found: dict[str, dict[Replicate, Measured]] = {}
     for row in rows:
         for replicate, runs in row.replicates.items():
-            parts = [part for run in runs if (part := spared(partial(load, run), damaged)) is not None]
+            parts = [part for run in runs if (part := unless_damaged(partial(load, run), damaged)) is not None]
             if len(parts) == row.folds:
                 found.setdefault(row.name, {})[replicate] = pool(parts)
     return found

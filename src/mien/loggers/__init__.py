@@ -14,7 +14,7 @@ from ..engines import Report, Update
 from ..errors import ConfigError
 from ..runs import Run
 
-__all__ = ["LOGGERS", "Logger", "find_logger", "told_to_all"]
+__all__ = ["LOGGERS", "Logger", "find_logger", "with_loggers"]
 
 Logger = Callable[[Run, Update], None]
 """Takes each update of a run; None when it has ended."""
@@ -33,12 +33,12 @@ def find_logger(name: str, runs: Path) -> Logger:
     return cast(Logger, getattr(import_module(module), word)(runs))
 
 
-def told_to_all(report: Report, loggers: Sequence[Logger]) -> Report:
-    """A report that also tells the `loggers`; the answer is that of `report`."""
+def with_loggers(report: Report, loggers: Sequence[Logger]) -> Report:
+    """A report that also calls the `loggers`; it returns the answer of `report`."""
 
-    def tell(run: Run, update: Update) -> bool | None:
+    def both(run: Run, update: Update) -> bool | None:
         for logger in loggers:
             logger(run, update)
         return report(run, update)
 
-    return tell
+    return both

@@ -93,7 +93,7 @@ class NetworkMethod:
         """Train to the last epoch, from the checkpoint where there is one."""
         device, settings = begin(run, training, hooks), run.of(NetworkSettings)
         keep = range(1, settings.train.epochs + 1) if hooks.keep_epochs else ()
-        hooks.ranks.tell(str(run.path))
+        hooks.ranks.send(str(run.path))
         try:
             network, state = train(
                 run,

@@ -91,10 +91,12 @@ def _look(environment: Mapping[str, Any], key: str) -> Any:
 
 def _seen(environments: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
     """Each different combination once."""
-    return "; ".join(dict.fromkeys(", ".join(_said(key, _look(env, key)) for key in keys) for env in environments))
+    return "; ".join(
+        dict.fromkeys(", ".join(_value_words(key, _look(env, key)) for key in keys) for env in environments)
+    )
 
 
-def _said(key: str, value: Any) -> str:
+def _value_words(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {version}" for name, version in value.items())
     if key == "allocator":

@@ -84,7 +84,7 @@ class State:
             for seconds in (wait_s, self.limits.answer_s):
                 await asyncio.wait((answer, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():
-                    return _said(answer)
+                    return _result_of(answer)
                 if gone.done():
                     raise Refused(499, "The client is gone.")
                 if ticket.future.cancel():
@@ -103,7 +103,7 @@ def _wrapped(future: "Future[Any]") -> "asyncio.Future[Any]":
     return wrapped
 
 
-def _said(answer: "asyncio.Future[Any]") -> Any:
+def _result_of(answer: "asyncio.Future[Any]") -> Any:
     try:
         return answer.result()
     except asyncio.CancelledError:

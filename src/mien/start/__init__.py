@@ -104,7 +104,7 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
     facts = {
         "weights": origin.name,
         "sha256": settings.start.sha256,
-        "said": _said(origin, settings, fit, network, weights),
+        "said": _taken_words(origin, settings, fit, network, weights),
         "normalisation": f"mean {_numbers(weights.mean)}, deviation {_numbers(weights.std)}",
         "new": ", ".join(fit.new),
     }
@@ -163,7 +163,7 @@ def _channels(values: Sequence[float], channels: int) -> list[float]:
     return list(values) if len(values) == channels else [float(np.mean(values))] * channels
 
 
-def _said(origin: Origin, settings: NetworkSettings, fit: Fit, network: Network, weights: Weights) -> str:
+def _taken_words(origin: Origin, settings: NetworkSettings, fit: Fit, network: Network, weights: Weights) -> str:
     """One or two sentences on the taken weights and the new ones."""
     own = dict(network.named_parameters())
     taken = sum(own[name].numel() for name in fit.taken if name in own)
