@@ -203,7 +203,7 @@ def test_what_cannot_be_boosted_is_said(store: Store, tmp_path: Path, monkeypatc
     monkeypatch.setattr(boosting, "boost", hopeless)
     finish_run(run)
     assert run.record.status == "failed"
-    assert "as chance does: there is nothing to boost" in run.record.reason
+    assert "as chance does, so boosting has nothing" in run.record.reason
     assert not (run.path / "members").exists()
     assert NonFinite.__doc__
 

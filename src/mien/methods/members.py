@@ -20,7 +20,7 @@ ARRAYS = {"logits": Array("f4", "M n K")}
 
 
 def keep_members(run: Run, logits: NDArray[np.float32]) -> None:
-    """Write what each network says of validation, `(M, n, K)`, whole or not at all."""
+    """Write the logits of each network on validation, `(M, n, K)`, whole or not at all."""
     with run.writing(), new_file(run.path / FILE) as path, path.open("wb") as file:
         np.savez(file, allow_pickle=False, logits=logits)
 
