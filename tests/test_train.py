@@ -28,6 +28,7 @@ from mien.hooks import Hooks, Progress
 from mien.inference import predict_logits
 from mien.initial import build_network, rehearse
 from mien.losses import Objective
+from mien.material import Material
 from mien.models import Network
 from mien.optimise import build_optimizer, learning_rate
 from mien.planes import Plane
@@ -469,7 +470,7 @@ class Shown:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.epochs: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
-        plain, start, apply = module._Material.planes, module._Material.start, augment.apply
+        plain, start, apply = Material.planes, Material.start, augment.apply
         mirrored: list[Tensor] = []
 
         def noted_apply(
@@ -478,18 +479,18 @@ class Shown:
             mirrored.append(flip)
             return apply(images, settings, draws, flip, *rest, **more)
 
-        def noted_start(material: module._Material, epoch: int) -> None:
+        def noted_start(material: Material, epoch: int) -> None:
             self.epochs[epoch] = []
             start(material, epoch)
 
-        def noted(material: module._Material, rows: Tensor, draws: Any) -> tuple[Tensor, ...]:
+        def noted(material: Material, rows: Tensor, draws: Any) -> tuple[Tensor, ...]:
             (images,) = plain(material, rows, draws)
             self.epochs[max(self.epochs)].append((rows, images, mirrored[-1]))
             return (images,)
 
         monkeypatch.setattr(augment, "apply", noted_apply)
-        monkeypatch.setattr(module._Material, "start", noted_start)
-        monkeypatch.setattr(module._Material, "planes", noted)
+        monkeypatch.setattr(Material, "start", noted_start)
+        monkeypatch.setattr(Material, "planes", noted)
 
     def mirrored(self, epoch: int) -> Tensor:
         """`(n,)` who was mirrored, by row."""

@@ -7,7 +7,7 @@ draw depends only on (seed, epoch, step).
 
 import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
@@ -20,7 +20,6 @@ from torch.nn import functional
 from .checkpoint import CHECKPOINT, NEXT, State, digest, load, load_weights, restore, save, save_tensors
 from .chunks import learn_apart
 from .config import NetworkSettings, TrainSettings
-from .data import augment
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
 from .errors import NonFinite, Pruned
@@ -28,11 +27,10 @@ from .freezing import freeze
 from .hooks import Progress, Report
 from .inference import PREDICT_BATCH, predict_logits
 from .initial import build_network
-from .losses import Objective
+from .material import Material
 from .models import Network
 from .models.stages import Stage, still
 from .optimise import SHARE, average, build_optimizer, fuses, learning_rate
-from .planes import Batch
 from .ranks import ALONE, Ranks
 from .runs import EPOCHS, Epoch, Run
 from .signals import stop_signal
@@ -42,8 +40,6 @@ __all__ = ["describe_loop", "epoch_file", "practise", "selected_epoch", "train"]
 
 CHECKPOINT_SECONDS = 60.0
 """Seconds between two checkpoints: a kill loses at most this much work."""
-JUDGED = 32 * PREDICT_BATCH
-"""Number of faces that are read together to judge an epoch, if they are not kept in memory."""
 
 
 def train(
@@ -80,7 +76,7 @@ def train(
         RunError: the folder cannot be written, or another process of `ranks` has ended.
     """
     settings = run.of(NetworkSettings)
-    material = _Material(training, valid, settings, device, shares)
+    material = Material(training, valid, settings, device, shares)
     batches = material.batches
     state = _start(run, training, device, keep_epochs) if ranks.leads else _new_state(settings, training, device)
     _follow(run, state, ranks)
@@ -137,68 +133,12 @@ def _follow(run: Run, state: State, ranks: Ranks) -> None:
 
 def practise(settings: NetworkSettings, training: Part, valid: Part, device: torch.device, steps: int = 3) -> None:
     """Take some first steps and judge an epoch without a trace, to use as much memory as a training."""
-    material, state = _Material(training, valid, settings, device), _new_state(settings, training, device)
+    material, state = Material(training, valid, settings, device), _new_state(settings, training, device)
     material.start(0)
     frozen = freeze(state.network, settings.start, 0)
     for rows in islice(material.batches.epoch(0), steps):
         _step(state, settings, material, rows, frozen)
     _end_epoch(state, settings, material)
-
-
-class _Material:
-    """The data of a training, read once: the training part with its targets, and the faces that judge an epoch."""
-
-    def __init__(
-        self,
-        training: Part,
-        valid: Part,
-        settings: NetworkSettings,
-        device: torch.device,
-        shares: NDArray[np.float64] | None = None,
-    ) -> None:
-        drawn = shares is not None and settings.boosting.by == "resampling"
-        takes = settings.model.taken(training.store.planes)
-        self.batches = Batches(training, settings, device, shares if drawn else None)
-        self.objective = Objective(training, settings.loss, device, None if drawn else shares)
-        self.classes = len(valid.store.labels)
-        self.valid_labels = torch.from_numpy(valid.labels)
-        self._settings = settings
-        self._valid = valid
-        self._takes, self._names = takes, [plane.name for plane in takes]
-        self._face = training.store.meta.crop.size
-        self._kept = None if settings.data.shuffle == "blocks" else valid.read(self._names)
-
-    def start(self, epoch: int) -> None:
-        """Set the values of a whole epoch: which pictures are mirrored, their side, the class weights."""
-        self.objective.start(epoch / self._settings.train.epochs)
-        options, sizes = self._settings.augment, self._settings.train.sizes
-        coin = generator(self._settings.seed, "flip", 0 if options.alternate else epoch)
-        flips = (torch.rand(len(self.batches), generator=coin) < 0.5) ^ bool(options.alternate and epoch % 2)
-        self._flips = (flips & options.flip).to(self.batches.labels.device)
-        self._side = sizes[epoch * len(sizes) // self._settings.train.epochs] if sizes else self.batches.side
-
-    def planes(self, rows: Tensor, draws: torch.Generator) -> tuple[Tensor, ...]:
-        """The augmented planes of the samples at positions `rows`, in the epoch that was started."""
-        options, flips = self._settings.augment, self._flips[rows]
-        changes, side = augment.draw(options, len(rows), draws), self.batches.side
-        return tuple(
-            augment.change(batch, plane, options, changes, flips, side=side, size=self._side, face=self._face)
-            for batch, plane in zip(self.batches.planes(rows), self._takes, strict=True)
-        )
-
-    def judged(self, ranks: Ranks) -> Iterator[Batch]:
-        """This process's share of the samples that judge an epoch, from memory, or some at a time from the disk.
-
-        A share consists of whole batches of `PREDICT_BATCH`, so that a face is always in the same batch, whichever
-        process judges it.
-        """
-        own = ranks.share(len(self._valid), PREDICT_BATCH)
-        for start in range(own.start, own.stop, JUDGED):
-            some = slice(start, min(start + JUDGED, own.stop))
-            if self._kept is None:
-                yield self._valid.store.read(self._valid.rows[some], self._names)
-            else:
-                yield {name: plane[some] for name, plane in self._kept.items()}
 
 
 def describe_loop(settings: NetworkSettings) -> dict[str, str]:
@@ -255,7 +195,7 @@ def _new_state(settings: NetworkSettings, training: Part, device: torch.device) 
 def _step(
     state: State,
     settings: NetworkSettings,
-    material: _Material,
+    material: Material,
     rows: Tensor,
     frozen: Sequence[Stage] = (),
     ranks: Ranks = ALONE,
@@ -287,7 +227,7 @@ def _step(
 
 
 def _learned(
-    state: State, settings: NetworkSettings, material: _Material, rows: Tensor, ranks: Ranks
+    state: State, settings: NetworkSettings, material: Material, rows: Tensor, ranks: Ranks
 ) -> Iterable[tuple[float, float]]:
     """Add the gradients of a batch, chunk by chunk. Yields the sum of the losses and the number of correct
     predictions of each.
@@ -328,7 +268,7 @@ def _check_finite(what: str, loss: float, when: str) -> None:
         raise NonFinite(f"The {what} loss became {loss} {when}. Lower optimizer.lr, or set optimizer.clip_norm.")
 
 
-def _end_epoch(state: State, settings: NetworkSettings, material: _Material, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+def _end_epoch(state: State, settings: NetworkSettings, material: Material, ranks: Ranks = ALONE) -> dict[str, Tensor]:
     """Judge the epoch on valid and write its line; returns the weights that were judged."""
     judged = state.average or state.network.state_dict()
     answers = [predict_logits(state.network, *batch.values(), weights=judged) for batch in material.judged(ranks)]
