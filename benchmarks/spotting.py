@@ -153,8 +153,12 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--softnet", metavar="OUT")
     chosen = parser.parse_args()
+
+    def some(of: Set) -> Set:
+        return replace(of, count=min(of.count, 2)) if chosen.quick else of
+
     if chosen.fit:
-        weights = fitted(case for of in FITTED for film in films(of, CHOOSING) for case in facts_of(film))
+        weights = fitted(case for of in FITTED for film in films(some(of), CHOOSING) for case in facts_of(film))
         print("WEIGHTS = (" + ", ".join(f"{weight:.2f}" for weight in weights) + ")")
         return
     if chosen.softnet:
@@ -169,7 +173,7 @@ def main() -> None:
     heads = ("films", "frames a second", "n", "expressions", "method", "micro F1", "macro F1", "overall F1", "speed")
     print("| " + " | ".join(heads) + " |\n| --- |" + " ---: |" * 3 + " --- |" + " ---: |" * 4)
     for of in SETS:
-        of = replace(of, count=min(of.count, 2)) if chosen.quick else of
+        of = some(of)
         of = replace(of, methods=(chosen.only,)) if chosen.only in of.methods else of
         if chosen.only not in (None, *of.methods):
             continue

@@ -22,7 +22,18 @@ from mien.fit_softnet import aim, fit_softnet
 from mien.metrics.spotting import Interval, spot_scores
 from mien.spot import spot
 from mien.spot.ring import Ring
-from mien.spot.softnet import LOOK, Count, averaged, half_frames, intervals, look, looks, open_softnet, spot_softnet
+from mien.spot.softnet import (
+    LOOK,
+    LOOKS,
+    Count,
+    averaged,
+    half_frames,
+    intervals,
+    look,
+    looks,
+    open_softnet,
+    spot_softnet,
+)
 from mien.video import Frame
 
 FPS = 20.0
@@ -181,3 +192,10 @@ def test_what_cannot_be_learned_or_used_is_one_sentence(weights: Path, tmp_path:
         open_softnet("small")
     with pytest.raises(ConfigError, match="is softnet=FILE"):
         spot([], FPS, DRAWN, method=f"mdmd={weights}")
+
+
+def test_the_weights_that_come_with_mien_are_of_drawn_films() -> None:
+    bundle = open_softnet()
+    assert bundle.takes == LOOKS
+    assert bundle.card.corpus == "drawn"
+    assert bundle.logits({plane.name: np.zeros((3, *plane.shape), np.float32) for plane in LOOKS}).shape == (3, 2)
