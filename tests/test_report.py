@@ -164,8 +164,8 @@ def test_page_stands_alone(report: Path, page: Page) -> None:
     assert not re.search(r"https?://|@import|url\((?!#)|<script|<link", text)
 
 
-def test_letters_can_be_read_on_a_phone_and_on_paper(report: Path) -> None:
-    """Half a printed page is 252 points wide: no letter of a figure has fewer than 7 points there."""
+def test_letters_can_be_read_on_a_phone(report: Path) -> None:
+    """A phone's column is 252 points wide: no letter of a figure has fewer than 7 points there."""
     for drawing in re.findall(r'class="drawing narrow">\s*(<svg.*?</svg>)', report.read_text(), flags=re.S):
         name = re.findall(r'aria-label="([^"]*)"', drawing)[0]
         width = float(re.findall(r'width="([\d.]+)pt"', drawing)[0])

@@ -2,8 +2,8 @@
 
 In: a drawing function on matplotlib axes. Out: `Drawing`, with deterministic SVG (no dates, no random ids). A function
 under `in_all_forms` draws three times, because a figure that is scaled down cannot be read. The PDF fits the text of
-`article` at its own size. The SVG for phones stacks panels that stand side by side on the page; on paper, two such
-figures share a page's width.
+`article` at its own size. The SVG for phones stacks panels that stand side by side on the page. Print
+has the form of the page, so that it is short.
 Ink is drawn in one reserved colour that becomes `currentColor`, so that axes and text are dark on a light page
 and light on a dark one. Colours have a luminance of 0.13 to 0.30: a contrast of 3 and more on white and on black.
 """
@@ -52,7 +52,7 @@ PAGE = 9.6
 HALF = 545
 """CSS pixels: the widest drawing that leaves room for another one on the page."""
 PHONE = 3.1
-"""Inches: the width of a phone's column at the size of the page's letters, and of half a printed page."""
+"""Inches: the width of a phone's column at the size of the page's letters."""
 PIXELS = 115
 """CSS pixels of the page for an inch of a figure: its letters then have the size of the page's small print."""
 TEXT_WIDTH = 345 / 72.27
@@ -64,7 +64,7 @@ ROOMY = 0.9
 LETTER, SMALLEST = 0.061, 4.5
 """Mean width of a letter at 8 points, in inches, and the smallest size of a letter in points."""
 LEAST_LETTER = 6.2
-"""Points of the smallest letter for a phone. Half a printed page enlarges that form by 1.13."""
+"""Points of the smallest letter for a phone."""
 Form = Literal["page", "paper", "phone"]
 WIDTHS: Mapping[Form, float] = {"page": PAGE, "paper": TEXT_WIDTH, "phone": PHONE}
 SLIMMEST: Mapping[Form, float] = {"page": 0.7, "paper": 0.7, "phone": 0.5}
@@ -156,7 +156,7 @@ class Drawing:
     """How to read it, in sentences."""
     svg: str
     narrow: str
-    """The SVG for phones and for print; empty if that of the page is narrow enough."""
+    """The SVG for phones; empty if that of the page is narrow enough."""
     pdf: bytes
     width: int
     """Width in CSS pixels at which its letters are as large as the page's small print."""
@@ -289,7 +289,7 @@ def most_columns(page: int, paper: int, phone: int) -> int:
 
 
 def pt(size: float) -> float:
-    """A size of letters, in points, in the form that is being drawn; at least 6.2 on a phone, so that print has 7."""
+    """A size of letters, in points, in the form that is being drawn; at least 6.2 on a phone."""
     return max(LEAST_LETTER, size * SMALLER) if is_phone() else size * SMALLER if is_narrow() else size
 
 
