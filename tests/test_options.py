@@ -217,9 +217,11 @@ def test_a_wrong_value_is_a_result_or_one_sentence(
 def test_a_text_for_a_number_says_which_option_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:
     numbers = [(verb, option) for verb, option, values in (case.values for case in cases()) if values is NUMBERS]
     assert len(numbers) > 10
+    parameters = {(verb, max(each.opts, key=len)): each for verb, command in verbs().items() for each in command.params}
     for verb, option in numbers:
+        words = ["abc"] * parameters[verb, option].nargs if option else ["abc"]
         with pytest.raises(SystemExit, match="2"):
-            main([*str(verb).split(), *([f"{option}=abc"] if option else ["abc"])])
+            main([*str(verb).split(), *([option] if option else []), *words])
         err = capsys.readouterr().err
         assert re.search(rf"mien: {option} is a (whole )?number", err), f"{verb} {option}: {err}"
 
