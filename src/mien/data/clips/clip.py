@@ -12,11 +12,12 @@ from ...errors import BadSample
 from ...metrics.spotting import Interval
 from .frames import Frames
 
-__all__ = ["FEWEST_FRAMES", "Clip", "LongVideo"]
+__all__ = ["FEWEST_FRAMES", "MOST_FPS", "Clip", "LongVideo"]
 
 FEWEST_FRAMES = 2
 """Fewest frames of a clip: a movement is between two frames."""
 MOST_FPS = 10_000.0
+"""Most frames a second; a larger number is a mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,14 @@ the first frame, a blank offset the last, and a blank apex is found in the frame
 `BadSample` that names its line.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from ....errors import BadSample, DataError
 from ....media import VIDEO, file_kind
 from ...corpora.pictures import inside
 from ...corpora.tables import Row, table
-from ..clip import FEWEST_FRAMES, Clip
+from ..clip import FEWEST_FRAMES, MOST_FPS, Clip
 from ..frames import FilmFrames, Frames, ImageFrames, numbered
 from .protocol import ClipCorpus, ClipOptions
 
@@ -118,8 +119,9 @@ def _number(row: Row, name: str) -> int | None:
 
 
 def _fps(row: Row) -> float:
-    text = row.cells.get("fps", "")
-    try:
-        return float(text) if text else 0.0
-    except ValueError:
-        raise BadSample(row.where, f"fps is {text!r}, expected a number") from None
+    if not (text := row.cells.get("fps", "")):
+        return 0.0
+    with suppress(ValueError):
+        if 0 < (fps := float(text)) <= MOST_FPS:
+            return fps
+    raise BadSample(row.where, f"fps is {text!r}, expected a number above 0 and at most {MOST_FPS:g}")
