@@ -1,5 +1,6 @@
-"""Draw predictions into a picture (a box, the label, a bar for each probability), and the timeline of a video. It
-needs only OpenCV, which the base install has. In: RGB pictures and predictions. Out: new RGB pictures.
+"""Draw predictions into a picture (a box, the label, a bar for each probability), and the timeline of a video.
+
+It needs only OpenCV, which the base install has. In: RGB pictures and predictions. Out: new RGB pictures.
 """
 
 import itertools
@@ -72,8 +73,10 @@ def annotate(seen: Seen) -> Picture:
 
 
 def draw_timeline(timeline: Timeline, labels: Sequence[str]) -> Picture:
-    """One strip for each track: the mean probability of each class over time, stacked. It is white where the face
-    was not seen. If there are many tracks, those seen in the most frames are drawn, in order of appearance.
+    """One strip for each track: the mean probability of each class over time, stacked.
+
+    It is white where the face was not seen. If there are many tracks, those seen in the most frames are drawn, in order
+    of appearance.
     """
     curves = timeline.curves()
     summaries = [track for track in timeline.tracks() if track.track in curves]

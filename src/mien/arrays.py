@@ -110,8 +110,9 @@ def read_npz(path: Path, wanted: Mapping[str, Array], **sizes: int) -> dict[str,
 
 
 def map_npy(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
-    """Map an `.npy` of this type and shape into memory, read-only; its items begin at `offset`. Raises `ValueError`
-    if the file has another type or shape.
+    """Map an `.npy` of this type and shape into memory, read-only; its items begin at `offset`.
+
+    Raises `ValueError` if the file has another type or shape.
     """
     with path.open("rb") as file:
         header = read_header(file)

@@ -78,8 +78,9 @@ def _place(new: Path, path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Move a file to `target` and replace what is there. Windows refuses this while a reader has `target` open.
-    Readers are quick, so the move is tried for a second.
+    """Move a file to `target` and replace what is there.
+
+    Windows refuses this while a reader has `target` open. Readers are quick, so the move is tried for a second.
     """
     for left in reversed(range(ATTEMPTS)):
         try:

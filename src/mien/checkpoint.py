@@ -105,8 +105,10 @@ def _keep_best(run: Run) -> None:
 
 
 def save_tensors(run: Run, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors as a safetensors file of the run, whole or not at all; raises `RunError` if that fails.
-    `metadata` has one entry: several would be written in an arbitrary order, and equal runs would differ.
+    """Write tensors as a safetensors file of the run, whole or not at all.
+
+    Raises `RunError` if that fails. `metadata` has one entry: several would be written in an arbitrary order, and equal
+    runs would differ.
     """
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     with run.writing(), new_file(run.path / name) as temporary:
@@ -137,8 +139,9 @@ def load_weights(run: Run, network: Network, path: Path | None = None) -> None:
 
 
 def load(run: Run, state: State) -> None:
-    """Restore `state` from the run's checkpoint; raises `RunError` if the file is damaged. Weights of a later epoch,
-    which no checkpoint knows, are removed.
+    """Restore `state` from the run's checkpoint.
+
+    Raises `RunError` if the file is damaged. Weights of a later epoch, which no checkpoint knows, are removed.
     """
     restore(run, state)
     if _waiting(run, state) > state.epoch:

@@ -40,8 +40,10 @@ class Classifier(Protocol):
 
 
 def fitted(batch: Batch, takes: Sequence[Plane]) -> Batch:
-    """The planes that a classifier takes. Faces are brought to its size and colours, and points are scaled with
-    them. Raises `DataError` if a plane is missing, or if a plane other than the face has another shape.
+    """The planes that a classifier takes.
+
+    Faces are brought to its size and colours, and points are scaled with them. Raises `DataError` if a plane is
+    missing, or if a plane other than the face has another shape.
     """
     return {plane.name: _fitted(batch, plane, _growth(batch, takes)) for plane in takes}
 
@@ -65,8 +67,9 @@ def _fitted(batch: Batch, plane: Plane, growth: float) -> NDArray[np.generic]:
 
 
 def logits_of(classifier: Classifier, store: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The logits of a classifier for these rows of a store, `(n, K)`. Raises `DataError` if the store cannot be
-    read, or lacks a plane that the classifier takes.
+    """The logits of a classifier for these rows of a store, `(n, K)`.
+
+    Raises `DataError` if the store cannot be read, or lacks a plane that the classifier takes.
     """
     names = [plane.name for plane in classifier.takes]
     chunks = np.split(rows, range(CHUNK, len(rows), CHUNK))

@@ -26,8 +26,9 @@ LEAST_SPREAD = 1e-3
 
 
 def build_network(settings: NetworkSettings, training: Part, device: torch.device) -> Network:
-    """A new network for a part: weights from the seed's own stream, normalisation from the part's planes. If the
-    settings name weights to start from, both come from these.
+    """A new network for a part: weights from the seed's own stream, normalisation from the part's planes.
+
+    If the settings name weights to start from, both come from these.
     """
     store = training.store
     torch.manual_seed(stream(settings.seed, "weights"))

@@ -78,10 +78,12 @@ def allocator() -> str:
 
 
 def keeping_pages() -> dict[str, str]:
-    """Further environment variables for a process that trains. Empty if the user chose an allocator, or if the C
-    library is not a glibc of a known version. A network frees and allocates gigabytes at each step. Pages from the
-    kernel are zeroed at a fault for every 4 kB; kept pages are available at once (`benchmarks/memory.py`). The
-    variables are read when a process starts, so they must be set before.
+    """Further environment variables for a process that trains.
+
+    Empty if the user chose an allocator, or if the C library is not a glibc of a known version. A network frees and
+    allocates gigabytes at each step. Pages from the kernel are zeroed at a fault for every 4 kB; kept pages are
+    available at once (`benchmarks/memory.py`). The variables are read when a process starts, so they must be set
+    before.
     """
     name, version = platform.libc_ver()
     known = name == "glibc" and tuple(map(int, version.split(".")[:2])) >= GLIBC

@@ -1,5 +1,6 @@
-"""The method of a flow: the meaning of its numbers, and how to compute the same numbers for a new clip. A store of
-clips records it, and so do the runs trained on it and the cards of their model files.
+"""The method of a flow: the meaning of its numbers, and how to compute the same numbers for a new clip.
+
+A store of clips records it, and so do the runs trained on it and the cards of their model files.
 """
 
 from dataclasses import dataclass, replace

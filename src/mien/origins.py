@@ -66,9 +66,10 @@ def _sha256(path: Path, _changed: int, _size: int) -> str:
 
 
 def with_start(settings: S) -> S:
-    """Resolved settings with the hash of the initial weights; a path is made absolute. Raises `ConfigError` if the
-    weights are missing or differ from `start.sha256`, and `MissingExtra` if they belong to a package that is not
-    installed.
+    """Resolved settings with the hash of the initial weights; a path is made absolute.
+
+    Raises `ConfigError` if the weights are missing or differ from `start.sha256`, and `MissingExtra` if they belong to
+    a package that is not installed.
     """
     if not isinstance(settings, NetworkSettings):
         return settings

@@ -45,8 +45,9 @@ class Ranks:
         return self.rank == 0
 
     def share(self, count: int, whole: int = 1, rank: int | None = None) -> range:
-        """The share of this process, or of another, of `count` places: consecutive ones, in groups of `whole`. The
-        shares of all processes together are all places, each once; the last shares may be empty.
+        """The share of this process, or of another, of `count` places: consecutive ones, in groups of `whole`.
+
+        The shares of all processes together are all places, each once; the last shares may be empty.
         """
         groups, rank = -(-count // whole), self.rank if rank is None else rank
         each, more = divmod(groups, self.size)

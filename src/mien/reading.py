@@ -117,8 +117,9 @@ def given_path(value: object, what: str, error: type[MienError]) -> Path:
 @contextmanager
 def reading(what: object, error: type[MienError], remedy: str) -> Iterator[None]:
     """Surrounds all reading of the file `what`: any failure becomes an `error` that names it and ends with `remedy`.
-    No list of the errors of damaged files is complete (the standard library's zip reader alone raises nine kinds),
-    so every error counts as damage here. Keep the body small.
+
+    No list of the errors of damaged files is complete (the standard library's zip reader alone raises nine kinds), so
+    every error counts as damage here. Keep the body small.
     """
     try:
         yield

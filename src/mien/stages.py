@@ -1,8 +1,9 @@
 """The stages of a run: fit, valid, test, costs. Each can be asked for alone, and is done once.
 
-    fit     the method fits a classifier and chooses it on valid valid   the logits of valid are kept test    the
-    opening of the test part is recorded, then it is opened, and its logits are kept costs   memory and speed are
-    measured; needs a process that has done nothing else
+    fit     the method fits a classifier and chooses it on valid
+    valid   the logits of valid are kept
+    test    the opening of the test part is recorded, then it is opened, and its logits are kept
+    costs   memory and speed are measured; needs a process that has done nothing else
 
 This is the one place where the test part is opened for a result. A tuner asks for fit and valid, and never comes here
 for more.

@@ -203,8 +203,9 @@ def _show_truth(inputs: Sequence[str], methods: Sequence[str], limit: int, vary:
 
 
 def explain_drawn(runs: Sequence["Run"]) -> None:
-    """Compare the explanations of finished runs on drawn faces with the truth, for the full report. If no test face
-    moved, there is no truth to compare with: a sentence says so, and the report leaves the section out.
+    """Compare the explanations of finished runs on drawn faces with the truth, for the full report.
+
+    If no test face moved, there is no truth to compare with: a sentence says so, and the report leaves the section out.
     """
     from mien.explain.truth import knows_truth
 

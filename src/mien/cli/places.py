@@ -1,5 +1,6 @@
-"""Checks of the paths that verbs write to. No input and no file of another kind is overwritten, and no folder is made
-by mistake.
+"""Checks of the paths that verbs write to.
+
+No input and no file of another kind is overwritten, and no folder is made by mistake.
 
 `--out` and `--draw` take a folder or one file. `out.xyz` is neither: it would become a folder by mistake.
 """
@@ -46,8 +47,9 @@ def keep_inputs(option: str, out: Path, inputs: Iterable[str]) -> None:
 
 
 def check_folder(option: str, out: Path, inputs: Iterable[str]) -> None:
-    """Raise `ConfigError` if the folder `out` is searched for inputs. The drawings would be among the inputs of the
-    next run.
+    """Raise `ConfigError` if the folder `out` is searched for inputs.
+
+    The drawings would be among the inputs of the next run.
     """
     for name in inputs:
         if out.is_dir() and Path(name).is_dir() and out.samefile(name):
@@ -58,8 +60,10 @@ def check_folder(option: str, out: Path, inputs: Iterable[str]) -> None:
 
 
 def write_page(option: str, path: Path, page: str) -> None:
-    """Write an HTML page. It may replace only a page that mien wrote. Raises `DataError` if another file is there,
-    or the page cannot be written.
+    """Write an HTML page.
+
+    It may replace only a page that mien wrote. Raises `DataError` if another file is there, or the page cannot be
+    written.
     """
     try:
         if path.exists() and not _is_ours(path):

@@ -1,5 +1,6 @@
-"""The progress of a long grid: one bar for each run in progress and one for the grid, each with the time left. If
-stderr is not a terminal, a plain line every half minute says the same. If the first seconds on a processor show that
+"""The progress of a long grid: one bar for each run in progress and one for the grid, each with the time left.
+
+If stderr is not a terminal, a plain line every half minute says the same. If the first seconds on a processor show that
 the grid takes hours, one line says so and names shorter recipes.
 """
 

@@ -1,5 +1,6 @@
-"""The settings of the classical methods: a descriptor of the face, and a classifier on it. Parameters of an unused
-part have no effect; the parameters of HOG, for example, in a row of LBP.
+"""The settings of the classical methods: a descriptor of the face, and a classifier on it.
+
+Parameters of an unused part have no effect; the parameters of HOG, for example, in a row of LBP.
 """
 
 from dataclasses import dataclass

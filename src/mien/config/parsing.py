@@ -53,8 +53,9 @@ def kinds(of: Any = NetworkSettings) -> Mapping[str, Kind]:
 
 
 def check_names(keys: Iterable[str], known: Mapping[str, Kind] | None = None) -> None:
-    """Raise `ConfigError` for the first of the dotted `keys` that is not a setting; it names the nearest setting. By
-    default the settings of every kind are known.
+    """Raise `ConfigError` for the first of the dotted `keys` that is not a setting; it names the nearest setting.
+
+    By default the settings of every kind are known.
     """
     names = known if known is not None else {key for kind in KINDS.values() for key in kinds(kind)}
     for key in keys:
@@ -74,8 +75,9 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings of a run from its `config.toml`, which names their kind. Raises `ValueError` or `ConfigError` if
-    they do not fit.
+    """The settings of a run from its `config.toml`, which names their kind.
+
+    Raises `ValueError` or `ConfigError` if they do not fit.
     """
     content = read_toml(path)
     kind = content.get("kind")
@@ -98,8 +100,9 @@ def flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`Did you mean 'train.epochs'?`, or the list of the settings. A setting of the same name in another table is
-    preferred to similar spellings: `train.seed` means `seed`.
+    """`Did you mean 'train.epochs'?`, or the list of the settings.
+
+    A setting of the same name in another table is preferred to similar spellings: `train.seed` means `seed`.
     """
     words = sorted(known)
     namesakes = [each for each in words if each.rpartition(".")[2] == word.rpartition(".")[2]]

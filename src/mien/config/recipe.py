@@ -131,8 +131,9 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(name_or_path: str) -> Recipe:
-    """A recipe by its name, or from a TOML file. Raises `ConfigError` if there is neither, if the file is not TOML,
-    or if a key or a value does not fit.
+    """A recipe by its name, or from a TOML file.
+
+    Raises `ConfigError` if there is neither, if the file is not TOML, or if a key or a value does not fit.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and name_or_path in recipe_names():

@@ -235,8 +235,9 @@ class EnsembleSettings(Settings):
         return tuple(range(self.seed * self.ensemble.seeds, (self.seed + 1) * self.ensemble.seeds))
 
     def joining(self, rows: Mapping[str, Sequence[str]]) -> Self:
-        """These settings with members as row ids; `rows` maps each name in the recipe to its ids. Raises
-        `ConfigError` for an unknown member.
+        """These settings with members as row ids; `rows` maps each name in the recipe to its ids.
+
+        Raises `ConfigError` for an unknown member.
         """
         known = {own: (own,) for ids in rows.values() for own in ids} | {name: tuple(ids) for name, ids in rows.items()}
         for member in self.ensemble.members:

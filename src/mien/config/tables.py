@@ -147,8 +147,9 @@ class ModelSettings(Table):
         return self.plane == FACE and not self.beside
 
     def taken(self, planes: Mapping[str, Plane]) -> tuple[Plane, ...]:
-        """The planes of a store that the network reads. Raises `ConfigError` if the store has no such plane, or a
-        network cannot read it.
+        """The planes of a store that the network reads.
+
+        Raises `ConfigError` if the store has no such plane, or a network cannot read it.
         """
         first = _readable("model.plane", self.plane, planes, self.name)
         if not self.beside:

@@ -4,8 +4,9 @@ In: a store, its `Audit`, what to drop. Out: a new store, whose `dropped.csv` na
 whose `meta.json` counts them. The remaining samples keep their order.
 
     leaks        of identical images in several splits, keep those in the test (else in valid) and drop the others
-    near-leaks   the same for near duplicates conflicts    drop all identical images with different labels, because the
-    right label is unknown blanks       drop images that show nothing
+    near-leaks   the same for near duplicates
+    conflicts    drop all identical images with different labels, because the right label is unknown
+    blanks       drop images that show nothing
 """
 
 import csv

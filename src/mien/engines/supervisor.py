@@ -34,9 +34,10 @@ SECONDS_BETWEEN_NEWS = 0.5
 def supervise(
     paths: Sequence[str], work: Work, results: Sequence[Stage], hooks: tuple[str, ...], version: str, tell: Tell
 ) -> str:
-    """Finish or measure the runs in these folders, in processes of this node. Returns the reason if that is
-    impossible, else "". Raises `KeyboardInterrupt` if this process was interrupted, after the current run has saved
-    itself.
+    """Finish or measure the runs in these folders, in processes of this node.
+
+    Returns the reason if that is impossible, else "". Raises `KeyboardInterrupt` if this process was interrupted, after
+    the current run has saved itself.
     """
     if version != __version__:
         return f"A node of the cluster has mien {__version__}, and this machine {version}. Install one version on all."

@@ -3,12 +3,12 @@
 In: a trained network, or a bundle of one, and faces. Out: maps `(B, H, W)` float32. A pixel above 0 supports the class,
 one below 0 opposes it. Some methods give maps in units of the logit.
 
-    occlusion   grey patches over the face, needs predictions alone (Zeiler & Fergus 2014); without torch gradients
-    Grad-CAM (Selvaraju 2017), Grad-CAM++ (Chattopadhay 2018), integrated gradients (Sundararajan 2017) explainer one
-    model of any kind of file, with the methods that it supports, and its explanation of one face picture     maps drawn
-    over faces; without torch pointing    on drawn faces: the share of a map that falls on the pixels that the action
-    units moved truth       the same measured of trained networks; beside: the same compared with controls, with
-    intervals
+    occlusion   grey patches over the face, needs predictions alone (Zeiler & Fergus 2014); without torch
+    gradients   Grad-CAM (Selvaraju 2017), Grad-CAM++ (Chattopadhay 2018), integrated gradients (Sundararajan 2017)
+    explainer   one model of any kind of file, with the methods that it supports, and its explanation of one face
+    picture     maps drawn over faces; without torch
+    pointing    on drawn faces: the share of a map that falls on the pixels that the action units moved
+    truth       the same measured of trained networks; beside: the same compared with controls, with intervals
 
 A map shows what influenced this network's prediction. It does not prove that the prediction is right, and it shows no
 feeling.

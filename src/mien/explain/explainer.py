@@ -158,8 +158,9 @@ def layer_words(network: "Network", size: int) -> str:
 
 
 def faces_of(source: str, spec: CropSpec, detector: FaceDetector) -> list[Explained]:
-    """The faces of a picture file, or the one face of `STORE:ROW`, cropped by `spec`. Raises `DataError` if there is
-    no such file, store or row.
+    """The faces of a picture file, or the one face of `STORE:ROW`, cropped by `spec`.
+
+    Raises `DataError` if there is no such file, store or row.
     """
     folder, colon, row = source.rpartition(":")
     if colon and row.isdigit() and not Path(source).exists():

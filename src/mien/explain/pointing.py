@@ -1,5 +1,6 @@
-"""How much of a map falls on the pixels that the action units moved. In: maps and masks. Out: a figure for each face.
-Nothing is read or written.
+"""How much of a map falls on the pixels that the action units moved.
+
+In: maps and masks. Out: a figure for each face. Nothing is read or written.
 
 A map becomes a distribution D over pixels: equal weight on its largest pixels (`peaks`, for the pointing game, Zhang
 2018, arXiv:1608.00507, without a margin), or weight in proportion to its positive part (`positive`, for the
@@ -42,6 +43,7 @@ BLOCK = 256
 
 def moved_by_unit(store: Store, rows: NDArray[np.int64]) -> Bools:
     """`(n, U, H, W)`: pixels that each action unit of a face's own expression moved; `store.samples.aus` names them.
+
     Raises `DataError` if the store does not record them.
     """
     if MOVED not in store.planes:

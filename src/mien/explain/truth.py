@@ -5,10 +5,12 @@ In: a finished run on a store with masks of moved pixels. Out: `explanations.npz
 
 A figure alone means little, so each is kept with those of simple controls:
 
-    area a uniform map: the share of the face that moved centre      a fixed Gaussian at the centre usual a fixed map,
-    the mean truth of the training part: where drawn faces usually move others this network's maps of faces of other
-    classes: parts that do not depend on this expression untrained the same network with its initial weights (Adebayo
-    2018, arXiv:1810.03292): parts that do not depend on training
+    area        a uniform map: the share of the face that moved
+    centre      a fixed Gaussian at the centre
+    usual       a fixed map, the mean truth of the training part: where drawn faces usually move
+    others      this network's maps of faces of other classes: parts that do not depend on this expression
+    untrained   the same network with its initial weights (Adebayo 2018, arXiv:1810.03292): parts that do not depend on
+                training
 """
 
 from collections.abc import Callable, Sequence

@@ -53,8 +53,9 @@ class FaceDetector(Protocol):
 
 
 def shrink(picture: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture with its longer side at most `side` pixels, and the factor of its coordinates (≤ 1). Raises
-    `DataError` if `picture` is not `(H, W, 3)` uint8 with pixels.
+    """The picture with its longer side at most `side` pixels, and the factor of its coordinates (≤ 1).
+
+    Raises `DataError` if `picture` is not `(H, W, 3)` uint8 with pixels.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
         raise DataError(f"Faces are looked for in uint8 (H, W, 3) RGB pictures; got {picture.dtype} {picture.shape}.")
@@ -71,8 +72,9 @@ def clear(faces: Sequence[Face], sure: float, smallest: float) -> list[Face]:
 
 
 def ordered(faces: Sequence[Face]) -> list[Face]:
-    """Faces from left to right by the box's centre. Of several boxes that show one face, the one with the highest score
-    stays.
+    """Faces from left to right by the box's centre.
+
+    Of several boxes that show one face, the one with the highest score stays.
 
     The order does not depend on scores, which flicker from frame to frame.
     """

@@ -83,8 +83,10 @@ class YufaceDetector:
         return ordered(clear(found, self._sure, self._smallest))
 
     def _set_up(self) -> None:
-        """Let the library set up its weights, which it does at its first call. After that, threads may call it at
-        the same time: a call only writes to its own result, and to memory that it allocates and frees.
+        """Let the library set up its weights, which it does at its first call.
+
+        After that, threads may call it at the same time: a call only writes to its own result, and to memory that it
+        allocates and frees.
         """
         result, dot = np.zeros(RESULT_BYTES, np.uint8), np.zeros((SMALLEST_PICTURE, SMALLEST_PICTURE, 3), np.uint8)
         self._survive_a_fork()
@@ -92,8 +94,10 @@ class YufaceDetector:
             self._find(result.ctypes.data, dot.ctypes.data, SMALLEST_PICTURE, SMALLEST_PICTURE, dot.strides[0])
 
     def _survive_a_fork(self) -> None:
-        """Use one thread in the child of a fork. The threads that OpenMP keeps for the forking thread do not exist
-        in the child, and the library would wait for them forever. A single thread needs no others.
+        """Use one thread in the child of a fork.
+
+        The threads that OpenMP keeps for the forking thread do not exist in the child, and the library would wait for
+        them forever. A single thread needs no others.
         """
         if getattr(_thread, "process", os.getpid()) != os.getpid() and hasattr(self._library, "omp_set_num_threads"):
             self._library.omp_set_num_threads(1)

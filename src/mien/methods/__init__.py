@@ -54,8 +54,9 @@ class Method(Protocol):
         """The fitted classifier; raises `RunError` if it is missing or damaged."""
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
-        """The logits of `valid` or `test` if they follow from other runs; None if the samples must be read. Logits
-        from here open no test part.
+        """The logits of `valid` or `test` if they follow from other runs; None if the samples must be read.
+
+        Logits from here open no test part.
         """
 
     def costs(self, run: Run) -> Costs:

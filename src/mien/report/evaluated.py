@@ -3,9 +3,11 @@
 In: an `Evaluation`. Out: the same sections, figures and statistics as the report of runs, without what only a run has
 (curves, costs, the choice of the epoch):
 
-    OUT/evaluation.html    opens offline OUT/evaluation.json    all figures with their intervals OUT/predictions.csv
-    every face: its label, and the answer of each model with its probability OUT/tables/NAME.csv    the tables of the
-    page, and more beside them OUT/figures/NAME.svg  NAME.pdf
+    OUT/evaluation.html    opens offline
+    OUT/evaluation.json    all figures with their intervals
+    OUT/predictions.csv    every face: its label, and the answer of each model with its probability
+    OUT/tables/NAME.csv    the tables of the page, and more beside them
+    OUT/figures/NAME.svg  NAME.pdf
 """
 
 from collections.abc import Sequence

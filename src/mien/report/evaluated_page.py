@@ -1,5 +1,6 @@
-"""The page of an evaluation: its first sentences, its sections, and the facts about models and faces at the end. The
-sections are those of the report of runs; this module adds the words that differ for model files.
+"""The page of an evaluation: its first sentences, its sections, and the facts about models and faces at the end.
+
+The sections are those of the report of runs; this module adds the words that differ for model files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

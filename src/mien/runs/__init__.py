@@ -15,9 +15,12 @@ A run is finished when its `record.json` has the status: fit, valid and test are
 time works in the folder: it holds the lock, which the system frees when the process dies, however it dies.
 `record.json` is only changed under that lock.
 
-    files    the types of what the files hold run      one folder: made, opened, locked, read, written found    the
-    folders beside each other, their order, and the removal of one lines the line of each in a list index    those lines
-    for thousands of runs, remembered mlflow   a copy of some in MLflow's format
+    files    the types of what the files hold
+    run      one folder: made, opened, locked, read, written
+    found    the folders beside each other, their order, and the removal of one
+    lines    the line of each in a list
+    index    those lines for thousands of runs, remembered
+    mlflow   a copy of some in MLflow's format
 """
 
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage

@@ -36,8 +36,9 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
 
 
 def run_folders(folder: GivenPath) -> list[Path]:
-    """The paths of all run folders directly under `folder`, intact or damaged, in the order of `find_runs`. Raises
-    `RunError` if `folder` is not a folder.
+    """The paths of all run folders directly under `folder`, intact or damaged, in the order of `find_runs`.
+
+    Raises `RunError` if `folder` is not a folder.
     """
     folder = given_path(folder, "A folder of runs", RunError)
     if folder.is_file() and folder.suffix == ".onnx":
@@ -57,8 +58,9 @@ def run_folders(folder: GivenPath) -> list[Path]:
 
 
 def remove_run(path: Path) -> None:
-    """Remove a run folder, intact or damaged, in one step; if that fails, it stays as it was. Raises `RunBusy` if a
-    process works in it, and `RunError` if it cannot be removed.
+    """Remove a run folder, intact or damaged, in one step; if that fails, it stays as it was.
+
+    Raises `RunBusy` if a process works in it, and `RunError` if it cannot be removed.
     """
     try:
         with ExitStack() as held, folder_beside(path) as room:

@@ -245,8 +245,9 @@ class Run:
         return divide(self.store(), self.settings.data)
 
     def store(self) -> Store:
-        """The store that it was planned on, wherever this machine has it (`mien.data.store.find_store`). Raises
-        `DataError` if it is missing, damaged, or no longer the same.
+        """The store that it was planned on, wherever this machine has it (`mien.data.store.find_store`).
+
+        Raises `DataError` if it is missing, damaged, or no longer the same.
         """
         return find_store(self.data.fingerprint, self.data.store)
 
@@ -271,8 +272,9 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Work in the run: lock it for this process, and remove the half-written files of killed ones. Raises
-        `RunBusy` if another process has it, or if this one works in it already.
+        """Work in the run: lock it for this process, and remove the half-written files of killed ones.
+
+        Raises `RunBusy` if another process has it, or if this one works in it already.
         """
         if is_held_here(self.path / LOCK):
             raise busy(self.path)

@@ -6,8 +6,9 @@ classifier with the hidden layers of the head, attention modules, and a first co
 shapes are compared by the header of a file before a weight is read. Nothing is unpickled but the one file whose sha256
 is known.
 
-    weights the weights of an origin fit       which of it a network takes, and which of its own weights are new seen
-    whether it has seen the faces of the test
+    weights   the weights of an origin
+    fit       which of it a network takes, and which of its own weights are new
+    seen      whether it has seen the faces of the test
 """
 
 from collections.abc import Callable, Sequence
@@ -86,8 +87,9 @@ def begin(network: Network, settings: NetworkSettings, labels: Sequence[str], fa
 
 
 def new_weights(network: Network, settings: NetworkSettings, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the weights that the origin does not have, and that the seed draws. Raises `ConfigError` as
-    `check_start` does.
+    """The names of the weights that the origin does not have, and that the seed draws.
+
+    Raises `ConfigError` as `check_start` does.
     """
     origin = find_origin(settings.start.weights, settings.model.name)
     return fit_of(network, settings, read_weights(origin, settings, network), labels).new

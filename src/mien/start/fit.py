@@ -1,6 +1,7 @@
-"""Matches a network with the weights of an origin. In: a network and the weights. Out: a `Fit`. Every weight must
-exist in its shape. Only these may be new: the classifier with the hidden layers of the head, attention modules, and
-a first convolution with another kernel.
+"""Matches a network with the weights of an origin.
+
+In: a network and the weights. Out: a `Fit`. Every weight must exist in its shape. Only these may be new: the classifier
+with the hidden layers of the head, attention modules, and a first convolution with another kernel.
 """
 
 from collections.abc import Mapping, Sequence

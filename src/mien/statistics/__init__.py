@@ -2,11 +2,13 @@
 
 It takes logits and labels as plain arrays and knows no run folders. Needs scipy and statsmodels (`mien[report]`).
 
-    resampling   redraw the test faces (or subjects), and any metric on thousands of draws intervals the sources of
-    variance (faces, seeds, both), and the intervals influence    an AUC on thousands of draws, by how much each face
-    moves it gaps         the mean of gains that are 0 or exponential: the price of peeking tests        McNemar, sign
-    flips, corrected resampled t, Friedman with Nemenyi, Holm power faces or seeds needed to detect a difference;
-    conclusions from bare accuracies verdicts     "A is better", "B is better", or "this data cannot tell"
+    resampling   redraw the test faces (or subjects), and any metric on thousands of draws
+    intervals    the sources of variance (faces, seeds, both), and the intervals
+    influence    an AUC on thousands of draws, by how much each face moves it
+    gaps         the mean of gains that are 0 or exponential: the price of peeking
+    tests        McNemar, sign flips, corrected resampled t, Friedman with Nemenyi, Holm
+    power        faces or seeds needed to detect a difference; conclusions from bare accuracies
+    verdicts     "A is better", "B is better", or "this data cannot tell"
 """
 
 from ..calibration import wilson

@@ -27,8 +27,9 @@ FLOWS = {
 
 
 def find_flow(name: str) -> Flow:
-    """The method with this name. Raises `ConfigError` if there is none, `MissingExtra` if its library is not
-    installed.
+    """The method with this name.
+
+    Raises `ConfigError` if there is none, `MissingExtra` if its library is not installed.
     """
     if name not in FLOWS:
         raise ConfigError(f"There is no optical flow {name[:40]!r}; the methods are {', '.join(FLOWS)}.")

@@ -19,8 +19,9 @@ STORES = "MIEN_STORES"
 
 
 def find_store(fingerprint: str, recorded: str) -> Store:
-    """The store with this fingerprint: at its recorded path, else below `MIEN_STORES`. Raises `DataError` if it is
-    at neither, or is damaged.
+    """The store with this fingerprint: at its recorded path, else below `MIEN_STORES`.
+
+    Raises `DataError` if it is at neither, or is damaged.
     """
     for path in (Path(recorded), *_mounted()):
         if _sha256(path) == fingerprint:

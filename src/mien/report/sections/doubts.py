@@ -32,8 +32,9 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 def doubts_section(
     examined: Examined, shown: Sequence[Shown], store: Store | None, folder: str, *, faces: bool
 ) -> Section:
-    """The section about labels, votes and noise, with a sentence for what was not trained. `folder` is that of the
-    runs; empty if there are none, as for model files.
+    """The section about labels, votes and noise, with a sentence for what was not trained.
+
+    `folder` is that of the runs; empty if there are none, as for model files.
     """
     notes = [sentence for part in ("issues", "noise") for sentence in examined.notes.get(part, ())]
     panels: list[Panel] = []

@@ -1,6 +1,7 @@
-"""Groups of people on the page: figures of each group, gaps with corrected p, and the range over subjects. Each
-corpus has a section: that of training, and every other one that rows were tested on. Titles, files and figures name
-the corpus.
+"""Groups of people on the page: figures of each group, gaps with corrected p, and the range over subjects.
+
+Each corpus has a section: that of training, and every other one that rows were tested on. Titles, files and figures
+name the corpus.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
