@@ -178,6 +178,8 @@ def test_the_command_writes_either(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["data", "draw", "--pixels", "1", "2", "--out", str(tmp_path / "x")]) == 2
     assert run(["data", "draw", "--films", "1", "--clips", "6", "--out", str(tmp_path / "x")]) == 2
     assert run(["data", "draw", "--films", "1", "--seconds", "5", "--out", str(tmp_path / "x")]) == 2
+    assert run(["data", "draw", *small, "--fps", "0", "--out", str(tmp_path / "x")]) == 2
+    assert run(["data", "draw", "--clips", "0", "--apart", "--out", str(tmp_path / "x")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -220,11 +220,11 @@ def draw(
     moving = distractors or fps is not None or pixels != FilmOptions.pixels
     if clips is None and films is None and moving:
         raise ConfigError("--distractors, --fps and --pixels are for clips and films. Add --clips N or --films N.")
-    if apart and (clips or films):
-        raise ConfigError(f"--apart is for faces, and --{asked[0]} draws none alone. Give one of them.")
+    if apart and (clips is not None or films is not None):
+        raise ConfigError(f"--apart is for faces, and --{asked[0]} draws {asked[0]}. Give one of them.")
     options = FilmOptions(
         size=128 if size is None else size,
-        fps=fps or (FilmOptions.fps if films is None else FILMS_FPS),
+        fps=fps if fps is not None else FILMS_FPS if films is not None else FilmOptions.fps,
         pixels=pixels,
         nods=distractors,
         blinks=distractors,
