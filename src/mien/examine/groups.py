@@ -23,6 +23,7 @@ from ..runs import Logits
 from ..statistics import GAP, SHARE, Interval, Spread, holm
 from ..statistics.estimates import Estimate, Statistic, hidden_variance, mean, share, spreads, with_hidden
 from ..statistics.resampling import Units, known, units
+from ..words import p_words
 from .tested import Tested
 
 __all__ = ["MIN_FACES", "MIN_SUBJECTS", "BySubject", "Gap", "Group", "Groups", "by_group", "by_groups", "mirror"]
@@ -87,7 +88,7 @@ class Gap:
         low, high = 100 * self.interval.low, 100 * self.interval.high
         significant = self.p_corrected < 1 - self.interval.level
         way = ("worse" if self.value < 0 else "better") if significant else "not told apart"
-        p = "< .001" if self.p_corrected < 0.001 else f"= {self.p_corrected:.3f}"
+        p = p_words(self.p_corrected)
         return (
             f"{self.attribute} {self.level}: {way}; {self.metric} {100 * self.value:+.1f} points against the rest "
             f"({self.interval.level:.0%} interval {low:+.1f} to {high:+.1f}; corrected p {p}, {self.tests} gaps; "
