@@ -6,6 +6,8 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from math import isfinite
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ __all__ = ["plain"]
 
 def plain(value: Any) -> Any:
     """Facts as values of JSON: nan becomes null, and arrays become lists."""
+    if type(value) in (str, int, bool, NoneType):  # most values of an answer, which the server gives by the hundred
+        return value
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -23,4 +27,4 @@ def plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -60,7 +60,7 @@ def runs(
       mien runs RUNS --status failed --status crashed --prune
     """
     with needs("report", "runs"):
-        from mien.runs import Run, alike, export_mlflow, read_lines, remove_run
+        from mien.runs import Run, equal_and_differing, export_mlflow, read_lines, remove_run
     wanted, statuses = _wanted(where or ()), _statuses(status or ())
     if prune and not (wanted or statuses):
         raise ConfigError(f"--prune removes the runs that are listed. Say which: {PRUNABLE}.")
@@ -68,13 +68,11 @@ def runs(
         raise ConfigError("--prune asks before it removes, and there is no terminal to ask on. Pass --yes.")
     every = read_lines(folder)
     lines = [line for line in every if _fits(line, wanted, statuses)]
-    settings = [line.settings for line in lines]
-    shared = alike(settings)
-    varying = list(dict.fromkeys(key for own in settings for key in own if key not in shared))
+    shared, varying = equal_and_differing(lines)
     if as_json:
         print_json(_facts(folder, lines, shared, varying))
     else:
-        _print_table(lines, settings, varying)
+        _print_table(lines, varying)
         print(visible(_summary(folder, lines, len(every))), file=sys.stderr)
     if mlflow is not None:
         place = export_mlflow(
@@ -148,13 +146,14 @@ def _record(line: "Line", varying: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _print_table(lines: Sequence["Line"], settings: Sequence[Mapping[str, Any]], varying: Sequence[str]) -> None:
+def _print_table(lines: Sequence["Line"], varying: Sequence[str]) -> None:
     """Aligned columns without colours or frames: rich takes seconds for ten thousand rows."""
     corpora = len({line.corpus for line in lines}) > 1
     reasons = any(line.reason for line in lines)
     head = ["run", "status", "epoch", "valid", *(["corpus"] if corpora else []), *varying]
     rows = [head + (["reason"] if reasons else [])]
-    for line, own in zip(lines, settings, strict=True):
+    for line in lines:
+        own = line.settings
         values = [_cell(own.get(key, "")) for key in varying]
         cells = [*_standing(line, own), *([visible(line.corpus)] if corpora else []), *values]
         rows.append(cells + ([_cell(line.reason)] if reasons else []))

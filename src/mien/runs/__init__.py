@@ -26,7 +26,7 @@ time works in the folder: it holds the lock, which the system frees when the pro
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
 from .found import find_runs, keep_order, remove_run
 from .index import read_lines
-from .lines import STATUSES, Line, alike
+from .lines import STATUSES, Line, alike, equal_and_differing
 from .mlflow import export_mlflow
 from .run import EPOCHS, LOCK, Run, busy
 
@@ -49,6 +49,7 @@ __all__ = [
     "Stage",
     "alike",
     "busy",
+    "equal_and_differing",
     "export_mlflow",
     "find_runs",
     "keep_order",

@@ -17,7 +17,7 @@ from ..reading import Count, Share
 from .files import Record
 from .run import Run
 
-__all__ = ["STATUSES", "Line", "alike", "read_line"]
+__all__ = ["STATUSES", "Line", "alike", "equal_and_differing", "read_line"]
 
 Status = Literal["planned", "running", "finished", "failed", "crashed", "pruned", "damaged"]
 STATUSES: tuple[Status, ...] = ("planned", "running", "finished", "failed", "crashed", "pruned", "damaged")
@@ -79,6 +79,18 @@ def alike(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for key, value in flat.items():
             seen[key].add(value)
     return {key: next(iter(own)) for key, own in seen.items() if len(own) == 1}
+
+
+def equal_and_differing(lines: Sequence[Line]) -> tuple[dict[str, Any], list[str]]:
+    """The settings with one value in all lines, and the keys of the others in their order. A setting that no run
+    changed is looked at once for each kind, so that ten thousand lines take no second.
+    """
+    changed = {key for line in lines for key in line.changed}
+    kinds = [_defaults(kind) for kind in dict.fromkeys(line.kind for line in lines) if kind]
+    untouched = [{key: value for key, value in flat.items() if key not in changed} for flat in kinds]
+    touched = [{key: flat[key] for key in changed & flat.keys()} for flat in (line.settings for line in lines)]
+    equal = alike([*untouched, *touched])
+    return equal, list(dict.fromkeys(key for flat in kinds for key in flat if key not in equal))
 
 
 def _valid_accuracy(run: Run, record: Record) -> float | None:
