@@ -1,39 +1,35 @@
 """`mien data`: a corpus becomes a store (prepare, draw), stores are joined, looked through (info, audit) and taught."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from mien.atomic import json_text, write_text
 from mien.bundle import Bundle
 from mien.cli import clips
+from mien.cli.draw import draw
 from mien.cli.extras import Json
 from mien.cli.model_files import model_file
 from mien.cli.screen import literal, print_json
+from mien.cli.stores import Force, Out, counts_table, facts_table, findings_table, show_new, warn_untested
 from mien.crop import CropSpec
 from mien.data.audit import Audit, class_counts
 from mien.data.audit import audit as audit_store
 from mien.data.clean import DROPS, clean
 from mien.data.clips.corpora import CLIP_CORPORA, ClipOptions
-from mien.data.clips.drawn import draw_clip_store, write_clips
-from mien.data.clips.drawn_videos import write_videos
 from mien.data.clips.prepare import prepare_clips
 from mien.data.corpora import CORPORA, ReadOptions, check_options
-from mien.data.drawn import FilmOptions
-from mien.data.findings import findings, findings_csv, next_command, summary
+from mien.data.findings import findings, findings_csv, next_command
 from mien.data.gallery import gallery_page
 from mien.data.join import join as join_stores
-from mien.data.prepare import PrepareOptions, draw_store
+from mien.data.prepare import PrepareOptions
 from mien.data.prepare import prepare as prepare_store
-from mien.data.splits import untested_words
-from mien.data.store import Meta, Store
+from mien.data.store import Store
 from mien.data.teach import teach as teach_store
 from mien.errors import ConfigError, DataError
 from mien.faces import find_detector
@@ -51,9 +47,6 @@ app = typer.Typer(
 )
 
 NAMES = sorted((*CORPORA, *CLIP_CORPORA))
-FILMS_FPS = 30.0
-Out = Annotated[Path, typer.Option("--out", "-o", help="The store to write: a new folder.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the store if there is one.")]
 
 
 @app.command()
@@ -158,7 +151,7 @@ def prepare(
     else:
         clips.check_stills(corpus, motion, read, "default" if landmarks else faces)
         prepare_store(path, corpus, out, options)
-    _show_new(Store.open(out), as_json)
+    show_new(Store.open(out), as_json)
 
 
 def _with_landmarks(faces: str) -> str:
@@ -166,92 +159,7 @@ def _with_landmarks(faces: str) -> str:
     return YufaceDetector.name if faces == "default" else faces
 
 
-@app.command()
-def draw(
-    out: Out,
-    count: Annotated[int | None, typer.Option(help="How many faces (default: 2000).")] = None,
-    clips: Annotated[int | None, typer.Option(help="Draw so many clips of micro-expressions instead of faces.")] = None,
-    films: Annotated[
-        int | None, typer.Option(help="Draw so many long videos, with expressions to be found, instead of faces.")
-    ] = None,
-    as_store: Annotated[
-        bool, typer.Option("--store", help="Clips: write a store with their flow, not frames and a table.")
-    ] = False,
-    subjects: Annotated[int | None, typer.Option(help="Clips: of so many subjects (default: 6 clips each).")] = None,
-    seconds: Annotated[float, typer.Option(help="Films: seconds of each.")] = 20.0,
-    fps: Annotated[
-        float | None, typer.Option(help="Clips and films: frames a second (default: clips 200, films 30).")
-    ] = None,
-    pixels: Annotated[
-        tuple[float, float],
-        typer.Option(help="Clips and films: the faintest and the strongest micro-expression, in 128ths of the side."),
-    ] = FilmOptions.pixels,
-    distractors: Annotated[
-        bool,
-        typer.Option(
-            "--distractors", help="Clips and films: the head nods, eyes blink and look about, the mouth speaks."
-        ),
-    ] = False,
-    apart: Annotated[
-        bool,
-        typer.Option("--apart", help="Faces: cover the mouth, and put its action units in a second plane, numbers."),
-    ] = False,
-    size: Annotated[
-        int | None, typer.Option(help="Their side in pixels (default: faces 48, clips and films 128).")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same faces.")] = 0,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Draw a corpus of faces, clips or films: no person is shown, and the truth about every pixel is known.
-
-    Clips of micro-expressions, as frames with a table that `mien data prepare --corpus clips` reads:
-      mien data draw --clips 60 --out clips
-    As a store with their flow, to train on:
-      mien data draw --clips 120 --store --out stores/clips
-    Long videos with a table of their expressions, for `mien spot films --coded films/intervals.csv`:
-      mien data draw --films 10 --out films
-    """
-    asked = [name for name, given in (("count", count), ("clips", clips), ("films", films)) if given is not None]
-    if len(asked) > 1:
-        raise ConfigError("--count draws faces, --clips clips and --films long videos. Give one of them.")
-    if clips is None and (as_store or subjects is not None):
-        raise ConfigError("--store and --subjects are for clips. Add --clips N.")
-    moving = distractors or fps is not None or pixels != FilmOptions.pixels
-    if clips is None and films is None and moving:
-        raise ConfigError("--distractors, --fps and --pixels are for clips and films. Add --clips N or --films N.")
-    if apart and (clips is not None or films is not None):
-        raise ConfigError(f"--apart is for faces, and --{asked[0]} draws {asked[0]}. Give one of them.")
-    options = FilmOptions(
-        size=128 if size is None else size,
-        fps=fps if fps is not None else FILMS_FPS if films is not None else FilmOptions.fps,
-        pixels=pixels,
-        nods=distractors,
-        blinks=distractors,
-        gaze=distractors,
-        speech=distractors,
-    )
-    if films is not None:
-        write_videos(out, films=films, seed=seed, seconds=seconds, options=options, force=force)
-        _show_folder("films", films, out, "intervals.csv", as_json)
-    elif clips is not None and not as_store:
-        write_clips(out, clips=clips, subjects=subjects, seed=seed, options=options, force=force)
-        _show_folder("clips", clips, out, "clips.csv", as_json)
-    elif clips is not None:
-        draw_clip_store(out, clips=clips, subjects=subjects, seed=seed, options=options, force=force)
-        _show_new(Store.open(out), as_json)
-    else:
-        count, size = 2000 if count is None else count, 48 if size is None else size
-        draw_store(out, count=count, size=size, seed=seed, apart=apart, force=force)
-        _show_new(Store.open(out), as_json)
-
-
-def _show_folder(what: str, count: int, out: Path, table: str, as_json: bool) -> None:
-    """Say that so many clips or films were drawn, and where they are listed."""
-    if as_json:
-        print_json({what: str(out), "count": count})
-    else:
-        Console(highlight=False).print(f"{count} {what}: {literal(out)}, listed in {table}", soft_wrap=True)
+app.command()(draw)
 
 
 @app.command()
@@ -299,7 +207,7 @@ def audit(
         print_json(result)
         return
     console = Console(highlight=False)
-    console.print(_findings(found))
+    console.print(findings_table(found))
     command = next_command(found, str(store))
     if cleaned and out:
         console.print(f"Cleaned: {literal(out)}. {literal(cleaned.notes[-1])}", soft_wrap=True)
@@ -362,7 +270,7 @@ def teach(
     if as_json:
         print_json({"meta": asdict(meta)})
         return
-    Console(highlight=False).print(_facts(out, meta))
+    Console(highlight=False).print(facts_table(out, meta))
 
 
 @app.command()
@@ -378,7 +286,7 @@ def join(
       mien data join stores/casme2 stores/samm stores/smic --out stores/megc2019
     """
     join_stores([Store.open(path) for path in stores], out, force=force)
-    _show_new(Store.open(out), as_json)
+    show_new(Store.open(out), as_json)
 
 
 @app.command()
@@ -390,63 +298,6 @@ def info(store: Annotated[Path, typer.Argument(help="A store.")], as_json: Json 
         print_json({"meta": asdict(opened.meta), "counts": counts})
         return
     console = Console(highlight=False)
-    console.print(_facts(opened.path, opened.meta))
-    console.print(_table(counts))
-    _warn_untested(console, opened)
-
-
-def _show_new(store: Store, as_json: bool) -> None:
-    """What was written, with the summary of its audit and what was left out."""
-    found = audit_store(store)
-    if as_json:
-        print_json({"meta": asdict(store.meta), "audit": found.summary()})
-        return
-    console = Console(highlight=False)
-    console.print(_facts(store.path, store.meta))
-    console.print(_table(found.counts))
-    _warn_untested(console, store)
-    console.print(_findings(found))
-    for example in store.meta.skipped_examples:
-        console.print(f"[yellow]left out[/] {literal(example)}", soft_wrap=True)
-    if store.meta.skipped > len(store.meta.skipped_examples):
-        console.print(f"[yellow]left out[/] {store.meta.skipped} in all: {literal(store.path)}/skipped.csv")
-
-
-def _warn_untested(console: Console, store: Store) -> None:
-    """Say which classes the test leaves out, as averages over classes then are over fewer than the table shows."""
-    if words := untested_words(store):
-        console.print(f"[yellow]{literal(words)}[/]", soft_wrap=True)
-
-
-def _findings(found: Audit) -> Table:
-    """What the audit found, a line a kind; lines that spoil a test or a training are yellow."""
-    table = Table.grid(padding=(0, 2))
-    for line in summary(found):
-        words = line.numbers + (f". {line.meaning}" if line.harms else "")
-        table.add_row(line.kind, words, style="yellow" if line.harms else None)
-    return table
-
-
-def _facts(path: Path, meta: Meta) -> Table:
-    colours = "grey" if meta.crop.channels == 1 else "RGB"
-    facts: dict[str, Any] = {
-        "store": path,
-        "corpus": meta.corpus,
-        "images": f"{meta.count} of {meta.crop.size}×{meta.crop.size} {colours}",
-        "left out": meta.skipped,
-        "licence": meta.licence,
-        "sha256": meta.sha256[:16],
-        "notes": "\n".join(meta.notes),
-    }
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        table.add_row(f"[bold]{name}[/]", literal(value))
-    return table
-
-
-def _table(counts: Mapping[str, Mapping[str, int]]) -> Table:
-    table = Table("class", *counts)
-    for name in next(iter(counts.values())):
-        table.add_row(literal(name), *(str(split[name]) for split in counts.values()))
-    table.add_row("all", *(str(sum(split.values())) for split in counts.values()), style="bold")
-    return table
+    console.print(facts_table(opened.path, opened.meta))
+    console.print(counts_table(counts))
+    warn_untested(console, opened)
