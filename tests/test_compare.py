@@ -16,6 +16,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import CompareError, ConfigError, DataError, RunError
 from mien.metrics import scores
+from mien.rows import level_words
 from mien.runs import Run, find_runs
 from mien.stages import finish_run
 
@@ -329,3 +330,20 @@ def test_cross_validation_trains_chooses_and_judges_apart(tmp_path: Path, bars: 
         assert run.record.selected_epoch == max(run.history, key=lambda e: (e.valid_accuracy, -e.valid_loss)).epoch
         assert sum(run.data.counts.values()) == len(store)
     assert only(collect(runs)).tests[0, 0].ids.tolist() == list(range(len(store)))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("model.dropout", 0, "no dropout"),
+        ("model.dropout", 0.2, "dropout 0.2"),
+        ("loss.name", "focal", "loss focal"),
+        ("loss.class_weights", "none", "no class weights"),
+        ("model.beside", "", "the face alone"),
+        ("model.beside", "landmarks", "and landmarks"),
+        ("start.weights", "", "from random weights"),
+        ("data.train_limit", 2400, "2,400 training faces"),
+    ],
+)
+def test_a_level_of_a_factor_is_named_as_one_would_say_it(key: str, value: Any, words: str) -> None:
+    assert level_words(key, value) == words

@@ -29,6 +29,8 @@ FOLD = "data.fold"
 ABSENT = "has no run folder"
 LACKS = {"failed": "failed", "crashed": "crashed", "pruned": "was stopped early", "running": "is not finished"}
 """The words for a fold without a result, by the status of its run."""
+OFF = ("dropout", "attention", "class weights")
+"""Settings whose level 0 or "none" reads as "no dropout"."""
 
 Replicate = tuple[int, int]
 """Seed and repetition."""
@@ -193,13 +195,15 @@ def pooled(parts: Sequence[Logits]) -> Logits:
 
 def level_words(key: str, value: Any) -> str:
     """A level of a factor in words: `dropout 0.2`, `no dropout`, `no attention`."""
-    word = key.rpartition(".")[2].replace("_", " ")
+    word = key.removesuffix(".name").rpartition(".")[2].replace("_", " ")
     if key == "data.train_limit":
         return f"{value:,} training faces" if value else "all training faces"
     if key == "start.weights":
         return f"from {PurePath(value).name}" if value else "from random weights"
+    if key == "model.beside":
+        return f"and {value}" if value else "the face alone"
     if key == "train.snapshots":
         return f"{value} snapshots" if value > 1 else "no snapshots"
     if key == "boosting.rounds":
         return f"boosted in {value} rounds" if value > 1 else "not boosted"
-    return f"no {word}" if value in (0, "none") and word in ("dropout", "attention") else f"{word} {value}"
+    return f"no {word}" if value in (0, "none") and word in OFF else f"{word} {value}"
