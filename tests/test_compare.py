@@ -140,6 +140,22 @@ def test_rows_are_networks_with_their_factors(tmp_path: Path, store: Store) -> N
     assert not {"model.name", "model.dropout", "seed"} & comparison.equal.keys()
 
 
+def test_rows_that_differ_in_one_thing_each_are_named_by_that_thing(tmp_path: Path, store: Store) -> None:
+    """A full crossing names every level; one plain row and changes of it leave the defaults out."""
+    changes: list[dict[str, Any]] = [{}, {"loss.name": "focal"}, {"train.sampling": "balanced"}]
+    runs = [plan(recipe().changed(change), store, tmp_path)[0] for change in changes]
+    vary = ["loss.name", "train.sampling"]
+    assert [row.name for row in collect(runs, vary).rows] == [
+        "compact-s",
+        "compact-s, loss focal",
+        "compact-s, sampling balanced",
+    ]
+    assert [row.name for row in collect(runs[:2], vary).rows] == [
+        "compact-s, loss cross-entropy",
+        "compact-s, loss focal",
+    ]
+
+
 def test_rows_come_as_their_runs_do_and_runs_by_seed(tmp_path: Path, store: Store) -> None:
     runs = finished(plan(recipe({"model.dropout": [0.0, 0.2], "seed": [0, 1]}), store, tmp_path))
     one, other = collect(runs), collect(runs[::-1])

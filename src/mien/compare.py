@@ -4,6 +4,7 @@ Runs share a table only if they have the same data, the same test samples, and t
 and the seed. Every other difference must be stated.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,8 +145,12 @@ def collect(runs: Sequence[Run], vary: Iterable[str] = (), left_out: Sequence[st
     values = [_named(run.settings) for run in runs]
     for run, flat in zip(runs, values, strict=True):
         groups[tuple((key, flat[key]) for key in factors if key in flat)].append(run)
+    crosses = _crosses([dict(key) for key in groups], factors)
     return Comparison(
-        rows=tuple(row_of(dict(key), own) for key, own in groups.items()),
+        rows=tuple(
+            row_of(dict(key), own, frozenset() if crosses else _usual(dict(key), own[0].settings))
+            for key, own in groups.items()
+        ),
         data=runs[0].data,
         equal=alike(values),
         own=own,
@@ -204,6 +209,18 @@ def _factors(runs: Sequence[Run]) -> tuple[tuple[str, ...], dict[str, dict[str, 
         else:
             factors.append(key)
     return tuple(factors), own
+
+
+def _crosses(rows: Sequence[Mapping[str, Any]], factors: Sequence[str]) -> bool:
+    """Whether the rows that have all factors are every combination of their levels."""
+    whole = [row for row in rows if len(row) == len(factors)]
+    return len(whole) == math.prod(len({row[key] for row in whole}) for key in factors)
+
+
+def _usual(factors: Mapping[str, Any], settings: Settings) -> frozenset[str]:
+    """Factors at their default. Where rows differ from one plain row in one thing each, their names say that thing."""
+    defaults = type(settings)().flat()
+    return frozenset(key for key, value in factors.items() if key != NAME and defaults.get(key) == value)
 
 
 def _explains(values: Sequence[Mapping[str, Any]], cause: str, key: str) -> bool:

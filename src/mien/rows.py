@@ -56,6 +56,8 @@ class Row:
     """The missing folds of incomplete replicates, one sentence each without its full stop; empty if all are
     complete.
     """
+    unnamed: frozenset[str] = frozenset()
+    """Factors that the name leaves out."""
 
     @property
     def network(self) -> str:
@@ -65,9 +67,8 @@ class Row:
     @property
     def name(self) -> str:
         """`vgg16, dropout 0.2`: the name of the row in every table and figure."""
-        return ", ".join(
-            [self.network, *(level_words(key, value) for key, value in self.factors.items() if key != NAME)]
-        )
+        named = {key: value for key, value in self.factors.items() if key != NAME and key not in self.unnamed}
+        return ", ".join([self.network, *(level_words(key, value) for key, value in named.items())])
 
     @cached_property
     def tests(self) -> dict[Replicate, Logits]:
@@ -96,8 +97,8 @@ def row_key(settings: Settings) -> object:
     return settings.KIND, tuple(shared.items())
 
 
-def row_of(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
-    """The row of all `runs` with these factors, finished or not."""
+def row_of(factors: Mapping[str, Any], runs: Sequence[Run], unnamed: frozenset[str] = frozenset()) -> Row:
+    """The row of all `runs` with these factors, finished or not; `unnamed` is as in `Row`."""
     ordered = sorted(runs, key=lambda run: (*_replicate(run), run.settings.data.fold))
     records = {run.id: _record(run) for run in ordered}
     folds = max(_planned_folds(run) for run in ordered)
@@ -115,6 +116,7 @@ def row_of(factors: Mapping[str, Any], runs: Sequence[Run]) -> Row:
         pending=sum(record.status == "running" for record in records.values()),
         folds=folds,
         gaps=tuple(_gap(key, statuses[key], folds) for key in grouped if key not in whole) if crossed else (),
+        unnamed=unnamed,
     )
 
 
