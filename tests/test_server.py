@@ -1,11 +1,12 @@
 """`mien serve` over HTTP: what is asked is answered, what cannot be is one sentence, and every limit holds exactly."""
 
 import json
+import queue
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
@@ -365,6 +366,43 @@ def test_who_leaves_during_the_pass_gets_no_answer_made() -> None:
     assert (left.answered, stays.answered) == (0, 1)
     assert events == ["batch", "dropped", "batch"]
     assert ticket.future.exception() is not None
+
+
+def test_the_answers_of_a_batch_are_delivered_together() -> None:
+    """One call wakes whoever waits for them; no answer is there before it."""
+
+    class Looked:
+        """Work without a picture, which is its own predictor and model."""
+
+        pixels = 0
+
+        def __init__(self, number: int) -> None:
+            self.predictor, self.bundle, self.number = self, model, number
+
+        def find(self, gone: object) -> list[Found]:
+            assert free.wait(20)
+            return [Found(faces=(), crops=np.zeros((0, 8, 8, 1), np.uint8))]
+
+        def classify(self, found: list[Found]) -> list[Any]:
+            return [np.zeros((0, 7), np.float32) for _ in found]
+
+        def answer(self, logits: object) -> int:
+            if self.number == 3:
+                raise ValueError
+            return self.number
+
+    free, model, settles = threading.Event(), object(), queue.Queue[Callable[[], None]]()
+    batcher = Batcher(1)
+    batcher.deliver = settles.put
+    tickets = [batcher.submit(Looked(number), 20) for number in range(5)]  # type: ignore[arg-type]
+    free.set()
+    batcher.stop()
+    assert not any(ticket.future.done() for ticket in tickets)
+    assert settles.qsize() < 5
+    while not settles.empty():
+        settles.get()()
+    assert isinstance(tickets.pop(3).future.exception(0), ValueError)
+    assert [ticket.future.result(0) for ticket in tickets] == [0, 1, 2, 4]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep fewer connections waiting")

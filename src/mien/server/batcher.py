@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..bundle import BATCH, Bundle
@@ -57,6 +58,10 @@ class Batcher:
         self._ready = threading.Condition()
         self._stopped = False
         self._on_event = on_event
+        self.deliver: Callable[[Callable[[], None]], object] = lambda settle: settle()
+        """Takes what settles the futures of a batch, and calls it in the thread that waits for them. An event loop is
+        woken once a batch; woken for every answer, it would take the interpreter from the worker each time.
+        """
         self._threads = [
             threading.Thread(target=self._serve, name=f"mien-worker-{number}", daemon=True) for number in range(workers)
         ]
@@ -156,21 +161,32 @@ class Batcher:
                 for ticket, _ in group:
                     ticket.future.set_exception(error)
                 continue
-            for ticket, pictures in group:
-                self._answer(ticket, [logits.pop(0) for _ in pictures])
+            answered = [(ticket, self._answer(ticket, [logits.pop(0) for _ in pictures])) for ticket, pictures in group]
+            self.deliver(partial(_settle, answered))
 
     def _pass(self, bundle: Bundle, group: list[tuple[Ticket, list[Found]]]) -> list[Logits]:
         together = [one for _, found in group for one in found]
         self._on_event("batch", sum(len(one.faces) for one in together))
         return group[0][0].work.predictor.classify(together)
 
-    def _answer(self, ticket: Ticket, logits: list[Logits]) -> None:
+    def _answer(self, ticket: Ticket, logits: list[Logits]) -> Any:
+        """The answer, or the error in its place."""
         if self._gone(ticket):  # an explanation is hundreds of passes from here
-            return
+            return None
         try:
-            ticket.future.set_result(ticket.work.answer(logits))
+            return ticket.work.answer(logits)
         except Exception as error:
-            ticket.future.set_exception(error)
+            return error
+
+
+def _settle(answered: list[tuple[Ticket, Any]]) -> None:
+    for ticket, answer in answered:
+        if ticket.future.done():  # nobody waits any more
+            continue
+        if isinstance(answer, Exception):
+            ticket.future.set_exception(answer)
+        else:
+            ticket.future.set_result(answer)
 
 
 def expired() -> Refused:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
@@ -45,6 +46,7 @@ class State:
     @asynccontextmanager
     async def running(self, _: Any) -> AsyncIterator[None]:
         """Run the server, from the start of loading to the last answer."""
+        self.batcher.deliver = asyncio.get_running_loop().call_soon_threadsafe
         loading = asyncio.create_task(self._load())
         try:
             yield
@@ -97,9 +99,30 @@ class State:
 
 
 def _wrapped(future: "Future[Any]") -> "asyncio.Future[Any]":
-    """The future for the event loop. Its error is not reported a second time if nobody waits for it."""
-    wrapped = asyncio.wrap_future(future)
-    wrapped.add_done_callback(lambda done: done.cancelled() or done.exception())
+    """The future for the event loop. It is settled at once where the loop's own thread settles the other; its error is
+    not reported a second time if nobody waits for it.
+    """
+    loop, here = asyncio.get_running_loop(), threading.get_ident()
+    wrapped = loop.create_future()
+
+    def copy() -> None:
+        if wrapped.done():
+            return
+        if future.cancelled():
+            wrapped.cancel()
+        elif error := future.exception():
+            wrapped.set_exception(error)
+            wrapped.exception()
+        else:
+            wrapped.set_result(future.result())
+
+    def settled(_: "Future[Any]") -> None:
+        if threading.get_ident() == here:
+            copy()
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(copy)
+
+    future.add_done_callback(settled)
     return wrapped
 
 
