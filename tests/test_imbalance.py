@@ -1,5 +1,6 @@
 """Uneven classes: the adjustment of saved logits, its figures, and its section of the page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from conftest import LABELS, SIZE, bar
 from mien.calibration import adjusted, softmax
 from mien.compare import Comparison, collect, plan
-from mien.config import recipe_from
+from mien.config import override, recipe_from
 from mien.crop import CropSpec
 from mien.data.store import Sample, Store, create_store
 from mien.judge import judge
-from mien.judge.imbalance import imbalance, unevenness
+from mien.judge.imbalance import imbalance, is_plain, unevenness
 from mien.metrics import scores
 from mien.report import write_report
+from mien.runs import Run
 from mien.stages import finish_run
 
 pytestmark = pytest.mark.usefixtures("plain_figures")
@@ -74,6 +76,17 @@ def test_the_figures_are_those_of_the_adjusted_logits(uneven: Comparison) -> Non
     change = found.changes["uar"]
     assert change.interval is not None
     assert change.interval.low <= change.after - change.before <= change.interval.high
+
+
+def test_what_training_has_corrected_is_not_corrected_again(uneven: Comparison) -> None:
+    (row,) = uneven.rows
+    runs = tuple(Run(run.path, override(run.settings, {"train.sampling": "balanced"}), run.data) for run in row.runs)
+    assert is_plain(row)
+    assert not is_plain(replace(row, runs=runs))
+    (found,) = imbalance([replace(row, runs=runs)], None)
+    assert found.changes["uar"].before == pytest.approx(np.mean([one.uar for one in row.scores]))
+    assert np.isnan(found.changes["uar"].after)
+    assert found.changes["uar"].interval is None
 
 
 def test_the_page_shows_both_and_even_classes_have_no_section(uneven: Comparison, tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_focal_loss_is_equation_4() -> None:
     assert loss("focal", gamma=2.0) == pytest.approx(float((-((1 - probs) ** 2) * probs.log()).sum()), rel=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_has_a_finite_slope_where_a_sample_is_certain(gamma: float) -> None:
+    logits = torch.tensor([[40.0, 0.0, 0.0]], requires_grad=True)
+    LOSSES["focal"](LossSettings(name="focal", gamma=gamma), torch.ones(3))(logits, torch.eye(3)[:1], None).backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_the_logit_adjusted_loss_is_the_balanced_softmax_at_tau_1() -> None:
     scaled = LOGITS.exp() * COUNTS
     probs = (scaled / scaled.sum(1, keepdim=True))[torch.arange(20), torch.arange(20) % 3]

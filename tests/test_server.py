@@ -336,7 +336,7 @@ def test_who_leaves_during_the_pass_gets_no_answer_made() -> None:
     class Looked:
         """Work whose pass and whose answer are seen."""
 
-        pixels = 1
+        pixels, slow = 1, False
 
         def __init__(self) -> None:
             self.predictor, self.bundle, self.answered = self, self, 0
@@ -377,7 +377,7 @@ def test_the_answers_of_a_batch_are_delivered_together() -> None:
         pixels = 0
 
         def __init__(self, number: int) -> None:
-            self.predictor, self.bundle, self.number = self, model, number
+            self.predictor, self.bundle, self.number, self.slow = self, model, number, number == 2
 
         def find(self, gone: object) -> list[Found]:
             assert free.wait(20)
@@ -399,6 +399,10 @@ def test_the_answers_of_a_batch_are_delivered_together() -> None:
     batcher.stop()
     assert not any(ticket.future.done() for ticket in tickets)
     assert settles.qsize() < 5
+    settles.get()()
+    while not tickets[0].future.done():
+        settles.get_nowait()()
+    assert not tickets[2].future.done(), "the slow one has a delivery of its own"
     while not settles.empty():
         settles.get()()
     assert isinstance(tickets.pop(3).future.exception(0), ValueError)

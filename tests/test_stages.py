@@ -6,7 +6,7 @@ from torch import nn
 
 from mien.config import ModelSettings
 from mien.models import NETWORKS, build
-from mien.models.stages import stages_of
+from mien.models.stages import stages_of, still
 
 
 @pytest.mark.long
@@ -33,3 +33,22 @@ def test_a_weight_without_a_stage_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(type(network), "stages", {"stem": ("features.0",), "classifier": ("classifier.",)})
     with pytest.raises(ValueError, match=r"features\.1\.weight belongs to the stages \[\]"):
         stages_of(network)
+
+
+@pytest.mark.parametrize("head", ["fc", "gap"])
+@pytest.mark.parametrize("name", ["vgg16", "compact-s", "resnet34"])
+def test_nothing_drops_in_a_still_stage(name: str, head: str) -> None:
+    """With all stages but the classifier still, only the dropout just before the classifier is left."""
+    settings = ModelSettings(
+        name=name,
+        width=0.1,
+        head=head,  # type: ignore[arg-type]
+        in_chans=1,
+        dropout=0.5,
+        block_dropout=0.5,
+    )
+    network = build(settings, classes=3, size=48)
+    network.train()
+    still(stages_of(network)[:-1])
+    dropping = [path for path, layer in network.named_modules() if isinstance(layer, nn.Dropout) and layer.training]
+    assert [path.rpartition(".")[2] for path in dropping] == (["5"] if head == "fc" else ["1"]), dropping

@@ -18,6 +18,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import ConfigError, MissingExtra
 from mien.export import export
+from mien.familiar import familiar
 from mien.freezing import frozen_count
 from mien.initial import build_network
 from mien.methods.network import NetworkMethod, load_network
@@ -213,6 +214,33 @@ def test_what_does_not_fit_is_one_sentence(kind: str, words: str, first: Run, st
 def test_a_start_from_another_division_of_the_same_faces_is_refused(first: Run, store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="It may have learnt the faces of the test"):
         NetworkMethod().check(settings_of(store, start__weights=str(first.path), data__protocol="kfold"), store)
+
+
+def test_the_weights_in_a_run_folder_are_that_run(first: Run, store: Store) -> None:
+    """Named by their file, they have seen no less."""
+    weights = str(first.path / WEIGHTS)
+    assert find_origin(weights, "compact-s") == find_origin(str(first.path), "compact-s")
+    with pytest.raises(ConfigError, match="It may have learnt the faces of the test"):
+        NetworkMethod().check(settings_of(store, start__weights=weights, data__protocol="kfold"), store)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "words"),
+    [
+        ("fer2013", "from another store"),
+        ("ferplus", "from another store"),
+        ("fer2013+rafdb", "from another store"),
+        ("npz", "do not say whether the same pictures are in both"),
+        ("rafdb", ""),
+    ],
+)
+def test_a_store_with_faces_that_a_model_may_know_is_told_by_its_corpus(
+    store: Store, monkeypatch: pytest.MonkeyPatch, corpus: str, words: str
+) -> None:
+    monkeypatch.setattr(store, "meta", replace(store.meta, corpus=corpus))
+    said, _ = familiar("default", "fer2013-ferplus", "0" * 64, store, "test")
+    assert words in said
+    assert bool(words) == bool(said)
 
 
 def test_copies_of_the_test_are_counted(bars: Bars, first: Run, tmp_path: Path) -> None:

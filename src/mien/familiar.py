@@ -5,6 +5,7 @@ training store. If that store still exists, the pictures in both can be counted.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = ["count_copies", "familiar", "shared_faces"]
 
 SAME_PICTURES = {"ferplus": "fer2013"}
 """Corpora that have the pictures of another corpus, with other labels."""
+FORMS = frozenset(("npz", "csv", "folder"))
+"""Names of corpora that say how the pictures came, and not which they are."""
 CHUNK = 1024
 
 
@@ -54,13 +57,24 @@ def familiar(
             f"pictures may be in both. {advice}".strip(),
             part == "train",
         )
+    if (FORMS & _names(corpus)) or (FORMS & _names(store.meta.corpus)):
+        return (
+            f"{name} was trained on {corpus}, and this store is of {store.meta.corpus}: these names do not say whether "
+            f"the same pictures are in both. {advice}".strip(),
+            False,
+        )
     return "", False
 
 
 def _pictures(corpus: str) -> set[str]:
     """The corpora whose pictures are in one of this name, such as `fer2013-ferplus`."""
-    words = set(corpus.split("-"))
-    return words | {SAME_PICTURES[word] for word in words if word in SAME_PICTURES}
+    words = _names(corpus)
+    return {SAME_PICTURES.get(word, word) for word in words - FORMS} | (words - FORMS)
+
+
+def _names(corpus: str) -> set[str]:
+    """The corpora in a name: of several annotations (`fer2013-ferplus`), or of joined stores (`fer2013+rafdb`)."""
+    return set(re.split("[-+]", corpus))
 
 
 def shared_faces(store: Store, rows: NDArray[np.int64], others: Sequence[Store]) -> Iterator[str]:

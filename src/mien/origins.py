@@ -106,6 +106,8 @@ def find_origin(weights: str, network: str) -> Origin:
     model = find_model(weights)
     if model != path:
         return Origin(kind="model", file=model, name=f"the model {weights} that comes with mien")
+    if path.name == WEIGHTS and (path.parent / "config.toml").is_file():
+        path = path.parent  # the run knows what it was trained on
     if (path / "config.toml").is_file():
         if not Run.open(path).has("fit"):
             raise ConfigError(f"start.weights={path} is a run that is not trained to its end. Finish it first.")

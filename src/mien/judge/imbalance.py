@@ -2,7 +2,8 @@
 logits.
 
 The adjustment needs no training and no choice (`mien.calibration.adjusted` with tau 1, Menon 2021), so it is shown for
-every row. Both are judged on the same redrawn faces, so the difference is paired.
+every row that learnt the frequencies and whose logits are log odds; elsewhere it would correct twice, or mean nothing.
+Both are judged on the same redrawn faces, so the difference is paired.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,21 +23,29 @@ from .paired import LEVEL
 from .redrawn import redraw
 from .select import predictions
 
-__all__ = ["UNEVEN", "Change", "Imbalance", "imbalance", "unevenness"]
+__all__ = ["UNEVEN", "Change", "Imbalance", "imbalance", "is_plain", "unevenness"]
 
 UNEVEN = 1.5
 """Classes count as uneven if the most frequent one has at least this many times the samples of the rarest."""
 REDRAWN = ("accuracy", "uar")
+PLAIN = {
+    "kind": ("network",),
+    "loss.name": ("cross-entropy", "focal"),
+    "loss.class_weights": ("none",),
+    "train.sampling": ("natural", "bootstrap"),
+    "boosting.rounds": (1,),
+}
+"""Settings of rows whose logits are adjusted. Others took the frequencies out in training, or give votes or margins."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A metric of one row, before and after, as means over its replicates."""
+    """A metric of one row, before and after, as means over its replicates; `after` is NaN if nothing was adjusted."""
 
     before: float
     after: float
     interval: Interval | None
-    """Of the difference; None where the metric is not redrawn."""
+    """Of the difference; None where the metric is not redrawn, or nothing was adjusted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +77,19 @@ def imbalance(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> tuple[I
     return tuple(_changes(row, subjects) for row in uneven)
 
 
+def is_plain(row: Row) -> bool:
+    """Whether a row learnt the frequencies of the classes, and its logits are log odds."""
+    settings = [run.settings.flat() | {"kind": run.settings.KIND} for run in row.runs]
+    return all(own.get(key, values[0]) in values for own in settings for key, values in PLAIN.items())
+
+
 def _changes(row: Row, subjects: NDArray[np.str_] | None) -> Imbalance:
+    if not is_plain(row):
+        before = {key: [getattr(score, key) for score in row.scores] for key in (*REDRAWN, "ece")}
+        return Imbalance(
+            name=row.name,
+            changes={key: Change(before=float(np.mean(b)), after=np.nan, interval=None) for key, b in before.items()},
+        )
     after = AdjustedRow(**{field.name: getattr(row, field.name) for field in fields(row)})
     first, second = redraw([row, after], subjects, REDRAWN)
     total = units(len(predictions(row)[0].labels), subjects)

@@ -112,7 +112,8 @@ class EnsembleMethod:
         crossed = cross_fitted(rule, stacked, part.labels, units_of(part), run.settings.seed)
         ways = (rule.join(fitted, stacked), crossed)
         both = [replace(part, logits=joined.astype(np.float32)).accuracy for joined in ways]
-        bags = {BAG: _out_of_bag(members, training)} if all(map(_is_bagged, members)) else {}
+        bagged = all(_is_bagged(member) and member.settings.data == run.settings.data for member in members)
+        bags = {BAG: _out_of_bag(members, training)} if bagged else {}
         keep_fitted(run, both, {**fitted, **bags})
         run.update(costs=_costs(members))
         return self.load(run)

@@ -237,13 +237,15 @@ def normalises(key: str) -> bool:
 def head_stages(name: str, head: Callable[[Tensor], Tensor]) -> dict[str, tuple[str, ...]]:
     """The stages of the half of a head that has weights, which the network calls `name`: hidden layers, the last one.
 
-    In the heads with hidden layers these are a stage of their own, so that what stays after it is the classifier alone.
+    In the heads with hidden layers these are a stage of their own, with the dropout between them, so that what stays
+    after it is the classifier alone, with the dropout before it.
     """
     if not isinstance(head, nn.Sequential):
         return {"classifier": (f"{name}.",)}
-    linear = [key for key, layer in head.named_children() if isinstance(layer, nn.Linear)]
-    *hidden, last = (f"{name}.{key}." for key in linear)
-    return {"hidden": tuple(hidden), "classifier": (last,)}
+    layers = [key for key, layer in head.named_children() if isinstance(layer, nn.Linear | nn.Dropout)]
+    own = 2 if len(layers) > 1 and isinstance(head.get_submodule(layers[-2]), nn.Dropout) else 1
+    names = [f"{name}.{key}." for key in layers]
+    return {"hidden": tuple(names[:-own]), "classifier": tuple(names[-own:])}
 
 
 def scaled(channels: int, width: float, multiple: int = 8) -> int:

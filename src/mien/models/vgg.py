@@ -62,7 +62,7 @@ def blocks(settings: ModelSettings, plan: Sequence[Sequence[int]]) -> tuple[nn.S
             before = channels
         if settings.attention != "none":
             layers.add_module(f"attention{number}", attention(settings.attention, before))
-        names = [*map(str, range(begin, index)), f"attention{number}"]
+        names = [*map(str, range(begin, index)), f"attention{number}", f"drop{number}"]
         stages[f"stage{number}"] = tuple(f"features.{name}." for name in names)
         if settings.stem == "imagenet" or number < len(plan):
             layers.add_module(str(index), nn.MaxPool2d(2))

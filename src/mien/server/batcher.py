@@ -161,13 +161,23 @@ class Batcher:
                 for ticket, _ in group:
                     ticket.future.set_exception(error)
                 continue
-            answered = [(ticket, self._answer(ticket, [logits.pop(0) for _ in pictures])) for ticket, pictures in group]
-            self.deliver(partial(_settle, answered))
+            own = [(ticket, [logits.pop(0) for _ in pictures]) for ticket, pictures in group]
+            slow = [[one] for one in own if one[0].work.slow]
+            for together in ([one for one in own if not one[0].work.slow], *slow):
+                self._tell(together)
 
     def _pass(self, bundle: Bundle, group: list[tuple[Ticket, list[Found]]]) -> list[Logits]:
         together = [one for _, found in group for one in found]
         self._on_event("batch", sum(len(one.faces) for one in together))
         return group[0][0].work.predictor.classify(together)
+
+    def _tell(self, own: list[tuple[Ticket, list[Logits]]]) -> None:
+        """Make the answers from the logits of each, and deliver them together."""
+        settle = partial(_settle, [(ticket, self._answer(ticket, logits)) for ticket, logits in own])
+        try:
+            self.deliver(settle)
+        except RuntimeError:  # the loop is closed
+            settle()
 
     def _answer(self, ticket: Ticket, logits: list[Logits]) -> Any:
         """The answer, or the error in its place."""

@@ -6,7 +6,7 @@ Nothing here knows of HTTP.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ class Work(Protocol):
     """The interface that the batcher uses."""
 
     predictor: Predictor
+    slow: ClassVar[bool]
+    """Whether `answer` takes long, so that no other answer may wait for it."""
 
     def find(self, gone: Gone) -> list[Found]:
         """The faces of each picture; stops early if the client is gone."""
@@ -50,6 +52,7 @@ class Work(Protocol):
 class Pictures:
     """The pictures of one request."""
 
+    slow: ClassVar[bool] = False
     predictor: Predictor
     contents: list[bytes]
     names: Sequence[str]
@@ -82,6 +85,7 @@ class Pictures:
 class Frame:
     """One frame of a camera."""
 
+    slow: ClassVar[bool] = False
     predictor: Predictor
     content: bytes
     session: Session
@@ -111,6 +115,7 @@ class Frame:
 class Film:
     """Some frames of a video, which follow each other."""
 
+    slow: ClassVar[bool] = False
     predictor: Predictor
     frames: Sequence[Seen]
     session: Session
@@ -141,6 +146,7 @@ class Film:
 class Explanation:
     """The evidence of the model in one face of a picture, by occlusion."""
 
+    slow: ClassVar[bool] = True
     predictor: Predictor
     content: bytes
     most_pixels: int

@@ -35,7 +35,7 @@ __all__ = ["STAGES", "Finish", "Plan", "Search", "search"]
 STAGES: tuple[Stage, ...] = ("fit", "valid")
 """The stages of a trial."""
 SEED = "seed"
-SCHEDULE = ("train.epochs", "train.sizes", "optimizer.schedule", "optimizer.warmup_epochs")
+SCHEDULE = ("train.epochs", "train.sizes", "train.snapshots", "optimizer.schedule", "optimizer.warmup_epochs")
 """Settings of the schedule. Trials that differ in them are not compared with each other for pruning."""
 
 Finish = Callable[[Sequence[Run], Report], None]
@@ -207,7 +207,8 @@ class _Batch:
         return not self._stopped(run)
 
     def _stopped(self, run: Run) -> int:
-        epochs = run.settings.flat().get("train.epochs", 0)
+        """The epoch at which a trial is stopped, or 0: never, if its epochs belong to several networks."""
+        epochs = run.settings.flat().get("train.epochs", 0) if run.settings.method == run.settings.KIND else 0
         return stopping_epoch(_accuracies(run), self._comparable(run), epochs) if epochs else 0
 
     def _comparable(self, run: Run) -> list[Sequence[float]]:

@@ -18,13 +18,13 @@ def sections(found: Findings, faces: bool) -> Iterator[Section]:
 
 
 def _lead(rows: Sequence[Imbalance]) -> str:
+    adjusted = sum(row.changes["uar"].after == row.changes["uar"].after for row in rows)
     gained = sum(row.changes["uar"].after > row.changes["uar"].before for row in rows)
     lost = sum(row.changes["accuracy"].after < row.changes["accuracy"].before for row in rows)
     return (
         f"Some classes are rarer than others in training. Subtracting the log of each class's share from the logits "
-        f"needs no training (Menon et al. 2021). It raises the UAR of {gained} of {len(rows)} rows, and lowers the "
-        f"accuracy "
-        f"of {lost}."
+        f"needs no training (Menon et al. 2021). It raises the UAR of {gained} of {adjusted} rows, and lowers the "
+        f"accuracy of {lost}."
     )
 
 
@@ -34,7 +34,7 @@ def _table(rows: Sequence[Imbalance]) -> Panel:
         caption="The figures of each row as trained and adjusted, means over replicates. In brackets 95 % intervals of "
         "the change on the same redrawn test faces. The adjustment has no setting that was fitted (tau is 1). Accuracy "
         "counts faces, UAR counts classes; the expected calibration error (ECE) shows what the adjustment does to the "
-        "probabilities.",
+        "probabilities. A dash: the row took the frequencies into account in training, or has no log odds to adjust.",
         table=SmallTable(name="imbalance", heads=HEADS, rows=tuple(_line(row) for row in rows)),
     )
 
