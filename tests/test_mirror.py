@@ -156,6 +156,36 @@ def test_a_name_that_leads_outside_is_refused_in_a_sentence(tmp_path: Path, stor
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_newer_checkpoint_takes_the_place_of_the_older_one(
+    tmp_path: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a reader has the older list. A blob that has another name now stays, and so does every other file."""
+    run, mirror = plan_run(tmp_path / "here", store), Mirror(url, tmp_path / "cache")
+
+    def push(**files: bytes) -> list[bytes]:
+        for name, content in files.items():
+            (run.path / f"{name}.safetensors").write_bytes(content)
+        mirror.push(run)
+        disk = fsspec.filesystem("memory")
+        return sorted(content for blob in blobs(url) if b"run " in (content := disk.cat_file(blob)))
+
+    assert push(checkpoint=b"run 1", model=b"run a") == [b"run 1", b"run a"]
+    older = mirror._list(run.id)
+    assert push(checkpoint=b"run 2", model=b"run b") == [b"run 2", b"run a", b"run b"]
+    lists = [older, mirror._list(run.id)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_list", lambda *_: lists.pop(0))
+        found = mirror._all_fetched(run.id)
+    assert found is not None
+    assert found["checkpoint.safetensors"].read_bytes() == b"run 2"
+    assert push(checkpoint=b"run 3", model=b"run 2") == [b"run 2", b"run 3", b"run a", b"run b"]
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror._disk, "rm_file", lambda _: (_ for _ in ()).throw(OSError("not allowed")))
+        assert len(push(checkpoint=b"run 4")) == 5
+    (run.path / "checkpoint.safetensors").unlink()
+    assert push() == [b"run 2", b"run 3", b"run a", b"run b"]
+
+
 def test_a_mirror_without_the_run_is_no_error(tmp_path: Path, store: Store, url: str) -> None:
     mirror = Mirror(url, tmp_path / "cache")
     finish_run(run := plan_run(tmp_path / "other", store, seed=9))

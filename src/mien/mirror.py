@@ -2,8 +2,9 @@
 
 In: a run folder and a URL of fsspec's, such as `s3://bucket/runs`. Out: `URL/blobs/<sha256>`, the content of files,
 and `URL/runs/<id>.json`, which names the files of a run by their sha256 and is written last. So a reader sees a whole
-run or an older one, and equal files are kept once. The run folder on a disk with locks stays the place to work in; the
-mirror is read where a run is planned on a machine that has done nothing of it.
+run or an older one, and equal files are kept once. Checkpoints that the new list no longer names are then deleted. The
+run folder on a disk with locks stays the place to work in; the mirror is read where a run is planned on a machine that
+has done nothing of it.
 
 Folders in a run folder, such as those of the members of a boosted run, are copied too; their files have names with "/".
 
@@ -16,7 +17,7 @@ import hashlib
 import re
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -120,7 +121,11 @@ class Mirror:
                 if not self._disk.exists(blob) or self._disk.size(blob) != len(content):
                     self._write(blob, content)
                 files[name] = {"sha256": sha256, "size": len(content)}
+            before = self._checkpoints(run.id)
             self._write(f"{self._place}/runs/{run.id}.json", json_text({"files": files}, indent=2).encode())
+            for sha256 in before - {file["sha256"] for file in files.values()}:
+                with suppress(Exception):  # one that stays only takes room
+                    self._disk.rm_file(f"{self._place}/blobs/{sha256}")
 
     def pull(self, run: Run) -> bool:
         """Restore a run that was planned but never begun from the mirror; returns whether the mirror had it.
@@ -131,10 +136,9 @@ class Mirror:
             return False
         remedy = f"Remove {self._url}/runs/{run.id}.json, or leave out --mirror."
         with self._in_sentences(remedy):
-            found = self._list(run.id)
-            if found is None:
+            files = self._all_fetched(run.id)
+            if files is None:
                 return False
-            files = {name: self._fetched(file) for name, file in found.files.items()}
             _check(run, files)
         with run.lock(), run.writing():
             for name in sorted(files, key=_turn):
@@ -153,6 +157,28 @@ class Mirror:
         if len(content) > LARGEST_LIST:
             raise ValueError(f"its list of files has more than {LARGEST_LIST:,} bytes")
         return from_json(content, _Listed)
+
+    def _checkpoints(self, name: str) -> set[str]:
+        """The checkpoints of a run's present list; none of a list that is damaged. No other run has equal ones: they
+        hold the seconds of their training.
+        """
+        with suppress(Exception):
+            found = self._list(name)
+            files = found.files.items() if found else ()
+            return {file.sha256 for path, file in files if PurePosixPath(path).name == CHECKPOINT}
+        return set()
+
+    def _all_fetched(self, name: str) -> dict[str, Path] | None:
+        """The files of a run; None if the mirror has none. If its list is replaced meanwhile, those of the new one."""
+        found = self._list(name)
+        while found is not None:
+            try:
+                return {path: self._fetched(file) for path, file in found.files.items()}
+            except FileNotFoundError:
+                before, found = found, self._list(name)
+                if found == before:
+                    raise
+        return None
 
     def _fetched(self, file: _File) -> Path:
         with self._open(f"blobs/{file.sha256}") as source:
