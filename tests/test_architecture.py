@@ -18,7 +18,7 @@ FLOORS: list[str] = [
     " models faces card familiar modelfile"
     " bundle data.teach session container video"
     " data.flow spot data.clips images predict micro summary annotate explain.occlusion",
-    "runs mirror origins device ranks chunks hooks checkpoint ensembles optimise losses waiting threads space signals"
+    "runs origins device ranks chunks hooks checkpoint mirror ensembles optimise losses waiting threads space signals"
     " inference from_onnx start freezing initial material train committee room methods stages to_onnx fit_softnet"
     " joined_network export",
     "rows compare joining engines loggers tune examine explain",

@@ -89,6 +89,103 @@ def test_a_run_goes_on_elsewhere_with_the_same_bytes(
         assert (there.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("changes", "at", "kept"),
+    [
+        ({"boosting__rounds": 3, "train__epochs": 2}, 0.5, "members/000/model.safetensors"),
+        ({"train__snapshots": 3, "train__epochs": 6, "optimizer__schedule": "cosine"}, 0.7, "epochs/00004.safetensors"),
+    ],
+)
+def test_a_run_of_several_networks_goes_on_elsewhere_with_the_same_bytes(
+    tmp_path: Path,
+    store: Store,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    at: float,
+    kept: str,
+) -> None:
+    monkeypatch.setattr("mien.train.CHECKPOINT_SECONDS", -1.0)
+    run, undisturbed = (plan_run(tmp_path / name, store, **changes) for name in ("here", "undisturbed"))
+    stopped(run, at)
+    Mirror(url, tmp_path / "cache").push(run)
+    there = plan_run(tmp_path / "there", store, **changes)
+    assert Mirror(url, tmp_path / "another-cache").pull(there)
+    assert (there.path / kept).read_bytes() == (run.path / kept).read_bytes()
+    steps: list[float] = []
+    finish_run(there, hooks=Hooks(report=lambda progress: bool(steps.append(progress.done)) or True))
+    finish_run(undisturbed)
+    assert steps[0] >= at
+    for name in KEPT[:3]:
+        assert (there.path / name).read_bytes() == (undisturbed.path / name).read_bytes()
+
+
+LEADING_OUTSIDE = (
+    "../../escaped",
+    "members/../../escaped",
+    "members/./escaped",
+    "members//escaped",
+    "/escaped",
+    "C:/escaped",
+    "C:escaped",
+    "members\\escaped",
+    "members/.escaped",
+    "escaped\n",
+    "lock",
+    "members/000/lock",
+    "a/b/c/d/escaped",
+    "history.csv/escaped",
+)
+
+
+@pytest.mark.parametrize("name", LEADING_OUTSIDE)
+def test_a_name_that_leads_outside_is_refused_in_a_sentence(tmp_path: Path, store: Store, url: str, name: str) -> None:
+    run, disk = plan_run(tmp_path / "here", store), fsspec.filesystem("memory")
+    run.write_history([])
+    Mirror(url, tmp_path / "cache").push(run)
+    listed = f"{url.removeprefix('memory:/')}/runs/{run.id}.json"
+    facts = json.loads(disk.cat_file(listed))
+    facts["files"][name] = facts["files"]["history.csv"]
+    disk.pipe_file(listed, json.dumps(facts).encode())
+    there = plan_run(tmp_path / "there", store)
+    before = sorted(tmp_path.rglob("*"))
+    said = r"cannot be used \(its list names .*, (which is no|and its folder as a) file"
+    with pytest.raises(RunError, match=said) as refusal:
+        Mirror(url, tmp_path / "cache").pull(there)
+    assert "\n" not in str(refusal.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_newer_checkpoint_takes_the_place_of_the_older_one(
+    tmp_path: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a reader has the older list. A blob that has another name now stays, and so does every other file."""
+    run, mirror = plan_run(tmp_path / "here", store), Mirror(url, tmp_path / "cache")
+
+    def push(**files: bytes) -> list[bytes]:
+        for name, content in files.items():
+            (run.path / f"{name}.safetensors").write_bytes(content)
+        mirror.push(run)
+        disk = fsspec.filesystem("memory")
+        return sorted(content for blob in blobs(url) if b"run " in (content := disk.cat_file(blob)))
+
+    assert push(checkpoint=b"run 1", model=b"run a") == [b"run 1", b"run a"]
+    older = mirror._list(run.id)
+    assert push(checkpoint=b"run 2", model=b"run b") == [b"run 2", b"run a", b"run b"]
+    lists = [older, mirror._list(run.id)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_list", lambda *_: lists.pop(0))
+        found = mirror._all_fetched(run.id)
+    assert found is not None
+    assert found["checkpoint.safetensors"].read_bytes() == b"run 2"
+    assert push(checkpoint=b"run 3", model=b"run 2") == [b"run 2", b"run 3", b"run a", b"run b"]
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror._disk, "rm_file", lambda _: (_ for _ in ()).throw(OSError("not allowed")))
+        assert len(push(checkpoint=b"run 4")) == 5
+    (run.path / "checkpoint.safetensors").unlink()
+    assert push() == [b"run 2", b"run 3", b"run a", b"run b"]
+
+
 def test_a_mirror_without_the_run_is_no_error(tmp_path: Path, store: Store, url: str) -> None:
     mirror = Mirror(url, tmp_path / "cache")
     finish_run(run := plan_run(tmp_path / "other", store, seed=9))

@@ -336,6 +336,19 @@ def test_more_processors_than_a_node_has_are_refused(tmp_path: Path, store: Stor
     assert run.record.status == "running"
 
 
+@cluster_of_ray
+@pytest.mark.long
+def test_on_two_processors_a_run_has_the_bytes_of_the_local_engine(
+    tmp_path: Path, store: Store, cluster: Callable[..., Any]
+) -> None:
+    cluster(head=2)
+    here, there = (plan_run(tmp_path / name, store, train__cpus=2) for name in ("local", "ray"))
+    find_engine("local").finish([here], lambda *_: None, stages=RESULTS)
+    find_engine("ray").finish([there], lambda *_: None, stages=RESULTS)
+    assert bytes_of(there) == bytes_of(here)
+    assert [(run.environment or {}).get("threads") for run in (here, there)] == [2, 2]
+
+
 KILLED = """
 import sys
 from pathlib import Path

@@ -18,7 +18,8 @@ from mien.errors import ConfigError
 from mien.export import export
 from mien.joining import outline_ensembles
 from mien.judge.ensembles import joined_rows
-from mien.methods.ensemble import fitted_of, members_of, optimism
+from mien.methods import find_method
+from mien.methods.ensemble import fitted_of, members_of, optimism, stated_cpus
 from mien.methods.network import load_network
 from mien.methods.soup import _Pot, average_weights
 from mien.models import Network, build
@@ -139,6 +140,26 @@ def test_it_stands_in_the_report_beside_its_members_at_their_cost(runs: list[Run
     assert "a greedy soup, Wortsman et al. 2022" in words
     assert "no test opened" not in words
     assert "The members of greedy were chosen on validation, where it scores" in words
+
+
+def test_it_computes_with_the_threads_of_its_first_member(place: Path) -> None:
+    recipe = {**RECIPE, "train": {**RECIPE["train"], "epochs": 1, "cpus": 1}}
+    recipe["grid"] = {"model.name": ["compact-s"], "optimizer.lr": [0.001, 0.003], "seed": [0]}
+    *members, uniform, greedy = plan(recipe_from(recipe, "threads"), write_bars(place / "few"), place / "threads")
+    before = torch.get_num_threads()
+    assert stated_cpus(greedy) == 0, "its members are not there"
+    try:
+        for run in members:
+            finish_run(run)
+        for run in (uniform, greedy):
+            torch.set_num_threads(2)
+            finish_run(run, ["fit"])
+            assert torch.get_num_threads() == stated_cpus(run) == 1
+            torch.set_num_threads(2)
+            find_method(run.settings).load(run)
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_it_needs_its_members_no_more(runs: list[Run], place: Path) -> None:

@@ -2,44 +2,47 @@
 
 In: a run folder and a URL of fsspec's, such as `s3://bucket/runs`. Out: `URL/blobs/<sha256>`, the content of files,
 and `URL/runs/<id>.json`, which names the files of a run by their sha256 and is written last. So a reader sees a whole
-run or an older one, and equal files are kept once. The run folder on a disk with locks stays the place to work in; the
-mirror is read where a run is planned on a machine that has done nothing of it.
+run or an older one, and equal files are kept once. Checkpoints that the new list no longer names are then deleted. The
+run folder on a disk with locks stays the place to work in; the mirror is read where a run is planned on a machine that
+has done nothing of it.
 
-Files from the mirror are not trusted: names are plain, sizes are bounded, and the sha256 of every file is checked on
-its way into a local cache (a temporary file, verified, then renamed), which many processes may use at once.
+Folders in a run folder, such as those of the members of a boosted run, are copied too; their files have names with "/".
+
+Files from the mirror are not trusted: names are plain and stay in the run folder, sizes are bounded, and the sha256 of
+every file is checked on its way into a local cache (a temporary file, verified, then renamed), which many processes may
+use at once.
 """
 
 import hashlib
 import re
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
-
-from msgspec import Meta
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from .atomic import json_text, new_file
+from .checkpoint import CHECKPOINT
 from .config import read_settings
 from .errors import RunError
 from .reading import Count, Fingerprint, from_json
 from .runs import LOCK, Run
-from .shown import first_line
+from .shown import brief, first_line
 
 __all__ = ["Cache", "Mirror"]
 
 PLANNED = ("config.toml", "data.json")
 """Files that a planned run already has; those of the mirror must only belong to the same run."""
-LAST = "record.json"
-"""Records the finished stages, so it is copied after the files that it mentions."""
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+MENTIONING = (CHECKPOINT, "record.json")
+"""They say what the other files of their folder hold, so they are written after those, in this order."""
+WORD = "[A-Za-z0-9][A-Za-z0-9._-]{0,100}"
+PLAIN = re.compile(f"{WORD}(/{WORD}){{0,3}}")
+"""The name of a file in a run folder: it leads nowhere else."""
 LARGEST_LIST = 1 << 20
 """Most bytes of the list of a run's files."""
 CHUNK = 1 << 20
 ATTEMPTS = 20
-
-Name = Annotated[str, Meta(pattern=f"^{PLAIN.pattern}$")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,14 @@ class _File:
 class _Listed:
     """`runs/<id>.json`."""
 
-    files: Mapping[Name, _File]
+    files: Mapping[str, _File]
+
+    def __post_init__(self) -> None:
+        for name in self.files:
+            if not _is_mirrored(name):
+                raise ValueError(f"its list names {brief(name)}, which is no file of a run folder")
+            if any(str(folder) in self.files for folder in PurePosixPath(name).parents):
+                raise ValueError(f"its list names {brief(name)}, and its folder as a file")
 
 
 class Cache:
@@ -111,25 +121,29 @@ class Mirror:
                 if not self._disk.exists(blob) or self._disk.size(blob) != len(content):
                     self._write(blob, content)
                 files[name] = {"sha256": sha256, "size": len(content)}
+            before = self._checkpoints(run.id)
             self._write(f"{self._place}/runs/{run.id}.json", json_text({"files": files}, indent=2).encode())
+            for sha256 in before - {file["sha256"] for file in files.values()}:
+                with suppress(Exception):  # one that stays only takes room
+                    self._disk.rm_file(f"{self._place}/blobs/{sha256}")
 
     def pull(self, run: Run) -> bool:
         """Restore a run that was planned but never begun from the mirror; returns whether the mirror had it.
 
         Raises `RunError` where the mirror cannot be read, or holds something else under the run's name.
         """
-        if any(path.name not in PLANNED for path in _files(run.path)):
+        if any(name not in PLANNED for name in _files(run.path)):
             return False
         remedy = f"Remove {self._url}/runs/{run.id}.json, or leave out --mirror."
         with self._in_sentences(remedy):
-            found = self._list(run.id)
-            if found is None:
+            files = self._all_fetched(run.id)
+            if files is None:
                 return False
-            files = {name: self._fetched(file) for name, file in found.files.items()}
             _check(run, files)
         with run.lock(), run.writing():
-            for name in sorted(files, key=lambda name: name == LAST):
+            for name in sorted(files, key=_turn):
                 if name not in PLANNED:
+                    (run.path / name).parent.mkdir(parents=True, exist_ok=True)
                     with new_file(run.path / name) as temporary:
                         temporary.write_bytes(files[name].read_bytes())
         return True
@@ -143,6 +157,28 @@ class Mirror:
         if len(content) > LARGEST_LIST:
             raise ValueError(f"its list of files has more than {LARGEST_LIST:,} bytes")
         return from_json(content, _Listed)
+
+    def _checkpoints(self, name: str) -> set[str]:
+        """The checkpoints of a run's present list; none of a list that is damaged. No other run has equal ones: they
+        hold the seconds of their training.
+        """
+        with suppress(Exception):
+            found = self._list(name)
+            files = found.files.items() if found else ()
+            return {file.sha256 for path, file in files if PurePosixPath(path).name == CHECKPOINT}
+        return set()
+
+    def _all_fetched(self, name: str) -> dict[str, Path] | None:
+        """The files of a run; None if the mirror has none. If its list is replaced meanwhile, those of the new one."""
+        found = self._list(name)
+        while found is not None:
+            try:
+                return {path: self._fetched(file) for path, file in found.files.items()}
+            except FileNotFoundError:
+                before, found = found, self._list(name)
+                if found == before:
+                    raise
+        return None
 
     def _fetched(self, file: _File) -> Path:
         with self._open(f"blobs/{file.sha256}") as source:
@@ -187,28 +223,45 @@ def _open_at_once(folder: Path) -> Iterator[dict[str, BinaryIO]]:
     """
     for _ in range(ATTEMPTS):
         with ExitStack() as held:
-            before = _states(folder)
             try:
+                before = _states(folder)
                 opened: dict[str, BinaryIO] = {
-                    path.name: held.enter_context(path.open("rb")) for path in _files(folder)
+                    name: held.enter_context((folder / name).open("rb")) for name in _files(folder)
                 }
+                after = _states(folder)
             except FileNotFoundError:
                 continue
-            if _states(folder) == before:
+            if after == before:
                 yield opened
                 return
     raise OSError("its files change all the time")
 
 
 def _states(folder: Path) -> list[tuple[str, int, int]]:
-    found = [(path.name, path.stat()) for path in _files(folder)]
+    found = [(name, (folder / name).stat()) for name in _files(folder)]
     return [(name, state.st_ino, state.st_mtime_ns) for name, state in found]
 
 
-def _files(folder: Path) -> list[Path]:
-    """What is mirrored of a run folder: its files, but for the lock and what is half written; the record last."""
-    files = [path for path in folder.iterdir() if path.name != LOCK and PLAIN.fullmatch(path.name) and path.is_file()]
-    return sorted(files, key=lambda path: (path.name == LAST, path.name))
+def _files(folder: Path, within: str = "") -> Iterator[str]:
+    """The names of what is mirrored of a run folder: all files, but for locks and what is half written."""
+    for path in sorted(folder.iterdir()):
+        name = within + path.name
+        if not _is_mirrored(name):
+            continue
+        if path.is_file():
+            yield name
+        elif path.is_dir() and not path.is_symlink():
+            yield from _files(path, f"{name}/")
+
+
+def _is_mirrored(name: str) -> bool:
+    return PLAIN.fullmatch(name) is not None and PurePosixPath(name).name != LOCK
+
+
+def _turn(name: str) -> tuple[int, int]:
+    """When a file is written: folders before what is beside them, so that no progress is told of what is not there."""
+    last = PurePosixPath(name).name
+    return -name.count("/"), 1 + MENTIONING.index(last) if last in MENTIONING else 0
 
 
 def _check(run: Run, files: Mapping[str, Path]) -> None:

@@ -125,6 +125,8 @@ class _Grid:
 
     def _start(self, work: Work, pack: Sequence[Run]) -> None:
         cpus = max(map(_cpus, pack))
+        if pack[0].settings.JOINS:  # its members are finished
+            cpus = min(cpus, max(self._cpus))
         if cpus > max(self._cpus):
             raise ConfigError(
                 f"train.cpus is {cpus}, and the largest node of the cluster has {max(self._cpus)} processors. "
@@ -270,7 +272,11 @@ def _resources() -> tuple[list[int], bool]:
 
 
 def _cpus(run: Run) -> int:
-    """Processors of a run: those that its recipe states, else one."""
+    """Processors of a run: those that its recipe states, or the first of the runs that it joins, else one."""
+    if run.settings.JOINS:
+        from ..methods.ensemble import stated_cpus  # as methods are imported: when a run of their kind is there
+
+        return max(1, stated_cpus(run))
     return max(1, run.settings.train.cpus) if isinstance(run.settings, NetworkSettings) else 1
 
 

@@ -6,6 +6,7 @@ test follow from the members' (`answered`).
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ __all__ = [
     "rule_name",
     "rule_of",
     "rule_words",
+    "stated_cpus",
     "units_of",
 ]
 
@@ -157,6 +159,14 @@ def members_of(run: Run) -> tuple[Run, ...]:
         if not member.finished:
             raise MemberMissing(f"{member.path} is {member.record.status}, and {run.id} joins it. Finish it first.")
     return tuple(found)
+
+
+def stated_cpus(run: Run) -> int:
+    """The processors that the settings of its first member state; 0 if they state none or it cannot be read."""
+    with suppress(RunError):
+        first = members_of(run)[0].settings
+        return first.train.cpus if isinstance(first, NetworkSettings) else 0
+    return 0
 
 
 def joined_logits(run: Run, part: str) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ from ..inference import placed, predict_logits
 from ..initial import first_weights
 from ..models import Network
 from ..runs import Costs, Logits, Run, Stage
-from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, units_of
+from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, stated_cpus, units_of
 from .network import TrainedNetwork, load_network, predicted_costs, trained_costs
 from .soup_model import keep_model
 
@@ -71,6 +71,7 @@ class SoupMethod(EnsembleMethod):
 
     def fit(self, run: Run, training: Part, valid: Part, hooks: Hooks) -> TrainedNetwork:
         """Choose the members where the soup is greedy, and average them."""
+        _use_threads(run)
         members = members_of(run)
         pot = _Pot(members, training, valid)
         part, stacked = joinable(members, "valid")
@@ -93,6 +94,7 @@ class SoupMethod(EnsembleMethod):
 
     def load(self, run: Run) -> TrainedNetwork:
         """The one network."""
+        _use_threads(run)
         return TrainedNetwork(run, load_network(run, pick_device()))
 
     def answered(self, run: Run, part: Stage) -> Logits | None:
@@ -150,6 +152,12 @@ class _Pot:
                 return float("nan")
             found[held] = self.right(self.greedy(alone, ~held))[held]
         return float(found.mean())
+
+
+def _use_threads(run: Run) -> None:
+    """Make torch use the number of threads that the first member states; its bytes too depend on that number."""
+    if stated := stated_cpus(run):
+        torch.set_num_threads(stated)
 
 
 def average_weights(networks: Iterator[Network], faces: Sequence[NDArray[np.generic]]) -> Network:
