@@ -21,12 +21,16 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from made_videos import numbered, write_video
 from mien.bundle import Bundle
 from mien.data.drawn import draw_scene
 from mien.labels import SEVEN
 from mien.predict import Found, Predictor, heading, record
 from mien.server.batcher import Batcher
 from mien.server.keys import new_key
+from mien.server.listen import _socket
 from mien.server.schemas import Answer
 from mien.server.settings import Settings
 from mien.server.work import Work
@@ -489,6 +493,67 @@ def test_headers_and_bodies_have_deadlines(model: Path) -> None:
                 assert json.loads(answer.read())["results"]
                 time.sleep(0.1)
         assert server.state.gate.taken == 0
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system keeps little of what is sent for a client that does not read it."""
+
+    def opened(host: str, port: int) -> socket.socket:
+        listening = _socket(host, port)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 10)
+        return listening
+
+    monkeypatch.setattr("mien.server.listen._socket", opened)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ports of the clients whose connections the server is rid of."""
+    ports: list[int] = []
+    done = H11Protocol.connection_lost
+
+    def noted(self: H11Protocol, exc: Exception | None) -> None:
+        ports.append(self.client[1] if self.client else 0)
+        done(self, exc)
+
+    monkeypatch.setattr(H11Protocol, "connection_lost", noted)
+    return ports
+
+
+@pytest.mark.parametrize("asked", ["many answers", "one answer", "a film"])
+def test_who_does_not_read_the_answer_is_hung_up_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, little_room: None, lost: list[int], asked: str
+) -> None:
+    with running(settings_for(model, {"answer_s": 0.5})) as server, ExitStack() as stack:
+        host = f"Host: 127.0.0.1:{server.port}\r\n"
+        sent = f"GET /openapi.json HTTP/1.1\r\n{host}\r\n".encode() * 40
+        if asked == "one answer":
+            monkeypatch.setattr(server.state.models, "cards", lambda: ["words" * 100_000])
+            sent = f"GET /v1/models HTTP/1.1\r\n{host}\r\n".encode()
+        elif asked == "a film":
+            film = write_video(tmp_path / "clip.mp4", numbered(600, 16, 128)).read_bytes()
+            sent = f"POST /v1/video HTTP/1.1\r\n{host}Content-Length: {len(film)}\r\n\r\n".encode() + film
+        slow = stack.enter_context(socket.socket())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 10)
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(sent)
+        _until(lambda: slow.getsockname()[1] in lost)
+        assert server.state.gate.videos == 0
+        assert server.post(png()).status_code == 200
+
+
+def test_work_that_takes_too_long_is_given_up(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model, {"wait_s": 0.2, "answer_s": 0.4}), held) as server:
+        started = time.monotonic()
+        slow = server.post(png())
+        assert slow.status_code == 504
+        assert "more than 0.4 s" in slow.json()["error"]
+        assert 0.4 < time.monotonic() - started < 10
+        held.open.set()
+        assert server.post(png(1)).status_code == 200
 
 
 def test_it_stops_when_what_was_taken_is_done(model: Path) -> None:

@@ -65,7 +65,7 @@ def listen(
     limits = settings.limits
     config = uvicorn.Config(
         app,
-        http=_protocol(limits.header_s, limits.connections),
+        http=_protocol(limits.header_s, limits.answer_s, limits.connections),
         ws="websockets-sansio",
         ws_max_size=limits.frame_mb << 20,
         ws_max_queue=2,
@@ -163,11 +163,11 @@ def is_loopback(host: str) -> bool:
         return host in LOOPBACK
 
 
-def _protocol(header_s: float, most: int) -> type[H11Protocol]:
-    """HTTP/1.1 with a deadline for headers and a limit of connections, which uvicorn has not."""
+def _protocol(header_s: float, answer_s: float, most: int) -> type[H11Protocol]:
+    """HTTP/1.1 with deadlines for headers and answers and a limit of connections, which uvicorn has not."""
 
     class Punctual(H11Protocol):
-        """Closes the connection of a client that does not finish a header, or keeps sending data that nobody reads."""
+        """Hangs up on who does not finish a header, does not read an answer, or keeps sending what nobody reads."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -201,8 +201,14 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
             """The app, for a client that is still there once the loop has seen all that happened until now."""
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-            if not self._lost:
+            if self._lost:
+                return
+            try:
                 await self._served(scope, receive, send)
+                await asyncio.wait_for(self.flow.drain(), answer_s)  # nobody else waits for the last part
+            except TimeoutError:
+                self.transport.abort()  # its `close` would wait for the client to read
+                raise
 
         def _owes(self) -> bool:
             """Whether the server waits for the client: for the rest of a header, or of a body that was answered
