@@ -31,6 +31,7 @@ from mien.predict import Found, Predictor, heading, record
 from mien.server.batcher import Batcher
 from mien.server.keys import new_key
 from mien.server.listen import _socket
+from mien.server.models import Models, _opened
 from mien.server.schemas import Answer
 from mien.server.settings import Settings
 from mien.server.work import Work
@@ -129,7 +130,9 @@ def test_an_explanation_is_a_map_over_the_face(server: Running) -> None:
 
 
 def test_models_say_their_figures_and_limits(server: Running) -> None:
-    (card,) = server.get("/v1/models").json()["models"]
+    told = server.get("/v1/models").json()
+    (card,) = told["models"]
+    assert told["unusable"] == []
     assert card["name"] == "tiny"
     assert card["test"]["accuracy"] == {"value": 0.5, "n": 140, "low": 0.42, "high": 0.58}
     assert card["limits"] == list(CARD.limits)
@@ -639,6 +642,72 @@ def test_a_replaced_file_is_changed_over_to_without_losing_a_request(model: Path
     assert {status for status, _ in seen} == {200}
     labels = [label for _, label in seen]
     assert {"anger", "new anger"} == set(labels)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> tuple[Models, Path]:
+    """A folder of one model, looked at when the test says so, and its models."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write_bundle(folder / "tiny.onnx")
+    models = Models(settings_for(folder, folder=folder))
+    models.load()
+    models.stop()
+    return models, folder
+
+
+def test_a_file_that_cannot_be_used_stops_no_other(watched: tuple[Models, Path]) -> None:
+    models, folder = watched
+    (folder / "a-link.onnx").symlink_to(folder / "nowhere")
+    (folder / "b-empty.onnx").touch()
+    (folder / "c-folder.onnx").mkdir()
+    write_bundle(folder / "new.onnx")
+    models.look(folder)
+    assert models.names == ["tiny", "new"]
+    problems = {each["name"]: each["problem"] for each in models.unusable()}
+    assert list(problems) == ["a-link", "b-empty", "c-folder"]
+    assert "does not exist" in problems["a-link"]
+    assert "is empty" in problems["b-empty"]
+    assert [card["problem"] for card in models.cards()] == ["", ""]
+
+
+def test_a_file_that_cannot_be_used_is_opened_and_logged_once(
+    watched: tuple[Models, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models, folder = watched
+    opened: list[str] = []
+    monkeypatch.setattr("mien.server.models._opened", lambda path: opened.append(path.stem) or _opened(path))
+    (folder / "link.onnx").symlink_to(folder / "nowhere")
+    (folder / "bad.onnx").write_bytes(b"no model")
+    for _ in range(3):
+        models.look(folder)
+    assert sorted(opened) == ["bad", "link"]
+    assert [sum(f"model {name} is not served" in line for line in caplog.messages) for name in ("bad", "link")] == [
+        1,
+        1,
+    ]
+    write_bundle(folder / "nowhere")
+    (folder / "bad.onnx").write_bytes(b"no model again")
+    models.look(folder)
+    assert set(models.names) == {"tiny", "link"}
+    assert sorted(opened) == ["bad", "bad", "link", "link"]
+    (folder / "bad.onnx").unlink()
+    models.look(folder)
+    assert models.unusable() == []
+
+
+def test_a_model_stays_where_its_link_leads_nowhere_and_says_so(watched: tuple[Models, Path]) -> None:
+    models, folder = watched
+    content = (folder / "tiny.onnx").read_bytes()
+    (folder / "tiny.onnx").unlink()
+    (folder / "tiny.onnx").symlink_to(folder / "nowhere")
+    models.look(folder)
+    assert "does not exist" in models.cards()[0]["problem"]
+    assert models.unusable() == []
+    assert models.predictor("tiny")
+    (folder / "nowhere").write_bytes(content)
+    models.look(folder)
+    assert models.cards()[0]["problem"] == ""
 
 
 def test_what_cannot_be_served_ends_the_start(model: Path, tmp_path: Path) -> None:
