@@ -67,8 +67,8 @@ def listen(
         app,
         http=_protocol(limits.header_s, limits.answer_s, limits.connections),
         ws="websockets-sansio",
+        # `ws_max_queue` is another protocol's: this one stops reading while a message waits, so those of one read do.
         ws_max_size=limits.frame_mb << 20,
-        ws_max_queue=2,
         ws_per_message_deflate=False,
         loop="asyncio",
         lifespan="on",
