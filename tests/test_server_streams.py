@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -290,6 +291,30 @@ def test_a_browser_gives_its_key_as_a_protocol(model: Path, tmp_path: Path) -> N
             with pytest.raises(InvalidStatus) as refused:
                 camera(server, query, subprotocols=offered)
             assert refused.value.response.status_code == 401
+
+
+def test_a_camera_that_does_not_read_its_answers_is_hung_up_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    done = WebSocketsSansIOProtocol.connection_lost
+    monkeypatch.setattr(
+        WebSocketsSansIOProtocol, "connection_lost", lambda self, exc: (lost.append(self), done(self, exc))
+    )
+    monkeypatch.setattr("mien.server.frames.json_line", lambda facts: bytes(16 << 20))  # more than the system keeps
+    content = png()
+    frame = bytes([0x82, 0x80 | 126]) + len(content).to_bytes(2) + bytes(4) + content
+    with running(settings_for(model, {"answer_s": 0.5})) as server:
+        head = (
+            f"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        )
+        head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port)) as deaf:
+            deaf.sendall(head.encode())
+            assert deaf.recv(12) == b"HTTP/1.1 101"
+            for _ in range(3):
+                deaf.sendall(frame)
+                time.sleep(0.2)
+            until(lambda: server.state.gate.sockets == 0)
+            until(lambda: lost)
 
 
 def test_a_camera_that_is_silent_is_hung_up_on_and_one_that_leaves_frees_its_place(model: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import ConfigError
 from ..reading import open_file
@@ -66,7 +67,7 @@ def listen(
     config = uvicorn.Config(
         app,
         http=_protocol(limits.header_s, limits.answer_s, limits.connections),
-        ws="websockets-sansio",
+        ws=_camera(limits.answer_s),
         # `ws_max_queue` is another protocol's: this one stops reading while a message waits, so those of one read do.
         ws_max_size=limits.frame_mb << 20,
         ws_per_message_deflate=False,
@@ -161,6 +162,28 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host in LOOPBACK
+
+
+def _camera(answer_s: float) -> type[WebSocketsSansIOProtocol]:
+    """A camera's socket with a deadline for its answers, which uvicorn has not."""
+
+    class Prompt(WebSocketsSansIOProtocol):
+        """Hangs up on a camera that does not read its answers."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._served, self.app = self.app, self._while_read
+
+        async def _while_read(self, scope: Any, receive: Any, send: Any) -> None:
+            """The app, which ends where an answer is not read."""
+            try:
+                await self._served(scope, receive, send)
+                await asyncio.wait_for(self.writable.wait(), answer_s)
+            except TimeoutError:
+                self.transport.abort()  # its `close` would wait for the client to read
+                raise
+
+    return Prompt
 
 
 def _protocol(header_s: float, answer_s: float, most: int) -> type[H11Protocol]:
