@@ -112,7 +112,7 @@ def test_a_signal_ends_it_well(model: Path, sent: signal.Signals) -> None:
 
 def test_clients_that_leave_in_the_middle_of_a_video_do_not_end_it(model: Path, tmp_path: Path) -> None:
     """A decoder that is closed while it decodes would end the process."""
-    noise = np.random.default_rng(0).integers(0, 256, (12, 1080, 1920, 3), np.uint8)  # takes long to decode
+    noise = np.random.default_rng(0).integers(0, 256, (6, 1080, 1920, 3), np.uint8)  # takes long to decode
     film = write_video(tmp_path / "clip.mp4", noise).read_bytes()
     with serving("--model", model, "--faces", "none") as (process, address), ready(address) as client:
         for time_s in (0, 0.01, 0.03, 0.1, 0.2):

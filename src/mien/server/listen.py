@@ -68,7 +68,7 @@ def listen(
         app,
         http=_protocol(limits.header_s, limits.answer_s, limits.connections),
         ws=_camera(limits.answer_s),
-        # `ws_max_queue` is another protocol's: this one stops reading while a message waits, so those of one read do.
+        # It reads no `ws_max_queue`: it stops reading while a message waits, so its queue holds those of one read.
         ws_max_size=limits.frame_mb << 20,
         ws_per_message_deflate=False,
         loop="asyncio",
