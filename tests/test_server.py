@@ -21,12 +21,17 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from made_videos import numbered, write_video
 from mien.bundle import Bundle
 from mien.data.drawn import draw_scene
 from mien.labels import SEVEN
 from mien.predict import Found, Predictor, heading, record
 from mien.server.batcher import Batcher
 from mien.server.keys import new_key
+from mien.server.listen import _socket
+from mien.server.models import Models, _opened
 from mien.server.schemas import Answer
 from mien.server.settings import Settings
 from mien.server.work import Work
@@ -125,7 +130,9 @@ def test_an_explanation_is_a_map_over_the_face(server: Running) -> None:
 
 
 def test_models_say_their_figures_and_limits(server: Running) -> None:
-    (card,) = server.get("/v1/models").json()["models"]
+    told = server.get("/v1/models").json()
+    (card,) = told["models"]
+    assert told["unusable"] == []
     assert card["name"] == "tiny"
     assert card["test"]["accuracy"] == {"value": 0.5, "n": 140, "low": 0.42, "high": 0.58}
     assert card["limits"] == list(CARD.limits)
@@ -495,6 +502,67 @@ def test_headers_and_bodies_have_deadlines(model: Path) -> None:
         assert server.state.gate.taken == 0
 
 
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system keeps little of what is sent for a client that does not read it."""
+
+    def opened(host: str, port: int) -> socket.socket:
+        listening = _socket(host, port)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 10)
+        return listening
+
+    monkeypatch.setattr("mien.server.listen._socket", opened)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ports of the clients whose connections the server is rid of."""
+    ports: list[int] = []
+    done = H11Protocol.connection_lost
+
+    def noted(self: H11Protocol, exc: Exception | None) -> None:
+        ports.append(self.client[1] if self.client else 0)
+        done(self, exc)
+
+    monkeypatch.setattr(H11Protocol, "connection_lost", noted)
+    return ports
+
+
+@pytest.mark.parametrize("asked", ["many answers", "one answer", "a film"])
+def test_who_does_not_read_the_answer_is_hung_up_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, little_room: None, lost: list[int], asked: str
+) -> None:
+    with running(settings_for(model, {"answer_s": 0.5})) as server, ExitStack() as stack:
+        host = f"Host: 127.0.0.1:{server.port}\r\n"
+        sent = f"GET /openapi.json HTTP/1.1\r\n{host}\r\n".encode() * 40
+        if asked == "one answer":
+            monkeypatch.setattr(server.state.models, "cards", lambda: ["words" * 100_000])
+            sent = f"GET /v1/models HTTP/1.1\r\n{host}\r\n".encode()
+        elif asked == "a film":
+            film = write_video(tmp_path / "clip.mp4", numbered(600, 16, 128)).read_bytes()
+            sent = f"POST /v1/video HTTP/1.1\r\n{host}Content-Length: {len(film)}\r\n\r\n".encode() + film
+        slow = stack.enter_context(socket.socket())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 10)
+        slow.settimeout(20)
+        slow.connect(("127.0.0.1", server.port))
+        slow.sendall(sent)
+        _until(lambda: slow.getsockname()[1] in lost)
+        assert server.state.gate.videos == 0
+        assert server.post(png()).status_code == 200
+
+
+def test_work_that_takes_too_long_is_given_up(model: Path) -> None:
+    held = Held()
+    with running(settings_for(model, {"wait_s": 0.2, "answer_s": 0.4}), held) as server:
+        started = time.monotonic()
+        slow = server.post(png())
+        assert slow.status_code == 504
+        assert "more than 0.4 s" in slow.json()["error"]
+        assert 0.4 < time.monotonic() - started < 10
+        held.open.set()
+        assert server.post(png(1)).status_code == 200
+
+
 def test_it_stops_when_what_was_taken_is_done(model: Path) -> None:
     held = Held()
     with running(settings_for(model), held) as server, ThreadPoolExecutor(4) as pool:
@@ -578,6 +646,72 @@ def test_a_replaced_file_is_changed_over_to_without_losing_a_request(model: Path
     assert {status for status, _ in seen} == {200}
     labels = [label for _, label in seen]
     assert {"anger", "new anger"} == set(labels)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> tuple[Models, Path]:
+    """A folder of one model, looked at when the test says so, and its models."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    write_bundle(folder / "tiny.onnx")
+    models = Models(settings_for(folder, folder=folder))
+    models.load()
+    models.stop()
+    return models, folder
+
+
+def test_a_file_that_cannot_be_used_stops_no_other(watched: tuple[Models, Path]) -> None:
+    models, folder = watched
+    (folder / "a-link.onnx").symlink_to(folder / "nowhere")
+    (folder / "b-empty.onnx").touch()
+    (folder / "c-folder.onnx").mkdir()
+    write_bundle(folder / "new.onnx")
+    models.look(folder)
+    assert models.names == ["tiny", "new"]
+    problems = {each["name"]: each["problem"] for each in models.unusable()}
+    assert list(problems) == ["a-link", "b-empty", "c-folder"]
+    assert "does not exist" in problems["a-link"]
+    assert "is empty" in problems["b-empty"]
+    assert [card["problem"] for card in models.cards()] == ["", ""]
+
+
+def test_a_file_that_cannot_be_used_is_opened_and_logged_once(
+    watched: tuple[Models, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    models, folder = watched
+    opened: list[str] = []
+    monkeypatch.setattr("mien.server.models._opened", lambda path: opened.append(path.stem) or _opened(path))
+    (folder / "link.onnx").symlink_to(folder / "nowhere")
+    (folder / "bad.onnx").write_bytes(b"no model")
+    for _ in range(3):
+        models.look(folder)
+    assert sorted(opened) == ["bad", "link"]
+    assert [sum(f"model {name} is not served" in line for line in caplog.messages) for name in ("bad", "link")] == [
+        1,
+        1,
+    ]
+    write_bundle(folder / "nowhere")
+    (folder / "bad.onnx").write_bytes(b"no model again")
+    models.look(folder)
+    assert set(models.names) == {"tiny", "link"}
+    assert sorted(opened) == ["bad", "bad", "link", "link"]
+    (folder / "bad.onnx").unlink()
+    models.look(folder)
+    assert models.unusable() == []
+
+
+def test_a_model_stays_where_its_link_leads_nowhere_and_says_so(watched: tuple[Models, Path]) -> None:
+    models, folder = watched
+    content = (folder / "tiny.onnx").read_bytes()
+    (folder / "tiny.onnx").unlink()
+    (folder / "tiny.onnx").symlink_to(folder / "nowhere")
+    models.look(folder)
+    assert "does not exist" in models.cards()[0]["problem"]
+    assert models.unusable() == []
+    assert models.predictor("tiny")
+    (folder / "nowhere").write_bytes(content)
+    models.look(folder)
+    assert models.cards()[0]["problem"] == ""
 
 
 def test_what_cannot_be_served_ends_the_start(model: Path, tmp_path: Path) -> None:

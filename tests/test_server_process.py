@@ -4,9 +4,11 @@ import json
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +110,25 @@ def test_a_signal_ends_it_well(model: Path, sent: signal.Signals) -> None:
         assert "Traceback" not in said
 
 
+def test_clients_that_leave_in_the_middle_of_a_video_do_not_end_it(model: Path, tmp_path: Path) -> None:
+    """A decoder that is closed while it decodes would end the process."""
+    noise = np.random.default_rng(0).integers(0, 256, (6, 1080, 1920, 3), np.uint8)  # takes long to decode
+    film = write_video(tmp_path / "clip.mp4", noise).read_bytes()
+    with serving("--model", model, "--faces", "none") as (process, address), ready(address) as client:
+        for time_s in (0, 0.01, 0.03, 0.1, 0.2):
+            port = int(address.rstrip("/").rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as left:
+                head = f"POST /v1/video HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(film)}\r\n\r\n"
+                left.sendall(head.encode() + film)
+                left.settimeout(20)
+                assert left.recv(12) == b"HTTP/1.1 200"
+                time.sleep(time_s)
+            while "mien_videos 0" not in client.get("/metrics").text:
+                time.sleep(0.05)
+        assert client.get("/healthz").status_code == 200
+        assert process.poll() is None
+
+
 @pytest.mark.skipif(OPENSSL is None, reason="there is no openssl to make a certificate with")
 def test_https_serves_pictures_and_cameras(model: Path, tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -130,8 +151,6 @@ def test_https_serves_pictures_and_cameras(model: Path, tmp_path: Path) -> None:
 def test_what_it_cannot_serve_with_is_one_sentence(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import socket
-
     (tmp_path / "keys").write_text("secret\n")
     (tmp_path / "empty").mkdir()
     (tmp_path / "copy").mkdir()

@@ -1,22 +1,28 @@
 """Videos and cameras over the server: lines as frames are done, the newest frame only, and nothing left behind."""
 
+import asyncio
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi", reason="the server needs pip install 'mien[serve]'")
 
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from made_videos import numbered, write_video
 from mien.predict import Predictor, record
+from mien.server.films import _Source
 from mien.server.keys import new_key
+from mien.video import Capture, _file
 from serving import Held, Running, png, running, settings_for
 from tiny_bundle import write_bundle
 
@@ -93,6 +99,76 @@ def test_videos_have_places_and_give_them_back(model: Path, film: Path) -> None:
         until(lambda: server.state.gate.videos == 0)
         until(lambda: not [name for name in _descriptors() if "memfd:mien" in name])
         assert server.post(png()).status_code == 200
+
+
+class Slow:
+    """A decoder that waits in the middle of its third frame, and notes what is done to it when nothing may be."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture, self._using = capture, threading.Lock()
+        self.begun, self.open, self.faults, self.count, self.ended = threading.Event(), threading.Event(), [], 0, False
+
+    def read(self) -> tuple[bool, object]:
+        with self._using:
+            self.faults += ["read after its end"] * self.ended
+            self.count += 1
+            if self.count == 3:
+                self.begun.set()
+                assert self.open.wait(20)
+            return self._capture.read()
+
+    def get(self, prop: int) -> float:
+        return self._capture.get(prop)
+
+    def release(self) -> None:
+        self.faults += ["closed while it was read"] * self._using.locked()
+        self.ended = True
+        self._capture.release()
+
+
+@contextmanager
+def left(server: Running, film: Path) -> Iterator[None]:
+    """A client that sends a film, and leaves at the end of the body."""
+    content = film.read_bytes()
+    head = f"POST /v1/video HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: {len(content)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(head.encode() + content)
+        yield
+
+
+def test_who_leaves_while_a_frame_is_decoded_closes_nothing_under_it(
+    model: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoders: list[Slow] = []
+
+    def slow(path: Path, called: str) -> Slow:
+        decoders.append(Slow(_file(path, called)))
+        return decoders[-1]
+
+    monkeypatch.setattr("mien.video._file", slow)
+    with running(settings_for(model, {"videos": 1})) as server:
+        with left(server, film):
+            until(lambda: decoders)
+            assert decoders[0].begun.wait(20)
+        time.sleep(0.3)  # the server sees that it left
+        assert server.state.gate.videos == 1, "its place is taken until its thread is out"
+        decoders[0].open.set()
+        until(lambda: server.state.gate.videos == 0)
+        until(lambda: not [name for name in _descriptors() if "memfd:mien" in name])
+    assert decoders[0].ended
+    assert decoders[0].faults == []
+
+
+def test_a_film_that_is_closed_is_neither_opened_nor_read(film: Path) -> None:
+    """A thread may come to it only then."""
+    source, opened = _Source(), []
+    source.open(film, lambda video: iter([[]]))
+    asyncio.run(source.close())
+    assert source.next() is None
+    late = _Source()
+    asyncio.run(late.close())
+    late.open(film, lambda video: opened.append(video) or iter(()))
+    assert opened == []
 
 
 def _descriptors() -> list[str]:
@@ -183,8 +259,6 @@ def test_a_foreign_name_for_this_machine_gets_no_socket(server: Running) -> None
 
 
 def _to(server: Running) -> object:
-    import socket
-
     return socket.create_connection(("127.0.0.1", server.port))
 
 
@@ -217,6 +291,30 @@ def test_a_browser_gives_its_key_as_a_protocol(model: Path, tmp_path: Path) -> N
             with pytest.raises(InvalidStatus) as refused:
                 camera(server, query, subprotocols=offered)
             assert refused.value.response.status_code == 401
+
+
+def test_a_camera_that_does_not_read_its_answers_is_hung_up_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    done = WebSocketsSansIOProtocol.connection_lost
+    monkeypatch.setattr(
+        WebSocketsSansIOProtocol, "connection_lost", lambda self, exc: (lost.append(self), done(self, exc))
+    )
+    monkeypatch.setattr("mien.server.frames.json_line", lambda facts: bytes(16 << 20))  # more than the system keeps
+    content = png()
+    frame = bytes([0x82, 0x80 | 126]) + len(content).to_bytes(2) + bytes(4) + content
+    with running(settings_for(model, {"answer_s": 0.5})) as server:
+        head = (
+            f"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        )
+        head += "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port)) as deaf:
+            deaf.sendall(head.encode())
+            assert deaf.recv(12) == b"HTTP/1.1 101"
+            for _ in range(3):
+                deaf.sendall(frame)
+                time.sleep(0.2)
+            until(lambda: server.state.gate.sockets == 0)
+            until(lambda: lost)
 
 
 def test_a_camera_that_is_silent_is_hung_up_on_and_one_that_leaves_frees_its_place(model: Path) -> None:

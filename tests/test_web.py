@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,30 @@ def test_the_page_loads_nothing_from_elsewhere_and_has_its_words_in_one_file() -
                 assert " style=" not in text, f"{name}: the policy forbids styles in markup"
         assert b"<script>" not in files["index.html"]
         assert not any(f"on{event}=" in files["index.html"].decode() for event in ("click", "load", "change"))
+    words = Words()
+    words.feed(page_files("server")["index.html"].decode())
+    assert set(words.own) == {"mien"}
+    assert len(words.asked) > 10
+    texts = page_files("server")["texts.js"].decode()
+    assert [key for key in words.asked if f"\n  {key}: " not in texts] == []
+
+
+class Words(HTMLParser):
+    """The words of a page: its own, and those that it asks `texts.js` for."""
+
+    SPOKEN = ("alt", "title", "placeholder", "label", "aria-label", "aria-description", "aria-roledescription")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own: list[str] = []
+        self.asked: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.own += [data.strip()] if data.strip() else []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.own += [value or "" for name, value in attrs if name in self.SPOKEN]
+        self.asked += [value or "" for name, value in attrs if name in ("data-text", "data-label")]
 
 
 if __name__ == "__main__":

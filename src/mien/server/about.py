@@ -20,11 +20,12 @@ def routes(state: State) -> APIRouter:
 
     @router.get("/v1/models", summary="The models, with their figures and limits", responses=PROBLEMS)
     async def models() -> Response:
-        """The card of each model; the first one answers unless another is asked for."""
+        """The card of each model; the first one answers unless another is asked for. Files without are `unusable`."""
         state.gate.check_open()
         limits = {"body_mb": state.limits.body_mb, "video_mb": state.limits.video_mb, "files": state.limits.files,
                   "megapixels": state.limits.megapixels, "frame_mb": state.limits.frame_mb}  # fmt: skip
-        return as_json({"mien": __version__, "models": state.models.cards(), "limits": limits})
+        served = {"models": state.models.cards(), "unusable": state.models.unusable()}
+        return as_json({"mien": __version__, **served, "limits": limits})
 
     @router.get("/healthz", summary="Whether the process lives")
     async def healthz() -> Response:

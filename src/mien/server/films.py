@@ -5,13 +5,16 @@ everybody's pictures, some at a time, and the next ones are decoded when the cli
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ..errors import DataError
 from ..predict import Seen
@@ -51,52 +54,100 @@ def routes(state: State) -> APIRouter:
     async def video(request: Request, asked: Annotated[AskedOfFilm, Query()]) -> Response:
         """The body is the video. Each line of the answer is a frame, as `mien predict --jsonl` prints it."""
         size_of(request, state.limits.video_mb << 20)
-        stack = ExitStack()
+        source, limits = _Source(), state.limits
         try:
-            stack.enter_context(state.gate.video())
+            source.place.enter_context(state.gate.video())
             predictor = state.models.predictor(asked.model, asked.faces, asked.min_confidence)
-            path, descriptor = stack.enter_context(film_file())
-            await receive_film(request, state.limits, descriptor)
-            opened = await asyncio.to_thread(_opened, stack, path)
+            path, descriptor = source.held.enter_context(film_file())
+            await receive_film(request, limits, descriptor)
+            frames = partial(_frames, fps=asked.fps, most_s=limits.video_s, most_pixels=limits.pixels)
+            await asyncio.to_thread(source.open, path, frames)
         except BaseException:
-            stack.close()
+            await source.close()
             raise
         session = Session(smoothing_s=asked.smooth_s)
-        frames = _frames(opened, asked.fps, state.limits.video_s, state.limits.pixels)
-        film = _Lines(state, stack, frames, Film(
-            predictor=predictor, frames=(), session=session, most_faces=state.limits.faces, top_k=asked.top_k
-        ))  # fmt: skip
-        return StreamingResponse(film.lines(), media_type="application/x-ndjson")
+        film = Film(predictor=predictor, frames=(), session=session, most_faces=limits.faces, top_k=asked.top_k)
+        return _Answer(_Lines(state, source, film))
 
     return router
 
 
-def _opened(stack: ExitStack, path: Path) -> Video:
-    try:
-        return stack.enter_context(open_video(path, name=NAME))
-    except DataError as error:
-        raise Refused(422, str(error)) from None
+class _Source:
+    """A film and what is held for it.
+
+    It is decoded in a thread, which goes on where its client leaves and the server no longer waits for it. So nothing
+    is closed while a frame is decoded, and nothing is decoded once it is closed.
+    """
+
+    def __init__(self) -> None:
+        self.place, self.held = ExitStack(), ExitStack()
+        """The place among the videos, which is the event loop's to give back, and what a thread opens and closes."""
+        self._lock, self._closed = threading.Lock(), False
+        self._frames: Iterator[list[Seen]] = iter(())
+
+    def open(self, path: Path, frames: Callable[[Video], Iterator[list[Seen]]]) -> None:
+        """Open the film; raises `Refused` where it is none."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                self._frames = frames(self.held.enter_context(open_video(path, name=NAME)))
+            except DataError as error:
+                raise Refused(422, str(error)) from None
+
+    def next(self) -> list[Seen] | None:
+        """The next frames; None where there are none, or the film is closed."""
+        with self._lock:
+            return None if self._closed else next(self._frames, None)
+
+    async def close(self) -> None:
+        """Close the film when its thread is done with it, then give its place back; both, whoever is cancelled."""
+        await asyncio.shield(self._end())
+
+    async def _end(self) -> None:
+        await asyncio.to_thread(self._close)
+        self.place.close()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self.held.close()
+
+
+class _Answer(StreamingResponse):
+    """The lines of a film, which is closed however that ends: sent, left, or never begun."""
+
+    def __init__(self, lines: "_Lines") -> None:
+        super().__init__(lines.lines(), media_type="application/x-ndjson")
+        self._source = lines.source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._source.close()
 
 
 class _Lines:
-    """The lines of one film; closes it at its end, or when the client is gone."""
+    """The lines of one film."""
 
-    def __init__(self, state: State, stack: ExitStack, frames: Iterator[list[Seen]], film: Film) -> None:
-        self._state, self._stack, self._frames, self._film = state, stack, frames, film
+    def __init__(self, state: State, source: _Source, film: Film) -> None:
+        self._state, self.source, self._film = state, source, film
         self._count, self._last_s = 0, 0.0
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Lines of JSON."""
         try:
-            while chunk := await asyncio.to_thread(next, self._frames, None):
+            while chunk := await asyncio.to_thread(self.source.next):
                 yield b"".join(map(json_line, await self._answers(chunk)))
             yield json_line({"end": {"frames": self._count, "time_s": round(self._last_s, 3)}})
         except DataError as error:
             yield json_line({"source": NAME, "error": str(error)})
         except Refused as refused:
             yield json_line({"source": NAME, "error": refused.sentence})
-        finally:
-            await asyncio.shield(asyncio.to_thread(self._close))
+        finally:  # before the client sees the end: it may send its next film at once
+            await self.source.close()
 
     async def _answers(self, chunk: list[Seen]) -> list[dict[str, Any]]:
         film = Film(
@@ -109,9 +160,6 @@ class _Lines:
         answers: list[dict[str, Any]] = await self._state.done(film, self._state.limits.answer_s)
         self._count, self._last_s = self._count + len(chunk), chunk[-1].time_s or 0.0
         return answers
-
-    def _close(self) -> None:
-        self._stack.close()
 
 
 def _frames(video: Video, fps: float, most_s: float, most_pixels: int) -> Iterator[list[Seen]]:

@@ -66,14 +66,16 @@ class _Camera:
         self._started_s = now_s()
 
     async def serve(self) -> None:
-        """Receive and answer until one side hangs up."""
-        answering = asyncio.create_task(self._answer())
+        """Receive and answer until one side hangs up, or does not take its answers."""
+        both = [asyncio.create_task(each) for each in (self._answer(), self._receive())]
         try:
-            await self._receive()
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            answering.cancel()
-            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await answering
+            for task in both:
+                task.cancel()
+            for task in both:
+                with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                    await task
 
     async def _receive(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from typing import Any
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import ConfigError
 from ..reading import open_file
@@ -65,10 +66,10 @@ def listen(
     limits = settings.limits
     config = uvicorn.Config(
         app,
-        http=_protocol(limits.header_s, limits.connections),
-        ws="websockets-sansio",
+        http=_protocol(limits.header_s, limits.answer_s, limits.connections),
+        ws=_camera(limits.answer_s),
+        # It reads no `ws_max_queue`: it stops reading while a message waits, so its queue holds those of one read.
         ws_max_size=limits.frame_mb << 20,
-        ws_max_queue=2,
         ws_per_message_deflate=False,
         loop="asyncio",
         lifespan="on",
@@ -163,11 +164,33 @@ def is_loopback(host: str) -> bool:
         return host in LOOPBACK
 
 
-def _protocol(header_s: float, most: int) -> type[H11Protocol]:
-    """HTTP/1.1 with a deadline for headers and a limit of connections, which uvicorn has not."""
+def _camera(answer_s: float) -> type[WebSocketsSansIOProtocol]:
+    """A camera's socket with a deadline for its answers, which uvicorn has not."""
+
+    class Prompt(WebSocketsSansIOProtocol):
+        """Hangs up on a camera that does not read its answers."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._served, self.app = self.app, self._while_read
+
+        async def _while_read(self, scope: Any, receive: Any, send: Any) -> None:
+            """The app, which ends where an answer is not read."""
+            try:
+                await self._served(scope, receive, send)
+                await asyncio.wait_for(self.writable.wait(), answer_s)
+            except TimeoutError:
+                self.transport.abort()  # its `close` would wait for the client to read
+                raise
+
+    return Prompt
+
+
+def _protocol(header_s: float, answer_s: float, most: int) -> type[H11Protocol]:
+    """HTTP/1.1 with deadlines for headers and answers and a limit of connections, which uvicorn has not."""
 
     class Punctual(H11Protocol):
-        """Closes the connection of a client that does not finish a header, or keeps sending data that nobody reads."""
+        """Hangs up on who does not finish a header, does not read an answer, or keeps sending what nobody reads."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -201,8 +224,14 @@ def _protocol(header_s: float, most: int) -> type[H11Protocol]:
             """The app, for a client that is still there once the loop has seen all that happened until now."""
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-            if not self._lost:
+            if self._lost:
+                return
+            try:
                 await self._served(scope, receive, send)
+                await asyncio.wait_for(self.flow.drain(), answer_s)  # nobody else waits for the last part
+            except TimeoutError:
+                self.transport.abort()  # its `close` would wait for the client to read
+                raise
 
         def _owes(self) -> bool:
             """Whether the server waits for the client: for the rest of a header, or of a body that was answered

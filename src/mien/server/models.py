@@ -2,7 +2,7 @@
 
 A folder is checked every second. A file that was replaced is opened, checked by its hash and tried once; only then does
 its name lead to the new model. Requests under way keep the one that they began with. A file that cannot be used, or
-that is still being copied, changes nothing but what `GET /v1/models` says.
+that is still being copied, changes nothing but what `GET /v1/models` says; it is opened again when it has changed.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..bundle import Bundle, find_model
-from ..errors import BundleError, ConfigError, MienError
+from ..errors import ConfigError, MienError
 from ..faces import FaceDetector, find_detector
 from ..planes import FACE
 from ..predict import Predictor
@@ -29,13 +29,15 @@ DETECTORS = ("default", "haar", "yuface", "none")
 LOOK_S = 1.0
 log = logging.getLogger("mien.server")
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
-@dataclass(kw_only=True)
-class _Served:
-    bundle: Bundle
-    stamp: Stamp
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    """What a file was found to be when it was looked at: a model, or a problem."""
+
+    stamp: Stamp | None
+    """None where there was no file, as behind a link that leads nowhere."""
     problem: str = ""
 
 
@@ -44,7 +46,9 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._served: dict[str, _Served] = {}
+        self._served: dict[str, Bundle] = {}
+        self._looked: dict[str, _Looked] = {}
+        """The newest file of each name. Both are replaced, never changed, once other threads may read them."""
         self._detectors: dict[str, FaceDetector] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -57,7 +61,8 @@ class Models:
         for path in paths:
             if path.stem in self._served:
                 raise ConfigError(f"Two models are called {path.stem}; a model is asked for by its file's name.")
-            self._served[path.stem] = _Served(bundle=_opened(path), stamp=_stamp(path))
+            self._looked[path.stem] = _Looked(stamp=_stamp(path))
+            self._served[path.stem] = _opened(path)
         if not self._served:
             raise ConfigError(f"{folder} has no NAME.onnx; `mien export RUN -o {folder}/NAME.onnx` writes one.")
         self._detectors["default"] = find_detector(self._settings.detector)
@@ -79,17 +84,26 @@ class Models:
 
     def predictor(self, model: str = "", faces: str = "default", min_confidence: float = 0.0) -> Predictor:
         """The predictor for a request; raises `Refused` if there is no such model or detector."""
-        served = self._served.get(model or self.names[0])
-        if served is None:
+        bundle = self._served.get(model or self.names[0])
+        if bundle is None:
             raise Refused(422, f"There is no model {brief(model)}. There are: {', '.join(self.names)}.")
-        return Predictor(served.bundle, detector=self._detector(faces), min_confidence=min_confidence)
+        return Predictor(bundle, detector=self._detector(faces), min_confidence=min_confidence)
 
     def cards(self) -> list[dict[str, Any]]:
         """The card of each model, with its name and the fault of its newest file, if there is one."""
+        looked = self._looked
         return [
-            {"name": name, "problem": served.problem, **asdict(served.bundle.card)}
+            {"name": name, "problem": looked[name].problem if name in looked else "", **asdict(bundle.card)}
             for name in self.names
-            if (served := self._served.get(name))
+            if (bundle := self._served.get(name))
+        ]
+
+    def unusable(self) -> list[dict[str, str]]:
+        """The names and faults of files that never could be used, and so have no card."""
+        return [
+            {"name": name, "problem": looked.problem}
+            for name, looked in sorted(self._looked.items())
+            if looked.problem and name not in self._served
         ]
 
     def _detector(self, name: str) -> FaceDetector:
@@ -114,24 +128,27 @@ class Models:
         """Load new and replaced files, and drop models whose file is gone, except the last one."""
         here = {path.stem: path for path in folder.glob("*.onnx")}
         for name, path in here.items():
-            stamp, before = _stamp(path), self._served.get(name)
-            if before is None or before.stamp != stamp:
-                self._change(name, path, stamp, before)
+            self._change(name, path)
+        self._looked = {name: looked for name, looked in self._looked.items() if name in here}
         for name in set(self._served) - set(here):
             if len(self._served) > 1:
-                self._served = {key: served for key, served in self._served.items() if key != name}
+                self._served = {key: bundle for key, bundle in self._served.items() if key != name}
                 log.info("model %s is gone", name)
 
-    def _change(self, name: str, path: Path, stamp: Stamp, before: _Served | None) -> None:
-        try:
-            served = _Served(bundle=_opened(path), stamp=stamp)
-        except (BundleError, OSError) as error:
-            log.warning("model %s stays as it was: %s", name, error)
-            if before:
-                before.stamp, before.problem = stamp, str(error)
+    def _change(self, name: str, path: Path) -> None:
+        """Load a file that is new or was replaced; one that cannot be used is looked at once."""
+        stamp, before = _stamp(path), self._looked.get(name)
+        if before and before.stamp == stamp:
             return
-        self._served = {**self._served, name: served}
-        log.info("model %s is now %s", name, served.bundle.card.sha256[:16])
+        try:
+            bundle = _opened(path)
+        except (MienError, OSError) as error:
+            self._looked = {**self._looked, name: _Looked(stamp=stamp, problem=str(error))}
+            log.warning("model %s %s: %s", name, "stays as it was" if name in self._served else "is not served", error)
+            return
+        self._served = {**self._served, name: bundle}
+        self._looked = {**self._looked, name: _Looked(stamp=stamp)}
+        log.info("model %s is now %s", name, bundle.card.sha256[:16])
 
 
 def _opened(path: Path) -> Bundle:
@@ -143,6 +160,9 @@ def _opened(path: Path) -> Bundle:
     return bundle
 
 
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:  # `_opened` says what is wrong
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

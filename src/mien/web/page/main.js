@@ -24,6 +24,7 @@ export function say(words, bad = false) {
 
 async function start() {
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = texts[element.dataset.text];
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", texts[element.dataset.label]);
   byId("promise").textContent = texts.promise[backend.place];
   listen();
   say(texts.loading);

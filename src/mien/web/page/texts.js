@@ -23,6 +23,7 @@ export const texts = {
   sure: "Uncertain below",
   sureSaid: (share) => (share ? percent(share) : "never"),
   crops: "Pictures are faces cut out",
+  results: "Results",
   limit: "mien names the expression that a face shows. It does not know what a person feels.",
   limits: "Limits of this model",
   where: {
