@@ -122,7 +122,7 @@ def _cut(network: Network, plane: Plane) -> int:
             f"rcn-a weighs its map by its own classifier, so it cannot read {plane.name} beside another plane. Name "
             "another network in model.name or model.branch."
         )
-    (key,) = network.stages[LAST]
+    key = network.stages[LAST][-1]  # after the dropout before it, where there is one
     path = key.removesuffix(".")
     parent, _, name = path.rpartition(".")
     last = network.get_submodule(path)
