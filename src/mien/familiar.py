@@ -68,8 +68,8 @@ def familiar(
 
 def _pictures(corpus: str) -> set[str]:
     """The corpora whose pictures are in one of this name, such as `fer2013-ferplus`."""
-    words = _names(corpus)
-    return {SAME_PICTURES.get(word, word) for word in words - FORMS} | (words - FORMS)
+    words = _names(corpus) - FORMS
+    return words | {SAME_PICTURES[word] for word in words if word in SAME_PICTURES}
 
 
 def _names(corpus: str) -> set[str]:

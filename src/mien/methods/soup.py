@@ -12,6 +12,7 @@ is that member.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -25,13 +26,14 @@ from ..data.splits import Part
 from ..data.store import Store
 from ..device import pick_device
 from ..ensembles import crossing_parts
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..hooks import Hooks
 from ..inference import placed, predict_logits
 from ..initial import first_weights
 from ..models import Network
 from ..runs import Costs, Logits, Run, Stage
-from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, stated_cpus, units_of
+from ..threads import use_threads
+from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, units_of
 from .network import TrainedNetwork, load_network, predicted_costs, trained_costs
 from .soup_model import keep_model
 
@@ -156,8 +158,8 @@ class _Pot:
 
 def _use_threads(run: Run) -> None:
     """Make torch use the number of threads that the first member states; its bytes too depend on that number."""
-    if stated := stated_cpus(run):
-        torch.set_num_threads(stated)
+    with suppress(RunError):  # members may be gone
+        use_threads(members_of(run)[0])
 
 
 def average_weights(networks: Iterator[Network], faces: Sequence[NDArray[np.generic]]) -> Network:

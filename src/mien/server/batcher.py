@@ -162,8 +162,9 @@ class Batcher:
                     ticket.future.set_exception(error)
                 continue
             own = [(ticket, [logits.pop(0) for _ in pictures]) for ticket, pictures in group]
+            quick = [one for one in own if not one[0].work.slow]
             slow = [[one] for one in own if one[0].work.slow]
-            for together in ([one for one in own if not one[0].work.slow], *slow):
+            for together in ([quick] if quick else []) + slow:
                 self._tell(together)
 
     def _pass(self, bundle: Bundle, group: list[tuple[Ticket, list[Found]]]) -> list[Logits]:
