@@ -241,6 +241,29 @@ def test_the_verb_joins_what_is_there(runs: list[Run], place: Path, capsys: pyte
     assert all(run.finished for run in find_runs(members))
 
 
+def test_the_verb_joins_the_run_folders_that_it_is_given(
+    runs: list[Run], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named, elsewhere = place / "named", place / "elsewhere"
+    for folder in (named, elsewhere):
+        folder.mkdir()
+        for run in runs[:4]:
+            (folder / run.id).symlink_to(run.path)
+    first = [run for run in runs[:4] if run.settings.seed == 0]
+    words = ["ensemble", *(str(named / run.id) for run in first), "--name", "pair", "--out", str(place / "pair")]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--json"])
+    assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [row["seeds"] for row in said["rows"] if row["name"] == "pair"] == [[0]]
+    joined = [run for run in find_runs(named) if run.settings.JOINS]
+    assert {run.id for one in joined for run in members_of(one)} == {run.id for run in first}
+    with pytest.raises(SystemExit) as ended:
+        main(["ensemble", str(named / first[0].id), str(elsewhere / first[1].id)])
+    assert ended.value.code == 2
+    assert "joins runs of one folder" in capsys.readouterr().err
+
+
 def test_what_cannot_be_joined_is_said(runs: list[Run], place: Path) -> None:
     rows = collect(runs, vary=("model.dropout",)).rows
     with pytest.raises(CompareError, match="joins two runs or more"):

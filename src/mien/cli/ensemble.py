@@ -22,7 +22,10 @@ __all__ = ["ensemble"]
 
 
 def ensemble(
-    runs: Annotated[Path, typer.Argument(help="Folder of the run folders.")] = Path("runs"),
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="The run folders to join, or one folder of run folders.", show_default="runs"),
+    ] = None,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,6 +54,8 @@ def ensemble(
 
     The mean of all rows of runs/, seed by seed:
       mien ensemble
+    Three runs and no others:
+      mien ensemble runs/vgg16-* runs/resnet34-* runs/densenet121-*
     Every rule, on two rows:
       mien ensemble RUNS -r mean -r vote -r weighted -r greedy -r stacking --join vgg16 --join resnet34
     A deep ensemble of five seeds of one network:
@@ -61,20 +66,27 @@ def ensemble(
     with needs("train", "ensemble"):
         from mien.compare import collect, make
         from mien.joining import outline_ensembles
-        from mien.runs import find_runs
+        from mien.runs import named_runs
         from mien.stages import finish_run, measure_costs
     check_libraries()
     check_out(out)
-    left_out: list[str] = []
-    found = find_runs(runs, left_out)
+    given, left_out = runs or [Path("runs")], list[str]()
+    found = named_runs(given, left_out)
+    folders = {run.path.absolute().parent for run in found}
+    if len(folders) > 1:
+        raise CompareError(
+            f"An ensemble joins runs of one folder, and these are in {listed(map(str, sorted(folders)))}. Move the run "
+            "folders into one."
+        )
     vary = sorted({key for run in found for key in run.settings.flat()} - {"seed", "data.repeat", "data.fold"})
     rows = collect([run for run in found if not run.settings.JOINS], vary=vary).rows
     planned = outline_ensembles(_chosen(rows, join or []), rules or ["mean"], seeds=seeds, name=name)
-    make(planned, runs)
+    make(planned, planned[0].path.parent)
     for run in planned:
         finish_run(run)
         measure_costs(run)
-    comparison = collect(find_runs(runs, left_out), vary=vary, left_out=left_out)
+    everything = named_runs([*given, *(run.path for run in planned)], [])
+    comparison = collect(everything, vary=vary, left_out=left_out)
     present(
         comparison,
         beside(None, None, None),

@@ -24,7 +24,7 @@ time works in the folder: it holds the lock, which the system frees when the pro
 """
 
 from .files import GROUP, LOGITS, RESULTS, Costs, DataFacts, Environment, Epoch, Logits, Peek, Record, Stage
-from .found import find_runs, keep_order, remove_run
+from .found import find_runs, keep_order, named_runs, remove_run
 from .index import read_lines
 from .lines import STATUSES, Line, alike, equal_and_differing
 from .mlflow import export_mlflow
@@ -53,6 +53,7 @@ __all__ = [
     "export_mlflow",
     "find_runs",
     "keep_order",
+    "named_runs",
     "read_lines",
     "remove_run",
 ]

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..reading import GivenPath, given_path
 from ..temporary import folder_beside
 from .run import LOCK, Run, busy
 
-__all__ = ["find_runs", "keep_order", "remove_run", "run_folders"]
+__all__ = ["find_runs", "keep_order", "named_runs", "remove_run", "run_folders"]
 
 ORDER = "order.txt"
 """File beside the run folders: their names in the order of the recipes that planned them, the latest recipe first."""
@@ -33,6 +33,15 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
                 raise
             left_out.append(str(error))
     return found
+
+
+def named_runs(paths: Iterable[GivenPath], left_out: list[str] | None = None) -> list[Run]:
+    """The runs that paths name, each once: a path is a run folder, or a folder of run folders (`find_runs`)."""
+    found: dict[Path, Run] = {}
+    for path in paths:
+        runs = [Run.open(path)] if _is_run(os.fspath(path)) else find_runs(path, left_out)
+        found |= {run.path.resolve(): run for run in runs}
+    return list(found.values())
 
 
 def run_folders(folder: GivenPath) -> list[Path]:
