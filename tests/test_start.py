@@ -1,5 +1,6 @@
 """Weights to start from: where they lie, which are taken, what is refused; and frozen stages do not move."""
 
+import shutil
 import sys
 import types
 from dataclasses import replace
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from conftest import SIZE, Bars, plan_run
+from mien.bundle import Bundle
 from mien.checkpoint import WEIGHTS
 from mien.config import ModelSettings, NetworkSettings, override
 from mien.data.splits import divide
@@ -252,6 +254,27 @@ def test_copies_of_the_test_are_counted(bars: Bars, first: Run, tmp_path: Path) 
     assert "Of 30 faces to be tested on, 30 are pictures that it was trained or chosen on" in said["seen"]
     assert said["sha256"] == run.of(NetworkSettings).start.sha256
     assert said["said"].endswith("M parameters were taken over.")
+
+
+def test_a_start_remembers_what_its_own_start_was_trained_on(
+    first: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Run.open(shutil.copytree(first.path, tmp_path / first.id))
+    assert before.environment is not None
+    before.write_environment({**before.environment, "start": {"corpora": "fer2013-ferplus"}})
+    run = started(tmp_path / "runs", store, start__weights=str(before.path))
+    finish_run(run)
+    assert run.environment is not None
+    both = f"{first.data.corpus}+fer2013-ferplus"
+    assert run.environment["start"]["corpora"] == both
+    card = export(run, tmp_path / "again.onnx")
+    assert card.earlier == both
+    assert Bundle.open(tmp_path / "again.onnx").card.earlier == both
+    monkeypatch.setattr(store, "meta", replace(store.meta, corpus="ferplus"))
+    words = f"began with weights that were trained on {both}. Pictures of this store, of ferplus, may"
+    for fingerprint in (store.meta.sha256, "0" * 64):
+        assert words in familiar("it", "rafdb", fingerprint, store, "test", earlier=both)[0]
+        assert not familiar("it", "rafdb", "0" * 64, store, "test", earlier="imagenet")[0]
 
 
 @pytest.mark.parametrize("frozen", [1, 3, -1])

@@ -87,6 +87,8 @@ class Card:
     corpus: Text
     fingerprint: Text
     """SHA-256 of the store it was trained on."""
+    earlier: Text = ""
+    """The corpora that its initial weights were trained on, joined by +; empty for random ones and in older files."""
     protocol: str = ""
     """How train and test were divided, such as one fold of a cross-validation; empty in older files."""
     licence: str

@@ -52,8 +52,8 @@ class Comparison:
 
     @property
     def environments(self) -> list[Environment]:
-        """The contents of their `env.json`, of those that have one."""
-        return [environment for run in self.runs if (environment := run.environment) is not None]
+        """The contents of their `env.json`, of those that were trained; what was joined names no machine."""
+        return [environment for run in self.runs if "machine" in (environment := run.environment or {})]
 
 
 def plan(recipe: Recipe, store: Store, folder: Path) -> list[Run]:

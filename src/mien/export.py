@@ -22,6 +22,7 @@ from .joined_network import joined_network
 from .methods.network import load_network
 from .methods.soup_model import model_of
 from .metrics import confusion_matrix, scores
+from .origins import learnt_before
 from .planes import FACE, Plane
 from .reading import GivenPath, given_path
 from .runs import Logits, Run
@@ -87,6 +88,7 @@ def describe(run: Run, takes: tuple[Plane, ...]) -> Card:
         run=run.id,
         corpus=run.data.corpus,
         fingerprint=run.data.fingerprint,
+        earlier=learnt_before(run),
         protocol=protocol_words(run),
         licence=run.data.licence,
         temperature=fit_temperature(valid.logits, valid.labels),

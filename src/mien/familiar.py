@@ -15,7 +15,7 @@ from .classifier import fitted
 from .data.store import Store
 from .planes import FACE
 
-__all__ = ["count_copies", "familiar", "shared_faces"]
+__all__ = ["count_copies", "earlier_words", "familiar", "shared_faces"]
 
 SAME_PICTURES = {"ferplus": "fer2013"}
 """Corpora that have the pictures of another corpus, with other labels."""
@@ -25,7 +25,7 @@ CHUNK = 1024
 
 
 def familiar(
-    name: str, corpus: str, fingerprint: str, store: Store, part: str, *, advice: str = ""
+    name: str, corpus: str, fingerprint: str, store: Store, part: str, *, earlier: str = "", advice: str = ""
 ) -> tuple[str, bool]:
     """A warning about a model on a part of a store, and whether its faces were used for training or validation.
 
@@ -35,6 +35,7 @@ def familiar(
         fingerprint: the sha256 of its training store.
         store: another one, or the same.
         part: train, valid, test or all.
+        earlier: the corpora that its initial weights were trained on; empty for random ones, or where nobody knows.
         advice: a sentence about what to do if only the names of the corpora connect the two.
 
     Returns:
@@ -42,11 +43,11 @@ def familiar(
     """
     if fingerprint == store.meta.sha256:
         if part == "test":
-            return (
+            words = (
                 f"{name} was trained on this store, without its test part, unless its run was a fold of a "
-                "cross-validation. These faces resemble those of training: others may be harder.",
-                False,
+                "cross-validation. These faces resemble those of training: others may be harder."
             )
+            return f"{words} {earlier_words(name, earlier, store)}".strip(), False
         return (
             f"{name} was trained on this store, and its training used the part {part}: figures are too high.",
             True,
@@ -63,7 +64,20 @@ def familiar(
             f"the same pictures are in both. {advice}".strip(),
             False,
         )
-    return "", False
+    return earlier_words(name, earlier, store), False
+
+
+def earlier_words(name: str, earlier: str, store: Store) -> str:
+    """A warning about the corpora that a model's initial weights were trained on; empty if nothing connects them to a
+    store.
+    """
+    theirs, ours = _names(earlier), _names(store.meta.corpus)
+    if not (_pictures(earlier) & _pictures(store.meta.corpus) or FORMS & theirs or (theirs - {""} and FORMS & ours)):
+        return ""
+    return (
+        f"{name} began with weights that were trained on {earlier}. Pictures of this store, of {store.meta.corpus}, "
+        "may be among them."
+    )
 
 
 def _pictures(corpus: str) -> set[str]:

@@ -6,7 +6,7 @@ is planned with it, before anything is read or loaded.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -20,7 +20,7 @@ from .reading import given_path
 from .runs import Run
 from .shown import first_line
 
-__all__ = ["IMAGENET", "Origin", "find_origin", "with_start"]
+__all__ = ["IMAGENET", "Origin", "find_origin", "joined_corpora", "learnt_before", "with_start"]
 
 IMAGENET = "imagenet"
 LITE0 = "efficientnet-lite0"
@@ -119,6 +119,18 @@ def find_origin(weights: str, network: str) -> Origin:
         f"start.weights={first_line(weights)} {seen}. It is a run folder, a model file NAME.onnx, a model that comes "
         f"with mien (default, small, ferplus), a NAME.safetensors, timm/NAME, or {IMAGENET}."
     )
+
+
+def learnt_before(run: Run) -> str:
+    """The corpora that the initial weights of a run were trained on, joined by +; empty if there are none, or of a run
+    of an older mien.
+    """
+    return (run.environment or {}).get("start", {}).get("corpora", "")
+
+
+def joined_corpora(names: Iterable[str]) -> str:
+    """Names of corpora, each once, joined by +."""
+    return "+".join(dict.fromkeys(filter(None, names)))
 
 
 def _imagenet(network: str) -> Path:

@@ -97,6 +97,7 @@ def _show_card(path: Path, card: Card, as_json: bool) -> None:
             "movement": str(card.movement or ""),
             "faces": f"{card.crop.size}×{card.crop.size} {colours}, margin {card.crop.margin:g}",
             "trained on": f"{card.corpus}, store {card.fingerprint[:16]}",
+            "before that": card.earlier,
             "protocol": card.protocol,
             "licence": card.licence,
             "temperature": f"{card.temperature:.3f}",

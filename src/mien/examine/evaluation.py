@@ -13,6 +13,7 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..calibration import softmax
+from ..card import Card
 from ..compare import NAME, Comparison
 from ..data.store import Store
 from ..errors import CompareError, MissingExtra
@@ -81,7 +82,7 @@ def evaluate(
     rows = tuple(answered(name, bundle, store, faces, common) for name, bundle in models.items())
     names = tuple(store.meta.labels[k] for k in common.of_store)
     damages = _damages(rows, models, store, limit, report) if damage else ()
-    known = [familiar(row.name, row.card.corpus, row.card.fingerprint, store, part, advice=COUNT_THEM) for row in rows]
+    known = [_familiar(row.name, row.card, store, part) for row in rows]
     strangers = [row for row, (_, seen) in zip(rows, known, strict=True) if not seen]
     return Evaluation(
         comparison=_comparison(rows, store, names),
@@ -95,6 +96,10 @@ def evaluate(
             *_notes(rows, store, faces, common),
         ),
     )
+
+
+def _familiar(name: str, card: Card, store: Store, part: str) -> tuple[str, bool]:
+    return familiar(name, card.corpus, card.fingerprint, store, part, earlier=card.earlier, advice=COUNT_THEM)
 
 
 def _log_opening(models: Mapping[str, Bundle], store: Store, faces: Logits) -> None:

@@ -25,6 +25,7 @@ from ..data.store import Store
 from ..ensembles import RULES, Rule, cross_fitted
 from ..errors import ConfigError, MemberMissing, RunError
 from ..hooks import Hooks
+from ..origins import joined_corpora, learnt_before
 from ..planes import Batch, Plane
 from ..reading import reading
 from ..runs import Costs, Logits, Run, Stage, find_runs
@@ -37,6 +38,7 @@ __all__ = [
     "joinable",
     "joined_logits",
     "keep_fitted",
+    "keep_start",
     "members_of",
     "optimism",
     "out_of_bag",
@@ -117,6 +119,7 @@ class EnsembleMethod:
         bagged = all(_is_bagged(member) and member.settings.data == run.settings.data for member in members)
         bags = {BAG: _out_of_bag(members, training)} if bagged else {}
         keep_fitted(run, both, {**fitted, **bags})
+        keep_start(run, members)
         run.update(costs=_costs(members))
         return self.load(run)
 
@@ -178,6 +181,12 @@ def keep_fitted(run: Run, both: Sequence[float], fitted: Mapping[str, NDArray[np
     """Write the fitted parameters, and `both` accuracies on validation: fitted on all of it, and cross-fitted."""
     with run.writing(), new_file(run.path / FITTED) as path, path.open("wb") as file:
         np.savez(file, allow_pickle=False, **fitted, **{OPTIMISM: np.array(both)})
+
+
+def keep_start(run: Run, members: Sequence[Run]) -> None:
+    """Write into `env.json` the corpora that the members' initial weights were trained on, if there are any."""
+    if corpora := joined_corpora(map(learnt_before, members)):
+        run.write_environment({"start": {"corpora": corpora}})
 
 
 def optimism(run: Run) -> tuple[float, float]:

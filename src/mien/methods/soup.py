@@ -33,7 +33,7 @@ from ..initial import first_weights
 from ..models import Network
 from ..runs import Costs, Logits, Run, Stage
 from ..threads import use_threads
-from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, members_of, rule_name, units_of
+from .ensemble import GREEDY_SOUP, EnsembleMethod, joinable, keep_fitted, keep_start, members_of, rule_name, units_of
 from .network import TrainedNetwork, load_network, predicted_costs, trained_costs
 from .soup_model import keep_model
 
@@ -88,6 +88,7 @@ class SoupMethod(EnsembleMethod):
         keep_model(run, members[0].of(NetworkSettings).model)
         save_tensors(run, WEIGHTS, network.state_dict(), {})
         keep_fitted(run, (fitted, crossed), {"weights": np.isin(everybody, chosen) / len(chosen)})
+        keep_start(run, members)
         costs = [member.record.costs for member in members]
         seconds = sum(cost.train_seconds for cost in costs)
         own = trained_costs(run, network, max(seconds, 1e-9), 0, hooks)

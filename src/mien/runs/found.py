@@ -38,7 +38,8 @@ def find_runs(folder: GivenPath, left_out: list[str] | None = None) -> list[Run]
 def named_runs(paths: Iterable[GivenPath], left_out: list[str] | None = None) -> list[Run]:
     """The runs that paths name, each once: a path is a run folder, or a folder of run folders (`find_runs`)."""
     found: dict[Path, Run] = {}
-    for path in paths:
+    for given in paths:
+        path = given_path(given, "A run, or a folder of runs,", RunError)
         runs = [Run.open(path)] if _is_run(os.fspath(path)) else find_runs(path, left_out)
         found |= {run.path.resolve(): run for run in runs}
     return list(found.values())

@@ -28,7 +28,7 @@ from ..origins import Origin, find_origin
 from ..planes import FACE
 from ..words import listed
 from .fit import Fit, fit_of
-from .seen import check_folds, seen_words
+from .seen import check_folds, corpora_of, seen_words
 from .weights import PIXELS, Weights, read_weights, reading_tensors
 
 __all__ = ["FACES", "PIXELS", "begin", "check_start", "describe_start", "new_weights"]
@@ -110,8 +110,8 @@ def describe_start(settings: NetworkSettings, store: Store) -> dict[str, str]:
         "normalisation": f"mean {_numbers(weights.mean)}, deviation {_numbers(weights.std)}",
         "new": ", ".join(fit.new),
     }
-    seen = seen_words(origin, store)
-    return facts | ({"seen": seen} if seen else {})
+    more = {"corpora": corpora_of(origin), "seen": seen_words(origin, store)}
+    return facts | {name: words for name, words in more.items() if words}
 
 
 @torch.no_grad()

@@ -11,11 +11,11 @@ from ..bundle import Bundle
 from ..config import DataSettings, NetworkSettings
 from ..data.store import Store
 from ..errors import ConfigError, DataError
-from ..familiar import count_copies, familiar
-from ..origins import Origin
+from ..familiar import count_copies, earlier_words, familiar
+from ..origins import IMAGENET, Origin, joined_corpora, learnt_before
 from ..planes import FACE
 
-__all__ = ["check_folds", "seen_words"]
+__all__ = ["check_folds", "corpora_of", "seen_words"]
 
 WITHIN: dict[str, Any] = {
     name: getattr(DataSettings(), name) for name in ("train_limit", "label_noise", "valid_fraction")
@@ -37,16 +37,33 @@ def check_folds(origin: Origin, settings: NetworkSettings, store: Store) -> None
     )
 
 
+def corpora_of(origin: Origin) -> str:
+    """The corpora that weights were trained on, and those that their own initial weights were, joined by +; empty for
+    weights from a plain file, of which nothing is known.
+    """
+    known: tuple[str, ...] = ()
+    if origin.kind == "published":
+        known = (IMAGENET,)
+    elif origin.kind == "model":
+        card = Bundle.open(origin.file).card
+        known = (card.corpus, card.earlier)
+    elif origin.kind == "run":
+        known = (origin.run.data.corpus, learnt_before(origin.run))
+    return joined_corpora(known)
+
+
 def seen_words(origin: Origin, store: Store) -> str:
     """A warning about the faces that weights were trained on; empty if nothing connects them to these."""
     name = f"What it starts from, {origin.name},"
     if origin.kind == "model":
         card = Bundle.open(origin.file).card
-        return familiar(name, card.corpus, card.fingerprint, store, "test")[0]
-    if origin.kind != "run" or origin.run.data.fingerprint == store.meta.sha256:
-        return ""  # in the same store other folds are refused, and a holdout's test was not used
-    data = origin.run.data
-    words, _ = familiar(name, data.corpus, data.fingerprint, store, "test")
+        return familiar(name, card.corpus, card.fingerprint, store, "test", earlier=card.earlier)[0]
+    if origin.kind != "run":
+        return ""
+    data, earlier = origin.run.data, learnt_before(origin.run)
+    if data.fingerprint == store.meta.sha256:  # other folds are refused, and the test of a holdout was not used
+        return earlier_words(name, earlier, store)
+    words, _ = familiar(name, data.corpus, data.fingerprint, store, "test", earlier=earlier)
     return f"{words} {_copies(origin, store)}".strip()
 
 
