@@ -1,6 +1,7 @@
 """Ensembles: each rule held to a property or a reference; and as rows of a comparison, from planning to the page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ from mien.bundle import Bundle
 from mien.calibration import softmax
 from mien.cli import main
 from mien.compare import collect, plan, stated
-from mien.config import recipe_from
+from mien.config import override, recipe_from
 from mien.data.store import Store
 from mien.ensembles import RULES, cross_fitted
 from mien.ensembles.diversity import disagreement, q_statistic
 from mien.errors import CompareError, ConfigError, MemberMissing
+from mien.examine.labelnoise import out_of_sample
 from mien.export import export
 from mien.joining import outline_ensembles
 from mien.judge import judge
 from mien.judge.ensembles import joined_rows
+from mien.judge.imbalance import is_plain
+from mien.judge.openings import count_openings
+from mien.judge.replicates import shared
 from mien.methods import find_method
 from mien.methods.ensemble import joined_logits, members_of, out_of_bag
 from mien.report import write_report
@@ -183,6 +188,43 @@ def test_it_costs_what_its_members_cost(runs: list[Run]) -> None:
     members, costs = members_of(runs[4]), runs[4].record.costs
     assert costs.parameters == sum(member.record.costs.parameters for member in members)
     assert costs.flops == sum(member.record.costs.flops for member in members)
+
+
+def test_a_member_that_was_not_measured_costs_what_its_row_does(runs: list[Run]) -> None:
+    measured = {"predict_peak_mb": 100.0, "predict_images_per_second": 50.0, "predict_batch": 64}
+    members, deep = members_of(runs[-1]), runs[-1]
+    before = [member.record.costs for member in members]
+    for member in members:
+        if member.settings.seed == 0:
+            member.update(costs=replace(member.record.costs, **measured))
+    costs = find_method(deep.settings).costs(deep)
+    for member, own in zip(members, before, strict=True):
+        member.update(costs=own)
+    assert (costs.predict_peak_mb, costs.predict_batch) == (400.0, 64)
+    assert costs.predict_images_per_second == pytest.approx(50 / 4)
+
+
+def test_several_seeds_are_held_against_the_mean_of_the_same_seeds(runs: list[Run]) -> None:
+    comparison = collect(runs, vary=stated(recipe_from(RECIPE, "ensembles")))
+    rows = {row.name: row for row in comparison.rows}
+    best = next(row for row in joined_rows(comparison.rows) if row.name == "deep").best_member
+    pair = judge(comparison).certainty.between("deep", best)
+    assert pair is not None
+    assert pair.verdict.seeds == 1
+    members = np.mean([score.accuracy for score in rows[best].scores])
+    sign = 1 if pair.a == "deep" else -1
+    assert sign * pair.effect == pytest.approx(rows["deep"].scores[0].accuracy - members)
+    assert shared([rows["deep"], rows["averaged"]]) == (((0, 1), 0),)
+
+
+def test_ensembles_open_no_test_doubt_no_label_and_are_plain_if_their_members_are(runs: list[Run]) -> None:
+    comparison = collect(runs, vary=stated(recipe_from(RECIPE, "ensembles")))
+    assert count_openings(comparison, None).settings == 2
+    assert set(out_of_sample(runs).runs) == {run.id for run in runs[:4]}
+    averaged = next(row for row in comparison.rows if row.name == "averaged")
+    votes = tuple(Run(run.path, override(run.settings, {"ensemble.rule": "vote"}), run.data) for run in averaged.runs)
+    assert is_plain(averaged)
+    assert not is_plain(replace(averaged, runs=votes))
 
 
 def test_the_page_holds_each_against_its_best_member(runs: list[Run], tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_pair_takes_the_seeds_that_both_have(place: Path, store: Store) -> Non
     runs = make_runs(place / "shared", store, networks=("vgg16", "resnet34"), dropouts=(0.0,), seeds=4)
     kept = [run for run in runs if run.settings.name == "vgg16" or run.settings.seed in (1, 3)]
     comparison = collect(kept)
-    assert shared(comparison.rows) == ((1, 0), (3, 0))
+    assert shared(comparison.rows) == (((1,), 0), ((3,), 0))
     (pair,) = assess(comparison).of("accuracy")
     scores = [
         {key[0]: score.accuracy for key, score in zip(one.tests, one.scores, strict=True)} for one in comparison.rows

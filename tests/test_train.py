@@ -252,15 +252,25 @@ def epochs(*figures: tuple[float, float]) -> list[Epoch]:
 def test_the_best_epoch_is_the_most_accurate_then_the_lowest_loss_then_the_first(
     figures: list[tuple[float, float]], best: int
 ) -> None:
-    assert selected_epoch(epochs(*figures), "best") == best
-    assert selected_epoch(epochs(*figures), "last") == len(figures)
+    settings = NetworkSettings()
+    assert selected_epoch(epochs(*figures), override(settings, {"train.select": "best"})) == best
+    assert selected_epoch(epochs(*figures), override(settings, {"train.select": "last"})) == len(figures)
+
+
+def test_where_class_weights_act_late_an_epoch_with_them_is_kept() -> None:
+    late = {"train.epochs": 5, "train.select": "best", "loss.weights_from": 0.6, "loss.class_weights": "effective"}
+    figures = [(0.7, 1.0), (0.9, 1.0), (0.8, 1.0), (0.5, 1.0), (0.6, 1.0)]
+    assert selected_epoch(epochs(*figures), override(NetworkSettings(), late)) == 5
+    assert selected_epoch(epochs(*figures[:2]), override(NetworkSettings(), late)) == 2, "none with them has ended"
+    without = late | {"loss.class_weights": "none"}
+    assert selected_epoch(epochs(*figures), override(NetworkSettings(), without)) == 2
 
 
 @pytest.mark.parametrize("select", ["best", "last"])
 def test_the_weights_kept_are_those_of_the_selected_epoch(tmp_path: Path, store: Store, select: str) -> None:
     run = plan_run(tmp_path, store, train__epochs=6, optimizer__lr=0.03, train__select=select)
     kept, state = trained(run, keep_epochs=range(1, 7))
-    chosen = selected_epoch(state.history, select)
+    chosen = selected_epoch(state.history, run.of(NetworkSettings))
     assert chosen == 6 or select == "best"
     files = sorted((run.path / "epochs").iterdir())
     assert [same(load_file(path), kept) for path in files] == [number == chosen for number in range(1, 7)]

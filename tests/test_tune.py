@@ -12,7 +12,7 @@ import pytest
 
 from conftest import TINY, Bars
 from mien.cli import main
-from mien.config import Recipe, recipe_from
+from mien.config import Recipe, Within, recipe_from
 from mien.data.store import Store
 from mien.engines import Report
 from mien.errors import ConfigError, RunError
@@ -228,6 +228,8 @@ def test_an_axis_is_read_from_its_type(text: str, words: str) -> None:
 def test_values_of_the_grid_are_choices() -> None:
     recipe = tables(grid={"model.name": ["compact-s", "resnet34"], "seed": [0, 1]})
     assert read_axis("model.name", recipe).choices == ("compact-s", "resnet34")
+    ranged = tables(grid={"model.dropout": [0.0, 0.2]})
+    assert read_axis("model.dropout", ranged).within == Within(0, 0.95), "two values of a number are no range"
 
 
 @pytest.mark.parametrize(

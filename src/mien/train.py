@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from .checkpoint import CHECKPOINT, NEXT, State, digest, load, load_weights, restore, save, save_tensors
 from .chunks import learn_apart
-from .config import NetworkSettings, TrainSettings
+from .config import NetworkSettings
 from .data.batches import Batches, generator, stream
 from .data.splits import Part
 from .errors import NonFinite, Pruned
@@ -117,7 +117,7 @@ def train(
 def _keep(run: Run, state: State, judged: Mapping[str, Tensor], keep_epochs: Collection[int], *, chooses: bool) -> None:
     """Write the line of the finished epoch, and its weights if they are the best so far or requested."""
     run.write_history(state.history)
-    if chooses and _may_be_chosen(state, run.of(NetworkSettings).train):
+    if chooses and _may_be_chosen(state, run.of(NetworkSettings)):
         save_tensors(run, NEXT, judged, {"epoch": str(state.epoch)})
     if state.epoch in keep_epochs:
         save_tensors(run, epoch_file(state.epoch), judged, {})
@@ -290,18 +290,21 @@ def _end_epoch(state: State, settings: NetworkSettings, material: Material, rank
     return judged
 
 
-def selected_epoch(history: list[Epoch], select: str) -> int:
-    """The number (from 1) of the kept epoch."""
-    if select == "last":
-        return history[-1].epoch
-    return max(history, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch
-
-
-def _may_be_chosen(state: State, options: TrainSettings) -> bool:
-    """Whether the epoch that has ended would be kept if the run ended now; "last" can only be the last of all."""
+def selected_epoch(history: list[Epoch], settings: NetworkSettings) -> int:
+    """The number (from 1) of the kept epoch; where class weights act late, it is one in which they acted."""
+    loss, options = settings.loss, settings.train
     if options.select == "last":
-        return state.epoch == options.epochs
-    return selected_epoch(state.history, options.select) == state.epoch
+        return history[-1].epoch
+    weighed = [line for line in history if (line.epoch - 1) / options.epochs >= loss.weights_from]
+    eligible = weighed if weighed and loss.class_weights != "none" else history
+    return max(eligible, key=lambda line: (line.valid_accuracy, -line.valid_loss, -line.epoch)).epoch
+
+
+def _may_be_chosen(state: State, settings: NetworkSettings) -> bool:
+    """Whether the epoch that has ended would be kept if the run ended now; "last" can only be the last of all."""
+    if settings.train.select == "last":
+        return state.epoch == settings.train.epochs
+    return selected_epoch(state.history, settings) == state.epoch
 
 
 def _progress(state: State, settings: NetworkSettings, batches: Batches) -> Progress:

@@ -203,7 +203,8 @@ class LossSettings(Table):
     beta: Annotated[float, Within(0, 0.999999)] = 0.999
     """For `effective`: 0 weights all classes equally; towards 1 it becomes `balanced`."""
     weights_from: Annotated[float, Within(0, 1)] = 0.0
-    """Class weights apply after this share of the epochs (deferred re-weighting, Cao 2019). 0: from the start."""
+    """Class weights apply after this share of the epochs (deferred re-weighting, Cao 2019), and one with them is
+    kept. 0: from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,7 @@ def out_of_sample(runs: Sequence[Run]) -> OutOfSample:
     For a holdout these are the faces outside train; for a cross-validation, all. Runs with injected noise are left out
     if there are others. Raises `CompareError` if runs have different data, or none is finished.
     """
-    finished = [run for run in runs if run.finished]
+    finished = [run for run in runs if run.finished and not run.settings.JOINS]  # members speak for themselves
     done = [run for run in finished if not run.settings.data.label_noise] or finished
     if not done:
         raise CompareError("No run is finished, so there are no probabilities to doubt labels by.")

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..rows import NAME, Replicate, level_words
+from ..rows import NAME, level_words
 from ..statistics.verdicts import corrected
 from .costs import mean_cost, times
 from .paired import Paired, Two
 from .pairs import Pair, together
 from .questions import levels, reference
 from .redrawn import Redrawn
-from .replicates import shared
+from .replicates import Block, shared
 
 __all__ = ["Contrast", "contrasts"]
 
@@ -99,8 +99,8 @@ class _Effect:
     level: Any
     reference: Any
     pairs: tuple[Two, ...]
-    shared: tuple[Replicate, ...]
-    """The replicates at which all of these rows can be compared."""
+    shared: tuple[Block, ...]
+    """The blocks of seeds at which all of these rows can be compared."""
 
     @property
     def names(self) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _effects(rows: Sequence[Redrawn], key: str) -> Iterator[_Effect]:
             yield _Effect(key=key, level=level, reference=chosen, pairs=pairs, shared=keys)
 
 
-def _alone(judge: Paired, two: Two, keys: Sequence[Replicate]) -> Pair:
+def _alone(judge: Paired, two: Two, keys: Sequence[Block]) -> Pair:
     """The same of one network."""
     verdict = judge.verdict([two], keys, (two[0].name, two[1].name))
     return together([verdict], [judge.over_folds([two], keys, 1)])[0]

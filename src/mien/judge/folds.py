@@ -23,7 +23,7 @@ from ..metrics import METRICS, Scores, scores
 from ..rows import Replicate
 from ..statistics import Interval, corrected_resampled_t
 from ..statistics.power import smallest
-from .replicates import standing_for
+from .replicates import Block, standing_for
 
 __all__ = ["FoldTest", "Folds", "RowFolds", "fold_test", "resampled"]
 
@@ -86,9 +86,9 @@ class RowFolds:
         train, tested = np.mean(sizes, axis=0).tolist()
         return cls(row=row, scores=found, sizes=(train, tested))
 
-    def over(self, keys: Iterable[Replicate]) -> Folds:
-        """The folds of the replicates that are compared at `keys`, seeds of one fold averaged."""
-        own = {standing_for(self.row, key) for key in keys}
+    def over(self, blocks: Iterable[Block]) -> Folds:
+        """The folds of the replicates that are compared at these blocks of seeds, seeds of one fold averaged."""
+        own = {key for block in blocks for key in standing_for(self.row, block)}
         found: dict[tuple[int, int], list[Scores]] = defaultdict(list)
         for (replicate, fold), seen in self.scores.items():
             if replicate in own:

@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration import adjusted
+from ..config import EnsembleSettings
+from ..errors import RunError
+from ..methods.ensemble import members_of
 from ..rows import Replicate, Row, pooled
 from ..runs import Logits, Run
 from ..statistics import Interval, spread
@@ -36,6 +39,7 @@ PLAIN = {
     "boosting.rounds": (1,),
 }
 """Settings of rows whose logits are adjusted. Others took the frequencies out in training, or give votes or margins."""
+VOTE = "vote"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +82,21 @@ def imbalance(rows: Sequence[Row], subjects: NDArray[np.str_] | None) -> tuple[I
 
 
 def is_plain(row: Row) -> bool:
-    """Whether a row learnt the frequencies of the classes, and its logits are log odds."""
-    settings = [run.settings.flat() | {"kind": run.settings.KIND} for run in row.runs]
-    return all(own.get(key, values[0]) in values for own in settings for key, values in PLAIN.items())
+    """Whether a row learnt the frequencies of the classes, and its logits are log odds.
+
+    An ensemble counts if its members do and its rule joins probabilities.
+    """
+    return all(_is_plain(run) for run in row.runs)
+
+
+def _is_plain(run: Run) -> bool:
+    if isinstance(run.settings, EnsembleSettings):
+        try:
+            return run.settings.ensemble.rule != VOTE and all(map(_is_plain, members_of(run)))
+        except RunError:
+            return False  # a member is gone, and nobody knows what it learnt
+    own = run.settings.flat() | {"kind": run.settings.KIND}
+    return all(own.get(key, values[0]) in values for key, values in PLAIN.items())
 
 
 def _changes(row: Row, subjects: NDArray[np.str_] | None) -> Imbalance:

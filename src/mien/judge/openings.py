@@ -85,7 +85,7 @@ def count_openings(comparison: Comparison, store: Store | None) -> Openings:
     strangers = [run for _, run in log if run not in known]
     return Openings(
         own=own,
-        settings=len({_settings(run) for run in comparison.runs}),
+        settings=len({_settings(run) for run in comparison.runs if run.record.test_opened_at}),
         others=len(strangers),
         other_runs=len(set(strangers)),
         logged=store is not None,

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..calibration import Floats
-from ..rows import Replicate
 from ..statistics import Verdict, mcnemar, spread
 from ..statistics.resampling import Units
 from ..statistics.tests import McNemar
 from ..statistics.verdicts import right, verdict_of
 from .folds import Folds, FoldTest, fold_test
 from .redrawn import Redrawn
-from .replicates import standing_for
+from .replicates import Block, standing_for
 
 __all__ = ["LEVEL", "Paired", "Two"]
 
@@ -31,9 +30,9 @@ class Paired:
     units: Units
     """The faces, or subjects, that were drawn."""
 
-    def verdict(self, pairs: Sequence[Two], keys: Sequence[Replicate], names: tuple[str, str]) -> Verdict:
-        """The verdict on the difference of each draw and replicate `(1 + B, S)`, averaged over the pairs of rows."""
-        each = [a.at(self.metric, keys) - b.at(self.metric, keys) for a, b in pairs]
+    def verdict(self, pairs: Sequence[Two], blocks: Sequence[Block], names: tuple[str, str]) -> Verdict:
+        """The verdict on the difference of each draw and block of seeds `(1 + B, S)`, averaged over the pairs."""
+        each = [a.at(self.metric, blocks) - b.at(self.metric, blocks) for a, b in pairs]
         difference: Floats = np.mean(each, axis=0)
         return verdict_of(
             spread(difference[0], difference[1:], self.units),
@@ -42,18 +41,18 @@ class Paired:
             names=names,
             metric=self.metric,
             n=len(next(iter(pairs[0][0].row.tests.values())).labels),
-            split=_split(*pairs[0], keys[0]) if len(pairs) == len(keys) == 1 else None,
+            split=_split(*pairs[0], blocks[0]) if len(pairs) == len(blocks) == 1 else None,
             by_subject=self.units.of == "subjects",
             level=LEVEL,
         )
 
-    def over_folds(self, pairs: Sequence[Two], keys: Sequence[Replicate], tests: int) -> FoldTest | None:
+    def over_folds(self, pairs: Sequence[Two], blocks: Sequence[Block], tests: int) -> FoldTest | None:
         """The corrected resampled t of the mean for k-fold cross-validations; None for others, or if the folds differ.
 
         `tests` is the number of tests that share the level when planning.
         """
         sides = [[two[side].folds for two in pairs] for side in (0, 1)]
-        first, second = ([one.over(keys) for one in side if one] for side in sides)
+        first, second = ([one.over(blocks) for one in side if one] for side in sides)
         if len(first) + len(second) < 2 * len(pairs) or len({one.keys for one in (*first, *second)}) > 1:
             return None
         return fold_test(self._mean(first), self._mean(second), self.metric, pairs=tests, level=LEVEL)
@@ -64,7 +63,7 @@ class Paired:
         return Folds(scores={self.metric: mean}, keys=rows[0].keys, train=train, test=test)
 
 
-def _split(a: Redrawn, b: Redrawn, key: Replicate) -> McNemar:
-    """The faces on which the two rows differ at one replicate."""
-    tests = (one.row.tests[standing_for(one.row, key) or key] for one in (a, b))
-    return mcnemar(*(right(test.logits, test.labels) for test in tests))
+def _split(a: Redrawn, b: Redrawn, block: Block) -> McNemar | None:
+    """The faces on which the two rows differ; None where one of them has several replicates in the block."""
+    tests = [one.row.tests[key] for one in (a, b) for key in standing_for(one.row, block)]
+    return mcnemar(*(right(test.logits, test.labels) for test in tests)) if len(tests) == 2 else None

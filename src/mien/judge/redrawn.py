@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ..calibration import Floats
 from ..metrics import METRICS, ClassScores, Metric, Predicted
-from ..rows import Replicate, Row
+from ..rows import Row
 from ..statistics import face_counts
 from ..statistics.influence import AUCS, AucDraws
 from ..statistics.resampling import drawn_classes, on_draws
 from .folds import RowFolds, resampled
-from .replicates import standing_for
+from .replicates import Block, standing_for
 from .select import predictions
 
 __all__ = ["DRAWS", "TESTED", "Redrawn", "redraw"]
@@ -50,10 +50,11 @@ class Redrawn:
         """Its scores fold by fold, if the corrected resampled t-test applies."""
         return RowFolds.of(self.row) if resampled(self.row) else None
 
-    def at(self, metric: str, keys: Sequence[Replicate]) -> Floats:
-        """The metric `(1 + B, S)` of the replicates that are compared at these keys, in their order."""
+    def at(self, metric: str, blocks: Sequence[Block]) -> Floats:
+        """The metric `(1 + B, S)` at each of these blocks of seeds: the mean of its own replicates there."""
         place = {key: number for number, key in enumerate(self.row.tests)}
-        return self.metrics[metric][:, [place[standing_for(self.row, key) or key] for key in keys]]
+        own = [[place[key] for key in standing_for(self.row, block)] for block in blocks]
+        return np.stack([self.metrics[metric][:, places].mean(axis=1) for places in own], axis=1)
 
 
 def redraw(rows: Sequence[Row], subjects: NDArray[np.str_] | None, metrics: Sequence[str] = REDRAWN) -> list[Redrawn]:

@@ -28,6 +28,7 @@ from ..hooks import Hooks
 from ..origins import joined_corpora, learnt_before
 from ..planes import Batch, Plane
 from ..reading import reading
+from ..rows import row_key
 from ..runs import Costs, Logits, Run, Stage, find_runs
 
 __all__ = [
@@ -62,6 +63,8 @@ SOUP_WORDS = {
 }
 SOUP_ARRAYS = {"weights": Array("f8", "M")}
 """The content of a soup's file: the share of each member."""
+PREDICTED = ("predict_peak_mb", "predict_images_per_second", "predict_batch")
+"""The costs that are measured for one run of a row."""
 BAG = "out_of_bag"
 """In the file, of an ensemble of bagged networks: the out-of-bag accuracy, and of how many samples."""
 
@@ -303,7 +306,7 @@ def _out_of_bag(members: tuple[Run, ...], training: Part) -> NDArray[np.float64]
 
 
 def _costs(members: tuple[Run, ...]) -> Costs:
-    own = [member.record.costs for member in members]
+    own = [_measured(member, members) for member in members]
     speeds = [cost.predict_images_per_second for cost in own]
     return Costs(
         parameters=sum(cost.parameters for cost in own),
@@ -315,3 +318,11 @@ def _costs(members: tuple[Run, ...]) -> Costs:
         predict_images_per_second=1 / sum(1 / speed for speed in speeds) if all(speeds) else 0.0,
         predict_batch=own[0].predict_batch,
     )
+
+
+def _measured(member: Run, members: tuple[Run, ...]) -> Costs:
+    """The costs of a member; what only one run of each row is measured for, from that run where it is a member too."""
+    costs = member.record.costs
+    alike = (one.record.costs for one in members if row_key(one.settings) == row_key(member.settings))
+    found = next((one for one in (costs, *alike) if one.predict_batch), costs)
+    return replace(costs, **{name: getattr(found, name) for name in PREDICTED})

@@ -109,7 +109,7 @@ class NetworkMethod:
                 (run.path / name).unlink(missing_ok=True)
             raise
         costs = trained_costs(run, network, state.seconds, state.images, hooks)
-        run.update(costs=costs, selected_epoch=selected_epoch(state.history, settings.train.select))
+        run.update(costs=costs, selected_epoch=selected_epoch(state.history, settings))
         return TrainedNetwork(run, network)
 
     def tidy(self, run: Run) -> None:

@@ -88,7 +88,7 @@ def read_axis(text: str, recipe: Recipe, settings: Settings | None = None) -> Ax
 
 
 def _choices(key: str, kind: Kind, assignment: str, recipe: Recipe) -> tuple[Any, ...]:
-    """The values that were named; else those of the grid; else those of the type; else none."""
+    """The values that were named; else, where no range is known, those of the grid or of the type; else none."""
     if assignment:
         values = parse_overrides([assignment])[key]
         if not isinstance(values, list):
@@ -97,7 +97,7 @@ def _choices(key: str, kind: Kind, assignment: str, recipe: Recipe) -> tuple[Any
                 f"{first_line(assignment)}."
             )
         return tuple(dict.fromkeys(typed(key, value, kind) for value in values))
-    if len(recipe.grid.get(key, ())) > 1:
+    if kind.within is None and len(recipe.grid.get(key, ())) > 1:
         return tuple(typed(key, value, kind) for value in recipe.grid[key])
     return (False, True) if kind.type is bool else kind.choices
 
