@@ -303,8 +303,11 @@ def test_stages_thaw_from_the_last_to_the_first(first: Run, store: Store, tmp_pa
     assert moved == [False, True, True, True, True]
 
 
-def test_the_rate_falls_towards_the_input(store: Store) -> None:
-    settings = settings_of(store, optimizer__layer_decay=0.5)
+def test_the_rate_falls_towards_the_input_of_weights_that_were_learnt(first: Run, store: Store) -> None:
+    random = settings_of(store, optimizer__layer_decay=0.5)
+    groups = build_optimizer(build(random.model, classes=3, size=SIZE), random).param_groups
+    assert {group[SHARE] for group in groups} == {1.0}
+    settings = settings_of(store, optimizer__layer_decay=0.5, start__weights=str(first.path))
     network = build(settings.model, classes=3, size=SIZE)
     groups = build_optimizer(network, settings).param_groups
     share = {id(p): group[SHARE] for group in groups for p in group["params"]}

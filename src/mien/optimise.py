@@ -26,7 +26,8 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 def build_optimizer(network: Network, settings: NetworkSettings) -> torch.optim.Optimizer:
     """The optimizer of a run. Biases and the parameters of norms, which have one dimension, do not decay."""
     options = settings.optimizer
-    groups = [group for stage in _slowed(network, options) for group in _groups(*stage, options)]
+    slowed = _slowed(network, options.layer_decay if settings.start.weights else 1.0)
+    groups = [group for stage in slowed for group in _groups(*stage, options)]
     fused = fuses(settings)
     if options.name == "sgd":
         nesterov = options.momentum > 0
@@ -35,14 +36,14 @@ def build_optimizer(network: Network, settings: NetworkSettings) -> torch.optim.
     return kind(groups, lr=options.lr, betas=(options.momentum, 0.999), fused=fused)
 
 
-def _slowed(network: Network, options: OptimizerSettings) -> Iterator[tuple[Sequence[nn.Parameter], float]]:
+def _slowed(network: Network, decay: float) -> Iterator[tuple[Sequence[nn.Parameter], float]]:
     """Parameters that share a rate, with their share of it: those of a stage, or all."""
-    if options.layer_decay == 1:
+    if decay == 1:
         yield list(network.parameters()), 1.0
         return
     stages = stages_of(network)
     for place, stage in enumerate(stages, start=1):
-        yield stage.parameters, options.layer_decay ** (len(stages) - place)
+        yield stage.parameters, decay ** (len(stages) - place)
 
 
 def _groups(parameters: Sequence[nn.Parameter], share: float, options: OptimizerSettings) -> Iterator[dict[str, Any]]:

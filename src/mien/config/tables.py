@@ -231,7 +231,7 @@ class OptimizerSettings(Table):
     """Largest norm of the gradient. 0 does not clip."""
     layer_decay: Annotated[float, Within(0.01, 1)] = 1.0
     """The learning rate of each stage is this factor times that of the next stage, towards the classifier. 1: all
-    stages have one rate.
+    stages have one rate, as they have without `start.weights`: random weights have nothing to keep.
     """
 
 

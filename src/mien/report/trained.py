@@ -193,7 +193,10 @@ def training_words(settings: SettingsWords, store: Store | None) -> Iterator[str
     for key, words in (
         ("loss.label_smoothing", "Labels were smoothed by {} (Szegedy et al. 2016)."),
         ("optimizer.ema", "Running averages of the weights (decay {} at each step) were evaluated and kept."),
-        ("optimizer.layer_decay", "The rate of each stage was that of the next, towards the classifier, times {}."),
+        (
+            "optimizer.layer_decay",
+            "In rows with a start, the rate of each stage was that of the next, towards the classifier, times {}.",
+        ),
         ("optimizer.clip_norm", "Gradients were clipped to a norm of {}."),
         ("train.sizes", "Training images were resized over equal parts of the epochs, to {} pixels a side."),
     ):
