@@ -14,7 +14,7 @@ from mien.compare import Comparison, collect
 from mien.config import NetworkSettings, override
 from mien.data.splits import divide
 from mien.data.store import Store
-from mien.judge.answers import answer_sentence
+from mien.judge.answers import answer_sentence, answers_in_short
 from mien.judge.certainty import assess
 from mien.judge.contrasts import Contrast
 from mien.judge.finding import finding
@@ -114,6 +114,13 @@ def test_the_answer_stands_in_the_finding_the_table_and_the_json(grid: Compariso
     assert "paired by seed and face, 3 seeds" in sentence
     assert found.answer in sentence
     assert sentence in finding(grid, assess(grid))
+    assert list(answers_in_short([found])) == [sentence]
+    (both,) = answers_in_short([found, found])
+    assert both.startswith(
+        "Does dropout help? Over 3 networks, against no dropout, accuracy changes with dropout 0.2 by "
+    )
+    assert both.count("with dropout 0.2 by") == 2
+    assert both.count(found.answer) == 1
     panel = answers_panel(assess(grid).contrasts)
     assert panel
     assert panel.table

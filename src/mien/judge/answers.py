@@ -1,11 +1,34 @@
-"""The effect of a setting over all networks (`contrasts`), as a sentence."""
+"""The effect of a setting over all networks (`contrasts`), in sentences."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from ..metrics import metric
-from ..words import p_words, points
+from ..words import listed, p_words, points
 from .contrasts import Contrast
 from .pairs import Pair
 
-__all__ = ["answer_sentence"]
+__all__ = ["answer_sentence", "answers_in_short"]
+
+
+def answers_in_short(contrasts: Sequence[Contrast]) -> Iterator[str]:
+    """A sentence for each setting: what `answer_sentence` says, and of several levels together what each changes."""
+    for _, found in groupby(contrasts, key=lambda one: (one.question, one.networks, _repeated(one.pair))):
+        levels = list(found)
+        yield answer_sentence(levels[0]) if len(levels) == 1 else _together(levels)
+
+
+def _together(levels: Sequence[Contrast]) -> str:
+    """`Does attention help? Over 3 networks, against no attention, accuracy changes with …, and with …: …`."""
+    first, answers = levels[0], dict.fromkeys(one.answer for one in levels)
+    each = listed(
+        f"with {one.pair.a} by {points(one.pair.effect, one.pair.interval)} points "
+        f"(p {p_words(one.pair.p_corrected)}{f', {one.answer}' * (len(answers) > 1)})"
+        for one in levels
+    )
+    answer = f": {first.answer}" if len(answers) == 1 else ""
+    what = f"against {first.pair.b}, {metric(first.pair.metric).name} changes {each}"
+    return f"{first.question} Over {first.networks}, {what} ({_repeated(first.pair)}){answer}."
 
 
 def answer_sentence(contrast: Contrast) -> str:

@@ -2,7 +2,7 @@
 
 from ..compare import Comparison, Row
 from ..words import NO_INTERVAL, listed, p_words, percent
-from .answers import answer_sentence
+from .answers import answers_in_short
 from .certainty import Certainty, size_of_test
 from .folds import resampled
 from .pairs import Pair
@@ -36,7 +36,7 @@ def finding(comparison: Comparison, certainty: Certainty) -> str:
         f"{others}, {best.name} is the most accurate: it names {percent(accuracy(best), 1)}{interval} of {n:,} test "
         f"faces correctly{_over(best)}, {lead:.1f} points more than {second.name}."
     )
-    answers = (answer_sentence(one) for one in certainty.contrasts if one.pair.metric == "accuracy")
+    answers = answers_in_short([one for one in certainty.contrasts if one.pair.metric == "accuracy"])
     return " ".join([first, _judgement(best, second, certainty), *answers])
 
 
