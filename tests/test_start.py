@@ -20,7 +20,7 @@ from mien.data.splits import divide
 from mien.data.store import Store
 from mien.errors import ConfigError, MissingExtra
 from mien.export import export
-from mien.familiar import familiar
+from mien.familiar import earlier_words, familiar
 from mien.freezing import frozen_count
 from mien.initial import build_network
 from mien.methods.network import NetworkMethod, load_network
@@ -274,7 +274,10 @@ def test_a_start_remembers_what_its_own_start_was_trained_on(
     words = f"began with weights that were trained on {both}. Pictures of this store, of ferplus, may"
     for fingerprint in (store.meta.sha256, "0" * 64):
         assert words in familiar("it", "rafdb", fingerprint, store, "test", earlier=both)[0]
-        assert not familiar("it", "rafdb", "0" * 64, store, "test", earlier="imagenet")[0]
+    assert not familiar("it", "rafdb", "0" * 64, store, "test", earlier="imagenet")[0]
+    monkeypatch.setattr(store, "meta", replace(store.meta, corpus="npz"))
+    assert not earlier_words("it", "imagenet", store)
+    assert earlier_words("it", "imagenet+rafdb", store)
 
 
 @pytest.mark.parametrize("frozen", [1, 3, -1])

@@ -21,6 +21,8 @@ SAME_PICTURES = {"ferplus": "fer2013"}
 """Corpora that have the pictures of another corpus, with other labels."""
 FORMS = frozenset(("npz", "csv", "folder"))
 """Names of corpora that say how the pictures came, and not which they are."""
+NO_CORPUS = frozenset(("", "imagenet"))
+"""Names of what no store of faces can share pictures with."""
 CHUNK = 1024
 
 
@@ -71,8 +73,9 @@ def earlier_words(name: str, earlier: str, store: Store) -> str:
     """A warning about the corpora that a model's initial weights were trained on; empty if nothing connects them to a
     store.
     """
-    theirs, ours = _names(earlier), _names(store.meta.corpus)
-    if not (_pictures(earlier) & _pictures(store.meta.corpus) or FORMS & theirs or (theirs - {""} and FORMS & ours)):
+    theirs = _names(earlier) - NO_CORPUS
+    unnamed = FORMS & (theirs | _names(store.meta.corpus))
+    if not theirs or not (unnamed or _pictures(earlier) & _pictures(store.meta.corpus)):
         return ""
     return (
         f"{name} began with weights that were trained on {earlier}. Pictures of this store, of {store.meta.corpus}, "
