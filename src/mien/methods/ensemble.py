@@ -28,7 +28,6 @@ from ..hooks import Hooks
 from ..origins import joined_corpora, learnt_before
 from ..planes import Batch, Plane
 from ..reading import reading
-from ..rows import row_key
 from ..runs import Costs, Logits, Run, Stage, find_runs
 
 __all__ = [
@@ -323,6 +322,7 @@ def _costs(members: tuple[Run, ...]) -> Costs:
 def _measured(member: Run, members: tuple[Run, ...]) -> Costs:
     """The costs of a member; what only one run of each row is measured for, from that run where it is a member too."""
     costs = member.record.costs
-    alike = (one.record.costs for one in members if row_key(one.settings) == row_key(member.settings))
+    row = member.settings.row_id(member.data.fingerprint)
+    alike = (one.record.costs for one in members if one.settings.row_id(one.data.fingerprint) == row)
     found = next((one for one in (costs, *alike) if one.predict_batch), costs)
     return replace(costs, **{name: getattr(found, name) for name in PREDICTED})
