@@ -10,7 +10,8 @@ from mien.config import NetworkSettings, override, read_recipe
 from mien.data.splits import divide
 from mien.judge.select import MOST_ROWS
 from mien.report.figures import settings as figures
-from mien.report.figures.settings import Line
+from mien.report.figures.settings import Line, Point
+from mien.report.figures.sheet import Drawing, Sheet, looks
 from mien.report.findings import Findings, find
 from mien.report.sections import settings
 from mien.runs import Run
@@ -54,6 +55,26 @@ def test_a_line_a_network_with_the_intervals_of_the_table(curves: Findings, monk
             cell = next(one for one in curves.judgement.table.lines if one.name == name).cells["accuracy"]
             assert point.mean == pytest.approx(cell.value)
             assert (point.low, point.high) == (cell.low, cell.high)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "densenet121", "efficientnet-lite0, from random weights"])
+def test_the_legend_fits_into_the_figure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[float] = []
+    original = Sheet.finish
+
+    def measured(sheet: Sheet, *words: str) -> Drawing:
+        figure, legend = sheet.axes[0].figure, sheet.axes[0].get_legend()
+        figure.canvas.draw()
+        assert legend is not None
+        widths.append(legend.get_window_extent().x1 / figure.bbox.x1)
+        return original(sheet, *words)
+
+    monkeypatch.setattr(Sheet, "finish", measured)
+    (look,) = looks([(name, 0.0)])
+    points = tuple(Point(level=level, mean=0.5, low=0.4, high=0.6) for level in (1.0, 2.0, 3.0))
+    figures.draw_setting("data.train_limit", [Line(name=name, look=look, points=points)] * 3, "faces")
+    assert widths
+    assert max(widths) <= 1
 
 
 def test_a_curve_has_every_level_of_a_grid_that_is_too_large_for_figures(

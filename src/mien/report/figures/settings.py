@@ -13,6 +13,8 @@ __all__ = ["Line", "Point", "draw_setting"]
 
 WORDS = {"data.train_limit": "faces trained on"}
 """Titles of axes whose setting has an unclear name."""
+LETTERS, HANDLE = 56, 8
+"""Letters that fit beside each other above the panel, and the width of a line's sample among them."""
 FEWEST_DECADES = 30.0
 """A setting is drawn on a logarithmic axis if its largest level is this many times its smallest, which is not 0."""
 ASIDE = 0.006
@@ -43,7 +45,8 @@ def draw_setting(key: str, lines: Sequence[Line], over: str) -> list[Drawing]:
     """One panel; `over` says what the intervals are over."""
     word = WORDS.get(key, key.rpartition(".")[2].replace("_", " "))
     every = [point for line in lines for point in line.points]
-    top = 0.25 + 0.2 * -(-len(lines) // legend_columns())
+    columns = _columns([line.name for line in lines])
+    top = 0.25 + 0.2 * -(-len(lines) // columns)
     with Sheet(1, 1, (3.6, 2.4), top=top) as sheet:
         axes = sheet.axes[0]
         axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
@@ -59,7 +62,7 @@ def draw_setting(key: str, lines: Sequence[Line], over: str) -> list[Drawing]:
         axes.minorticks_off()
         axes.set_xlabel(word)
         axes.set_ylabel("accuracy on test, %")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(), borderaxespad=0.2)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)
         caption = (
             f"Each point is a row of the table: the mean over its seeds, and its 95 % interval over {over}. The same "
             "settings but for this one hold along a line. Intervals of two points may overlap where their difference "
@@ -85,6 +88,12 @@ def _draw(axes: "Axes", line: Line, aside: Mapping[float, float]) -> None:
         elinewidth=1,
         label=line.name,
     )
+
+
+def _columns(names: Sequence[str]) -> int:
+    """The most columns of the legend for which the longest names fit beside each other."""
+    widths = sorted((HANDLE + len(name) for name in names), reverse=True)
+    return max((count for count in range(1, legend_columns() + 1) if sum(widths[:count]) <= LETTERS), default=1)
 
 
 def _in_logarithms(levels: Sequence[float]) -> bool:
