@@ -18,6 +18,7 @@ from mien.data.splits import divide, fold_count
 from mien.data.store import Sample, Store, create_store
 from mien.judge.certainty import TESTED, assess
 from mien.judge.folds import Folds, RowFolds, fold_test, resampled
+from mien.judge.replicates import shared
 from mien.judge.select import select
 from mien.judge.table import build_table
 from mien.labels import SEVEN
@@ -210,7 +211,7 @@ def test_seeds_on_one_fold_are_averaged() -> None:
 def test_folds_of_a_row(place: Path, store: Store) -> None:
     row = cross_validated(place / "cv-row", store).rows[0]
     assert resampled(row)
-    found = RowFolds.of(row).over(row.tests)
+    found = RowFolds.of(row).over(shared([row]))
     assert found.keys == tuple((0, fold) for fold in range(5))
     assert found.train + found.test < len(store)  # valid is neither
     last = row.runs[4].logits("test")
