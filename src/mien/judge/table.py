@@ -267,8 +267,8 @@ def _notes(comparison: Comparison) -> Iterable[str]:
     batches = sorted({cost.predict_batch for cost in costs if cost.predict_batch})
     if batches:
         yield f"Predict peak is measured in a fresh process at batches of {', '.join(map(str, batches))}."
-    if batches and any(run.settings.JOINS for run in comparison.runs):
-        yield "Costs of an ensemble are sums over its members, each of which is measured in a process of its own."
+    if batches and any(run.settings.JOINS and run.settings.method != "soup" for run in comparison.runs):
+        yield "The predict peak of an ensemble is the sum of its members', each measured in a process of its own."
     yield from paper_notes(comparison)
 
 
